@@ -1,0 +1,24 @@
+"""sorigeul (소리글): Korean speech recognition with Listen, Attend and Spell."""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sorigeul.model.las import LASConfig, ListenAttendSpell
+    from sorigeul.recognizer import Recognizer
+
+__all__ = ["LASConfig", "ListenAttendSpell", "Recognizer"]
+
+_HOMES = {
+    "LASConfig": "sorigeul.model.las",
+    "ListenAttendSpell": "sorigeul.model.las",
+    "Recognizer": "sorigeul.recognizer",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Load the public names on first use: importing torch costs seconds that `--help` need not pay."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'sorigeul' has no attribute '{name}'")
+    from importlib import import_module
+
+    return getattr(import_module(_HOMES[name]), name)

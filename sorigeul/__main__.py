@@ -1,0 +1,3 @@
+from sorigeul.cli import main
+
+main()
