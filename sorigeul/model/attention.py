@@ -1,0 +1,200 @@
+"""Attention of the speller over the listener's frames. Looks at valid frames only.
+
+Every kind scores the frames for a query, mixes the frames by the softmax of the scores, and merges
+the mixture (the context) with the query: ``tanh(W [context; query])`` (Luong et al. 2015,
+equation 5, which is what the seed prints as `SelfAttention`). They differ in how they score.
+"""
+
+from dataclasses import dataclass
+from typing import Literal, cast
+
+import torch
+from torch import Tensor, nn
+
+ScoreFunction = Literal["self", "dot", "additive", "location", "multi-head"]
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What the listener heard, made ready once for every step of the speller."""
+
+    values: Tensor
+    """listener frames (B, S, D)"""
+    keys: Tensor
+    """the frames as the score function wants them (B, S, A)"""
+    valid: Tensor
+    """boolean (B, S), true within each utterance"""
+
+    def select(self, rows: Tensor) -> "Memory":
+        """The memory of the utterances `rows` (a search gives each hypothesis its utterance's)."""
+        return Memory(self.values[rows], self.keys[rows], self.valid[rows])
+
+
+class ScoredAttention(nn.Module):
+    """What the kinds have in common. Subclasses give `remember` and `scores`."""
+
+    recurrent = False
+    """whether a step's scores depend on the step before"""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.W = nn.Linear(2 * width, width)
+
+    def remember(self, frames: Tensor) -> Tensor:
+        """Frames (B, S, D) -> keys (B, S, A)."""
+        return frames
+
+    def scores(self, query: Tensor, memory: Memory, previous: Tensor | None) -> Tensor:
+        """Query (B, U, D) -> scores (B, U, S), or (B, H, U, S) where there are several heads."""
+        raise NotImplementedError(f"{type(self).__name__} must score")
+
+    def forward(
+        self, query: Tensor, memory: Memory, previous: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """Query (B, U, D) -> merged (B, U, D) and alignment (B, U, S), each row of which sums to 1.
+
+        `previous` is the alignment (B, S) of the step before, for those kinds that look at it.
+        """
+        scores = self.scores(query, memory, previous)
+        blocked = ~memory.valid.view(len(scores), *[1] * (scores.dim() - 2), -1)
+        weights = scores.float().masked_fill(blocked, -torch.inf).softmax(-1).to(query.dtype)
+        context, alignment = self.mix(weights, memory)
+        return torch.tanh(self.W(torch.cat((context, query), dim=-1))), alignment
+
+    def mix(self, weights: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
+        """Weights (B, U, S) -> context (B, U, D) and the alignment to show."""
+        return weights @ memory.values, weights
+
+
+class SelfAttention(ScoredAttention):
+    """Plain dot product between the speller's output and the frames, as the seed prints it."""
+
+    def scores(self, query: Tensor, memory: Memory, previous: Tensor | None) -> Tensor:
+        return query @ memory.keys.transpose(1, 2)
+
+
+class DotAttention(ScoredAttention):
+    """Dot product of projections (Chan et al. 2016, equation 9), scaled by the width's root."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__(width)
+        self.query = nn.Linear(width, width)
+        self.key = nn.Linear(width, width)
+
+    def remember(self, frames: Tensor) -> Tensor:
+        return cast(Tensor, self.key(frames))
+
+    def scores(self, query: Tensor, memory: Memory, previous: Tensor | None) -> Tensor:
+        scale = query.shape[-1] ** -0.5
+        scores: Tensor = self.query(query) @ memory.keys.transpose(1, 2) * scale
+        return scores
+
+
+class AdditiveAttention(ScoredAttention):
+    """``v tanh(W q + V h)`` (Bahdanau et al. 2015, appendix A.1.2)."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__(width)
+        self.query = nn.Linear(width, width)
+        self.key = nn.Linear(width, width, bias=False)
+        self.score = nn.Linear(width, 1, bias=False)
+
+    def remember(self, frames: Tensor) -> Tensor:
+        return cast(Tensor, self.key(frames))
+
+    def scores(self, query: Tensor, memory: Memory, previous: Tensor | None) -> Tensor:
+        hidden = self.query(query).unsqueeze(2) + memory.keys.unsqueeze(1)
+        return cast(Tensor, self.score(torch.tanh(hidden)).squeeze(-1))
+
+
+class LocationAttention(AdditiveAttention):
+    """Additive attention that also sees where it looked before (Chorowski et al. 2015, eq. 8-9)."""
+
+    recurrent = True
+
+    def __init__(self, width: int, channels: int = 10, kernel: int = 31) -> None:
+        super().__init__(width)
+        self.location_conv = nn.Conv1d(1, channels, kernel, padding=kernel // 2, bias=False)
+        self.location = nn.Linear(channels, width, bias=False)
+
+    def scores(self, query: Tensor, memory: Memory, previous: Tensor | None) -> Tensor:
+        if previous is None:  # before the first step every frame is as likely as any other
+            valid = memory.valid.to(query.dtype)
+            previous = valid / valid.sum(1, keepdim=True)
+        seen = self.location(self.location_conv(previous.unsqueeze(1)).transpose(1, 2))
+        hidden = self.query(query) + memory.keys + seen
+        return cast(Tensor, self.score(torch.tanh(hidden)).transpose(1, 2))
+
+
+class MultiHeadAttention(ScoredAttention):
+    """Several scaled dot products side by side (Chiu et al. 2018, section 2.2.2).
+
+    The alignment shown is the mean of the heads'.
+    """
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__(width)
+        self.heads = heads
+        self.query = nn.Linear(width, width)
+        self.key = nn.Linear(width, width)
+        self.value = nn.Linear(width, width)
+
+    def split(self, tensor: Tensor) -> Tensor:
+        """(B, L, D) -> (B, H, L, D / H)."""
+        batch, length, _ = tensor.shape
+        return tensor.reshape(batch, length, self.heads, -1).transpose(1, 2)
+
+    def remember(self, frames: Tensor) -> Tensor:
+        return torch.cat((self.key(frames), self.value(frames)), dim=-1)
+
+    def scores(self, query: Tensor, memory: Memory, previous: Tensor | None) -> Tensor:
+        queries = self.split(self.query(query))
+        keys = self.split(memory.keys[..., : query.shape[-1]])
+        scale = queries.shape[-1] ** -0.5
+        scores: Tensor = queries @ keys.transpose(2, 3) * scale
+        return scores
+
+    def mix(self, weights: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
+        values = self.split(memory.keys[..., memory.values.shape[-1] :])
+        context = (weights @ values).transpose(1, 2).flatten(2)
+        return context, weights.mean(1)
+
+
+class Attention(nn.Module):
+    """The attention that `score_function` names."""
+
+    def __init__(self, score_function: str, width: int, heads: int) -> None:
+        super().__init__()
+        kinds: dict[str, type[ScoredAttention]] = {
+            "self": SelfAttention,
+            "dot": DotAttention,
+            "additive": AdditiveAttention,
+            "location": LocationAttention,
+        }
+        self.attention: ScoredAttention = (
+            MultiHeadAttention(width, heads)
+            if score_function == "multi-head"
+            else kinds[score_function](width)
+        )
+
+    @property
+    def recurrent(self) -> bool:
+        return self.attention.recurrent
+
+    def remember(self, frames: Tensor, valid: Tensor) -> Memory:
+        """Frames (B, S, D), valid (B, S) -> the memory the speller attends to."""
+        return Memory(frames, self.attention.remember(frames), valid)
+
+    def forward(
+        self, query: Tensor, memory: Memory, previous: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Query (B, U, D) -> merged (B, U, D), alignment (B, U, S)."""
+        if not self.recurrent or query.shape[1] == 1:
+            return cast(tuple[Tensor, Tensor], self.attention(query, memory, previous))
+        steps = []
+        for step in query.unbind(1):
+            merged, alignment = self.attention(step.unsqueeze(1), memory, previous)
+            previous = alignment[:, -1]
+            steps.append((merged, alignment))
+        merged, alignments = zip(*steps, strict=True)
+        return torch.cat(merged, dim=1), torch.cat(alignments, dim=1)
