@@ -16,7 +16,7 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    """Load the public names on first use: importing torch costs seconds that `--help` need not pay."""
+    """Load the public names on first use: `--help` need not wait for torch."""
     if name not in _HOMES:
         raise AttributeError(f"module 'sorigeul' has no attribute '{name}'")
     from importlib import import_module

@@ -6,6 +6,7 @@ Shapes: B utterances, N samples, T frames, F mel bands. Lengths travel beside ev
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -18,7 +19,7 @@ from sorigeul.errors import UserError
 Window = Literal["hamming", "hann", "blackman", "rectangular"]
 Normalization = Literal["utterance", "none"]
 
-_WINDOWS = {
+_WINDOWS: dict[str, Callable[[int], Tensor]] = {
     "hamming": torch.hamming_window,
     "hann": torch.hann_window,
     "blackman": torch.blackman_window,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 @contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Yield a temporary path beside ``path``; once the block is done it takes the place of ``path``.
+    """Yield a temporary path beside ``path``, which takes its place once the block is done.
 
     If the block raises, or the disk is full, ``path`` stays as it was and the temporary is removed.
     The folder of ``path`` is created.

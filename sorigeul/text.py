@@ -93,7 +93,7 @@ def _kspon(text: str, side: Literal["pronunciation", "spelling"]) -> str:
     def choose(dual: re.Match[str]) -> str:
         spelling, pronunciation = dual.groups()
         if not spelling or not pronunciation:
-            raise TranscriptError(f"dual transcription with an empty side: '{dual.group()}'")
+            raise TranscriptError(f"dual transcription with an empty side: {dual.group()!r}")
         return str(spelling if side == "spelling" else pronunciation)
 
     text = _DUAL.sub(choose, text)
@@ -104,7 +104,7 @@ def _kspon(text: str, side: Literal["pronunciation", "spelling"]) -> str:
             "bracket without its pair" if sign.group() in "()" else "mark that belongs to no word"
         )
         around = rest[max(0, sign.start() - 10) : sign.end() + 10].strip()
-        raise TranscriptError(f"{what}: '{sign.group()}' in '{around}'")
+        raise TranscriptError(f"{what}: {sign.group()!r} in {around!r}")
     if side == "pronunciation":
         text = text.replace("%", "퍼센트").replace("#", "샾")
     return _plain(text)

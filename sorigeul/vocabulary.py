@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from io import StringIO
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from sorigeul.errors import UserError
 from sorigeul.text import decode_text
@@ -37,16 +37,16 @@ class Vocabulary:
     def __post_init__(self) -> None:
         """Refuse units that cannot be told apart."""
         if self.kind not in get_args(Kind):
-            raise ValueError(f"kind '{self.kind}' is none of {', '.join(get_args(Kind))}")
+            raise ValueError(f"kind {self.kind!r} is none of {', '.join(get_args(Kind))}")
         if self.units[-3:] != SPECIALS:
             raise ValueError(f"the last three units must be {' '.join(SPECIALS)}")
         if len(self.units) == 3:
             raise ValueError("there are no units but the specials")
         for unit, count in Counter(self.units).items():
             if count > 1:
-                raise ValueError(f"unit '{unit}' occurs {count} times")
+                raise ValueError(f"unit {unit!r} occurs {count} times")
             if len(unit) != 1 and unit not in SPECIALS:
-                raise ValueError(f"unit '{unit}' is not a single character")
+                raise ValueError(f"unit {unit!r} is not a single character")
 
     @classmethod
     def from_texts(
@@ -80,12 +80,12 @@ class Vocabulary:
             header = next(rows, [])
             if header[:2] != ["id", "char"]:
                 found = ",".join(header)
-                raise UserError(f"{path}: the first line must be 'id,char,freq', not '{found}'")
+                raise UserError(f"{path}: the first line must be 'id,char,freq', not {found!r}")
             for row in filter(None, rows):
                 if len(row) != len(header) or row[0] != str(len(units)):
                     expected = f"{len(header)} fields, the first {len(units)}"
                     raise UserError(
-                        f"{path}:{rows.line_num}: expected {expected}; found '{','.join(row)}'"
+                        f"{path}:{rows.line_num}: expected {expected}; found {','.join(row)!r}"
                     )
                 units.append(row[1])
             return cls(tuple(units))
@@ -99,7 +99,8 @@ class Vocabulary:
             content = json.loads(text)
             if not isinstance(content, dict) or content.get("format") != _FORMAT:
                 raise ValueError(f"its format is not {_FORMAT}")
-            units, kind = content.get("units"), content.get("kind")
+            units: Any = content.get("units")
+            kind: Any = content.get("kind")
             if not isinstance(units, list) or not all(isinstance(unit, str) for unit in units):
                 raise ValueError("its units are not a list of strings")
             vocabulary = cls(tuple(units), kind)

@@ -58,7 +58,7 @@ def digits(number: str) -> str:
 
 
 def clock(hour: int, minute: int) -> str:
-    """Time of day on the 24-hour clock: ``15, 20`` -> ``오후 세 시 이십 분``; 30 minutes are ``반``."""
+    """Time of day, 24-hour clock: ``15, 20`` -> ``오후 세 시 이십 분``; 30 minutes are ``반``."""
     if not (0 <= hour < 24 and 0 <= minute < 60):
         raise ValueError(f"no such time of day: {hour}:{minute:02}")
     reading = f"{'오전' if hour < 12 else '오후'} {native(hour % 12 or 12)} 시"
@@ -75,32 +75,24 @@ def date(month: int, day: int) -> str:
 
 
 def with_particle(noun: str, after_consonant: str, after_vowel: str) -> str:
-    """``noun`` with the particle its last syllable asks for; ``으로``/``로`` counts ㄹ as a vowel."""
-    coda = (ord(noun[-1]) - 0xAC00) % 28
-    closed = coda != 0 and not (after_consonant == "으로" and coda == 8)
-    return noun + (after_consonant if closed else after_vowel)
+    """``noun`` with the particle that fits the end of its last syllable."""
+    has_coda = (
+        ord(noun[-1]) - 0xAC00
+    ) % 28 != 0  # the 28 codas (none first) vary fastest in Unicode
+    return noun + (after_consonant if has_coda else after_vowel)
 
 
-def _is(noun: str, random: Random) -> str:
-    """``noun`` as a predicate, in one of the two polite styles."""
-    return random.choice((noun + "입니다", with_particle(noun, "이에요", "예요")))
-
-
-def _topic(noun: str) -> str:
-    return with_particle(noun, "은", "는")
-
-
-_CITIES = "서울 부산 대구 대전 인천 광주 경주 강릉 전주 수원".split()
-_STATIONS = "강남역 서울역 시청역 신촌역 잠실역 사당역 부산역 대전역 수원역".split()
-_PLACES = "도서관 학교 병원 회사 시장 공원 은행 식당 극장".split()
-_PEOPLE = "어머니 아버지 할머니 할아버지 동생 친구 선생님".split()
+_CITIES = ("서울", "부산", "대구", "대전", "인천", "광주", "경주", "강릉", "전주", "수원")
+_STATIONS = tuple(f"{name}역" for name in (*_CITIES[:4], "강남", "시청", "신촌", "잠실", "사당"))
+_PLACES = ("도서관", "학교", "병원", "회사", "시장", "공원", "은행", "식당", "극장")
+_PEOPLE = ("어머니", "아버지", "할머니", "할아버지", "동생", "친구", "선생님")
 _GOODS = {
-    "개": "사과 배 빵 계란".split(),
-    "잔": "커피 차 주스".split(),
-    "병": "물 우유 주스".split(),
-    "권": "책 공책".split(),
-    "장": "표 수건".split(),
-    "마리": "생선 닭".split(),
+    "개": ("사과", "배", "빵"),
+    "잔": ("커피", "차", "주스"),
+    "병": ("물", "우유", "주스"),
+    "권": ("책", "공책"),
+    "장": ("표", "수건"),
+    "마리": ("생선", "닭"),
 }
 
 
@@ -138,7 +130,7 @@ def _goods(random: Random) -> str:
 
 def _meeting(random: Random) -> str:
     time = clock(random.randrange(7, 22), _minutes(random))
-    place = random.choice(_STATIONS + _PLACES)
+    place = random.choice((*_STATIONS, *_PLACES))
     act = random.choice(("만나요", "만납시다", "기다릴게요", "회의가 있습니다", "약속이 있어요"))
     return f"{_day(random)} {time}에 {place}에서 {act}"
 
@@ -211,13 +203,11 @@ def _weather(random: Random) -> str:
 
 def _age(random: Random) -> str:
     person, youngest, oldest = random.choice(
-        (("동생", 5, 39), ("친구", 20, 59), ("아버지", 40, 69), ("할머니", 60, 99))
+        (("동생", 5, 39), ("어머니", 40, 69), ("할머니", 60, 99), ("할아버지", 60, 99))
     )
     years = f"{native(random.randint(youngest, oldest))} 살"
-    whose = random.choice(("우리", "제"))
-    if youngest < 40:
-        return f"{whose} {_topic(person)} 올해 {_is(years, random)}"
-    return f"{whose} {_topic(person)} 올해 {years}이세요"
+    age = _is(years, random) if person == "동생" else f"{years}이세요"
+    return f"{random.choice(('우리', '제'))} {_topic(person)} 올해 {age}"
 
 
 def _building(random: Random) -> str:
@@ -248,7 +238,6 @@ _ACTIVITIES = (
     ("점심을", "먹었어요", "먹고", "먹을"),
     ("커피를", "마셨어요", "마시고", "마실"),
     ("책을", "읽었어요", "읽고", "읽을"),
-    ("영화를", "봤어요", "보고", "볼"),
     ("한국어를", "공부했어요", "공부하고", "공부할"),
     ("운동을", "했어요", "하고", "할"),
     ("이야기를", "했어요", "하고", "할"),
@@ -297,7 +286,7 @@ SHORTEST, LONGEST = 8, 25
 
 
 def sentence(random: Random) -> str:
-    """One sentence of ``SHORTEST`` to ``LONGEST`` syllables, its family and words from ``random``."""
+    """One sentence of ``SHORTEST`` to ``LONGEST`` syllables; ``random`` draws family and words."""
     while True:
         text = random.choice(_FAMILIES)(random)
         if SHORTEST <= len(text.replace(" ", "")) <= LONGEST:

@@ -7,7 +7,7 @@ of March 2020 prints, with a CTC head beside the speller where asked for (Kim, H
 
 import math
 from dataclasses import dataclass
-from typing import Annotated, get_args
+from typing import Annotated, NamedTuple, get_args
 
 import torch
 import tyro
@@ -139,8 +139,7 @@ class Listened:
     """valid frames (B,)"""
 
 
-@dataclass(frozen=True)
-class Spelled:
+class Spelled(NamedTuple):
     """What a teacher-forced or free-running pass gives."""
 
     logits: Tensor
@@ -203,7 +202,10 @@ class ListenAttendSpell(nn.Module):
 
         Without teacher forcing the speller reads its own best character instead of `tokens`.
         """
-        listened = self.listen(features, lengths)
+        return self.spell(self.listen(features, lengths), tokens, teacher_forcing)
+
+    def spell(self, listened: Listened, tokens: Tensor, teacher_forcing: bool = True) -> Spelled:
+        """As `forward`, of what the listener heard."""
         memory = self.remember(listened)
         inputs = functional.pad(tokens, (1, 0), value=self.config.sos_id)
         if teacher_forcing:

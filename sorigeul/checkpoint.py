@@ -1,0 +1,217 @@
+"""The run folder: publish and load a model, save and find the state of a run.
+
+Knows files and tensors; nothing of audio, batches or how a model is trained. A published model is
+three files that need nothing but this package, and are never read through pickle.
+"""
+
+import dataclasses
+import json
+import logging
+import random
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from sorigeul.errors import UserError
+from sorigeul.features import FeatureConfig
+from sorigeul.files import replacing, write_text
+from sorigeul.model.las import LASConfig, ListenAttendSpell
+from sorigeul.vocabulary import Vocabulary
+
+WEIGHTS, CONFIG, VOCABULARY = "model.safetensors", "config.json", "vocabulary.json"
+STATES = "checkpoints"
+_KEPT_STATES = 2  # the newest, and one to fall back on
+
+log = logging.getLogger(__name__)
+
+_Config = TypeVar("_Config", FeatureConfig, LASConfig)
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """A model and all it takes to use it."""
+
+    model: ListenAttendSpell
+    features: FeatureConfig
+    vocabulary: Vocabulary
+    normalizer: str
+    """name and version of the text normaliser its transcripts went through"""
+    results: dict[str, str]
+    """what was measured when it was published"""
+
+
+def publish(run: Path, pretrained: Pretrained) -> None:
+    """Write the model into the run folder, the weights last, each file whole or not at all."""
+    vocabulary = pretrained.vocabulary
+    config = {
+        "format": "sorigeul/1",
+        "model": dataclasses.asdict(pretrained.model.config),
+        "features": dataclasses.asdict(pretrained.features),
+        "normalizer": pretrained.normalizer,
+        "vocabulary_hash": vocabulary.hash,
+    }
+    write_text(run / VOCABULARY, vocabulary.to_json())
+    write_text(run / CONFIG, json.dumps(config, indent=2, ensure_ascii=False) + "\n")
+    weights = {name: part.contiguous().cpu() for name, part in weights_of(pretrained.model).items()}
+    with replacing(run / WEIGHTS) as temporary:
+        try:
+            save_file(
+                weights,
+                temporary,
+                {**pretrained.results, "vocabulary_hash": vocabulary.hash},
+            )
+        except SafetensorError as error:  # safetensors' name for an I/O error
+            raise OSError(f"{run / WEIGHTS} could not be written: {error}") from error
+
+
+def weights_of(model: ListenAttendSpell) -> dict[str, Tensor]:
+    """The parameters and batch statistics."""
+    return dict(model.state_dict())
+
+
+def load(source: str | Path, device: torch.device | str = "cpu") -> Pretrained:
+    """Load a published model from a run folder, or from the Hugging Face hub by its id."""
+    folder = _locate(source)
+    config = _read_config(folder / CONFIG)
+    vocabulary = Vocabulary.from_json(
+        (folder / VOCABULARY).read_text(encoding="utf-8"), str(folder / VOCABULARY)
+    )
+    model_config = _build(LASConfig, config["model"], folder)
+    if len(vocabulary) != model_config.vocabulary_size:
+        raise UserError(
+            f"{folder / VOCABULARY} has {len(vocabulary)} entries, but the model "
+            f"{model_config.vocabulary_size}: restore the vocabulary it was trained with"
+        )
+    try:
+        with safe_open(folder / WEIGHTS, framework="pt") as file:
+            results = dict(file.metadata() or {})
+        weights = load_file(folder / WEIGHTS)
+    except (SafetensorError, OSError) as error:
+        raise UserError(f"{folder / WEIGHTS} is damaged ({error}): copy it again") from error
+    trained_with = results.pop("vocabulary_hash", None)
+    if {vocabulary.hash} != {trained_with, config["vocabulary_hash"]}:
+        raise UserError(
+            f"{folder / VOCABULARY} is not the vocabulary of {WEIGHTS}: "
+            "restore the one it was trained with"
+        )
+    model = ListenAttendSpell(model_config)
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError as error:
+        raise UserError(
+            f"{folder / WEIGHTS} does not fit {CONFIG}: both must come from one run"
+        ) from error
+    features = _build(FeatureConfig, config["features"], folder)
+    model.to(device).eval()
+    return Pretrained(model, features, vocabulary, config["normalizer"], results)
+
+
+def _locate(source: str | Path) -> Path:
+    folder = Path(source)
+    if folder.is_dir():
+        missing = [name for name in (CONFIG, VOCABULARY, WEIGHTS) if not (folder / name).exists()]
+        if missing:
+            raise UserError(
+                f"{folder} holds no finished model ({', '.join(missing)} missing): "
+                "train one with 'sorigeul train', or wait for its first epoch"
+            )
+        return folder
+    looks_like_hub_id = str(source).count("/") == 1 and not str(source).startswith((".", "/"))
+    if not looks_like_hub_id:
+        raise UserError(f"{source} is neither a run folder nor a Hugging Face id")
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(str(source), allow_patterns=[WEIGHTS, CONFIG, VOCABULARY]))
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise UserError(
+            f"{source} is no folder here, and the Hugging Face hub gave no such model: {reason}"
+        ) from error
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+        known = isinstance(config, dict) and config["format"] == "sorigeul/1"
+        known = known and {"model", "features", "normalizer", "vocabulary_hash"} <= config.keys()
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError):
+        known = False
+    if not known:
+        raise UserError(f"{path} is damaged or of another program: restore it from the run")
+    return dict(config)
+
+
+def _build(kind: type[_Config], values: dict[str, Any], folder: Path) -> _Config:
+    try:
+        return kind(**values)
+    except TypeError as error:
+        raise UserError(
+            f"{folder / CONFIG} has settings this version does not know ({error}): "
+            "use the version of sorigeul that wrote it"
+        ) from error
+
+
+# The state of a run: all it takes to go on as if nothing had happened.
+
+
+def save_state(run: Path, step: int, state: dict[str, Any]) -> Path:
+    """Write the state after `step` steps and let the oldest ones go."""
+    path = run / STATES / f"step-{step:09d}.pt"
+    with replacing(path) as temporary:
+        torch.save(state, temporary)
+    for old in _states(run)[:-_KEPT_STATES]:
+        old.unlink()
+    return path
+
+
+def latest_state(run: Path) -> dict[str, Any] | None:
+    """The newest readable state of a run, or none where it has none yet."""
+    states = _states(run)
+    for path in reversed(states):
+        try:
+            # Tensors and plain values only: a checkpoint from a stranger can run nothing.
+            state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        except (RuntimeError, OSError, EOFError, ValueError) as error:
+            damaged = path.with_suffix(".damaged")
+            shutil.move(path, damaged)
+            log.warning("%s is damaged (%s); kept as %s", path, error, damaged.name)
+        else:
+            return state
+    if states:
+        raise UserError(f"no checkpoint in {run / STATES} can be read: start in another folder")
+    return None
+
+
+def _states(run: Path) -> list[Path]:
+    return sorted((run / STATES).glob("step-*.pt"))
+
+
+def random_state() -> dict[str, Any]:
+    """The state of every random generator in use, as plain values and tensors."""
+    name, keys, position, has_gauss, gauss = np.random.get_state(legacy=True)
+    return {
+        "python": random.getstate(),
+        "numpy": (str(name), torch.from_numpy(np.array(keys)), position, has_gauss, gauss),
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all(),
+    }
+
+
+def restore_random_state(state: dict[str, Any]) -> None:
+    """Undo whatever was drawn since `random_state`."""
+    version, numbers, gauss = state["python"]
+    random.setstate((version, tuple(numbers), gauss))
+    name, keys, *rest = state["numpy"]
+    np.random.set_state((name, keys.numpy(), *rest))
+    torch.set_rng_state(state["torch"])
+    if torch.cuda.is_available():
+        torch.cuda.set_rng_state_all(state["cuda"])

@@ -1,0 +1,120 @@
+"""A model over a corpus: every utterance recognised free-running and compared with its text."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sorigeul import decode
+from sorigeul.audio import SAMPLE_RATE
+from sorigeul.data import Batch
+from sorigeul.features import LogMel
+from sorigeul.model.las import ListenAttendSpell
+from sorigeul.progress import progress_bar
+from sorigeul.score import Score, score
+from sorigeul.vocabulary import Vocabulary
+
+
+@dataclass(frozen=True)
+class Recognition:
+    """One utterance, as said and as recognised."""
+
+    id: str
+    reference: str
+    hypothesis: str
+    ctc_hypothesis: str | None
+    """what the CTC head alone makes of it, if there is one"""
+    seconds: float
+    tokens: list[int]
+    alignment: Tensor
+    """attention (U, S) over the listener's frames, in the order of time"""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a model makes of a corpus."""
+
+    recognitions: list[Recognition]
+    failures: dict[str, str]
+    """utterances whose audio could not be read, and why; they score as recognised as nothing"""
+    score: Score
+    ctc_score: Score | None
+    loss: float
+    """the speller's teacher-forced loss a character"""
+
+    def to_json(self) -> dict[str, Any]:
+        """The figures of the score, the CTC head's rate and the failures."""
+        ctc = {} if self.ctc_score is None else {"ctc_crr": self.ctc_score.crr}
+        return {**self.score.to_json(), **ctc, "loss": self.loss, "failures": self.failures}
+
+
+@torch.no_grad()
+def evaluate(
+    model: ListenAttendSpell,
+    batches: Iterable[Batch],
+    vocabulary: Vocabulary,
+    log_mel: LogMel,
+    normalizer: str,
+    total: int | None = None,
+) -> Evaluation:
+    """Recognise all `batches` with a model in evaluation mode, on its own device.
+
+    Raises UserError where no transcript holds a character.
+    """
+    device = next(model.parameters()).device
+    recognitions: list[Recognition] = []
+    failures: dict[str, str] = {}
+    texts: dict[str, str] = {}
+    loss, characters = 0.0, 0
+    with progress_bar("recognising", total) as advance:
+        for batch in batches:
+            failures.update({one.id: one.reason for one in batch.failures})
+            texts.update({one.id: one.text for one in batch.failures})
+            if len(batch):
+                found, batch_loss = _recognize(model, batch.to(device), vocabulary, log_mel)
+                recognitions += found
+                tokens = int(batch.token_lengths.sum()) + len(batch)
+                loss, characters = loss + batch_loss * tokens, characters + tokens
+            advance(len(batch) + len(batch.failures), "")
+    references = [one.reference for one in recognitions] + list(texts.values())
+    nothing = [""] * len(texts)
+    heard = [one.hypothesis for one in recognitions] + nothing
+    by_ctc = [one.ctc_hypothesis for one in recognitions if one.ctc_hypothesis is not None]
+    return Evaluation(
+        recognitions,
+        failures,
+        score(references, heard, normalizer),
+        score(references, by_ctc + nothing, normalizer) if by_ctc else None,
+        loss / max(characters, 1),
+    )
+
+
+def _recognize(
+    model: ListenAttendSpell, batch: Batch, vocabulary: Vocabulary, log_mel: LogMel
+) -> tuple[list[Recognition], float]:
+    features, lengths = log_mel(batch.waveforms, batch.lengths)
+    listened = model.listen(features, lengths)
+    hypotheses = decode.greedy(model, listened)
+    ctc: list[str] | list[None] = [None] * len(batch)
+    if model.config.ctc_weight > 0:
+        ctc = [vocabulary.decode(tokens) for tokens in decode.ctc_greedy(model, listened)]
+    spelled = model.spell(listened, batch.tokens)
+    loss = model.losses(spelled, batch.tokens, batch.token_lengths).speller
+    recognitions = [
+        Recognition(
+            id=batch.ids[row],
+            reference=batch.texts[row],
+            hypothesis=vocabulary.decode(hypothesis.tokens),
+            ctc_hypothesis=ctc[row],
+            seconds=int(batch.lengths[row]) / SAMPLE_RATE,
+            tokens=hypothesis.tokens,
+            # Where the model hears backwards, its first frame is the last of the recording.
+            alignment=hypothesis.alignment.flip(1)
+            if log_mel.config.input_reverse
+            else hypothesis.alignment,
+        )
+        for row, hypothesis in enumerate(hypotheses)
+    ]
+    return recognitions, float(loss)

@@ -1,0 +1,91 @@
+"""What a run measures: `metrics.jsonl`, TensorBoard events, the seed's table, learning curves.
+
+Knows how figures are kept and shown, nothing of how they come about.
+"""
+
+import json
+import platform
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.utils.tensorboard import SummaryWriter
+
+from sorigeul import plots
+from sorigeul.files import write_text
+
+TABLE_HEAD = (
+    "|Epoch|train CRR (%)|valid CRR (%)|test CRR (%)|\n|:-----:|:---------:|:--------:|:------:|"
+)
+
+
+def read_metrics(folder: Path, kind: str | None = None) -> list[dict[str, Any]]:
+    """The rows of a run's `metrics.jsonl`, of one kind (`step`, `epoch`) or all."""
+    path = folder / "metrics.jsonl"
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    rows = [json.loads(line) for line in lines]
+    return [row for row in rows if kind in (None, row["kind"])]
+
+
+class Journal:
+    """The figures of one run, kept up to date while it trains."""
+
+    def __init__(self, folder: Path, device: torch.device) -> None:
+        self.folder, self.device = folder, device
+        self._board: SummaryWriter | None = None
+
+    def begin(self, step: int) -> None:
+        """Start at `step`, and forget what an interrupted run wrote after it."""
+        kept = [row for row in read_metrics(self.folder) if row["step"] <= step]
+        write_text(self.folder / "metrics.jsonl", "".join(f"{json.dumps(row)}\n" for row in kept))
+        self._board = SummaryWriter(str(self.folder), purge_step=step + 1)
+
+    def write(self, row: dict[str, Any]) -> None:
+        """Add a row, which holds its `kind` and `step`."""
+        with (self.folder / "metrics.jsonl").open("a", encoding="utf-8") as file:
+            file.write(f"{json.dumps(row)}\n")
+        assert self._board is not None, "begin comes first"
+        for name, value in row.items():
+            if isinstance(value, float):
+                self._board.add_scalar(f"{row['kind']}/{name}", value, row["step"])
+
+    def close_epoch(self, row: dict[str, Any], started: str) -> None:
+        """Add the row of an epoch, renew table and curves, and print the table's new line."""
+        self.write(row)
+        epochs = read_metrics(self.folder, "epoch")
+        plots.learning_curves(self.folder / "plots" / "learning_curves.png", epochs)
+        table = "\n".join([TABLE_HEAD, *map(table_row, epochs)])
+        write_text(
+            self.folder / "results.md",
+            f"### Training Environment\n```\n{environment(self.device)}\n```\n\n"
+            f"### Training Result\n\nTraining Start Date: {started}\n\n{table}\n\n"
+            "**CRR** : Character Recognition Rate, spaces left out. Training's is measured on "
+            "teacher-forced output, the others free-running.\n",
+        )
+        if len(epochs) == 1:
+            print(TABLE_HEAD)
+        print(table_row(row), flush=True)
+
+    def close(self) -> None:
+        """Flush the events."""
+        if self._board is not None:
+            self._board.close()
+
+
+def table_row(row: dict[str, Any]) -> str:
+    """A line of the seed's table; a dash where there is no such split."""
+    rates = (row.get(name) for name in ("train_crr", "valid_crr", "test_crr"))
+    return "|".join(["", str(row["epoch"]), *("-" if r is None else f"{r:.2f}" for r in rates), ""])
+
+
+def environment(device: torch.device) -> str:
+    """Device, CUDA version and PyTorch version, as the seed states them."""
+    name = (
+        torch.cuda.get_device_name(device)
+        if device.type == "cuda"
+        else f"{platform.machine()} CPU, {torch.get_num_threads()} threads"
+    )
+    return (
+        f"Device : {name}\nCUDA version : {torch.version.cuda or '-'}\n"
+        f"PyTorch version : {torch.__version__}"
+    )

@@ -1,0 +1,62 @@
+"""What people would rather see than read: attention, learning curves. Knows how to draw."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import koreanize_matplotlib  # noqa: F401  (registers a font with Hangul)
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+
+from sorigeul.files import replacing
+
+mpl.use("Agg")
+
+
+def attention(
+    path: Path, alignment: "np.ndarray[Any, Any]", characters: Sequence[str], seconds: float,
+    title: str,
+) -> None:  # fmt: skip
+    """Draw the attention (U, S) of U characters over `seconds` of audio into a PNG."""
+    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    axes = figure.add_subplot()
+    rows = max(len(characters), 1)
+    image = axes.imshow(
+        alignment if len(characters) else np.zeros((1, max(alignment.shape[1], 1))),
+        aspect="auto", origin="lower", interpolation="nearest", cmap="viridis", vmin=0, vmax=1,
+        extent=(0, seconds, -0.5, rows - 0.5),
+    )  # fmt: skip
+    axes.set_yticks(range(len(characters)), ["␣" if c == " " else c for c in characters])
+    axes.tick_params(axis="y", labelsize=max(4, min(10, 220 // rows)))
+    axes.set_xlabel("seconds")
+    axes.set_title(title, fontsize=10, wrap=True)
+    figure.colorbar(image, label="attention")
+    _save(figure, path)
+
+
+def learning_curves(path: Path, epochs: Sequence[dict[str, Any]]) -> None:
+    """Draw loss and recognition rate by epoch into a PNG; each epoch as in `metrics.jsonl`."""
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    losses, rates = figure.subplots(1, 2)
+    number = [epoch["epoch"] for epoch in epochs]
+    for axes, names, label in (
+        (losses, ("train_loss", "valid_loss"), "loss a character"),
+        (rates, ("train_crr", "valid_crr", "valid_ctc_crr", "test_crr"), "CRR (%)"),
+    ):
+        for name in names:
+            values = [epoch.get(name) for epoch in epochs]
+            if any(value is not None for value in values):
+                shown = [np.nan if value is None else value for value in values]
+                axes.plot(number, shown, marker="o", markersize=3, label=name.replace("_", " "))
+        axes.set_xlabel("epoch")
+        axes.set_ylabel(label)
+        axes.grid(alpha=0.3)
+        axes.legend()
+    rates.set_ylim(-5, 105)
+    _save(figure, path)
+
+
+def _save(figure: Figure, path: Path) -> None:
+    with replacing(path) as temporary:
+        figure.savefig(temporary, dpi=110, format="png")

@@ -1,0 +1,200 @@
+"""Everything a run is told: the settings of all rooms side by side, presets, YAML.
+
+Every name is used once, so that ``--n_mels 80`` on the command line, ``n_mels: 80`` in a preset
+and ``n_mels: 80`` in the run's `config.yaml` are the same thing. Knows nothing of what the settings
+do.
+"""
+
+import dataclasses
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+import yaml
+
+from sorigeul.data import DataConfig
+from sorigeul.errors import UserError
+from sorigeul.features import FeatureConfig, SpecAugmentConfig
+from sorigeul.model.las import LASConfig
+
+Precision = Literal["auto", "float32", "bfloat16"]
+LearningRateSchedule = Literal["constant", "cosine"]
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How the model is trained. Defaults are the seed's where it names one."""
+
+    lr: float = 1e-4
+    """learning rate"""
+    lr_schedule: LearningRateSchedule = "constant"
+    """constant, or cosine: falls to nothing at the end of max_epochs or max_steps"""
+    warmup_steps: int = 0
+    """steps over which the learning rate rises to lr"""
+    teacher_forcing: float = 0.90
+    """The probability that teacher forcing will be used, drawn for each batch"""
+    use_label_smoothing: bool = True
+    """flag indication whether to use label smoothing or not"""
+    label_smoothing: float = 0.1
+    """share of the probability that label smoothing spreads over all characters"""
+    max_grad_norm: float = 5.0
+    """norm to which gradients are clipped"""
+    max_epochs: int = 20
+    """epochs to train"""
+    max_steps: int = 0
+    """steps to train; 0: no limit"""
+    max_seconds: float = 0.0
+    """seconds to train, evaluation between epochs left out; 0: no limit"""
+    checkpoint_every: int = 1000
+    """steps between checkpoints; one is written after each epoch as well"""
+    vocabulary: str = "syllable"
+    """syllable or jamo, built from the training transcripts, or the path of a table id,char,freq"""
+    min_count: int = 1
+    """characters seen less often in training are left out of a vocabulary that is built"""
+    precision: Precision = "float32"
+    """number format of the heavy arithmetic; auto: bfloat16 where the processor has it"""
+    devices: int = 1
+    """GPUs, or processes on a CPU, to train on"""
+    seed: int = 0
+    """seed of every random draw: the same seed and settings give the same run"""
+
+    def __post_init__(self) -> None:
+        def need(setting: str, holds: bool, wanted: str) -> None:
+            if not holds:
+                raise UserError(f"{setting} is {getattr(self, setting)}, but must be {wanted}")
+
+        need("lr", self.lr > 0, "above 0")
+        need("teacher_forcing", 0 <= self.teacher_forcing <= 1, "between 0 and 1")
+        need("label_smoothing", 0 <= self.label_smoothing < 1, "at least 0 and below 1")
+        need("max_grad_norm", self.max_grad_norm > 0, "above 0")
+        need("max_epochs", self.max_epochs >= 1, "at least 1")
+        need("checkpoint_every", self.checkpoint_every >= 1, "at least 1")
+        need("min_count", self.min_count >= 1, "at least 1")
+        need("devices", self.devices >= 1, "at least 1")
+        for setting in ("warmup_steps", "max_steps", "max_seconds", "seed"):
+            need(setting, getattr(self, setting) >= 0, "0 or more")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The settings of a run, each beside those of its room. Defaults are the seed's."""
+
+    features: FeatureConfig = field(default_factory=FeatureConfig)
+    spec_augment: SpecAugmentConfig = field(default_factory=SpecAugmentConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    model: LASConfig = field(default_factory=LASConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+
+    def __post_init__(self) -> None:
+        if self.model.ctc_weight > 0 and self.features.input_reverse:
+            raise UserError(
+                "ctc_weight and input_reverse exclude each other: CTC reads from left to right; "
+                "set input_reverse False or ctc_weight 0"
+            )
+        if self.model.n_mels != self.features.n_mels:
+            model = dataclasses.replace(self.model, n_mels=self.features.n_mels)
+            object.__setattr__(self, "model", model)
+
+    def flat(self) -> dict[str, Any]:
+        """Every setting by its name."""
+        values: dict[str, Any] = {}
+        for section, names in _sections().items():
+            part = getattr(self, section)
+            values.update({name: getattr(part, name) for name in names})
+        return values
+
+    def changed(self, changes: Mapping[str, Any], origin: str) -> "Settings":
+        """These settings with some replaced by name; `origin` is what error messages blame."""
+        sections = _sections()
+        home = {name: section for section, names in sections.items() for name in names}
+        parts: dict[str, dict[str, Any]] = {section: {} for section in sections}
+        for name, value in changes.items():
+            if name not in home:
+                near = difflib.get_close_matches(name, home, 1)
+                hint = f"perhaps {near[0]}" if near else "'sorigeul train --help' lists them"
+                raise UserError(f"{origin}: '{name}' is no setting; {hint}")
+            parts[home[name]][name] = _typed(name, value, sections[home[name]][name], origin)
+        return dataclasses.replace(
+            self,
+            **{
+                section: dataclasses.replace(getattr(self, section), **values)
+                for section, values in parts.items()
+                if values
+            },
+        )
+
+    def to_yaml(self) -> str:
+        """All settings, a paragraph a room."""
+        values = self.flat()
+        paragraphs = [
+            f"# {section}\n" + yaml.safe_dump({name: values[name] for name in names},
+                                              sort_keys=False, allow_unicode=True)
+            for section, names in _sections().items()
+        ]  # fmt: skip
+        return "\n".join(paragraphs)
+
+    @classmethod
+    def from_yaml(cls, path: Path, base: "Settings | None" = None) -> "Settings":
+        """The settings in a YAML file; those it leaves out come from `base` or the seed."""
+        try:
+            values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise UserError(f"{path}: there is no such file of settings") from None
+        except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
+            reason = " ".join(str(error).split())
+            raise UserError(f"{path} cannot be read as YAML: {reason}") from error
+        if not isinstance(values, dict):
+            raise UserError(f"{path} must hold lines of the form 'setting: value'")
+        return (base or cls()).changed(values, str(path))
+
+    @classmethod
+    def preset(cls, name: str) -> "Settings":
+        """The settings a recipe names: see `presets`."""
+        if name not in presets():
+            raise UserError(f"preset '{name}' is none of {', '.join(presets())}")
+        with resources.as_file(resources.files("sorigeul.recipes") / f"{name}.yaml") as path:
+            return cls.from_yaml(path)
+
+
+def presets() -> list[str]:
+    """The names of the recipes that come with the package."""
+    folder = resources.files("sorigeul.recipes")
+    return sorted(Path(item.name).stem for item in folder.iterdir() if item.name.endswith(".yaml"))
+
+
+_FROM_DATA = ("n_mels", "vocabulary_size")
+"""settings of the model that follow from the features and the vocabulary"""
+
+
+def _sections() -> dict[str, dict[str, Any]]:
+    """Section -> its settings' names -> their types."""
+    return {
+        section.name: {
+            name: kind
+            for name, kind in get_type_hints(section.type).items()
+            if not (section.type is LASConfig and name in _FROM_DATA)
+        }
+        for section in dataclasses.fields(Settings)
+        if isinstance(section.type, type)
+    }
+
+
+def _typed(name: str, value: Any, kind: Any, origin: str) -> Any:
+    """The value as the setting's type wants it: YAML reads 1e-4 as text and 10 as an int."""
+    if get_origin(kind) is Literal:
+        if value in get_args(kind):
+            return value
+        wanted = "one of " + ", ".join(map(str, get_args(kind)))
+        raise UserError(f"{origin}: {name} is {value!r}, but must be {wanted}")
+    try:
+        if kind is bool and not isinstance(value, bool):
+            raise ValueError
+        if kind is int and (isinstance(value, bool) or int(value) != value):
+            raise ValueError
+        return kind(value)
+    except (TypeError, ValueError):
+        wanted = {bool: "True or False", int: "a whole number", float: "a number"}.get(kind, "text")
+        raise UserError(f"{origin}: {name} is {value!r}, but must be {wanted}") from None
