@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 from lhotse import CutSet, MonoCut
-from lhotse.dataset import DynamicBucketingSampler, DynamicCutSampler
+from lhotse.dataset import DynamicBucketingSampler, DynamicCutSampler, SimpleCutSampler
 from lhotse.dataset.sampling.base import CutSampler
 from torch import Tensor
 from torchdata.stateful_dataloader import StatefulDataLoader
@@ -281,7 +281,7 @@ def evaluation_batches(
 ) -> StatefulDataLoader:
     """Every utterance once, the longest first, in batches of about two minutes of audio."""
     ordered = cuts.to_eager().sort_by_duration(ascending=False)
-    sampler = DynamicCutSampler(ordered, max_duration=_EVALUATION_SECONDS, rank=0, world_size=1)
+    sampler = SimpleCutSampler(ordered, max_duration=_EVALUATION_SECONDS, rank=0, world_size=1)
     return _loader(sampler, vocabulary, num_workers)
 
 

@@ -27,7 +27,7 @@ def attention(
         aspect="auto", origin="lower", interpolation="nearest", cmap="viridis", vmin=0, vmax=1,
         extent=(0, seconds, -0.5, rows - 0.5),
     )  # fmt: skip
-    axes.set_yticks(range(len(characters)), ["␣" if c == " " else c for c in characters])
+    axes.set_yticks(range(len(characters)), ["·" if c == " " else c for c in characters])
     axes.tick_params(axis="y", labelsize=max(4, min(10, 220 // rows)))
     axes.set_xlabel("seconds")
     axes.set_title(title, fontsize=10, wrap=True)

@@ -29,7 +29,7 @@ from sorigeul.evaluate import Recognition, evaluate
 from sorigeul.features import FeatureConfig, LogMel, spec_augment
 from sorigeul.files import write_text
 from sorigeul.journal import Journal
-from sorigeul.model.las import LASConfig, ListenAttendSpell, Losses, Spelled
+from sorigeul.model.las import LASConfig, ListenAttendSpell, Spelled
 from sorigeul.progress import progress_bar
 from sorigeul.settings import Settings, TrainingConfig
 from sorigeul.vocabulary import Vocabulary
@@ -39,6 +39,7 @@ log = logging.getLogger(__name__)
 CONFIG = "config.yaml"
 _CONFIG_HEAD = "# To repeat this run: sorigeul train DATA NEW_RUN --config THIS_FILE\n\n"
 _LOG_EVERY = 20  # steps between two lines of metrics
+_FIGURES = ("loss", "speller_loss", "ctc_loss", "gradient_norm")  # of a step
 _BAD_STEPS = 10  # losses in a row that are not finite before the run gives up
 
 
@@ -58,7 +59,6 @@ class Tally:
     """characters of the teacher-forced batches, without spaces"""
     errors: int = 0
     """edits between them and the teacher-forced output"""
-    infeasible: int = 0
     skipped_steps: int = 0
     failures: dict[str, str] = field(default_factory=dict)
 
@@ -109,7 +109,7 @@ class Run:
         self.normalizer = data.normalizer(cuts)
         fabric.seed_everything(training.seed, verbose=False)
         self.las = ListenAttendSpell(replace(settings.model, vocabulary_size=len(self.vocabulary)))
-        optimizer = torch.optim.Adam(self.las.parameters(), lr=training.lr)
+        optimizer = torch.optim.Adam(self.las.parameters(), lr=training.lr, fused=True)
         self.model, self.optimizer = fabric.setup(self.las, optimizer)
         self.log_mel = LogMel(settings.features).to(fabric.device)
         self.batches = data.training_batches(
@@ -211,17 +211,18 @@ class Run:
             self.model, self.optimizer, max_norm=training.max_grad_norm, error_if_nonfinite=False
         )
         assert norm is not None
-        finite = bool(torch.isfinite(losses.total)) and bool(torch.isfinite(norm))
+        figures = torch.stack((losses.total, losses.speller, losses.ctc, norm)).tolist()
+        finite = all(map(math.isfinite, figures))
         if finite:
             self.optimizer.step()
-            self._count(batch, spelled if teacher_forced else None, losses, float(norm))
+            self._count(batch, spelled if teacher_forced else None, figures)
             if self.position.step % _LOG_EVERY == 0 and self.fabric.is_global_zero:
                 self.journal.write({"kind": "step", **self._figures()})
         else:
             self.tally.skipped_steps += 1
             log.warning(
                 "step %d skipped: loss %s, gradient norm %s, utterances %s",
-                self.position.step, float(losses.total), float(norm), ", ".join(batch.ids),
+                self.position.step, figures[0], figures[-1], ", ".join(batch.ids),
             )  # fmt: skip
         self.optimizer.zero_grad()
         return finite
@@ -249,18 +250,13 @@ class Run:
         self.tally.seconds += seconds
         self.position.seconds += seconds
 
-    def _count(
-        self, batch: Batch, teacher_forced: Spelled | None, losses: Losses, norm: float
-    ) -> None:
+    def _count(self, batch: Batch, teacher_forced: Spelled | None, figures: list[float]) -> None:
         """Add a step to the epoch's tally; only teacher-forced output makes the training CRR."""
         tally = self.tally
         tally.steps += 1
         tally.seconds_of_audio += float(batch.lengths.sum()) / SAMPLE_RATE
-        tally.loss += float(losses.total)
-        tally.speller_loss += float(losses.speller)
-        tally.ctc_loss += float(losses.ctc)
-        tally.gradient_norm += norm
-        tally.infeasible += int(losses.infeasible)
+        for name, figure in zip(_FIGURES, figures, strict=True):
+            setattr(tally, name, getattr(tally, name) + figure)
         if teacher_forced is None:
             return
         rows = teacher_forced.logits.argmax(-1).tolist()
@@ -293,7 +289,6 @@ class Run:
             **self._figures(),
             "train_crr": _percent(tally.characters - tally.errors, tally.characters),
             "training_seconds": round(self.position.seconds, 1),
-            "infeasible": tally.infeasible,
             "skipped_steps": tally.skipped_steps,
             "failures": len(tally.failures),
         }

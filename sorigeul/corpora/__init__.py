@@ -1,6 +1,5 @@
 """Corpora on disk to manifests. Knows folders and file formats, nothing of tensors."""
 
-import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
@@ -12,10 +11,19 @@ from typing import TextIO
 from sorigeul.audio import AudioError, probe
 from sorigeul.corpora.items import Layout, PrepareOptions, Reader, Rejected, Utterance
 from sorigeul.corpora.manifest import Spool, cut_line, spool
-from sorigeul.corpora.report import Report, Tally, compare, differences, repeated_sentences, summary
+from sorigeul.corpora.report import (
+    Report,
+    Tally,
+    compare,
+    differences,
+    repeated_sentences,
+    summary,
+    total,
+)
 from sorigeul.corpora.splits import hold_out
 from sorigeul.errors import UserError
 from sorigeul.files import replacing
+from sorigeul.progress import progress_bar
 from sorigeul.text import Normalizer, TranscriptError, normalizer
 
 __all__ = [
@@ -92,6 +100,7 @@ def prepare(
                 seed=options.seed,
                 options={name: value for name, value in asdict(options).items() if name != "seed"},
                 split_by=split_by,
+                total=total(found.own.values()),
                 splits=summary(tallies),
                 published=compare(found.layout.published, found.own),
                 notes=found.layout.notes,
@@ -249,12 +258,7 @@ def _watched(
     items: Iterator[Utterance | Rejected | Layout], corpus: str
 ) -> Iterator[Utterance | Rejected | Layout]:
     """Count the items on standard error as they pass, if someone is watching it."""
-    if not sys.stderr.isatty():
-        yield from items
-        return
-    from rich.console import Console
-    from rich.progress import Progress, TextColumn, TimeElapsedColumn
-
-    columns = (TextColumn(f"{corpus}: {{task.completed:,.0f}} items"), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        yield from progress.track(items, total=None)
+    with progress_bar(corpus, None) as advance:
+        for item in items:
+            yield item
+            advance(1, "")

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -47,6 +47,8 @@ class Report:
     split_by: str
     """``corpus`` where it has a split of its own for everything, else ``speaker`` or
     ``utterance``."""
+    total: Mapping[str, float]
+    """Usable ``utterances``, ``hours`` and ``speakers`` of the whole corpus."""
     splits: Mapping[str, Mapping[str, float]]
     published: Mapping[str, Mapping[str, Mapping[str, float]]]
     """For each split of the corpus's own (or ``all``) and each count: ``published``, ``found``."""
@@ -72,6 +74,15 @@ def to_json(content: Any, indent: int | None = None) -> str:
     return text
 
 
+def total(tallies: Collection[Tally]) -> dict[str, float]:
+    """Return what all the tallies hold together; a speaker in two of them is one."""
+    return {
+        "utterances": sum(tally.utterances for tally in tallies),
+        "hours": round(sum(tally.seconds for tally in tallies) / 3600, 2),
+        "speakers": len(set().union(*(tally.speakers for tally in tallies))),
+    }
+
+
 def compare(
     published: Mapping[str, Mapping[str, float]], found: Mapping[str, Tally]
 ) -> dict[str, dict[str, dict[str, float]]]:
@@ -79,11 +90,7 @@ def compare(
     compared: dict[str, dict[str, dict[str, float]]] = {}
     for split, counts in published.items():
         tallies = found.values() if split == "all" else [found.get(split, Tally())]
-        measured = {
-            "utterances": sum(tally.utterances for tally in tallies),
-            "hours": round(sum(tally.seconds for tally in tallies) / 3600, 2),
-            "speakers": len(set().union(*(tally.speakers for tally in tallies))),
-        }
+        measured = total(tallies)
         compared[split] = {
             what: {"published": count, "found": measured[what]} for what, count in counts.items()
         }

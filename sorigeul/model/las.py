@@ -16,7 +16,8 @@ from torch.nn import functional
 
 from sorigeul.errors import UserError
 from sorigeul.model.attention import Memory, ScoreFunction
-from sorigeul.model.listener import CELLS, CONV_REDUCTION, Cell, Listener
+from sorigeul.model.listener import CONV_REDUCTION, Listener
+from sorigeul.model.recurrent import CELLS, Cell
 from sorigeul.model.speller import Speller
 
 CTC_REDUCTION = 8
@@ -159,8 +160,6 @@ class Losses:
     total: Tensor
     speller: Tensor
     ctc: Tensor
-    infeasible: Tensor
-    """utterances with fewer CTC frames than their characters need: they add no CTC loss"""
 
 
 class ListenAttendSpell(nn.Module):
@@ -220,7 +219,8 @@ class ListenAttendSpell(nn.Module):
         """Joint loss ``(1 - w) speller + w CTC`` (Kim et al. 2017, equation 9) of tokens (B, U).
 
         Each part is a mean over the characters of the batch, the end mark included, so that a batch
-        weighs by how much text it holds.
+        weighs by how much text it holds. An utterance with fewer frames than CTC needs for its
+        text adds nothing to the CTC loss.
         """
         targets = self.targets(tokens, token_lengths)
         count = (token_lengths + 1).sum()
@@ -228,10 +228,8 @@ class ListenAttendSpell(nn.Module):
             spelled.logits.float().transpose(1, 2), targets, ignore_index=self.config.pad_id,
             label_smoothing=label_smoothing, reduction="sum",
         ) / count  # fmt: skip
-        zero = torch.zeros((), device=tokens.device)
         if spelled.ctc_logits is None:
-            return Losses(speller, speller, zero, zero.long())
-        infeasible = ctc_frames_needed(tokens, token_lengths) > spelled.ctc_lengths
+            return Losses(speller, speller, torch.zeros_like(speller))
         ctc = functional.ctc_loss(
             spelled.ctc_logits.float().log_softmax(-1).transpose(0, 1), tokens,
             spelled.ctc_lengths, token_lengths, blank=self.config.pad_id, reduction="none",
@@ -239,16 +237,9 @@ class ListenAttendSpell(nn.Module):
         ).sum() / count  # fmt: skip
         weight = self.config.ctc_weight
         total = (1 - weight) * speller + weight * ctc
-        return Losses(total, speller, ctc, infeasible.sum())
+        return Losses(total, speller, ctc)
 
     def targets(self, tokens: Tensor, token_lengths: Tensor) -> Tensor:
         """Tokens (B, U) -> what each position should predict (B, U + 1): the text, then the end."""
         targets = functional.pad(tokens, (0, 1), value=self.config.pad_id)
         return targets.scatter(1, token_lengths.unsqueeze(1), self.config.eos_id)
-
-
-def ctc_frames_needed(tokens: Tensor, token_lengths: Tensor) -> Tensor:
-    """Tokens (B, U) -> frames (B,) CTC needs: one a character, and a blank between equal ones."""
-    within = torch.arange(1, tokens.shape[1], device=tokens.device) < token_lengths.unsqueeze(1)
-    repeated = (tokens[:, 1:] == tokens[:, :-1]) & within
-    return token_lengths + repeated.sum(1)

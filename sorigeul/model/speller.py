@@ -5,13 +5,12 @@ remember in a `SpellerState`: the ancestor threw its hidden state away at every 
 """
 
 from dataclasses import dataclass
-from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from sorigeul.model.attention import Attention, Memory
-from sorigeul.model.listener import recurrent
+from sorigeul.model.recurrent import recurrent, run_stateful
 
 
 @dataclass(frozen=True)
@@ -121,13 +120,10 @@ class Speller(nn.Module):
     def _advance(
         self, inputs: Tensor, memory: Memory, state: SpellerState
     ) -> tuple[Tensor, Tensor, SpellerState]:
-        hidden = tuple(part.to(inputs.dtype) for part in state.hidden)
-        packed = hidden if isinstance(self.rnn, nn.LSTM) else hidden[0]
-        outputs, after = self.rnn(inputs, packed)
+        outputs, hidden = run_stateful(self.rnn, inputs, state.hidden)
         if self.attention is None:
             merged = outputs
             alignments = outputs.new_zeros(*outputs.shape[:2], memory.values.shape[1])
         else:
             merged, alignments = self.attention(outputs, memory, state.alignment)
-        after = cast(tuple[Tensor, ...], after if isinstance(self.rnn, nn.LSTM) else (after,))
-        return merged, alignments, SpellerState(after, merged[:, -1:], alignments[:, -1])
+        return merged, alignments, SpellerState(hidden, merged[:, -1:], alignments[:, -1])

@@ -1,0 +1,388 @@
+"""The commands of `sorigeul`: their options, what they print. The work is done elsewhere.
+
+Each imports what it needs when it runs, so that `sorigeul --help` does not wait for torch.
+"""
+
+import argparse
+import contextlib
+import difflib
+import inspect
+import io
+import json as json_format
+import logging
+import os
+import re
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import tyro
+from tyro.conf import Positional
+
+from sorigeul.errors import UserError
+
+log = logging.getLogger("sorigeul")
+
+Corpus = Literal[
+    "kspon", "zeroth", "pansori", "clovacall", "commonvoice", "fleurs", "table", "demo"
+]
+DEFAULT_PRESET = "small"
+
+
+def prepare(
+    corpus: Positional[Corpus],
+    source: Positional[Path],
+    out: Positional[Path | None] = None,
+    text: Literal["pronunciation", "spelling"] = "pronunciation",
+    seed: int = 0,
+    max_duration: float = 35.0,
+    dev_share: float = 0.1,
+    test_share: float = 0.1,
+    utterances: int = 2000,
+) -> None:
+    """Read a corpus; write its manifests and a report of what was found.
+
+    Args:
+        corpus: which corpus; table is a CSV, TSV or JSONL with columns audio and text, demo is
+            synthesised speech
+        source: its folder or table; demo has none: sorigeul prepare demo OUT
+        out: folder for train.jsonl, dev.jsonl, test.jsonl and report.json
+        text: KsponSpeech only: which side of (70%)/(칠십 퍼센트) to keep
+        seed: seed of the split, and of the voices of demo
+        max_duration: longest utterance in seconds; longer ones are rejected
+        dev_share: share of the speech for dev where the corpus has no dev of its own
+        test_share: share of the speech for test where the corpus has no test of its own
+        utterances: demo only: how many to synthesise
+    """
+    from sorigeul import corpora
+
+    found_in: Path | None = source
+    if out is None:
+        if corpus != "demo":
+            raise UserError(f"prepare {corpus} takes two places: SOURCE, then OUT")
+        found_in, out = None, source
+    options = corpora.PrepareOptions(text, seed, max_duration, dev_share, test_share, utterances)
+    report = corpora.prepare(corpus, found_in, out, options)
+    for split, counts in report.splits.items():
+        print(
+            f"{split}: {counts['utterances']:,} utterances, {counts['hours']:.2f} h, "
+            f"{counts['speakers']} speakers, {counts['characters']:,} characters"
+        )
+    for item in report.rejected[:5]:
+        log.warning("rejected %s (%s): %s", item.item, item.where, item.reason)
+    for warning in report.warnings:
+        log.warning("%s", warning)
+    print(
+        f"{report.total['utterances']:,} usable utterances, {report.total['hours']:.2f} h, "
+        f"{report.total['speakers']} speakers; {len(report.rejected):,} rejected, the reasons are "
+        f"in {out / 'report.json'}"
+    )
+
+
+def evaluate(
+    run: Positional[str],
+    data: Positional[Path],
+    split: str = "test",
+    json: Path | None = None,
+    worst: int = 5,
+) -> None:
+    """Recognise a corpus free-running and compare with its transcripts.
+
+    Args:
+        run: run folder, or Hugging Face id
+        data: folder of manifests, or one manifest
+        split: which manifest of the folder
+        json: write the figures here as JSON; - for standard output
+        worst: how many of the worst utterances to show, aligned
+    """
+    from sorigeul import data as manifests
+    from sorigeul import score
+    from sorigeul.evaluate import evaluate as recognise_all
+    from sorigeul.files import write_text
+    from sorigeul.recognizer import Recognizer
+
+    recognizer = Recognizer.from_pretrained(run)
+    pretrained = recognizer.pretrained
+    cuts = (
+        manifests.open_manifest(data)
+        if data.is_file()
+        else manifests.required_manifest(data, split)
+    )
+    normalizer = manifests.normalizer(cuts)
+    if normalizer != pretrained.normalizer:
+        log.warning("trained on %s text, evaluated on %s text", pretrained.normalizer, normalizer)
+    batches = manifests.evaluation_batches(cuts, pretrained.vocabulary)
+    found = recognise_all(
+        pretrained.model, batches, pretrained.vocabulary, recognizer.log_mel, normalizer
+    )
+    for name, reason in found.failures.items():
+        log.warning("%s counts as recognised as nothing: %s", name, reason)
+    figures = json_format.dumps(found.to_json(), ensure_ascii=False, indent=2) + "\n"
+    if json is not None and str(json) == "-":
+        sys.stdout.write(figures)
+        return
+    if json is not None:
+        write_text(json, figures)
+    for name, figure in found.to_json().items():
+        print(f"{name}: {figure:.2f}" if isinstance(figure, float) else f"{name}: {figure}")
+    said = [one.reference for one in found.recognitions]
+    heard = [one.hypothesis for one in found.recognitions]
+    for index in score.worst(said, heard, worst):
+        print(f"\n{found.recognitions[index].id}\n{score.align(said[index], heard[index])}")
+
+
+def transcribe(
+    run: Positional[str],
+    files: Positional[tuple[Path, ...]],
+    format: Literal["txt", "json", "srt", "vtt", "tsv"] = "txt",
+    out: Path | None = None,
+    attention: Path | None = None,
+) -> None:
+    """Write down what is said in recordings of any format and length.
+
+    Args:
+        run: run folder, or Hugging Face id
+        files: audio or video files; - for standard input
+        format: format of the transcripts
+        out: folder for the transcripts, named like the recordings; if not given they are printed
+        attention: draw the attention of the first recording's first segment into this PNG
+    """
+    from sorigeul import plots
+    from sorigeul.files import write_text
+    from sorigeul.recognizer import Recognizer
+    from sorigeul.writers import WRITERS
+
+    recognizer = Recognizer.from_pretrained(run)
+    refused = 0
+    for path in files:
+        piped = str(path) == "-"
+        try:
+            found = recognizer.transcribe(
+                sys.stdin.buffer.read() if piped else path, "standard input" if piped else None
+            )
+        except UserError as error:
+            if len(files) == 1:
+                raise
+            refused += 1  # one bad file must not keep the others from being heard
+            log.warning("%s", error)
+            continue
+        for done in found.account:
+            log.info("%s: %s", path, done)
+        text = WRITERS[format](found)
+        if out is not None:
+            write_text(out / f"{'stdin' if piped else path.name}.{format}", text)
+        else:
+            heading = f"{path}: " if len(files) > 1 and format == "txt" else ""
+            sys.stdout.write(heading + text)
+            sys.stdout.flush()
+        if attention is not None and found.segments:
+            plots.attention(
+                attention, found.segments[0].alignment.numpy(), found.segments[0].characters,
+                found.segments[0].end - found.segments[0].start, found.segments[0].text,
+            )  # fmt: skip
+            attention = None
+    if refused:
+        raise UserError(f"{refused} of {len(files)} recordings could not be read, as said above")
+
+
+def info(run: Positional[str]) -> None:
+    """Say what a run or a published model is.
+
+    Args:
+        run: run folder, or Hugging Face id
+    """
+    from sorigeul import checkpoint
+
+    pretrained = checkpoint.load(run)
+    print(pretrained.model)
+    print(f"\nparameters: {sum(part.numel() for part in pretrained.model.parameters()):,}")
+    vocabulary = pretrained.vocabulary
+    print(f"vocabulary: {len(vocabulary):,} units ({vocabulary.kind}), {vocabulary.hash[:12]}")
+    print(f"text: {pretrained.normalizer}\nfeatures: {pretrained.features}")
+    for name, value in sorted(pretrained.results.items()):
+        print(f"{name}: {value}")
+    table = Path(run) / "results.md"
+    if table.is_file():
+        print(f"\n{table.read_text(encoding='utf-8')}")
+
+
+def train(arguments: Sequence[str]) -> None:
+    """Parse and run `train`, whose defaults come from a preset, a file or the run itself."""
+    from sorigeul import settings as rooms
+
+    presets = ", ".join(rooms.presets())
+
+    def command(
+        data: Positional[Path],
+        run: Positional[Path],
+        preset: str = DEFAULT_PRESET,
+        config: Path | None = None,
+        settings: rooms.Settings = _starting_point(arguments),  # noqa: B008  (of this call)
+    ) -> None:
+        from sorigeul.train import train as train_run
+
+        del preset, config  # in `settings` already
+        train_run(data, run, settings)
+
+    command.__doc__ = f"""Train a model; an unfinished run goes on where it stopped.
+
+    Args:
+        data: folder of manifests, made by 'sorigeul prepare'
+        run: folder for the run
+        preset: settings to start from: {presets}
+        config: YAML file of settings to start from, such as the config.yaml of a run
+    """
+    _parse_and_run(command, "train", arguments)
+
+
+def _starting_point(arguments: Sequence[str]) -> Any:
+    """The settings that the options change: those of --config, of --preset, or of the run."""
+    from sorigeul.settings import Settings
+
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("places", nargs="*")
+    parser.add_argument("--config", type=Path)
+    parser.add_argument("--preset")
+    with contextlib.redirect_stderr(io.StringIO()):  # tyro says it better, just after
+        try:
+            known, _ = parser.parse_known_args(list(arguments))
+        except SystemExit:
+            return Settings()
+    if known.config and known.preset:
+        raise UserError("--config and --preset exclude each other: each says where to start from")
+    if known.config:
+        return Settings.from_yaml(known.config)
+    begun = Path(known.places[1], "config.yaml") if len(known.places) > 1 else None
+    if begun and begun.is_file() and not known.preset:
+        return Settings.from_yaml(begun)
+    return Settings.preset(known.preset or DEFAULT_PRESET)
+
+
+COMMANDS: dict[str, Callable[..., None]] = {
+    "prepare": prepare,
+    "train": train,
+    "evaluate": evaluate,
+    "transcribe": transcribe,
+    "info": info,
+}
+
+
+def _parse_and_run(command: Callable[..., None], name: str, arguments: Sequence[str]) -> None:
+    """Let tyro parse the options of a command; its complaint becomes one line."""
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            parsed = tyro.cli(
+                _deferred(command), prog=f"sorigeul {name}", args=list(arguments),
+                use_underscores=True,
+                config=(tyro.conf.FlagConversionOff, tyro.conf.OmitArgPrefixes),
+            )  # fmt: skip
+    except SystemExit as end:
+        if end.code in (0, None):
+            raise
+        raise UserError(_one_line(said.getvalue(), name)) from None
+    parsed()
+
+
+def _deferred(command: Callable[..., None]) -> Callable[..., Callable[[], None]]:
+    """The command with its options bound but not yet run, so that only parsing is captured."""
+
+    def bind(*values: Any, **options: Any) -> Callable[[], None]:
+        return lambda: command(*values, **options)
+
+    bind.__signature__ = inspect.signature(command)  # type: ignore[attr-defined]
+    bind.__doc__ = command.__doc__
+    bind.__annotations__ = command.__annotations__
+    return bind
+
+
+def _one_line(complaint: str, name: str) -> str:
+    """Tyro's box -> its first sentence, and what it thinks was meant."""
+    lines = [line.strip("│╭╰─╮╯ ").strip() for line in complaint.splitlines()]
+    lines = [line for line in lines if line]
+    sentence = " ".join(lines[1:3] if lines[1:2] and lines[1].endswith(":") else lines[1:2])
+    meant = re.findall(r"(?m)^(--[a-z_-]+)", "\n".join(lines[2:]))
+    hint = f"; perhaps {meant[0]}" if "Perhaps" in complaint and meant else ""
+    return f"{sentence or 'the options cannot be read'}{hint} (sorigeul {name} --help)"
+
+
+def _overview() -> str:
+    summaries = {**{name: command.__doc__ or "" for name, command in COMMANDS.items()}}
+    summaries["train"] = "Train a model; an unfinished run goes on where it stopped."
+    lines = [f"  {name:<12}{text.splitlines()[0]}" for name, text in summaries.items()]
+    return (
+        "usage: sorigeul COMMAND …\n\nKorean speech recognition with Listen, Attend and Spell.\n\n"
+        + "\n".join(lines)
+        + "\n\n'sorigeul COMMAND --help' explains a command. --debug shows where an error arose."
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a command and exit: 0 done, 2 a mistake in what was asked, 1 a fault of the program."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in given
+    given = [argument for argument in given if argument != "--debug"]
+    _say_on_standard_error()
+    try:
+        _run(given)
+        sys.stdout.flush()
+    except UserError as error:
+        if debug:
+            raise
+        sys.exit(_fail(str(error), 2))
+    except BrokenPipeError:  # whoever read our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(_fail("interrupted", 130))
+    except OSError as error:
+        if debug:
+            raise
+        place = f"{error.filename}: " if error.filename else ""
+        sys.exit(_fail(f"{place}{error.strerror or error}", 1))
+    except Exception as error:
+        if debug:
+            raise
+        reason = " ".join(str(error).split())
+        sys.exit(_fail(f"unexpected {type(error).__name__}: {reason} (--debug shows where)", 1))
+
+
+def _run(arguments: list[str]) -> None:
+    if not arguments or arguments[0] in ("--help", "-h"):
+        print(_overview())
+        return
+    if arguments[0] == "--version":
+        from importlib.metadata import version
+
+        print(version("sorigeul"))
+        return
+    name, *rest = arguments
+    if name not in COMMANDS:
+        near = difflib.get_close_matches(name, COMMANDS, 1)
+        hint = f"perhaps {near[0]}" if near else f"there are {', '.join(COMMANDS)}"
+        raise UserError(f"'{name}' is no command; {hint}")
+    if name == "train":
+        train(rest)
+    else:
+        _parse_and_run(COMMANDS[name], name, rest)
+
+
+def _fail(message: str, status: int) -> int:
+    print(f"error: {message}", file=sys.stderr)
+    return status
+
+
+def _say_on_standard_error() -> None:
+    """Our own notes and warnings, a line each; the libraries' stay silent."""
+
+    class Line(logging.Formatter):
+        def format(self, record: logging.LogRecord) -> str:
+            prefix = "warning: " if record.levelno >= logging.WARNING else ""
+            return prefix + record.getMessage()
+
+    handler = logging.StreamHandler()
+    handler.setFormatter(Line())
+    log.handlers = [handler]
+    log.setLevel(logging.INFO)
+    log.propagate = False
