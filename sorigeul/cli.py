@@ -15,7 +15,7 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 from tyro.conf import Positional
@@ -30,10 +30,21 @@ Corpus = Literal[
 DEFAULT_PRESET = "small"
 
 
+def _place(name: str) -> Any:
+    """A positional argument that the usage line calls by `name`."""
+    return tyro.conf.arg(metavar=name)
+
+
+Run = Annotated[Positional[str], _place("RUN")]
+Data = Annotated[Positional[Path], _place("DATA")]
+File = Annotated[Path | None, _place("FILE")]
+Folder = Annotated[Path | None, _place("FOLDER")]
+
+
 def prepare(
     corpus: Positional[Corpus],
-    source: Positional[Path],
-    out: Positional[Path | None] = None,
+    source: Annotated[Positional[Path], _place("SOURCE")],
+    out: Annotated[Positional[Path | None], _place("OUT")] = None,
     text: Literal["pronunciation", "spelling"] = "pronunciation",
     seed: int = 0,
     max_duration: float = 35.0,
@@ -81,10 +92,10 @@ def prepare(
 
 
 def evaluate(
-    run: Positional[str],
-    data: Positional[Path],
+    run: Run,
+    data: Data,
     split: str = "test",
-    json: Path | None = None,
+    json: File = None,
     worst: int = 5,
 ) -> None:
     """Recognise a corpus free-running and compare with its transcripts.
@@ -133,11 +144,11 @@ def evaluate(
 
 
 def transcribe(
-    run: Positional[str],
-    files: Positional[tuple[Path, ...]],
+    run: Run,
+    files: Annotated[Positional[tuple[Path, ...]], _place("FILE…")],
     format: Literal["txt", "json", "srt", "vtt", "tsv"] = "txt",
-    out: Path | None = None,
-    attention: Path | None = None,
+    out: Folder = None,
+    attention: File = None,
 ) -> None:
     """Write down what is said in recordings of any format and length.
 
@@ -153,6 +164,8 @@ def transcribe(
     from sorigeul.recognizer import Recognizer
     from sorigeul.writers import WRITERS
 
+    if not files:
+        raise UserError("no recording given: sorigeul transcribe RUN FILE…")
     recognizer = Recognizer.from_pretrained(run)
     refused = 0
     for path in files:
@@ -167,8 +180,8 @@ def transcribe(
             refused += 1  # one bad file must not keep the others from being heard
             log.warning("%s", error)
             continue
-        for done in found.account:
-            log.info("%s: %s", path, done)
+        if len(found.account) > 1:  # more than decoded
+            log.info("%s: %s", path, "; ".join(found.account))
         text = WRITERS[format](found)
         if out is not None:
             write_text(out / f"{'stdin' if piped else path.name}.{format}", text)
@@ -186,7 +199,7 @@ def transcribe(
         raise UserError(f"{refused} of {len(files)} recordings could not be read, as said above")
 
 
-def info(run: Positional[str]) -> None:
+def info(run: Run) -> None:
     """Say what a run or a published model is.
 
     Args:
@@ -212,18 +225,19 @@ def train(arguments: Sequence[str]) -> None:
     from sorigeul import settings as rooms
 
     presets = ", ".join(rooms.presets())
+    start = _starting_point(arguments)
 
     def command(
-        data: Positional[Path],
-        run: Positional[Path],
+        data: Data,
+        run: Run,
         preset: str = DEFAULT_PRESET,
-        config: Path | None = None,
-        settings: rooms.Settings = _starting_point(arguments),  # noqa: B008  (of this call)
+        config: File = None,
+        settings: Annotated[rooms.Settings, tyro.conf.arg(name="")] = start,
     ) -> None:
         from sorigeul.train import train as train_run
 
         del preset, config  # in `settings` already
-        train_run(data, run, settings)
+        train_run(data, Path(run), settings)
 
     command.__doc__ = f"""Train a model; an unfinished run goes on where it stopped.
 
@@ -386,3 +400,4 @@ def _say_on_standard_error() -> None:
     log.handlers = [handler]
     log.setLevel(logging.INFO)
     log.propagate = False
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)

@@ -73,6 +73,8 @@ class FeatureConfig:
                 f"frame_length {self.frame_length:g} ms is {self.window_samples} samples and does "
                 f"not fit n_fft {self.n_fft}: raise n_fft or shorten the frame"
             )
+        if self.n_fft % 2:
+            raise UserError(f"n_fft {self.n_fft} must be even: {self.n_fft + 1} serves as well")
         if not 4 <= self.n_mels <= self.n_fft // 2:
             raise UserError(f"n_mels {self.n_mels} must lie between 4 and {self.n_fft // 2}")
         if self.window not in _WINDOWS:
@@ -215,6 +217,9 @@ class SpecAugmentConfig:
     """longest time mask as a share of the utterance, so that a short one keeps most of itself"""
 
     def __post_init__(self) -> None:
+        for setting, value in vars(self).items():
+            if value < 0:
+                raise UserError(f"{setting} is {value:g}, but must be at least 0")
         if self.frequency_masks * self.frequency_mask_share >= 1:
             raise UserError("frequency masks could cover all bands: lower frequency_mask_share")
         if self.time_masks * self.time_mask_share >= 1:

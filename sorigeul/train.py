@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 CONFIG = "config.yaml"
 _CONFIG_HEAD = "# To repeat this run: sorigeul train DATA NEW_RUN --config THIS_FILE\n\n"
 _LOG_EVERY = 20  # steps between two lines of metrics
-_FIGURES = ("loss", "speller_loss", "ctc_loss", "gradient_norm")  # of a step
+_FIGURES = ("loss", "speller_loss", "ctc_loss", "guide_loss", "gradient_norm")  # of a step
 _BAD_STEPS = 10  # losses in a row that are not finite before the run gives up
 
 
@@ -54,6 +54,7 @@ class Tally:
     loss: float = 0.0
     speller_loss: float = 0.0
     ctc_loss: float = 0.0
+    guide_loss: float = 0.0
     gradient_norm: float = 0.0
     characters: int = 0
     """characters of the teacher-forced batches, without spaces"""
@@ -211,7 +212,7 @@ class Run:
             self.model, self.optimizer, max_norm=training.max_grad_norm, error_if_nonfinite=False
         )
         assert norm is not None
-        figures = torch.stack((losses.total, losses.speller, losses.ctc, norm)).tolist()
+        figures = torch.stack((*vars(losses).values(), norm)).tolist()
         finite = all(map(math.isfinite, figures))
         if finite:
             self.optimizer.step()
@@ -333,6 +334,7 @@ class Run:
             "train_loss": tally.loss / steps,
             "train_speller_loss": tally.speller_loss / steps,
             "train_ctc_loss": tally.ctc_loss / steps,
+            "train_guide_loss": tally.guide_loss / steps,
             "learning_rate": self.learning_rate(),
             "gradient_norm": tally.gradient_norm / steps,
             "audio_seconds_per_second": tally.seconds_of_audio / max(tally.seconds, 1e-9),

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sorigeul.errors import UserError
+from sorigeul.model import ctc
 from sorigeul.model.attention import Memory, ScoreFunction
 from sorigeul.model.listener import CONV_REDUCTION, Listener
 from sorigeul.model.recurrent import CELLS, Cell
@@ -24,6 +25,10 @@ CTC_REDUCTION = 8
 """CTC reads the highest listener stack that shrinks time at most this much: at 100 frames a second
 12.5 remain, above the 6.8 characters a second of KsponSpeech's speakers. Sixteen-fold would leave
 6.25, from which an average utterance cannot be aligned."""
+
+
+GUIDE_WIDTH = 2.0
+"""CTC frames on either side of a character's place that its attention may use (one deviation)"""
 
 
 @dataclass(frozen=True)
@@ -59,6 +64,8 @@ class LASConfig:
     """feed the attention's output back into the speller (as published; not in the seed's print)"""
     ctc_weight: float = 0.0
     """weight of the CTC loss beside the speller's; 0 leaves the CTC head out"""
+    guide_weight: float = 0.0
+    """weight of the loss that draws the attention to where CTC hears each character"""
     n_mels: Annotated[int, tyro.conf.Suppress] = 80
     vocabulary_size: Annotated[int, tyro.conf.Suppress] = 2040
 
@@ -86,6 +93,10 @@ class LASConfig:
             refuse("dropout", "at least 0 and below 1")
         if not 0 <= self.ctc_weight < 1:
             refuse("ctc_weight", "at least 0 and below 1")
+        if self.guide_weight < 0:
+            refuse("guide_weight", "0 or more")
+        if self.guide_weight > 0 and not (self.ctc_weight > 0 and self.use_attention):
+            refuse("guide_weight", "0 without ctc_weight and use_attention: CTC guides attention")
         if self.n_mels < CONV_REDUCTION:
             refuse("n_mels", f"at least {CONV_REDUCTION}")
         if self.vocabulary_size < 4:
@@ -160,6 +171,7 @@ class Losses:
     total: Tensor
     speller: Tensor
     ctc: Tensor
+    guide: Tensor
 
 
 class ListenAttendSpell(nn.Module):
@@ -229,15 +241,42 @@ class ListenAttendSpell(nn.Module):
             label_smoothing=label_smoothing, reduction="sum",
         ) / count  # fmt: skip
         if spelled.ctc_logits is None:
-            return Losses(speller, speller, torch.zeros_like(speller))
-        ctc = functional.ctc_loss(
+            return Losses(speller, speller, torch.zeros_like(speller), torch.zeros_like(speller))
+        ctc_loss = functional.ctc_loss(
             spelled.ctc_logits.float().log_softmax(-1).transpose(0, 1), tokens,
             spelled.ctc_lengths, token_lengths, blank=self.config.pad_id, reduction="none",
             zero_infinity=True,
-        ).sum() / count  # fmt: skip
+        )  # fmt: skip
         weight = self.config.ctc_weight
-        total = (1 - weight) * speller + weight * ctc
-        return Losses(total, speller, ctc)
+        each, ctc_loss = ctc_loss, ctc_loss.sum() / count
+        total = (1 - weight) * speller + weight * ctc_loss
+        guide = torch.zeros_like(speller)
+        if self.config.guide_weight > 0:
+            surety = torch.exp(-each.detach() / token_lengths.clamp_min(1))
+            guide = self.guide(spelled, tokens, token_lengths, surety)
+            total = total + self.config.guide_weight * guide
+        return Losses(total, speller, ctc_loss, guide)
+
+    def guide(
+        self, spelled: Spelled, tokens: Tensor, token_lengths: Tensor, surety: Tensor
+    ) -> Tensor:
+        """Mean attention that lies away from where CTC's own alignment has each character.
+
+        As the guided attention of Tachibana et al. 2018, equation 7, but around the best CTC path
+        instead of the diagonal, since people pause and do not speak at one pace; and as strong as
+        CTC is sure of the text (`surety` (B,), 0 to 1), since at first it knows nothing.
+        """
+        assert spelled.ctc_logits is not None
+        place, known = ctc.align(
+            spelled.ctc_logits, spelled.ctc_lengths, tokens, token_lengths, self.config.pad_id
+        )
+        frame = torch.arange(spelled.alignments.shape[2], device=place.device)
+        # A listener frame covers this many CTC frames; its middle is what the place is compared to.
+        cover = self.config.reduction / self.config.ctc_reduction
+        distance = (frame * cover + (cover - 1) / 2) - place.unsqueeze(2)
+        away = 1 - torch.exp(-0.5 * (distance / GUIDE_WIDTH).square())
+        stray = (spelled.alignments[:, :-1].float() * away).sum(2)
+        return (stray * known * surety.unsqueeze(1)).sum() / known.sum().clamp_min(1)
 
     def targets(self, tokens: Tensor, token_lengths: Tensor) -> Tensor:
         """Tokens (B, U) -> what each position should predict (B, U + 1): the text, then the end."""

@@ -1,0 +1,51 @@
+# make quickstart   from nothing to a trained model and its first transcript, in under ten minutes
+# make test         checks and tests; what `.ci/run` calls
+# make check        lint, formatting, types, the layers of the house
+# make prove        the long proofs: whole trainings
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DEMO := data/demo
+RUN := runs/quickstart
+export PYTHONUTF8 := 1
+
+.PHONY: quickstart test check prove clean
+.DELETE_ON_ERROR:
+
+$(VENV)/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[demo]'
+	touch $@
+
+$(VENV)/installed-dev: $(VENV)/installed
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[demo,dev]'
+	touch $@
+
+quickstart: $(VENV)/installed
+	@echo '== A small Korean corpus of synthesised speech =='
+	$(BIN)/sorigeul prepare demo $(DEMO)
+	@echo '== Training; every line is an epoch =='
+	$(BIN)/sorigeul train $(DEMO) $(RUN) --preset quickstart
+	@echo '== Voices never heard in training (synthesised speech: not a figure for real recordings) =='
+	$(BIN)/sorigeul evaluate $(RUN) $(DEMO) --worst 2 --json $(RUN)/test.json
+	@echo '== One recording, and where the model listened for each character =='
+	@line=$$(sed -n 3p $(DEMO)/test.jsonl); \
+	file=$$(printf '%s' "$$line" | sed 's/.*"source": "\([^"]*\)".*/\1/'); \
+	printf 'said:  %s\n' "$$(printf '%s' "$$line" | sed 's/.*"text": "\([^"]*\)".*/\1/')"; \
+	printf 'heard: '; $(BIN)/sorigeul transcribe $(RUN) "$$file" --attention $(RUN)/attention.png
+	@echo 'The attention plot: $(RUN)/attention.png'
+
+test: check
+	$(BIN)/python -m pytest -q
+
+check: $(VENV)/installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+prove: $(VENV)/installed-dev
+	$(BIN)/python -m pytest -q -m prove --timeout 3600
+
+clean:
+	rm -rf $(VENV) build *.egg-info

@@ -1,0 +1,53 @@
+"""Small parts that several rooms' tests share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from sorigeul import ListenAttendSpell
+
+
+@pytest.fixture
+def tiny() -> Callable[..., ListenAttendSpell]:
+    """Builds a small model in evaluation mode, no weight of which is at a neutral value."""
+    import torch
+
+    from sorigeul import LASConfig, ListenAttendSpell
+
+    def build(**changes: Any) -> ListenAttendSpell:
+        settings: dict[str, Any] = {
+            "hidden_size": 8, "conv_channels": 4, "n_mels": 8, "vocabulary_size": 30,
+            "listener_layer_size": 3, "speller_layer_size": 2, "attention_heads": 2,
+        }  # fmt: skip
+        torch.manual_seed(1)
+        model = ListenAttendSpell(LASConfig(**(settings | changes)))
+        with torch.no_grad():  # as after training: an identity or a zero would hide what it skips
+            for parameter in model.parameters():
+                parameter.add_(0.3 * torch.randn_like(parameter))
+            for name, statistic in model.named_buffers():
+                if "running" in name:
+                    statistic.uniform_(0.5, 1.5)
+        return model.eval()
+
+    return build
+
+
+@pytest.fixture
+def utterances() -> Callable[..., tuple[Tensor, Tensor]]:
+    """Builds features (B, T, F) of noise, zero past each length, and the lengths (B,)."""
+    import torch
+
+    def build(*lengths: int, frames: int = 0, bands: int = 8) -> tuple[Tensor, Tensor]:
+        generator = torch.Generator().manual_seed(2)
+        features = torch.zeros(len(lengths), max(frames, *lengths, 0), bands)
+        for row, length in enumerate(lengths):
+            features[row, :length] = torch.randn(length, bands, generator=generator)
+        return features, torch.tensor(lengths)
+
+    return build
