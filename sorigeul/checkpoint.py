@@ -9,8 +9,10 @@ import json
 import logging
 import random
 import shutil
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any, TypeVar
 
 import numpy as np
@@ -80,8 +82,11 @@ def load(source: str | Path, device: torch.device | str = "cpu") -> Pretrained:
     """Load a published model from a run folder, or from the Hugging Face hub by its id."""
     folder = _locate(source)
     config = _read_config(folder / CONFIG)
-    vocabulary = Vocabulary.from_json(
-        (folder / VOCABULARY).read_text(encoding="utf-8"), str(folder / VOCABULARY)
+    vocabulary = (
+        Vocabulary.from_json(  # which compares its hash, so that nothing is replaced unseen
+            (folder / VOCABULARY).read_text(encoding="utf-8", errors="replace"),
+            str(folder / VOCABULARY),
+        )
     )
     model_config = _build(LASConfig, config["model"], folder)
     if len(vocabulary) != model_config.vocabulary_size:
@@ -167,7 +172,10 @@ def save_state(run: Path, step: int, state: dict[str, Any]) -> Path:
     """Write the state after `step` steps and let the oldest ones go."""
     path = run / STATES / f"step-{step:09d}.pt"
     with replacing(path) as temporary:
-        torch.save(state, temporary)
+        try:
+            torch.save(state, temporary)
+        except RuntimeError as error:  # torch's name for an I/O error
+            raise OSError(f"{path} could not be written, the disk may be full: {error}") from error
     for old in _states(run)[:-_KEPT_STATES]:
         old.unlink()
     return path
@@ -178,12 +186,16 @@ def latest_state(run: Path) -> dict[str, Any] | None:
     states = _states(run)
     for path in reversed(states):
         try:
+            with zipfile.ZipFile(path) as archive:  # torch itself compares no checksums
+                if (part := archive.testzip()) is not None:
+                    raise zipfile.BadZipFile(f"{part} does not match its checksum")
             # Tensors and plain values only: a checkpoint from a stranger can run nothing.
             state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        except (RuntimeError, OSError, EOFError, ValueError) as error:
+        except (zipfile.BadZipFile, UnpicklingError, RuntimeError, OSError, ValueError) as error:
             damaged = path.with_suffix(".damaged")
+            reason = str(error).partition("\n")[0]
             shutil.move(path, damaged)
-            log.warning("%s is damaged (%s); kept as %s", path, error, damaged.name)
+            log.warning("%s is damaged (%s); kept as %s", path, reason, damaged.name)
         else:
             return state
     if states:

@@ -13,7 +13,9 @@ import logging
 import os
 import re
 import sys
+import traceback
 from collections.abc import Callable, Sequence
+from itertools import dropwhile, takewhile
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -255,22 +257,33 @@ def _starting_point(arguments: Sequence[str]) -> Any:
     from sorigeul.settings import Settings
 
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    parser.add_argument("places", nargs="*")
     parser.add_argument("--config", type=Path)
     parser.add_argument("--preset")
     with contextlib.redirect_stderr(io.StringIO()):  # tyro says it better, just after
         try:
-            known, _ = parser.parse_known_args(list(arguments))
+            known, rest = parser.parse_known_args(list(arguments))
         except SystemExit:
             return Settings()
     if known.config and known.preset:
         raise UserError("--config and --preset exclude each other: each says where to start from")
     if known.config:
         return Settings.from_yaml(known.config)
-    begun = Path(known.places[1], "config.yaml") if len(known.places) > 1 else None
+    places = _places(rest)
+    begun = Path(places[1], "config.yaml") if len(places) > 1 else None
     if begun and begun.is_file() and not known.preset:
         return Settings.from_yaml(begun)
     return Settings.preset(known.preset or DEFAULT_PRESET)
+
+
+def _places(arguments: Sequence[str]) -> list[str]:
+    """The arguments that are neither options nor the one value that each option takes."""
+    places, others = [], iter(arguments)
+    for argument in others:
+        if not argument.startswith("-"):
+            places.append(argument)
+        elif "=" not in argument:
+            next(others, None)
+    return places
 
 
 COMMANDS: dict[str, Callable[..., None]] = {
@@ -312,12 +325,14 @@ def _deferred(command: Callable[..., None]) -> Callable[..., Callable[[], None]]
 
 
 def _one_line(complaint: str, name: str) -> str:
-    """Tyro's box -> its first sentence, and what it thinks was meant."""
-    lines = [line.strip("│╭╰─╮╯ ").strip() for line in complaint.splitlines()]
-    lines = [line for line in lines if line]
-    sentence = " ".join(lines[1:3] if lines[1:2] and lines[1].endswith(":") else lines[1:2])
-    meant = re.findall(r"(?m)^(--[a-z_-]+)", "\n".join(lines[2:]))
-    hint = f"; perhaps {meant[0]}" if "Perhaps" in complaint and meant else ""
+    """Tyro's box -> what stands above its first rule, and what it thinks was meant."""
+    lines = [line.strip("│ ") for line in complaint.splitlines()]
+    below_title = [line for line in lines if line][1:]
+    is_rule = re.compile("[─-]+").fullmatch  # of hyphens where the terminal knows no better
+    said = takewhile(lambda line: not is_rule(line), dropwhile(is_rule, below_title))
+    sentence = " ".join(said).rstrip(".")
+    meant = re.search(r"--[a-z]\w*", complaint.partition("Perhaps you meant")[2])
+    hint = f"; perhaps {meant[0]}" if meant else ""
     return f"{sentence or 'the options cannot be read'}{hint} (sorigeul {name} --help)"
 
 
@@ -342,24 +357,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _run(given)
         sys.stdout.flush()
     except UserError as error:
-        if debug:
-            raise
-        sys.exit(_fail(str(error), 2))
+        sys.exit(_fail(str(error), 2, debug))
     except BrokenPipeError:  # whoever read our output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except KeyboardInterrupt:
-        sys.exit(_fail("interrupted", 130))
+        sys.exit(_fail("interrupted", 130, debug))
     except OSError as error:
-        if debug:
-            raise
         place = f"{error.filename}: " if error.filename else ""
-        sys.exit(_fail(f"{place}{error.strerror or error}", 1))
-    except Exception as error:
-        if debug:
-            raise
+        sys.exit(_fail(f"{place}{error.strerror or error}", 1, debug))
+    except Exception as error:  # noqa: BLE001  (the last one there is)
         reason = " ".join(str(error).split())
-        sys.exit(_fail(f"unexpected {type(error).__name__}: {reason} (--debug shows where)", 1))
+        reason = f"unexpected {type(error).__name__}: {reason} (--debug shows where)"
+        sys.exit(_fail(reason, 1, debug))
 
 
 def _run(arguments: list[str]) -> None:
@@ -382,7 +392,9 @@ def _run(arguments: list[str]) -> None:
         _parse_and_run(COMMANDS[name], name, rest)
 
 
-def _fail(message: str, status: int) -> int:
+def _fail(message: str, status: int, debug: bool) -> int:
+    if debug:
+        traceback.print_exc()
     print(f"error: {message}", file=sys.stderr)
     return status
 

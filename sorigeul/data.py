@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from sorigeul.errors import UserError
 from sorigeul.vocabulary import Vocabulary
 
 _BUCKETS = 20
+_BATCHES_A_BUCKET = 4
 _EVALUATION_SECONDS = 120.0
 
 
@@ -138,7 +139,7 @@ def open_manifest(path: Path) -> CutSet:
 
 
 def _text(cut: MonoCut) -> str:
-    return str(cut.supervisions[0].text)
+    return str(cut.supervisions[0].text or "")
 
 
 def _audio_path(cut: MonoCut) -> str:
@@ -268,9 +269,13 @@ def training_batches(
     shared: dict[str, Any] = {
         **size, "shuffle": True, "seed": seed, "rank": rank, "world_size": world_size,
     }  # fmt: skip
+    # Every bucket ends the epoch with a batch that is not full: few utterances get few buckets.
+    some = [cut.duration for cut in islice(cuts, 2000)]
+    batch = config.batch_seconds * len(some) / sum(some) or config.batch_size
+    buckets = min(_BUCKETS, int(len(some) / batch / _BATCHES_A_BUCKET))
     sampler = (
-        DynamicBucketingSampler(cuts, num_buckets=_BUCKETS, **shared)
-        if config.pack_by_length
+        DynamicBucketingSampler(cuts, num_buckets=buckets, **shared)
+        if config.pack_by_length and buckets > 1
         else DynamicCutSampler(cuts, **shared)
     )
     return _loader(sampler, vocabulary, config.num_workers)
@@ -290,5 +295,10 @@ def _loader(sampler: CutSampler, vocabulary: Vocabulary, num_workers: int) -> St
         # Of torchdata 0.11 under newer torch; its users can do nothing about it.
         warnings.filterwarnings("ignore", message=".*set_vital")
         return StatefulDataLoader(
-            Utterances(vocabulary), sampler=sampler, batch_size=None, num_workers=num_workers
+            Utterances(vocabulary),
+            sampler=sampler,
+            batch_size=None,
+            num_workers=num_workers,
+            # Of its own, since beginning an epoch draws from it, and a resumed one begins once more.
+            generator=torch.Generator(),
         )

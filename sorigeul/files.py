@@ -28,6 +28,11 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)  # mkstemp's 0600 would hide the file from a group
         temporary.replace(path)
+    except OSError as error:
+        # Of a failed write, Python names no file, or one that nobody has heard of.
+        if error.errno and error.filename in (None, name, temporary):
+            error.filename = str(path)
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 

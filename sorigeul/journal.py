@@ -22,8 +22,9 @@ TABLE_HEAD = (
 def read_metrics(folder: Path, kind: str | None = None) -> list[dict[str, Any]]:
     """The rows of a run's `metrics.jsonl`, of one kind (`step`, `epoch`) or all."""
     path = folder / "metrics.jsonl"
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    rows = [json.loads(line) for line in lines]
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    # What follows the last line end was cut off, when the run was killed or the disk full.
+    rows = [json.loads(line) for line in text.split("\n")[:-1]]
     return [row for row in rows if kind in (None, row["kind"])]
 
 

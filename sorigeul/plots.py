@@ -30,7 +30,7 @@ def attention(
     axes.set_yticks(range(len(characters)), ["·" if c == " " else c for c in characters])
     axes.tick_params(axis="y", labelsize=max(4, min(10, 220 // rows)))
     axes.set_xlabel("seconds")
-    axes.set_title(title, fontsize=10, wrap=True)
+    axes.set_title(title.replace("$", r"\$"), fontsize=10, wrap=True)  # else it is read as TeX
     figure.colorbar(image, label="attention")
     _save(figure, path)
 
@@ -52,7 +52,8 @@ def learning_curves(path: Path, epochs: Sequence[dict[str, Any]]) -> None:
         axes.set_xlabel("epoch")
         axes.set_ylabel(label)
         axes.grid(alpha=0.3)
-        axes.legend()
+        if axes.lines:
+            axes.legend()
     rates.set_ylim(-5, 105)
     _save(figure, path)
 

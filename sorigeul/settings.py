@@ -113,7 +113,7 @@ class Settings:
         parts: dict[str, dict[str, Any]] = {section: {} for section in sections}
         for name, value in changes.items():
             if name not in home:
-                near = difflib.get_close_matches(name, home, 1)
+                near = difflib.get_close_matches(str(name), home, 1)  # YAML may say 7:
                 hint = f"perhaps {near[0]}" if near else "'sorigeul train --help' lists them"
                 raise UserError(f"{origin}: '{name}' is no setting; {hint}")
             parts[home[name]][name] = _typed(name, value, sections[home[name]][name], origin)
@@ -190,11 +190,11 @@ def _typed(name: str, value: Any, kind: Any, origin: str) -> Any:
         wanted = "one of " + ", ".join(map(str, get_args(kind)))
         raise UserError(f"{origin}: {name} is {value!r}, but must be {wanted}")
     try:
-        if kind is bool and not isinstance(value, bool):
+        if isinstance(value, bool) != (kind is bool) or (kind is str and type(value) is not str):
             raise ValueError
-        if kind is int and (isinstance(value, bool) or int(value) != value):
+        if kind is int and int(value) != value:
             raise ValueError
         return kind(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         wanted = {bool: "True or False", int: "a whole number", float: "a number"}.get(kind, "text")
         raise UserError(f"{origin}: {name} is {value!r}, but must be {wanted}") from None

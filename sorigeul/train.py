@@ -7,7 +7,6 @@ plot of the attention, a checkpoint, and the model itself if dev never went bett
 
 import logging
 import math
-import random
 import signal
 import time
 from collections.abc import Iterator
@@ -73,6 +72,8 @@ class Position:
     seconds: float = 0.0
     """of training, evaluation left out"""
     best_crr: float = -math.inf
+    bad_steps: int = 0
+    """in a row, up to now, whose loss was not finite"""
     finished: bool = False
     started: str = ""
     """date, for the head of the table"""
@@ -125,6 +126,7 @@ class Run:
         self.journal = Journal(folder, fabric.device)
         self.position = Position(started=datetime.now(timezone.utc).strftime("%Y/%m/%d"))
         self.tally = Tally()
+        self.place_in_epoch: dict[str, Any] | None = None
         self.stop_requested = False
         self._warn_of_text(cuts)
 
@@ -157,15 +159,17 @@ class Run:
         """Go to the end of the epoch at hand; false if the run was asked to stop before."""
         self.model.train()
         self.batches.sampler.set_epoch(self.position.epoch)
+        if self.place_in_epoch is not None:
+            self.batches.load_state_dict(self.place_in_epoch)
+            self.place_in_epoch = None
         total = math.ceil(self.survey.utterances * self.settings.data.copies)
-        bad_steps = 0
         with progress_bar(f"epoch {self.position.epoch}", total) as advance:
             advance(self.tally.utterances, "")
             clock = time.monotonic()
             for batch in self.batches:
                 finite = self.train_step(batch.to(self.fabric.device))
-                bad_steps = 0 if finite else bad_steps + 1
-                if bad_steps == _BAD_STEPS:
+                self.position.bad_steps = 0 if finite else self.position.bad_steps + 1
+                if self.position.bad_steps == _BAD_STEPS:
                     raise UserError(
                         f"the loss was not finite {_BAD_STEPS} steps in a row: lower lr or "
                         "max_grad_norm, and listen to the utterances named above"
@@ -203,7 +207,8 @@ class Run:
             )  # fmt: skip
         for group in self.optimizer.param_groups:
             group["lr"] = self.learning_rate()
-        teacher_forced = random.random() < training.teacher_forcing
+        # Of torch's generator, like masks and dropout: libraries draw from Python's as they please.
+        teacher_forced = float(torch.rand(())) < training.teacher_forcing
         spelled = self.model(features, lengths, batch.tokens, teacher_forced)
         smoothing = training.label_smoothing if training.use_label_smoothing else 0.0
         losses = self.las.losses(spelled, batch.tokens, batch.token_lengths, smoothing)
@@ -306,7 +311,8 @@ class Run:
         judged = row.get("valid_crr", float(epoch))  # without dev the newest is the best
         if judged > self.position.best_crr:
             self.position.best_crr = judged
-            results = {name: f"{row[name]:.2f}" for name in row if name.endswith("crr")}
+            rates = {name: rate for name, rate in row.items() if name.endswith("crr")}
+            results = {name: f"{rate:.2f}" for name, rate in rates.items() if rate is not None}
             results.update(epoch=str(epoch), step=str(self.position.step))
             published = checkpoint.Pretrained(
                 self.las, self.settings.features, self.vocabulary, self.normalizer, results
@@ -366,8 +372,7 @@ class Run:
             self.tally = Tally(**state["tally"])
             self.las.load_state_dict(state["model"])
             self.optimizer.load_state_dict(state["optimizer"])
-            if state["batches"] is not None:
-                self.batches.load_state_dict(state["batches"])
+            self.place_in_epoch = state["batches"]
             checkpoint.restore_random_state(state["random"])
             self.position.finished = (
                 self._limit_reached() or self.position.epoch >= self.settings.training.max_epochs

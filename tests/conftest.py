@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from sorigeul import ListenAttendSpell
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def tiny() -> Callable[..., ListenAttendSpell]:
     """Builds a small model in evaluation mode, no weight of which is at a neutral value."""
     import torch
@@ -29,7 +30,7 @@ def tiny() -> Callable[..., ListenAttendSpell]:
         model = ListenAttendSpell(LASConfig(**(settings | changes)))
         with torch.no_grad():  # as after training: an identity or a zero would hide what it skips
             for parameter in model.parameters():
-                parameter.add_(0.3 * torch.randn_like(parameter))
+                parameter.add_(0.2 * torch.randn_like(parameter))
             for name, statistic in model.named_buffers():
                 if "running" in name:
                     statistic.uniform_(0.5, 1.5)
@@ -38,7 +39,7 @@ def tiny() -> Callable[..., ListenAttendSpell]:
     return build
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def utterances() -> Callable[..., tuple[Tensor, Tensor]]:
     """Builds features (B, T, F) of noise, zero past each length, and the lengths (B,)."""
     import torch
@@ -51,3 +52,24 @@ def utterances() -> Callable[..., tuple[Tensor, Tensor]]:
         return features, torch.tensor(lengths)
 
     return build
+
+
+@pytest.fixture(scope="session")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Manifests of 40 short recordings to train on, 4 for dev, 4 for test. To be read only."""
+    import tones
+
+    splits = ["test"] * 4 + ["dev"] * 4 + ["train"] * 40
+    return tones.manifests(tmp_path_factory.mktemp("corpus"), tones.texts(48), splits)
+
+
+@pytest.fixture(scope="session")
+def run(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a finished run, trained on `corpus` with `tones.TINY`. To be read only."""
+    import tones
+
+    from sorigeul.train import train
+
+    folder = tmp_path_factory.mktemp("runs") / "tiny"
+    train(corpus, folder, tones.TINY)
+    return folder

@@ -1,0 +1,169 @@
+"""The figures of a corpus: nothing missing, nothing counted twice, in whatever order it is read."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import tones
+import torch
+from lhotse import CutSet
+
+from sorigeul import checkpoint, data
+from sorigeul.checkpoint import Pretrained
+from sorigeul.data import Batch, Utterances
+from sorigeul.errors import UserError
+from sorigeul.evaluate import Evaluation, evaluate
+from sorigeul.features import LogMel
+from sorigeul.score import score
+
+
+@pytest.fixture(scope="module")
+def model(run: Path) -> Pretrained:
+    return checkpoint.load(run)
+
+
+def evaluated(model: Pretrained, batches: Iterable[Batch]) -> Evaluation:
+    log_mel = LogMel(model.features)
+    return evaluate(model.model, batches, model.vocabulary, log_mel, model.normalizer)
+
+
+def batches(model: Pretrained, cuts: CutSet) -> list[Batch]:
+    return list(data.evaluation_batches(cuts, model.vocabulary))
+
+
+def one_by_one(model: Pretrained, cuts: CutSet) -> Iterator[Batch]:
+    utterances = Utterances(model.vocabulary)
+    return (utterances[CutSet.from_cuts([cut])] for cut in cuts)
+
+
+def test_the_score_is_that_of_the_recognitions(model: Pretrained, corpus: Path) -> None:
+    found = evaluated(model, batches(model, data.required_manifest(corpus, "train")))
+    said = [one.reference for one in found.recognitions]
+    assert sorted(said) == sorted(tones.texts(48)[8:])
+    assert found.score == score(said, [one.hypothesis for one in found.recognitions], "plain/1")
+    by_ctc = [one.ctc_hypothesis or "" for one in found.recognitions]
+    assert found.ctc_score == score(said, by_ctc, "plain/1")
+    assert found.score.crr > 80  # else the model has learnt nothing, and the rest proves little
+    assert found.ctc_score.crr > 30
+    assert not found.failures
+    assert 0 < found.loss < 2
+
+
+def test_a_recognition_holds_what_was_heard_and_where(model: Pretrained, corpus: Path) -> None:
+    cuts = {cut.id: cut for cut in data.required_manifest(corpus, "train")}
+    found = evaluated(model, batches(model, data.required_manifest(corpus, "train")))
+    assert sorted(one.id for one in found.recognitions) == sorted(cuts)
+    for one in found.recognitions:
+        assert one.reference == cuts[one.id].supervisions[0].text
+        assert one.seconds == pytest.approx(cuts[one.id].duration)
+        assert one.hypothesis == model.vocabulary.decode(one.tokens)
+        assert one.alignment.shape[0] == len(one.tokens)
+
+
+def test_order_and_company_change_nothing(model: Pretrained, corpus: Path) -> None:
+    cuts = data.required_manifest(corpus, "train")
+    together = evaluated(model, batches(model, cuts))
+    singles = list(one_by_one(model, cuts))
+    for order in (singles, singles[::-1]):
+        found = evaluated(model, order)
+        assert found.score == together.score
+        assert found.ctc_score == together.ctc_score
+        assert found.loss == pytest.approx(together.loss, rel=1e-4)
+        assert {one.id: one.hypothesis for one in found.recognitions} == {
+            one.id: one.hypothesis for one in together.recognitions
+        }
+
+
+@pytest.fixture
+def with_gaps(tmp_path: Path) -> CutSet:
+    """Eight utterances to test, of which one is missing, one empty and one no recording."""
+    folder = tones.manifests(tmp_path, tones.texts(8), ["test"] * 8)
+    (tmp_path / "audio" / "u01.wav").unlink()
+    (tmp_path / "audio" / "u02.wav").write_bytes(b"")
+    (tmp_path / "audio" / "u03.wav").write_bytes(b"not a recording" * 10)
+    return data.required_manifest(folder, "test")
+
+
+def test_what_cannot_be_read_counts_as_recognised_as_nothing(
+    model: Pretrained, with_gaps: CutSet
+) -> None:
+    found = evaluated(model, batches(model, with_gaps))
+    said = tones.texts(8)
+    heard = {one.id: one.hypothesis for one in found.recognitions}
+    assert sorted(heard) == ["u00.wav", "u04.wav", "u05.wav", "u06.wav", "u07.wav"]
+    expected = score(said, [heard.get(f"u0{number}.wav", "") for number in range(8)], "plain/1")
+    assert found.score == expected
+    assert found.score.utterances == 8
+    assert found.ctc_score is not None
+    assert found.ctc_score.utterances == 8
+    assert found.ctc_score.reference_characters == len("".join(said))
+    assert sorted(found.failures) == ["u01.wav", "u02.wav", "u03.wav"]
+    assert "cannot be opened" in found.failures["u01.wav"]
+
+
+def test_failures_do_not_depend_on_the_batches_they_were_in(
+    model: Pretrained, with_gaps: CutSet
+) -> None:
+    together = evaluated(model, batches(model, with_gaps))
+    apart = evaluated(model, one_by_one(model, with_gaps))
+    assert apart.score == together.score
+    assert apart.ctc_score == together.ctc_score
+    assert apart.failures == together.failures
+    assert apart.loss == pytest.approx(together.loss, rel=1e-4)
+
+
+def test_a_corpus_of_which_nothing_can_be_read_scores_nothing(
+    model: Pretrained, with_gaps: CutSet
+) -> None:
+    bad = CutSet.from_cuts(cut for cut in with_gaps if cut.id in ("u01.wav", "u02.wav", "u03.wav"))
+    found = evaluated(model, batches(model, bad))
+    assert (found.recognitions, len(found.failures), found.score.crr) == ([], 3, 0)
+
+
+def test_figures_by_name(model: Pretrained, with_gaps: CutSet) -> None:
+    found = evaluated(model, batches(model, with_gaps))
+    figures = found.to_json()
+    assert {"crr", "cer", "cer_no_space", "wer", "swer"} <= figures.keys()
+    assert figures["utterances"] == 8
+    assert figures["reference_characters"] == len("".join(tones.texts(8)))
+    assert figures["normalizer"] == "plain/1"
+    assert figures["failures"] == found.failures
+    assert figures["crr"] == found.score.crr
+    assert found.ctc_score is not None
+    assert figures["ctc_crr"] == found.ctc_score.crr
+
+
+def test_a_model_without_ctc_has_no_ctc_figures(model: Pretrained, corpus: Path) -> None:
+    torch.manual_seed(0)
+    plain = type(model.model)(replace(model.model.config, ctc_weight=0.0)).eval()
+    cuts = data.required_manifest(corpus, "dev")
+    found = evaluated(replace(model, model=plain), batches(model, cuts))
+    assert found.ctc_score is None
+    assert {one.ctc_hypothesis for one in found.recognitions} == {None}
+    assert "ctc_crr" not in found.to_json()
+
+
+def test_hearing_backwards_is_undone_in_the_alignment(model: Pretrained, corpus: Path) -> None:
+    backwards = replace(model, features=replace(model.features, input_reverse=True))
+    cuts = data.required_manifest(corpus, "train")
+    found = evaluated(backwards, batches(backwards, cuts))
+    # The end of each recording is heard first, and the model reads from first to last.
+    later = earlier = 0
+    for one in found.recognitions:
+        if len(one.tokens) > 2:
+            places = one.alignment.argmax(1)
+            later += int(places[-1] > places[0])
+            earlier += int(places[-1] < places[0])
+    assert earlier > 2 * later
+
+
+def test_transcripts_without_a_character_cannot_be_scored(model: Pretrained, corpus: Path) -> None:
+    blank = [
+        replace(batch, texts=[" "] * len(batch))
+        for batch in batches(model, data.required_manifest(corpus, "dev"))
+    ]
+    with pytest.raises(UserError, match="no character to score by"):
+        evaluated(model, blank)
+    with pytest.raises(UserError, match="no character to score by"):
+        evaluated(model, [])

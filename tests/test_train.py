@@ -1,0 +1,284 @@
+"""The run: every setting does what it says, the same seed gives the same run, nothing is lost."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from sorigeul.corpora import PrepareOptions, prepare
+from sorigeul.errors import UserError
+from sorigeul.journal import read_metrics
+from sorigeul.settings import Settings
+from sorigeul.train import train
+
+TINY: dict[str, Any] = {
+    "hidden_size": 8, "conv_channels": 4, "listener_layer_size": 3, "speller_layer_size": 1,
+    "n_mels": 20, "batch_size": 4, "max_steps": 3, "lr": 0.01,
+}  # fmt: skip
+
+
+def settings(**changes: Any) -> Settings:
+    return Settings().changed({**TINY, **changes}, "test")
+
+
+@pytest.fixture(scope="module")
+def babble(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Manifests of twelve recordings of noise with texts: enough to see what a setting changes."""
+    folder = tmp_path_factory.mktemp("babble")
+    random = np.random.default_rng(0)
+    rows = ["audio\ttext\tspeaker\tsplit"]
+    for index in range(16):
+        name = f"{index:02}.wav"
+        samples = random.standard_normal(6000 + 700 * index) * 0.1
+        soundfile.write(folder / name, samples, 16000)
+        split = {14: "dev", 15: "test"}.get(index, "train")
+        text = "".join(random.choice(list("가나다라마바사 ")) for _ in range(3 + index // 3)) + "아"
+        rows.append(f"{name}\t{text}\tspeaker{index % 3}\t{split}")
+    (folder / "table.tsv").write_text("\n".join(rows), encoding="utf-8")
+    prepare("table", folder / "table.tsv", folder / "data")
+    return folder / "data"
+
+
+def curve(run: Path) -> list[dict[str, Any]]:
+    """All that a run measured, but for how long it took."""
+    timed = ("seconds", "per_second")
+    return [
+        {name: value for name, value in row.items() if not any(word in name for word in timed)}
+        for row in read_metrics(run)
+    ]
+
+
+def weights(run: Path) -> dict[str, torch.Tensor]:
+    state = torch.load(max((run / "checkpoints").glob("*.pt")), weights_only=True)
+    model: dict[str, torch.Tensor] = state["model"]
+    return model
+
+
+def equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+@pytest.fixture(scope="module")
+def plain(babble: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    run = tmp_path_factory.mktemp("plain") / "run"
+    train(babble, run, settings())
+    return run
+
+
+def test_a_run_folder_holds_what_the_contract_names(plain: Path) -> None:
+    for name in ("config.yaml", "model.safetensors", "config.json", "vocabulary.json"):
+        assert (plain / name).is_file(), name
+    assert list((plain / "checkpoints").glob("*.pt"))
+    assert list(plain.glob("events.out.tfevents*"))
+    assert (plain / "plots" / "attention_epoch_000.png").read_bytes().startswith(b"\x89PNG")
+    assert (plain / "plots" / "learning_curves.png").is_file()
+    table = (plain / "results.md").read_text(encoding="utf-8")
+    assert "|Epoch|train CRR (%)|valid CRR (%)|test CRR (%)|" in table
+    assert re.search(r"(?m)^\|0\|-?\d+\.\d\d\|-?\d+\.\d\d\|-?\d+\.\d\d\|$", table)
+    assert "PyTorch version : " in table
+    assert "Training Start Date: " in table
+    assert Settings.from_yaml(plain / "config.yaml") == settings()
+
+
+def test_the_same_seed_gives_the_same_run_to_the_bit(
+    babble: Path, plain: Path, tmp_path: Path
+) -> None:
+    train(babble, tmp_path / "again", settings())
+    assert curve(tmp_path / "again") == curve(plain)
+    assert equal(weights(tmp_path / "again"), weights(plain))
+    train(babble, tmp_path / "other", settings(seed=1))
+    assert not equal(weights(tmp_path / "other"), weights(plain))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("use_bidirectional", False),
+        ("use_attention", False),
+        ("score_function", "additive"),
+        ("use_label_smoothing", False),
+        ("input_reverse", True),
+        ("use_augment", False),
+        ("use_pyramidal", False),
+        ("pack_by_length", False),
+        ("augment_ratio", 2.0),
+        ("listener_layer_size", 4),
+        ("speller_layer_size", 2),
+        ("hidden_size", 12),
+        ("batch_size", 3),
+        ("dropout", 0.0),
+        ("teacher_forcing", 0.0),
+        ("lr", 0.001),
+        ("frame_length", 20.0),
+        ("stride", 12.5),
+        ("n_fft", 512),
+        ("hop_length", 128),
+        ("n_mels", 24),
+        ("window", "hann"),
+    ],
+)
+def test_every_hyperparameter_of_the_seed_reaches_the_run(
+    babble: Path, plain: Path, tmp_path: Path, name: str, value: Any
+) -> None:
+    train(babble, tmp_path / "run", settings(**{name: value}))
+    changed, usual = weights(tmp_path / "run"), weights(plain)
+    same_shapes = {n: w.shape for n, w in changed.items()} == {n: w.shape for n, w in usual.items()}
+    assert not (same_shapes and equal(changed, usual))
+
+
+def test_augmented_copies_make_the_epoch_longer(babble: Path, tmp_path: Path) -> None:
+    lengths = {}
+    for ratio in (0.0, 1.0, 2.0):
+        run = tmp_path / str(ratio)
+        train(babble, run, settings(augment_ratio=ratio, max_steps=0, max_epochs=1, batch_size=2))
+        lengths[ratio] = read_metrics(run, "epoch")[0]["step"]
+    assert lengths[0.0] == 7
+    assert lengths[1.0] >= 14
+    assert lengths[2.0] >= 21
+
+
+def test_label_smoothing_keeps_the_model_from_being_certain(babble: Path, tmp_path: Path) -> None:
+    """With smoothing, even a perfect model has a loss; without, the loss of a fit goes to zero."""
+    losses = {}
+    for smoothing in (True, False):
+        run = tmp_path / str(smoothing)
+        train(
+            babble, run,
+            settings(use_label_smoothing=smoothing, max_steps=60, dropout=0.0, use_augment=False,
+                     teacher_forcing=1.0, hidden_size=32),
+        )  # fmt: skip
+        losses[smoothing] = read_metrics(run, "epoch")[-1]["train_loss"]
+    assert losses[False] < losses[True] - 0.2
+
+
+def test_the_learning_rate_rises_and_falls_as_told(babble: Path, tmp_path: Path) -> None:
+    train(
+        babble, tmp_path / "run",
+        settings(lr_schedule="cosine", warmup_steps=30, max_steps=80, max_epochs=100),
+    )  # fmt: skip
+    rates = {row["step"]: row["learning_rate"] for row in read_metrics(tmp_path / "run", "step")}
+    assert rates[20] == pytest.approx(0.01 * 20 / 30 * 0.5 * (1 + np.cos(np.pi * 0.25)), rel=0.05)
+    assert rates[40] > rates[60] > rates[80]
+    assert rates[80] < 1e-5
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_utterances(
+    babble: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(UserError, match="not finite 10 steps in a row: lower lr"):
+        train(babble, tmp_path / "run", settings(lr=1e38, max_steps=40, max_epochs=40))
+    skipped = [record.getMessage() for record in caplog.records if "skipped" in record.getMessage()]
+    assert len(skipped) == 10
+    assert re.search(r"utterances .*\d\d", skipped[0])
+
+
+def test_a_corrupt_file_is_left_out_named_and_counted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for index in range(8):
+        noise = np.random.default_rng(index).standard_normal(8000) * 0.1
+        soundfile.write(tmp_path / f"{index}.wav", noise, 16000)
+    rows = [f"{index}.wav,가나다,{'dev' if index == 7 else 'train'}" for index in range(8)]
+    (tmp_path / "t.csv").write_text("audio,text,split\n" + "\n".join(rows), encoding="utf-8")
+    prepare("table", tmp_path / "t.csv", tmp_path / "data")
+    (tmp_path / "3.wav").write_bytes(b"no longer sound")
+    train(
+        tmp_path / "data", tmp_path / "run", settings(max_steps=0, max_epochs=1, use_augment=False)
+    )
+    assert read_metrics(tmp_path / "run", "epoch")[0]["failures"] == 1
+    assert any("3.wav" in record.getMessage() for record in caplog.records)
+
+
+def test_a_run_goes_on_only_as_what_it_was_begun(babble: Path, plain: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    train(babble, run, settings())
+    with pytest.raises(UserError, match="begun with hidden_size 8, not 16"):
+        train(babble, run, settings(hidden_size=16))
+    with pytest.raises(UserError, match="begun with another vocabulary"):
+        train(babble, run, settings(vocabulary="jamo"))
+    assert equal(weights(run), weights(plain)), "a refusal must leave the run as it was"
+    train(babble, run, settings(max_steps=5))
+    assert read_metrics(run, "epoch")[-1]["step"] == 5
+
+
+def start(arguments: list[str]) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "sorigeul", "train", *arguments]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + 120
+    while not condition() and process.poll() is None:
+        assert time.monotonic() < deadline, "the run never got that far"
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_a_run_that_was_ended_and_resumed_equals_one_that_was_not(
+    babble: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    config = tmp_path / "settings.yaml"
+    whole = settings(max_steps=0, max_epochs=12, checkpoint_every=3)
+    config.write_text(whole.to_yaml(), encoding="utf-8")
+    train(babble, tmp_path / "whole", whole)
+
+    run = tmp_path / "ended"
+    arguments = [str(babble), str(run), "--config", str(config)]
+    first = start(arguments)
+    wait_for(lambda: len(list((run / "checkpoints").glob("*.pt"))) == 2, first)
+    os.kill(first.pid, number)
+    _, said = first.communicate(timeout=60)
+    assert len(read_metrics(run, "epoch")) < 12, "it was ended too late to prove anything"
+    assert (first.returncode == 0) == (number != signal.SIGKILL), said
+    if number != signal.SIGKILL:
+        assert "the same command goes on" in said
+
+    train(babble, run, whole)
+    assert curve(run) == curve(tmp_path / "whole")
+    assert equal(weights(run), weights(tmp_path / "whole"))
+
+
+def by_heart(data: Path, run: Path, **changes: Any) -> dict[str, Any]:
+    """Learn thirty utterances of `data` and recognise the same thirty, free-running."""
+    lines = (data / "train.jsonl").read_text(encoding="utf-8").splitlines()[:30]
+    few = run.parent / "few"
+    few.mkdir()
+    for split in ("train", "dev"):
+        (few / f"{split}.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    chosen = Settings.preset("small").changed(
+        {"use_augment": False, "dropout": 0.0, "use_label_smoothing": False, "batch_size": 6,
+         "teacher_forcing": 1.0, "warmup_steps": 20, "lr_schedule": "cosine", "lr": 0.002,
+         **changes},
+        "test",
+    )  # fmt: skip
+    train(few, run, chosen)
+    return max(read_metrics(run, "epoch"), key=lambda row: row["valid_crr"])
+
+
+@pytest.mark.prove
+def test_thirty_utterances_of_synthesised_speech_are_learnt_by_heart(tmp_path: Path) -> None:
+    prepare("demo", None, tmp_path / "data", PrepareOptions(utterances=100))
+    assert by_heart(tmp_path / "data", tmp_path / "run", max_epochs=80)["valid_crr"] == 100
+
+
+@pytest.mark.prove
+def test_thirty_utterances_of_real_speech_are_learnt_by_heart(tmp_path: Path) -> None:
+    corpus = Path(__file__).resolve().parents[2] / "shared" / "corpora" / "pansori-tedxkr"
+    if not corpus.is_dir():
+        pytest.skip("Pansori TEDxKR is not here")
+    prepare("pansori", corpus, tmp_path / "data")
+    before = time.monotonic()
+    best = by_heart(tmp_path / "data", tmp_path / "run", max_epochs=120)
+    print(json.dumps({**best, "minutes": (time.monotonic() - before) / 60}))
+    assert best["valid_crr"] == 100
