@@ -52,7 +52,7 @@ def prepare(
     max_duration: float = 35.0,
     dev_share: float = 0.1,
     test_share: float = 0.1,
-    utterances: int = 2000,
+    utterances: int = 3000,
 ) -> None:
     """Read a corpus; write its manifests and a report of what was found.
 
@@ -168,6 +168,11 @@ def transcribe(
 
     if not files:
         raise UserError("no recording given: sorigeul transcribe RUN FILE…")
+    if out is not None and len({path.name for path in files}) < len(files):
+        raise UserError(
+            f"several recordings have one name, and so would have their transcripts in {out}: "
+            "transcribe them into different folders"
+        )
     recognizer = Recognizer.from_pretrained(run)
     refused = 0
     for path in files:

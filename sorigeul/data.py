@@ -299,6 +299,6 @@ def _loader(sampler: CutSampler, vocabulary: Vocabulary, num_workers: int) -> St
             sampler=sampler,
             batch_size=None,
             num_workers=num_workers,
-            # Of its own, since beginning an epoch draws from it, and a resumed one begins once more.
+            # Of its own: beginning an epoch draws from it, and a resumed one begins twice.
             generator=torch.Generator(),
         )

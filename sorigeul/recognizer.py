@@ -101,12 +101,7 @@ class Recognizer:
     def _recognize(self, samples: Tensor, spans: Sequence[tuple[int, int]]) -> Iterator[Segment]:
         """Segments of the recording (N,), given as spans of samples."""
         model, vocabulary = self.pretrained.model, self.pretrained.vocabulary
-        # Silence is added to what is shorter than one frame of the listener.
-        shortest = self.pretrained.features.hop_length * model.config.reduction
-        pieces = [
-            torch.nn.functional.pad(samples[start:end], (0, max(0, shortest - (end - start))))
-            for start, end in spans
-        ]
+        pieces = [samples[start:end] for start, end in spans]
         waveforms = torch.nn.utils.rnn.pad_sequence(pieces, batch_first=True).to(self.device)
         lengths = torch.tensor([len(piece) for piece in pieces], device=self.device)
         listened = model.listen(*self.log_mel(waveforms, lengths))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from sorigeul import ListenAttendSpell
+
+# Before torch is loaded: tiny models gain nothing from threads, and on a busy machine those wait
+# for each other many times as long as they work.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture(scope="session")

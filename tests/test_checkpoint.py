@@ -331,6 +331,11 @@ def test_random_draws_go_on_where_they_were(tmp_path: Path) -> None:
             *torch.rand(3).tolist(), *torch.randn(3).tolist(),
         ]  # fmt: skip
 
+    torch.manual_seed(5)
+    undisturbed = torch.rand(3)
+    torch.manual_seed(5)
+    checkpoint.random_state()
+    assert torch.equal(torch.rand(3), undisturbed)
     random.gauss()  # leaves its twin behind, which belongs to the state
     np.random.randn()
     checkpoint.save_state(tmp_path, 1, checkpoint.random_state())
@@ -397,7 +402,8 @@ def test_a_failed_write_leaves_the_whole_file_before_it(
     # The command line says the same in one line, and leaves no half a file either.
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
-    (told,) = [line for line in done.stderr.splitlines() if not line.startswith("warning: ")]
+    *others, told = done.stderr.splitlines()
+    assert not [line for line in others if line.startswith("error: ")]
     assert told.startswith("error: ")
     assert str(run / "new") in told
     assert not list((run / "new").rglob("*.pt")) + list((run / "new").rglob("*.safetensors"))

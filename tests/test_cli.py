@@ -454,6 +454,18 @@ def test_several_files_are_told_apart(sorigeul: Command, run: Path, audio: Path)
     assert [line.split(": ")[0] for line in lines] == [str(path) for path in paths]
 
 
+def test_no_transcript_takes_the_place_of_another(
+    sorigeul: Command, run: Path, audio: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "other").mkdir()
+    other = shutil.copy(audio / "u10.wav", tmp_path / "other" / "u09.wav")
+    done = sorigeul("transcribe", run, audio / "u09.wav", other, "--out", tmp_path / "texts")
+    assert done.status == 2
+    assert "several recordings have one name" in done.error()
+    assert not (tmp_path / "texts").exists()
+    assert sorigeul("transcribe", run, audio / "u09.wav", other).status == 0
+
+
 def test_a_recording_may_come_from_standard_input(run: Path, audio: Path) -> None:
     path = audio / "u09.wav"
     done = in_a_process("transcribe", run, "-", "--format", "json", stdin=path.read_bytes())

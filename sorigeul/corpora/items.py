@@ -64,7 +64,7 @@ class PrepareOptions:
     """Share of the speech that becomes dev where the corpus has no dev of its own."""
     test_share: float = 0.1
     """Share of the speech that becomes test where the corpus has no test of its own."""
-    utterances: int = 2000
+    utterances: int = 3000
     """Demo only: how many utterances to synthesise."""
 
     def __post_init__(self) -> None:

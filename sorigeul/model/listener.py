@@ -194,7 +194,6 @@ class Listener(nn.Module):
         """Features (B, T, F), lengths (B,) -> the output (B, S, D) and lengths (B,) of every stack.
 
         The last of the list is what the speller attends to; the earlier ones have more frames.
-        Every utterance must hold at least `CONV_REDUCTION` frames.
         """
         listened, lengths = self.convolve(features, lengths)
         outputs = [(run_padded(self.bottom_rnn, listened, lengths), lengths)]
@@ -210,7 +209,10 @@ class Listener(nn.Module):
         which stands before each, sees to that.
         """
         hidden = features.unsqueeze(1)
-        valid = lengths.tolist()
+        # What is shorter than one output frame counts as followed by silence.
+        valid = lengths.clamp_min(CONV_REDUCTION).tolist()
+        if hidden.shape[2] < CONV_REDUCTION:
+            hidden = nn.functional.pad(hidden, (0, 0, 0, CONV_REDUCTION - hidden.shape[2]))
         for layer in self.conv:
             if isinstance(layer, nn.MaxPool2d):
                 hidden, valid = layer(hidden), [length // 2 for length in valid]
