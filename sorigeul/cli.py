@@ -109,6 +109,8 @@ def evaluate(
         json: write the figures here as JSON; - for standard output
         worst: how many of the worst utterances to show, aligned
     """
+    if worst < 0:
+        raise UserError(f"worst is {worst}, but must be 0 or more")
     from sorigeul import data as manifests
     from sorigeul import score
     from sorigeul.evaluate import evaluate as recognise_all
@@ -368,6 +370,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(_fail("interrupted", 130, debug))
+    except (FileExistsError, IsADirectoryError, NotADirectoryError, PermissionError) as error:
+        sys.exit(_fail(f"{error.filename}: {error.strerror}; choose another place", 2, debug))
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
         sys.exit(_fail(f"{place}{error.strerror or error}", 1, debug))
@@ -417,4 +421,3 @@ def _say_on_standard_error() -> None:
     log.handlers = [handler]
     log.setLevel(logging.INFO)
     log.propagate = False
-    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)

@@ -37,7 +37,8 @@ class DataConfig:
     batch_size: int = 8
     """mini-batch size"""
     batch_seconds: float = 0.0
-    """seconds of audio in a batch, padding included, in place of batch_size; 0 counts utterances"""
+    """seconds of audio in a batch in place of batch_size, padding included where pack_by_length is
+    on; 0: batches of batch_size"""
     pack_by_length: bool = True
     """flag indication whether to pack batch by similar sequence lengths"""
     use_augment: bool = True
@@ -125,6 +126,8 @@ def required_manifest(data: Path, split: str) -> CutSet:
 
 def open_manifest(path: Path) -> CutSet:
     """The lazily read cuts of one manifest; its first line is checked at once."""
+    if not _ends_a_line(path):
+        raise UserError(f"{path} was cut off in its last line: make it or copy it again")
     cuts = CutSet.from_jsonl_lazy(path)
     try:
         first = next(iter(cuts), None)
@@ -136,6 +139,14 @@ def open_manifest(path: Path) -> CutSet:
             f"{path} is empty or no manifest of cuts with text: make it with 'sorigeul prepare'"
         )
     return cuts
+
+
+def _ends_a_line(path: Path) -> bool:
+    """Whether the last line of a file, if it has any, is whole."""
+    with path.open("rb") as file:
+        size = file.seek(0, 2)
+        file.seek(max(size - 1, 0))
+        return file.read() in (b"", b"\n")
 
 
 def _text(cut: MonoCut) -> str:

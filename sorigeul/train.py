@@ -406,6 +406,8 @@ def _launch(training: TrainingConfig) -> Fabric:
     if precision == "auto":
         fast = torch.cuda.is_bf16_supported() if on_gpu else _cpu_has_bfloat16()
         precision = "bfloat16" if fast else "float32"
+    # It announces the precision, which config.yaml says.
+    logging.getLogger("lightning_fabric.utilities.rank_zero").setLevel(logging.WARNING)
     fabric = Fabric(
         accelerator="gpu" if on_gpu else "cpu",
         devices=training.devices,

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
+    from commands import Command
     from torch import Tensor
 
     from sorigeul import ListenAttendSpell
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
 # Before torch is loaded: tiny models gain nothing from threads, and on a busy machine those wait
 # for each other many times as long as they work.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# Before they are loaded: what they assert is explained as in a test.
+pytest.register_assert_rewrite("commands", "waves")
 
 
 @pytest.fixture(scope="session")
@@ -78,3 +83,32 @@ def run(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "tiny"
     train(corpus, folder, tones.TINY)
     return folder
+
+
+@pytest.fixture
+def sorigeul(capsys: pytest.CaptureFixture[str]) -> Iterator[Command]:
+    from commands import Command
+
+    log = logging.getLogger("sorigeul")
+    before = log.handlers, log.level, log.propagate
+    yield Command(capsys)
+    log.handlers, log.level, log.propagate = before
+
+
+@pytest.fixture
+def audio(corpus: Path) -> Path:
+    return corpus.parent / "audio"
+
+
+@pytest.fixture
+def bad(tmp_path: Path) -> dict[str, Path]:
+    """Files in which nothing can be heard."""
+    import numpy as np
+    import soundfile
+
+    paths = {name: tmp_path / f"{name}.wav" for name in ("empty", "silent", "other", "short")}
+    paths["empty"].write_bytes(b"")
+    soundfile.write(paths["silent"], np.zeros(16_000), 16_000)
+    paths["other"].write_text("# a text\n" * 100, encoding="utf-8")
+    soundfile.write(paths["short"], np.zeros(0), 16_000)
+    return paths

@@ -454,3 +454,11 @@ def test_nonsense_is_refused_by_name(setting: str, value: float) -> None:
     with pytest.raises(UserError, match=f"{setting} is {value:g}, but must") as error:
         DataConfig(**{setting: value})  # type: ignore[arg-type]
     one_line(error)
+
+
+def test_a_manifest_that_was_cut_off_is_refused(tmp_path: Path) -> None:
+    imagined(tmp_path, [1.0, 2.0, 3.0])
+    path = tmp_path / "train.jsonl"
+    path.write_bytes(path.read_bytes()[:-40])
+    with pytest.raises(UserError, match="cut off in its last line"):
+        data.open_manifest(path)
