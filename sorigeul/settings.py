@@ -19,6 +19,7 @@ from sorigeul.data import DataConfig
 from sorigeul.errors import UserError
 from sorigeul.features import FeatureConfig, SpecAugmentConfig
 from sorigeul.model.las import LASConfig
+from sorigeul.vocabulary import Kind
 
 Precision = Literal["auto", "float32", "bfloat16"]
 LearningRateSchedule = Literal["constant", "cosine"]
@@ -74,6 +75,8 @@ class TrainingConfig:
         need("checkpoint_every", self.checkpoint_every >= 1, "at least 1")
         need("min_count", self.min_count >= 1, "at least 1")
         need("devices", self.devices >= 1, "at least 1")
+        if self.vocabulary not in get_args(Kind):  # a run may go on in another working directory
+            object.__setattr__(self, "vocabulary", str(Path(self.vocabulary).absolute()))
         for setting in ("warmup_steps", "max_steps", "max_seconds", "seed"):
             need(setting, getattr(self, setting) >= 0, "0 or more")
 

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, get_args
 
 import torch
 from lhotse import CutSet
@@ -31,7 +31,7 @@ from sorigeul.journal import Journal
 from sorigeul.model.las import LASConfig, ListenAttendSpell, Spelled
 from sorigeul.progress import progress_bar
 from sorigeul.settings import Settings, TrainingConfig
-from sorigeul.vocabulary import Vocabulary
+from sorigeul.vocabulary import Kind, Vocabulary
 
 log = logging.getLogger(__name__)
 
@@ -286,7 +286,7 @@ class Run:
         if self.position.epoch >= self.settings.training.max_epochs:
             self.position.finished = True
         self.tally = Tally()
-        self.save(between_epochs=True)
+        self.save()
 
     def _record_epoch(self) -> None:
         tally, epoch = self.tally, self.position.epoch
@@ -305,7 +305,7 @@ class Run:
             row[f"{name}_crr"] = evaluation.score.crr
             if evaluation.ctc_score is not None:
                 row[f"{name}_ctc_crr"] = evaluation.ctc_score.crr
-            if split == "dev":
+            if split == "dev" and evaluation.recognitions:
                 self._plot_attention(evaluation.recognitions)
         self.journal.close_epoch(row, self.position.started)
         judged = row.get("valid_crr", float(epoch))  # without dev the newest is the best
@@ -348,7 +348,7 @@ class Run:
 
     # Checkpoints.
 
-    def save(self, between_epochs: bool = False) -> None:
+    def save(self) -> None:
         """Write all it takes to go on from here."""
         if not self.fabric.is_global_zero:
             return
@@ -357,7 +357,8 @@ class Run:
             "tally": vars(self.tally),
             "model": self.las.state_dict(),
             "optimizer": self.optimizer.state_dict(),
-            "batches": None if between_epochs else self.batches.state_dict(),
+            # Between two epochs there is no place to return to: the next one begins anew.
+            "batches": self.batches.state_dict() if self.tally.utterances else None,
             "random": checkpoint.random_state(),
             "vocabulary_hash": self.vocabulary.hash,
         }
@@ -443,9 +444,9 @@ def _stop_requests(run: Run) -> Iterator[None]:
 
 def _vocabulary(texts: Iterator[str], training: TrainingConfig) -> Vocabulary:
     """Built from the training transcripts, or read from a published table."""
-    if training.vocabulary in ("syllable", "jamo"):
-        kind: Literal["syllable", "jamo"] = "jamo" if training.vocabulary == "jamo" else "syllable"
-        return Vocabulary.from_texts(texts, kind, training.min_count)
+    for kind in get_args(Kind):
+        if training.vocabulary == kind:
+            return Vocabulary.from_texts(texts, kind, training.min_count)
     return Vocabulary.from_csv(training.vocabulary)
 
 
