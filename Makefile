@@ -45,7 +45,7 @@ check: $(VENV)/installed-dev
 	$(BIN)/lint-imports
 
 prove: $(VENV)/installed-dev
-	$(BIN)/python -m pytest -q -m prove --timeout 3600
+	OMP_NUM_THREADS=$$(nproc) $(BIN)/python -m pytest -q -m prove --timeout 3600
 
 clean:
 	rm -rf $(VENV) build *.egg-info

@@ -230,7 +230,8 @@ def info(run: Run) -> None:
 
 
 def train(arguments: Sequence[str]) -> None:
-    """Parse and run `train`, whose defaults come from a preset, a file or the run itself."""
+    """Train a model; an unfinished run goes on where it stopped."""
+    # Parsed here, since the defaults come from a preset, a file or the run itself.
     from sorigeul import settings as rooms
 
     presets = ", ".join(rooms.presets())
@@ -248,7 +249,7 @@ def train(arguments: Sequence[str]) -> None:
         del preset, config  # in `settings` already
         train_run(data, Path(run), settings)
 
-    command.__doc__ = f"""Train a model; an unfinished run goes on where it stopped.
+    command.__doc__ = f"""{train.__doc__}
 
     Args:
         data: folder of manifests, made by 'sorigeul prepare'
@@ -344,8 +345,7 @@ def _one_line(complaint: str, name: str) -> str:
 
 
 def _overview() -> str:
-    summaries = {**{name: command.__doc__ or "" for name, command in COMMANDS.items()}}
-    summaries["train"] = "Train a model; an unfinished run goes on where it stopped."
+    summaries = {name: command.__doc__ or "" for name, command in COMMANDS.items()}
     lines = [f"  {name:<12}{text.splitlines()[0]}" for name, text in summaries.items()]
     return (
         "usage: sorigeul COMMAND …\n\nKorean speech recognition with Listen, Attend and Spell.\n\n"

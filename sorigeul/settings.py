@@ -58,7 +58,7 @@ class TrainingConfig:
     precision: Precision = "float32"
     """number format of the heavy arithmetic; auto: bfloat16 where the processor has it"""
     devices: int = 1
-    """GPUs, or processes on a CPU, to train on"""
+    """GPUs, or processes on a CPU, to train on; more than one is not supported yet"""
     seed: int = 0
     """seed of every random draw: the same seed and settings give the same run"""
 
@@ -74,7 +74,7 @@ class TrainingConfig:
         need("max_epochs", self.max_epochs >= 1, "at least 1")
         need("checkpoint_every", self.checkpoint_every >= 1, "at least 1")
         need("min_count", self.min_count >= 1, "at least 1")
-        need("devices", self.devices >= 1, "at least 1")
+        need("devices", self.devices == 1, "1: more than one device is not supported yet")
         if self.vocabulary not in get_args(Kind):  # a run may go on in another working directory
             object.__setattr__(self, "vocabulary", str(Path(self.vocabulary).absolute()))
         for setting in ("warmup_steps", "max_steps", "max_seconds", "seed"):
