@@ -278,6 +278,6 @@ def test_thirty_utterances_of_real_speech_are_learnt_by_heart(tmp_path: Path) ->
         pytest.skip("Pansori TEDxKR is not here")
     prepare("pansori", corpus, tmp_path / "data")
     before = time.monotonic()
-    best = by_heart(tmp_path / "data", tmp_path / "run", max_epochs=150)
+    best = by_heart(tmp_path / "data", tmp_path / "run", max_epochs=100)
     print(json.dumps({**best, "minutes": (time.monotonic() - before) / 60}))
     assert best["valid_crr"] == 100
