@@ -29,7 +29,7 @@ quickstart: $(VENV)/installed
 	@echo '== Voices never heard in training (synthesised speech: not a figure for real recordings) =='
 	$(BIN)/sorigeul evaluate $(RUN) $(DEMO) --worst 2 --json $(RUN)/test.json
 	@echo '== One recording, and where the model listened for each character =='
-	@line=$$(sed -n 3p $(DEMO)/test.jsonl); \
+	@line=$$(sed -n 1p $(DEMO)/test.jsonl); \
 	file=$$(printf '%s' "$$line" | sed 's/.*"source": "\([^"]*\)".*/\1/'); \
 	printf 'said:  %s\n' "$$(printf '%s' "$$line" | sed 's/.*"text": "\([^"]*\)".*/\1/')"; \
 	printf 'heard: '; $(BIN)/sorigeul transcribe $(RUN) "$$file" --attention $(RUN)/attention.png
