@@ -126,8 +126,6 @@ def required_manifest(data: Path, split: str) -> CutSet:
 
 def open_manifest(path: Path) -> CutSet:
     """The lazily read cuts of one manifest; its first line is checked at once."""
-    if not _ends_a_line(path):
-        raise UserError(f"{path} was cut off in its last line: make it or copy it again")
     cuts = CutSet.from_jsonl_lazy(path)
     try:
         first = next(iter(cuts), None)
@@ -138,6 +136,8 @@ def open_manifest(path: Path) -> CutSet:
         raise UserError(
             f"{path} is empty or no manifest of cuts with text: make it with 'sorigeul prepare'"
         )
+    if not _ends_a_line(path):
+        raise UserError(f"{path} was cut off in its last line: make it or copy it again")
     return cuts
 
 
@@ -283,10 +283,10 @@ def training_batches(
     # Every bucket ends the epoch with a batch that is not full: few utterances get few buckets.
     some = [cut.duration for cut in islice(cuts, 2000)]
     batch = config.batch_seconds * len(some) / sum(some) or config.batch_size
-    buckets = min(_BUCKETS, int(len(some) / batch / _BATCHES_A_BUCKET))
+    buckets = min(_BUCKETS, max(2, int(len(some) / batch / _BATCHES_A_BUCKET)))
     sampler = (
         DynamicBucketingSampler(cuts, num_buckets=buckets, **shared)
-        if config.pack_by_length and buckets > 1
+        if config.pack_by_length and len(some) > 1
         else DynamicCutSampler(cuts, **shared)
     )
     return _loader(sampler, vocabulary, config.num_workers)

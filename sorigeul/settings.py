@@ -55,7 +55,7 @@ class TrainingConfig:
     """syllable or jamo, built from the training transcripts, or the path of a table id,char,freq"""
     min_count: int = 1
     """characters seen less often in training are left out of a vocabulary that is built"""
-    precision: Precision = "float32"
+    precision: Precision = "auto"
     """number format of the heavy arithmetic; auto: bfloat16 where the processor has it"""
     devices: int = 1
     """GPUs, or processes on a CPU, to train on; more than one is not supported yet"""

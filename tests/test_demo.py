@@ -152,7 +152,7 @@ def test_sentences_are_hangul_of_the_stated_length_and_rarely_repeat() -> None:
 def test_the_default_script_is_learnable_and_honest() -> None:
     lines = script(PrepareOptions().utterances, seed=0)
     by_split = {split: [x for x in lines if x.split == split] for split in VOICES}
-    assert [len(by_split[split]) for split in ("train", "dev", "test")] == [1700, 100, 200]
+    assert [len(by_split[split]) for split in ("train", "dev", "test")] == [2550, 150, 300]
     known = Counter("".join(line.text for line in by_split["train"]))
     assert len(known) < 250
     for split in ("dev", "test"):

@@ -72,8 +72,9 @@ def test_yaml_keeps_every_setting(tmp_path: Path) -> None:
     changes: dict[str, Any] = {
         "n_mels": 40, "stride": 12.5, "window": "hann", "frequency_masks": 1, "batch_size": 3,
         "augment_ratio": 0.5, "pack_by_length": False, "hidden_size": 32, "cell": "lstm",
-        "ctc_weight": 0.2, "lr": 3e-4, "lr_schedule": "cosine", "vocabulary": "한글.csv",
-        "seed": 7, "max_seconds": 1.5, "precision": "auto",
+        "ctc_weight": 0.2, "lr": 3e-4, "lr_schedule": "cosine",
+        "vocabulary": str(tmp_path / "한글.csv"), "seed": 7, "max_seconds": 1.5,
+        "precision": "bfloat16",
     }  # fmt: skip
     settings = Settings().changed(changes, "test")
     assert {name: settings.flat()[name] for name in changes} == changes
@@ -82,6 +83,14 @@ def test_yaml_keeps_every_setting(tmp_path: Path) -> None:
     for name in settings.flat():
         assert f"\n{name}: " in written
     assert "한글.csv" in written
+
+
+def test_a_vocabulary_file_is_found_from_anywhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    settings = Settings().changed({"vocabulary": "한글.csv"}, "test")
+    assert settings.training.vocabulary == str(tmp_path / "한글.csv")
 
 
 def test_no_setting_has_two_homes() -> None:
