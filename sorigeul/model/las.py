@@ -242,17 +242,17 @@ class ListenAttendSpell(nn.Module):
         ) / count  # fmt: skip
         if spelled.ctc_logits is None:
             return Losses(speller, speller, torch.zeros_like(speller), torch.zeros_like(speller))
-        ctc_loss = functional.ctc_loss(
+        ctc_each = functional.ctc_loss(
             spelled.ctc_logits.float().log_softmax(-1).transpose(0, 1), tokens,
             spelled.ctc_lengths, token_lengths, blank=self.config.pad_id, reduction="none",
             zero_infinity=True,
         )  # fmt: skip
+        ctc_loss = ctc_each.sum() / count
         weight = self.config.ctc_weight
-        each, ctc_loss = ctc_loss, ctc_loss.sum() / count
         total = (1 - weight) * speller + weight * ctc_loss
         guide = torch.zeros_like(speller)
         if self.config.guide_weight > 0:
-            surety = torch.exp(-each.detach() / token_lengths.clamp_min(1))
+            surety = torch.exp(-ctc_each.detach() / token_lengths.clamp_min(1))
             guide = self.guide(spelled, tokens, token_lengths, surety)
             total = total + self.config.guide_weight * guide
         return Losses(total, speller, ctc_loss, guide)
