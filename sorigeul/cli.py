@@ -133,6 +133,11 @@ def evaluate(
     )
     for name, reason in found.failures.items():
         log.warning("%s counts as recognised as nothing: %s", name, reason)
+    if found.unknown:
+        log.warning(
+            "%d characters of the transcripts are not in the vocabulary and count as errors: %s",
+            sum(found.unknown.values()), " ".join(sorted(found.unknown)[:20]),
+        )  # fmt: skip
     figures = json_format.dumps(found.to_json(), ensure_ascii=False, indent=2) + "\n"
     if json is not None and str(json) == "-":
         sys.stdout.write(figures)
@@ -140,7 +145,8 @@ def evaluate(
     if json is not None:
         write_text(json, figures)
     for name, figure in found.to_json().items():
-        print(f"{name}: {figure:.2f}" if isinstance(figure, float) else f"{name}: {figure}")
+        if not isinstance(figure, dict):
+            print(f"{name}: {figure:.2f}" if isinstance(figure, float) else f"{name}: {figure}")
     said = [one.reference for one in found.recognitions]
     heard = [one.hypothesis for one in found.recognitions]
     for index in score.worst(said, heard, worst):

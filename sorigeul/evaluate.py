@@ -1,5 +1,6 @@
 """A model over a corpus: every utterance recognised free-running and compared with its text."""
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -39,6 +40,8 @@ class Evaluation:
     recognitions: list[Recognition]
     failures: dict[str, str]
     """utterances whose audio could not be read, and why; they score as recognised as nothing"""
+    unknown: dict[str, int]
+    """characters of the transcripts that the vocabulary lacks, and how often: never recognised"""
     score: Score
     ctc_score: Score | None
     loss: float
@@ -47,7 +50,8 @@ class Evaluation:
     def to_json(self) -> dict[str, Any]:
         """The figures of the score, the CTC head's rate and the failures."""
         ctc = {} if self.ctc_score is None else {"ctc_crr": self.ctc_score.crr}
-        return {**self.score.to_json(), **ctc, "loss": self.loss, "failures": self.failures}
+        rest = {"loss": self.loss, "unknown": self.unknown, "failures": self.failures}
+        return {**self.score.to_json(), **ctc, **rest}
 
 
 @torch.no_grad()
@@ -85,6 +89,7 @@ def evaluate(
     return Evaluation(
         recognitions,
         failures,
+        dict(Counter(unit for text in references for unit in vocabulary.unknown(text))),
         score(references, heard, normalizer),
         score(references, by_ctc + nothing, normalizer) if by_ctc else None,
         loss / max(characters, 1),

@@ -167,3 +167,12 @@ def test_transcripts_without_a_character_cannot_be_scored(model: Pretrained, cor
         evaluated(model, blank)
     with pytest.raises(UserError, match="no character to score by"):
         evaluated(model, [])
+
+
+def test_characters_the_model_cannot_write_are_counted(model: Pretrained, corpus: Path) -> None:
+    cut = next(iter(data.required_manifest(corpus, "train")))
+    strange = replace(cut, supervisions=[replace(cut.supervisions[0], text="쀍뷁쀍")])
+    found = evaluated(model, batches(model, CutSet.from_cuts([strange])))
+    assert found.unknown == {"쀍": 2, "뷁": 1}
+    assert found.to_json()["unknown"] == found.unknown
+    assert found.score.crr <= 0
