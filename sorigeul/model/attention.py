@@ -5,6 +5,7 @@ the mixture (the context) with the query: ``tanh(W [context; query])`` (Luong et
 equation 5, which is what the seed prints as `SelfAttention`). They differ in how they score.
 """
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Literal, cast
 
@@ -30,8 +31,8 @@ class Memory:
         return Memory(self.values[rows], self.keys[rows], self.valid[rows])
 
 
-class ScoredAttention(nn.Module):
-    """What the kinds have in common. Subclasses give `remember` and `scores`."""
+class ScoredAttention(nn.Module, ABC):
+    """What the kinds have in common. Subclasses give `scores`, and `remember` where it helps."""
 
     recurrent = False
     """whether a step's scores depend on the step before"""
@@ -44,9 +45,9 @@ class ScoredAttention(nn.Module):
         """Frames (B, S, D) -> keys (B, S, A)."""
         return frames
 
+    @abstractmethod
     def scores(self, query: Tensor, memory: Memory, previous: Tensor | None) -> Tensor:
         """Query (B, U, D) -> scores (B, U, S), or (B, H, U, S) where there are several heads."""
-        raise NotImplementedError(f"{type(self).__name__} must score")
 
     def forward(
         self, query: Tensor, memory: Memory, previous: Tensor | None
