@@ -19,7 +19,6 @@ import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
-from torch import Tensor
 
 from sorigeul.errors import UserError
 from sorigeul.features import FeatureConfig
@@ -61,7 +60,9 @@ def publish(run: Path, pretrained: Pretrained) -> None:
     }
     write_text(run / VOCABULARY, vocabulary.to_json())
     write_text(run / CONFIG, json.dumps(config, indent=2, ensure_ascii=False) + "\n")
-    weights = {name: part.contiguous().cpu() for name, part in weights_of(pretrained.model).items()}
+    weights = {
+        name: part.contiguous().cpu() for name, part in pretrained.model.state_dict().items()
+    }
     with replacing(run / WEIGHTS) as temporary:
         try:
             save_file(
@@ -71,11 +72,6 @@ def publish(run: Path, pretrained: Pretrained) -> None:
             )
         except SafetensorError as error:  # safetensors' name for an I/O error
             raise OSError(f"{run / WEIGHTS} could not be written: {error}") from error
-
-
-def weights_of(model: ListenAttendSpell) -> dict[str, Tensor]:
-    """The parameters and batch statistics."""
-    return dict(model.state_dict())
 
 
 def load(source: str | Path, device: torch.device | str = "cpu") -> Pretrained:

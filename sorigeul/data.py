@@ -162,19 +162,17 @@ class Survey:
     """What one pass over the training manifest finds out."""
 
     utterances: int
-    seconds: float
     characters: Counter[str]
 
 
 def survey(cuts: CutSet) -> Survey:
-    """Count the utterances, seconds and characters of a manifest."""
-    utterances, seconds = 0, 0.0
+    """Count the utterances and characters of a manifest."""
+    utterances = 0
     characters: Counter[str] = Counter()
     for cut in cuts:
         utterances += 1
-        seconds += cut.duration
         characters.update(_text(cut))
-    return Survey(utterances, seconds, characters)
+    return Survey(utterances, characters)
 
 
 def normalizer(cuts: CutSet) -> str:

@@ -90,10 +90,6 @@ class FeatureConfig:
     def frames_per_second(self) -> float:
         return SAMPLE_RATE / self.hop_length
 
-    def frames(self, samples: int) -> int:
-        """Number of frames of a recording of `samples` samples."""
-        return samples // self.hop_length + 1
-
 
 class LogMel(nn.Module):
     """Batched log-mel spectrogram; padding an utterance does not change its features.

@@ -176,7 +176,7 @@ class Listener(nn.Module):
             BatchNorm2d(wide),
             nn.MaxPool2d(2, stride=2),
         )
-        # Twice as fast on a CPU, and no slower on a GPU.
+        # Faster on a CPU (docs/decisions.md); not measured on a GPU.
         self.conv.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         width = hidden_size * (2 if bidirectional else 1)
         stacks = levels + 1
