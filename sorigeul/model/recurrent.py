@@ -82,11 +82,14 @@ def _run_gru(
     batch = len(inputs)
     hidden, directions = rnn.hidden_size, 2 if rnn.bidirectional else 1
     suffixes = ["", "_reverse"][:directions]
+    # The format autocast has for matrix products, which are what takes time here.
+    autocast = torch.is_autocast_enabled("cpu")
+    heavy = torch.get_autocast_dtype("cpu") if autocast else torch.float32
     index = None if backwards is None else backwards.unsqueeze(-1).expand(-1, -1, 3 * hidden)
     last = []
     for layer in range(rnn.num_layers):
         if layer and rnn.dropout:
-            inputs = nn.functional.dropout(inputs, rnn.dropout, rnn.training)
+            inputs = _dropout(inputs, rnn.dropout) if rnn.training else inputs
 
         def weights(kind: str, layer: int = layer) -> list[Tensor]:
             return [getattr(rnn, f"{kind}_l{layer}{suffix}") for suffix in suffixes]
@@ -106,8 +109,8 @@ def _run_gru(
             _GRUSteps.apply(  # type: ignore[no-untyped-call]
                 torch.stack(parts).permute(2, 0, 1, 3).contiguous(),
                 start,
-                torch.stack(weights("weight_hh")).float(),
-                torch.stack(weights("bias_hh")).float(),
+                torch.stack(weights("weight_hh")).to(heavy),
+                torch.stack(weights("bias_hh")).to(heavy),
             ),
         )
         last.append(outputs[-1, 0])
@@ -119,11 +122,21 @@ def _run_gru(
     return inputs, torch.stack(last)
 
 
+def _dropout(inputs: Tensor, probability: float) -> Tensor:
+    """Dropout that draws four numbers of 16 bits at a time: PyTorch's draws them one by one."""
+    draws = torch.empty(inputs.numel() // 4 + 1, dtype=torch.int64).random_(-(2**63), None)
+    number = draws.view(torch.int16)[: inputs.numel()].view(inputs.shape)
+    dropped = min(round(probability * 2**16), 2**16 - 1)  # of the 2**16 numbers
+    return inputs * (number >= dropped - 2**15) * (2**16 / (2**16 - dropped))
+
+
 class _GRUSteps(torch.autograd.Function):
     """The time steps of a GRU layer, its directions side by side (P of them).
 
     Input projections (S, P, B, 3H), first state (P, B, H), recurrent weights (P, 3H, H) and biases
     (P, 3H), gates in PyTorch's order (reset, update, new) -> states (S, P, B, H).
+
+    The recurrent products are taken in the weights' number format, everything else in float32.
     """
 
     @staticmethod
@@ -138,11 +151,10 @@ class _GRUSteps(torch.autograd.Function):
         turned, offset = weight.transpose(1, 2), bias.unsqueeze(1)
         for step in range(steps):
             state = states[step]
-            fed = torch.baddbmm(offset, state, turned)
-            both = gates[step, ..., : 2 * hidden]
+            fed = torch.baddbmm(offset, state.to(weight.dtype), turned)
+            both, new = gates[step, ..., : 2 * hidden], gates[step, ..., 2 * hidden :]
             torch.add(projected[step, ..., : 2 * hidden], fed[..., : 2 * hidden], out=both)
             both.sigmoid_()
-            new = gates[step, ..., 2 * hidden :]
             recurrent_new[step] = fed[..., 2 * hidden :]
             torch.addcmul(
                 projected[step, ..., 2 * hidden :], both[..., :hidden], recurrent_new[step], out=new
@@ -154,26 +166,27 @@ class _GRUSteps(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         states, gates, recurrent_new, weight = ctx.saved_tensors
-        hidden = states.shape[-1]
-        reset, update, new = gates.split(hidden, dim=-1)
+        reset, update, new = gates.chunk(3, dim=-1)
         # Everything that does not depend on the steps after, for all steps at once.
         to_new = (1 - update) * (1 - new.square())
+        to_reset = to_new * recurrent_new * reset * (1 - reset)
         to_update = (states[:-1] - new) * update * (1 - update)
-        to_reset = recurrent_new * reset * (1 - reset)
-        into_inputs = torch.empty_like(gates)
-        into_states = torch.empty_like(gates)
+        factors = torch.stack((to_reset, to_update, to_new * reset), dim=-2)  # (S, P, B, 3, H)
+        kept = update.contiguous()
+        into_states = torch.empty_like(factors, dtype=weight.dtype)
+        arrived = torch.empty_like(kept)
         carried = torch.zeros_like(states[0])
         for step in range(len(gradient) - 1, -1, -1):
-            carried = carried + gradient[step]
-            towards_new = carried * to_new[step]
-            here, there = into_inputs[step], into_states[step]
-            torch.mul(towards_new, to_reset[step], out=here[..., :hidden])
-            torch.mul(carried, to_update[step], out=here[..., hidden : 2 * hidden])
-            here[..., 2 * hidden :] = towards_new
-            there[..., : 2 * hidden] = here[..., : 2 * hidden]
-            torch.mul(towards_new, reset[step], out=there[..., 2 * hidden :])
-            carried = torch.baddbmm(carried * update[step], there, weight)
-        width = weight.shape[0]
+            torch.add(carried, gradient[step], out=arrived[step])
+            torch.mul(arrived[step].unsqueeze(-2), factors[step], out=into_states[step])
+            back = torch.bmm(into_states[step].flatten(-2), weight)
+            carried = torch.addcmul(back.float(), arrived[step], kept[step])
+        width, hidden = weight.shape[0], states.shape[-1]
         flat = into_states.transpose(0, 1).reshape(width, -1, 3 * hidden)
-        before = states[:-1].transpose(0, 1).reshape(width, -1, hidden)
-        return into_inputs, carried, flat.transpose(1, 2) @ before, flat.sum(1)
+        before = states[:-1].to(weight.dtype).transpose(0, 1).reshape(width, -1, hidden)
+        to_weight = flat.transpose(1, 2) @ before
+        to_bias = flat.sum(1, dtype=torch.float32).to(weight.dtype)
+        # Last, since in float32 this is `into_states` itself: only the new gate's share differs.
+        into_inputs = into_states.float()
+        torch.mul(arrived, to_new, out=into_inputs[..., 2, :])
+        return into_inputs.flatten(-2), carried, to_weight, to_bias
