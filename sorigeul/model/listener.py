@@ -214,7 +214,9 @@ class Listener(nn.Module):
         if hidden.shape[2] < CONV_REDUCTION:
             hidden = nn.functional.pad(hidden, (0, 0, 0, CONV_REDUCTION - hidden.shape[2]))
         for layer in self.conv:
-            if isinstance(layer, nn.MaxPool2d):
+            if isinstance(layer, nn.Conv2d):
+                hidden = layer(hidden.to(layer.weight.dtype))  # `inference.quantize` changes it
+            elif isinstance(layer, nn.MaxPool2d):
                 hidden, valid = layer(hidden), [length // 2 for length in valid]
             elif isinstance(layer, BatchNorm2d):
                 padded = min(valid) < hidden.shape[2]

@@ -14,6 +14,8 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 Cell = Literal["gru", "lstm", "rnn"]
 
+_ROWS_WORTH_CASTING = 4
+
 
 class _PrintsLayers(nn.RNNBase):
     """Prints its number of layers even where it is one, as the seed does."""
@@ -59,6 +61,7 @@ def run_padded(rnn: nn.RNNBase, inputs: Tensor, lengths: Tensor) -> Tensor:
         back = lengths.unsqueeze(1) - 1 - time
         backwards = torch.where(back >= 0, back, time)
         return _run_gru(rnn, inputs, None, backwards)[0] * valid.unsqueeze(-1)
+    inputs = _acceptable(rnn, inputs)
     packed = pack_padded_sequence(inputs, lengths.cpu(), batch_first=True, enforce_sorted=False)
     outputs, _ = rnn(packed)
     return pad_packed_sequence(outputs, batch_first=True, total_length=inputs.shape[1])[0]
@@ -71,8 +74,14 @@ def run_stateful(
     if isinstance(rnn, nn.GRU) and not inputs.is_cuda and inputs.requires_grad:
         outputs, last = _run_gru(rnn, inputs, state[0], None)
         return outputs, (last,)
+    inputs = _acceptable(rnn, inputs)
     outputs, after = rnn(inputs, state if isinstance(rnn, nn.LSTM) else state[0])
     return outputs, after if isinstance(rnn, nn.LSTM) else (after,)
+
+
+def _acceptable(rnn: nn.Module, inputs: Tensor) -> Tensor:
+    """Quantized layers (`inference.quantize`), which are no RNNBase, take float32 only."""
+    return inputs if isinstance(rnn, nn.RNNBase) else inputs.float()
 
 
 def _run_gru(
@@ -82,8 +91,9 @@ def _run_gru(
     batch = len(inputs)
     hidden, directions = rnn.hidden_size, 2 if rnn.bidirectional else 1
     suffixes = ["", "_reverse"][:directions]
-    # The format autocast has for matrix products, which are what takes time here.
-    autocast = torch.is_autocast_enabled("cpu")
+    # The format autocast has for matrix products, which are what takes time here; with few rows it
+    # takes longer to convert them than it saves.
+    autocast = torch.is_autocast_enabled("cpu") and batch >= _ROWS_WORTH_CASTING
     heavy = torch.get_autocast_dtype("cpu") if autocast else torch.float32
     index = None if backwards is None else backwards.unsqueeze(-1).expand(-1, -1, 3 * hidden)
     last = []
@@ -94,10 +104,10 @@ def _run_gru(
         def weights(kind: str, layer: int = layer) -> list[Tensor]:
             return [getattr(rnn, f"{kind}_l{layer}{suffix}") for suffix in suffixes]
 
-        projected = nn.functional.linear(
-            inputs, torch.cat(weights("weight_ih")), torch.cat(weights("bias_ih"))
-        ).float()
-        parts = list(torch.tensor_split(projected, directions, dim=-1))
+        parts = [
+            nn.functional.linear(inputs, weight, bias)
+            for weight, bias in zip(weights("weight_ih"), weights("bias_ih"), strict=True)
+        ]
         if directions == 2:
             assert index is not None
             parts[1] = parts[1].gather(1, index)
@@ -107,7 +117,7 @@ def _run_gru(
         outputs = cast(
             Tensor,
             _GRUSteps.apply(  # type: ignore[no-untyped-call]
-                torch.stack(parts).permute(2, 0, 1, 3).contiguous(),
+                torch.stack([part.transpose(0, 1) for part in parts], dim=1).float(),
                 start,
                 torch.stack(weights("weight_hh")).to(heavy),
                 torch.stack(weights("bias_hh")).to(heavy),
@@ -143,29 +153,30 @@ class _GRUSteps(torch.autograd.Function):
     def forward(
         ctx: FunctionCtx, projected: Tensor, start: Tensor, weight: Tensor, bias: Tensor
     ) -> Tensor:
-        steps, hidden = len(projected), start.shape[-1]
-        states = projected.new_empty(steps + 1, *start.shape)
-        states[0] = start
+        hidden = start.shape[-1]
+        states = projected.new_empty(len(projected) + 1, *start.shape)
+        states[0] = state = start
         gates = torch.empty_like(projected)  # reset, update, new: activated
-        recurrent_new = torch.empty_like(states[1:])
+        recurrent = torch.empty_like(projected, dtype=weight.dtype)
         turned, offset = weight.transpose(1, 2), bias.unsqueeze(1)
-        for step in range(steps):
-            state = states[step]
-            fed = torch.baddbmm(offset, state.to(weight.dtype), turned)
-            both, new = gates[step, ..., : 2 * hidden], gates[step, ..., 2 * hidden :]
-            torch.add(projected[step, ..., : 2 * hidden], fed[..., : 2 * hidden], out=both)
-            both.sigmoid_()
-            recurrent_new[step] = fed[..., 2 * hidden :]
-            torch.addcmul(
-                projected[step, ..., 2 * hidden :], both[..., :hidden], recurrent_new[step], out=new
-            ).tanh_()
-            torch.lerp(new, state, both[..., hidden:], out=states[step + 1])
-        ctx.save_for_backward(states, gates, recurrent_new, weight)
+        # Everything a step touches, cut up beforehand: cutting costs as much as computing.
+        for into_both, into_new, both, reset, update, new, fed, fed_both, fed_new, after in zip(
+            projected[..., : 2 * hidden].unbind(), projected[..., 2 * hidden :].unbind(),
+            gates[..., : 2 * hidden].unbind(), *(gate.unbind() for gate in gates.chunk(3, dim=-1)),
+            recurrent.unbind(), recurrent[..., : 2 * hidden].unbind(),
+            recurrent[..., 2 * hidden :].unbind(), states[1:].unbind(), strict=True,
+        ):  # fmt: skip
+            torch.baddbmm(offset, state.to(weight.dtype), turned, out=fed)
+            torch.add(into_both, fed_both, out=both).sigmoid_()
+            torch.addcmul(into_new, reset, fed_new, out=new).tanh_()
+            state = torch.lerp(new, state, update, out=after)
+        ctx.save_for_backward(states, gates, recurrent, weight)
         return states[1:]
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        states, gates, recurrent_new, weight = ctx.saved_tensors
+        states, gates, recurrent, weight = ctx.saved_tensors
+        recurrent_new = recurrent.chunk(3, dim=-1)[2]
         reset, update, new = gates.chunk(3, dim=-1)
         # Everything that does not depend on the steps after, for all steps at once.
         to_new = (1 - update) * (1 - new.square())
