@@ -1,6 +1,7 @@
 # make quickstart   from nothing to a trained model and its first transcript, in under ten minutes
 # make test         checks and tests; what `.ci/run` calls
 # make check        lint, formatting, types, the layers of the house
+# make bench        measures the speed of everything, renews the tables of BENCHMARKS.md
 # make prove        the long proofs: whole trainings
 PYTHON ?= python3
 VENV := .venv
@@ -9,7 +10,7 @@ DEMO := data/demo
 RUN := runs/quickstart
 export PYTHONUTF8 := 1
 
-.PHONY: quickstart test check prove clean
+.PHONY: quickstart test check bench prove clean
 .DELETE_ON_ERROR:
 
 $(VENV)/installed: pyproject.toml constraints.txt
@@ -43,6 +44,9 @@ check: $(VENV)/installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+bench: $(VENV)/installed-dev
+	$(BIN)/sorigeul bench --report BENCHMARKS.md
 
 prove: $(VENV)/installed-dev
 	OMP_NUM_THREADS=$$(nproc) $(BIN)/python -m pytest -q -m prove --timeout 3600

@@ -29,6 +29,7 @@ log = logging.getLogger("sorigeul")
 Corpus = Literal[
     "kspon", "zeroth", "pansori", "clovacall", "commonvoice", "fleurs", "table", "demo"
 ]
+Suite = Literal["training", "features", "decoding", "loading", "startup"]
 DEFAULT_PRESET = "small"
 
 
@@ -235,8 +236,40 @@ def info(run: Run) -> None:
         print(f"\n{table.read_text(encoding='utf-8')}")
 
 
+def bench(
+    suites: Annotated[Positional[tuple[Suite, ...]], _place("SUITE…")] = (),
+    json: bool = False,
+    report: File = None,
+) -> None:
+    """Measure the speed of everything against yardsticks in the same run.
+
+    Args:
+        suites: what to measure; all of it if nothing is named
+        json: print a line of JSON for each figure instead of a table
+        report: Markdown file whose table between the lines '<!-- figures -->' and
+            '<!-- end of figures -->' is replaced; plots go to docs/images beside it
+    """
+    from sorigeul.memory import keep_freed_memory
+
+    keep_freed_memory()  # before PyTorch is loaded
+    from sorigeul import figures
+    from sorigeul.bench import SUITES
+    from sorigeul.bench import bench as measure
+
+    measured_on, found = figures.environment(), []
+    for figure in measure(suites or SUITES):
+        found.append(figure)
+        print(figure.to_json() if json else " | ".join(figure.cells()).rstrip(" |"), flush=True)
+    if report is not None:
+        command = " ".join(["sorigeul bench", *suites, f"--report {report}"])
+        figures.write_report(report, command, measured_on, found)
+
+
 def train(arguments: Sequence[str]) -> None:
     """Train a model; an unfinished run goes on where it stopped."""
+    from sorigeul.memory import keep_freed_memory
+
+    keep_freed_memory()  # before PyTorch is loaded
     # Parsed here, since the defaults come from a preset, a file or the run itself.
     from sorigeul import settings as rooms
 
@@ -306,6 +339,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "evaluate": evaluate,
     "transcribe": transcribe,
     "info": info,
+    "bench": bench,
 }
 
 

@@ -1,6 +1,6 @@
 """What people would rather see than read: attention, learning curves. Knows how to draw."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,23 @@ def learning_curves(path: Path, epochs: Sequence[dict[str, Any]]) -> None:
         if axes.lines:
             axes.legend()
     rates.set_ylim(-5, 105)
+    _save(figure, path)
+
+
+def growth(
+    path: Path, title: str, x_label: str, y_label: str,
+    curves: Mapping[str, Sequence[tuple[float, float]]],
+) -> None:  # fmt: skip
+    """Draw how something grows, each curve a list of points, into a PNG; both axes from zero."""
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    axes = figure.add_subplot()
+    for name, points in curves.items():
+        axes.plot(*zip(*points, strict=True), marker="o", markersize=4, label=name)
+    axes.set(title=title, xlabel=x_label, ylabel=y_label)
+    axes.set_xlim(0)
+    axes.set_ylim(0)
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=8)
     _save(figure, path)
 
 

@@ -4,7 +4,7 @@ What is done here cannot be trained any more. Knows the layers, not what they he
 """
 
 import warnings
-from typing import Literal, cast
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -47,22 +47,26 @@ def _quantize(module: nn.Module) -> None:
     from torch.ao.nn.quantized import dynamic
     from torch.ao.quantization import default_dynamic_qconfig
 
-    quantized = {nn.GRU: dynamic.GRU, nn.LSTM: dynamic.LSTM, nn.Linear: dynamic.Linear}
+    quantized: dict[type[nn.Module], Any] = {
+        nn.GRU: dynamic.GRU, nn.LSTM: dynamic.LSTM, nn.Linear: dynamic.Linear,
+    }  # fmt: skip
     for name, child in module.named_children():
         kind = next((kind for kind in quantized if isinstance(child, kind)), None)
         if kind is None:
             _quantize(child)
             continue
-        plain = child if kind is nn.Linear else _as_torch_has_it(cast(nn.RNNBase, child), kind)
+        plain: Any = child
+        if isinstance(child, nn.RNNBase):
+            plain = _as_torch_has_it(child, kind)
         plain.qconfig = default_dynamic_qconfig
         setattr(module, name, quantized[kind].from_float(plain))
 
 
-def _as_torch_has_it(rnn: nn.RNNBase, kind: type[nn.Module]) -> nn.RNNBase:
+def _as_torch_has_it(rnn: nn.RNNBase, kind: type[nn.Module]) -> nn.Module:
     """The same recurrent layers without what we add to PyTorch's class, which it looks for."""
     plain = kind(
         rnn.input_size, rnn.hidden_size, rnn.num_layers, batch_first=True,
         bidirectional=rnn.bidirectional,
     )  # fmt: skip
     plain.load_state_dict(rnn.state_dict())
-    return cast(nn.RNNBase, plain)
+    return plain

@@ -75,13 +75,17 @@ def run_stateful(
         outputs, last = _run_gru(rnn, inputs, state[0], None)
         return outputs, (last,)
     inputs = _acceptable(rnn, inputs)
-    outputs, after = rnn(inputs, state if isinstance(rnn, nn.LSTM) else state[0])
-    return outputs, after if isinstance(rnn, nn.LSTM) else (after,)
+    outputs, after = rnn(inputs, state if len(state) == 2 else state[0])
+    return outputs, after if isinstance(after, tuple) else (after,)
 
 
 def _acceptable(rnn: nn.Module, inputs: Tensor) -> Tensor:
-    """Quantized layers (`inference.quantize`), which are no RNNBase, take float32 only."""
-    return inputs if isinstance(rnn, nn.RNNBase) else inputs.float()
+    """What came out of layers in another format (`inference.quantize`), in float32 again.
+
+    Quantized layers, which are no RNNBase, take nothing else; others do where autocast is on.
+    """
+    cast_anyway = isinstance(rnn, nn.RNNBase) and torch.is_autocast_enabled(inputs.device.type)
+    return inputs if cast_anyway else inputs.float()
 
 
 def _run_gru(
@@ -99,7 +103,7 @@ def _run_gru(
     last = []
     for layer in range(rnn.num_layers):
         if layer and rnn.dropout:
-            inputs = _dropout(inputs, rnn.dropout) if rnn.training else inputs
+            inputs = dropout(inputs, rnn.dropout) if rnn.training else inputs
 
         def weights(kind: str, layer: int = layer) -> list[Tensor]:
             return [getattr(rnn, f"{kind}_l{layer}{suffix}") for suffix in suffixes]
@@ -132,7 +136,7 @@ def _run_gru(
     return inputs, torch.stack(last)
 
 
-def _dropout(inputs: Tensor, probability: float) -> Tensor:
+def dropout(inputs: Tensor, probability: float) -> Tensor:
     """Dropout that draws four numbers of 16 bits at a time: PyTorch's draws them one by one."""
     draws = torch.empty(inputs.numel() // 4 + 1, dtype=torch.int64).random_(-(2**63), None)
     number = draws.view(torch.int16)[: inputs.numel()].view(inputs.shape)

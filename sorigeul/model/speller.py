@@ -50,6 +50,7 @@ class Speller(nn.Module):
         super().__init__()
         self.feed_context = feed_context
         self.two_way = two_way
+        self.has_cells = cell == "lstm"
         self.rnn = recurrent(cell, width * (2 if feed_context else 1), width, layers, dropout)
         self.embedding = nn.Embedding(vocabulary_size, width)
         self.input_dropout = nn.Dropout(dropout)
@@ -81,7 +82,7 @@ class Speller(nn.Module):
                     (final[:, : width // 2], memory.values[:, 0, width // 2 :]), dim=1
                 )
             hidden = summary.expand(self.rnn.num_layers, -1, -1).contiguous()
-        cells = (torch.zeros_like(hidden),) if isinstance(self.rnn, nn.LSTM) else ()
+        cells = (torch.zeros_like(hidden),) if self.has_cells else ()
         return SpellerState((hidden, *cells), merged, None)
 
     def forward(
