@@ -166,7 +166,7 @@ def _build(kind: type[_Config], values: dict[str, Any], folder: Path) -> _Config
 
 def save_state(run: Path, step: int, state: dict[str, Any]) -> Path:
     """Write the state after `step` steps and let the oldest ones go."""
-    path = run / STATES / f"step-{step:09d}.pt"
+    path = _state_path(run, step)
     with replacing(path) as temporary:
         try:
             torch.save(state, temporary)
@@ -174,6 +174,8 @@ def save_state(run: Path, step: int, state: dict[str, Any]) -> Path:
             raise OSError(f"{path} could not be written, the disk may be full: {error}") from error
     for old in _states(run)[:-_KEPT_STATES]:
         old.unlink()
+    for half in path.parent.glob(".step-*.pt"):  # of a process that was killed while it wrote
+        half.unlink()
     return path
 
 
@@ -182,21 +184,36 @@ def latest_state(run: Path) -> dict[str, Any] | None:
     states = _states(run)
     for path in reversed(states):
         try:
-            with zipfile.ZipFile(path) as archive:  # torch itself compares no checksums
-                if (part := archive.testzip()) is not None:
-                    raise zipfile.BadZipFile(f"{part} does not match its checksum")
-            # Tensors and plain values only: a checkpoint from a stranger can run nothing.
-            state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+            return _read_state(path)
         except (zipfile.BadZipFile, UnpicklingError, RuntimeError, OSError, ValueError) as error:
             damaged = path.with_suffix(".damaged")
             reason = str(error).partition("\n")[0]
             shutil.move(path, damaged)
             log.warning("%s is damaged (%s); kept as %s", path, reason, damaged.name)
-        else:
-            return state
     if states:
         raise UserError(f"no checkpoint in {run / STATES} can be read: start in another folder")
     return None
+
+
+def state_of_step(run: Path, step: int) -> dict[str, Any]:
+    """The state after `step` steps, which another process has found readable."""
+    path = _state_path(run, step)
+    if not path.exists():
+        raise UserError(f"{path} is not here: all processes of a run must see the same run folder")
+    return _read_state(path)
+
+
+def _read_state(path: Path) -> dict[str, Any]:
+    with zipfile.ZipFile(path) as archive:  # torch itself compares no checksums
+        if (part := archive.testzip()) is not None:
+            raise zipfile.BadZipFile(f"{part} does not match its checksum")
+    # Tensors and plain values only: a checkpoint from a stranger can run nothing.
+    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    return state
+
+
+def _state_path(run: Path, step: int) -> Path:
+    return run / STATES / f"step-{step:09d}.pt"
 
 
 def _states(run: Path) -> list[Path]:
@@ -208,9 +225,10 @@ def random_state() -> dict[str, Any]:
     name, keys, position, has_gauss, gauss = np.random.get_state(legacy=True)
     return {
         "python": random.getstate(),
-        "numpy": (str(name), torch.from_numpy(np.array(keys)), position, has_gauss, gauss),
+        "numpy": (str(name), np.asarray(keys).tolist(), position, has_gauss, gauss),
         "torch": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state_all(),
+        # Of this process's own GPU: the next run may see others.
+        "cuda": torch.cuda.get_rng_state() if torch.cuda.is_available() else None,
     }
 
 
@@ -219,7 +237,7 @@ def restore_random_state(state: dict[str, Any]) -> None:
     version, numbers, gauss = state["python"]
     random.setstate((version, tuple(numbers), gauss))
     name, keys, *rest = state["numpy"]
-    np.random.set_state((name, keys.numpy(), *rest))
+    np.random.set_state((name, np.array(keys, np.uint32), *rest))
     torch.set_rng_state(state["torch"])
-    if torch.cuda.is_available():
-        torch.cuda.set_rng_state_all(state["cuda"])
+    if torch.cuda.is_available() and state["cuda"] is not None:
+        torch.cuda.set_rng_state(state["cuda"])

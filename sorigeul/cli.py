@@ -34,14 +34,13 @@ DEFAULT_PRESET = "small"
 
 
 def _place(name: str) -> Any:
-    """A positional argument that the usage line calls by `name`."""
-    return tyro.conf.arg(metavar=name)
+    """An argument that the usage line calls by `name`. None has a default worth telling."""
+    return tyro.conf.arg(metavar=name, help_behavior_hint="")
 
 
 Run = Annotated[Positional[str], _place("RUN")]
 Data = Annotated[Positional[Path], _place("DATA")]
 File = Annotated[Path | None, _place("FILE")]
-Folder = Annotated[Path | None, _place("FOLDER")]
 
 
 def prepare(
@@ -54,8 +53,14 @@ def prepare(
     dev_share: float = 0.1,
     test_share: float = 0.1,
     utterances: int = 3000,
+    jobs: int = 0,
+    shards: int = 0,
+    shard_format: Literal["flac", "opus"] = "flac",
+    shard: str = "",
 ) -> None:
     """Read a corpus; write its manifests and a report of what was found.
+
+    Interrupted, it keeps what it measured, and the same command goes on.
 
     Args:
         corpus: which corpus; table is a CSV, TSV or JSONL with columns audio and text, demo is
@@ -68,7 +73,17 @@ def prepare(
         dev_share: share of the speech for dev where the corpus has no dev of its own
         test_share: share of the speech for test where the corpus has no test of its own
         utterances: demo only: how many to synthesise
+        jobs: processes that measure recordings and write archives; 0: one a core
+        shards: also write archives of this many utterances each (1000, say), train.shar beside
+            train.jsonl and so on; train and evaluate then read those, in place of many small files;
+            0: none
+        shard_format: format of the recordings in archives: flac, 16-bit, or opus, a fifth as large
+        shard: i/n: do the i-th of n parts of the work, on n machines that see SOURCE and OUT under
+            the same paths; each says what is next, and at last the command without --shard puts
+            everything together
     """
+    import signal
+
     from sorigeul import corpora
 
     found_in: Path | None = source
@@ -76,8 +91,22 @@ def prepare(
         if corpus != "demo":
             raise UserError(f"prepare {corpus} takes two places: SOURCE, then OUT")
         found_in, out = None, source
-    options = corpora.PrepareOptions(text, seed, max_duration, dev_share, test_share, utterances)
-    report = corpora.prepare(corpus, found_in, out, options)
+    if jobs < 0:
+        raise UserError(f"jobs is {jobs}, but must be 0 or more")
+    options = corpora.PrepareOptions(
+        text, seed, max_duration, dev_share, test_share, utterances, shards, shard_format
+    )
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # leaves what Ctrl-C leaves
+    jobs = jobs or corpora.cores()
+    try:
+        if shard:
+            part = corpora.Part.parse(shard)
+            print(corpora.prepare_part(corpus, found_in, out, part, options, jobs))
+            return
+        report = corpora.prepare(corpus, found_in, out, options, jobs)
+    except KeyboardInterrupt:
+        log.warning("what was done so far is kept: the same command goes on from there")
+        raise
     for split, counts in report.splits.items():
         print(
             f"{split}: {counts['utterances']:,} utterances, {counts['hours']:.2f} h, "
@@ -100,6 +129,7 @@ def evaluate(
     split: str = "test",
     json: File = None,
     worst: int = 5,
+    audio_root: str = "",
 ) -> None:
     """Recognise a corpus free-running and compare with its transcripts.
 
@@ -109,6 +139,8 @@ def evaluate(
         split: which manifest of the folder
         json: write the figures here as JSON; - for standard output
         worst: how many of the worst utterances to show, aligned
+        audio_root: folder that holds the recordings now, where they have moved since the corpus was
+            prepared
     """
     if worst < 0:
         raise UserError(f"worst is {worst}, but must be 0 or more")
@@ -121,9 +153,9 @@ def evaluate(
     recognizer = Recognizer.from_pretrained(run)
     pretrained = recognizer.pretrained
     cuts = (
-        manifests.open_manifest(data)
+        manifests.open_manifest(data, audio_root)
         if data.is_file()
-        else manifests.required_manifest(data, split)
+        else manifests.required_manifest(data, split, audio_root)
     )
     normalizer = manifests.normalizer(cuts)
     if normalizer != pretrained.normalizer:
@@ -158,30 +190,58 @@ def transcribe(
     run: Run,
     files: Annotated[Positional[tuple[Path, ...]], _place("FILE…")],
     format: Literal["txt", "json", "srt", "vtt", "tsv"] = "txt",
-    out: Folder = None,
+    out: Annotated[Path | None, _place("OUT")] = None,
     attention: File = None,
+    manifest: Annotated[Path | None, _place("DATA")] = None,
+    split: Annotated[str, _place("SPLIT")] = "",
+    audio_root: Annotated[str, _place("FOLDER")] = "",
+    batch_seconds: float = 0.0,
+    jobs: int = 0,
 ) -> None:
-    """Write down what is said in recordings of any format and length.
+    """Write down what is said in recordings of any format and length, or in a whole corpus.
+
+    On 8 GPUs: torchrun --nproc-per-node 8 -m sorigeul transcribe RUN --manifest DATA --out OUT
 
     Args:
         run: run folder, or Hugging Face id
         files: audio or video files; - for standard input
-        format: format of the transcripts
-        out: folder for the transcripts, named like the recordings; if not given they are printed
+        format: format of the transcripts of FILE…
+        out: folder for the transcripts of FILE…, named like the recordings; if not given they are
+            printed. With --manifest: the file to write, a line of JSON for each recording
         attention: draw the attention of the first recording's first segment into this PNG
+        manifest: in place of FILE…: folder made by 'sorigeul prepare', one manifest of it, or text
+            file with the path of a recording a line, seen from where it lies. The same command goes
+            on with what was interrupted
+        split: with --manifest: the manifest of the folder to take; if not given all of them
+        audio_root: with --manifest: folder that holds the recordings now, where they have moved
+        batch_seconds: with --manifest: seconds of sound recognised side by side; 0: as suits the
+            device
+        jobs: with --manifest: processes that read recordings ahead; 0: as suits the device
     """
-    from sorigeul import plots
-    from sorigeul.files import write_text
-    from sorigeul.recognizer import Recognizer
-    from sorigeul.writers import WRITERS
+    if manifest is not None:
+        if files or format != "txt" or attention is not None:
+            raise UserError("--manifest excludes FILE…, --format and --attention: it writes JSONL")
+        if out is None:
+            raise UserError("--manifest needs --out FILE, which holds a line for each recording")
+        from sorigeul.transcribe import transcribe_corpus
 
+        transcribe_corpus(run, manifest, out, split, audio_root, batch_seconds, jobs)
+        return
+    if split or audio_root or batch_seconds or jobs:
+        raise UserError("--split, --audio_root, --batch_seconds and --jobs go with --manifest")
     if not files:
-        raise UserError("no recording given: sorigeul transcribe RUN FILE…")
+        raise UserError(
+            "no recording given: sorigeul transcribe RUN FILE…, or --manifest DATA --out FILE"
+        )
     if out is not None and len({path.name for path in files}) < len(files):
         raise UserError(
             f"several recordings have one name, and so would have their transcripts in {out}: "
             "transcribe them into different folders"
         )
+    from sorigeul.files import write_text
+    from sorigeul.recognizer import Recognizer
+    from sorigeul.writers import WRITERS
+
     recognizer = Recognizer.from_pretrained(run)
     refused = 0
     for path in files:
@@ -206,6 +266,8 @@ def transcribe(
             sys.stdout.write(heading + text)
             sys.stdout.flush()
         if attention is not None and found.segments:
+            from sorigeul import plots
+
             plots.attention(
                 attention, found.segments[0].alignment.numpy(), found.segments[0].characters,
                 found.segments[0].end - found.segments[0].start, found.segments[0].text,
@@ -367,7 +429,7 @@ def _deferred(command: Callable[..., None]) -> Callable[..., Callable[[], None]]
         return lambda: command(*values, **options)
 
     bind.__signature__ = inspect.signature(command)  # type: ignore[attr-defined]
-    bind.__doc__ = command.__doc__
+    bind.__doc__ = re.sub(r"\n {12,}", " ", command.__doc__ or "")  # tyro breaks lines itself
     bind.__annotations__ = command.__annotations__
     return bind
 

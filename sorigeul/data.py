@@ -1,15 +1,16 @@
-"""Manifests to padded batches: length buckets, augmented copies, a position that can be resumed.
+"""Cuts to padded batches: length buckets, augmented copies, a position that can be resumed.
 
-Knows manifests and batches; nothing of frames, models or how a manifest came to be.
+Knows cuts and batches; nothing of frames, models or where a manifest and its recordings are.
 """
 
+import math
+import signal
 import warnings
 import zlib
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import islice, pairwise
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,35 @@ from lhotse.dataset.sampling.base import CutSampler
 from torch import Tensor
 from torchdata.stateful_dataloader import StatefulDataLoader
 
-from sorigeul import audio
+from sorigeul.audio import SAMPLE_RATE, AudioError
 from sorigeul.errors import UserError
+from sorigeul.manifests import (
+    follow,
+    infeasible,
+    manifest,
+    normalizer,
+    open_manifest,
+    required_manifest,
+    sound,
+    survey,
+    text,
+)
 from sorigeul.vocabulary import Vocabulary
+
+__all__ = [
+    "Batch",
+    "DataConfig",
+    "Failure",
+    "Share",
+    "evaluation_batches",
+    "infeasible",
+    "manifest",
+    "normalizer",
+    "open_manifest",
+    "required_manifest",
+    "survey",
+    "training_batches",
+]
 
 _BUCKETS = 20
 _BATCHES_A_BUCKET = 4
@@ -47,6 +74,8 @@ class DataConfig:
     """ratio of spec-augmentation applied data: this many masked copies of an utterance join it"""
     num_workers: int = 0
     """processes that decode audio; 0 decodes in the training process"""
+    audio_root: str = ""
+    """folder that holds the recordings now, where they have moved since the corpus was prepared"""
 
     def __post_init__(self) -> None:
         if self.batch_size < 1:
@@ -57,11 +86,25 @@ class DataConfig:
             raise UserError(f"augment_ratio is {self.augment_ratio:g}, but must not be negative")
         if self.num_workers < 0:
             raise UserError(f"num_workers is {self.num_workers}, but must not be negative")
+        if self.audio_root:  # a run may go on in another working directory
+            object.__setattr__(self, "audio_root", str(Path(self.audio_root).absolute()))
 
     @property
     def copies(self) -> float:
         """Items an epoch holds for each utterance: itself and its augmented copies."""
         return 1 + (self.augment_ratio if self.use_augment else 0)
+
+
+@dataclass(frozen=True)
+class Share:
+    """Which part of every batch a process reads: all of it, where it is alone."""
+
+    rank: int = 0
+    of: int = 1
+    """processes in all"""
+
+
+ALL = Share()
 
 
 @dataclass(frozen=True)
@@ -104,120 +147,29 @@ class Batch:
         return replace(self, **moved)
 
 
-def manifest(data: Path, split: str) -> CutSet | None:
-    """The lazily read cuts of a split of a prepared corpus, or none where it has no such split."""
-    if not data.is_dir():
-        raise UserError(f"{data} is no folder of manifests: make one with 'sorigeul prepare'")
-    path = data / f"{split}.jsonl"
-    return open_manifest(path) if path.exists() else None
-
-
-def required_manifest(data: Path, split: str) -> CutSet:
-    """As `manifest`, but the split must exist."""
-    cuts = manifest(data, split)
-    if cuts is None:
-        found = ", ".join(sorted(path.stem for path in data.glob("*.jsonl"))) or "none"
-        raise UserError(
-            f"{data} has no manifest {split}.jsonl (found: {found}): "
-            "make it with 'sorigeul prepare'"
-        )
-    return cuts
-
-
-def open_manifest(path: Path) -> CutSet:
-    """The lazily read cuts of one manifest; its first line is checked at once."""
-    cuts = CutSet.from_jsonl_lazy(path)
-    try:
-        first = next(iter(cuts), None)
-        usable = first is not None and bool(_text(first)) and bool(_audio_path(first))
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError, AssertionError):
-        usable = False
-    if not usable:
-        raise UserError(
-            f"{path} is empty or no manifest of cuts with text: make it with 'sorigeul prepare'"
-        )
-    if not _ends_a_line(path):
-        raise UserError(f"{path} was cut off in its last line: make it or copy it again")
-    return cuts
-
-
-def _ends_a_line(path: Path) -> bool:
-    """Whether the last line of a file, if it has any, is whole."""
-    with path.open("rb") as file:
-        size = file.seek(0, 2)
-        file.seek(max(size - 1, 0))
-        return file.read() in (b"", b"\n")
-
-
-def _text(cut: MonoCut) -> str:
-    return str(cut.supervisions[0].text or "")
-
-
-def _audio_path(cut: MonoCut) -> str:
-    return str(cut.recording.sources[0].source)
-
-
-@dataclass(frozen=True)
-class Survey:
-    """What one pass over the training manifest finds out."""
-
-    utterances: int
-    characters: Counter[str]
-
-
-def survey(cuts: CutSet) -> Survey:
-    """Count the utterances and characters of a manifest."""
-    utterances = 0
-    characters: Counter[str] = Counter()
-    for cut in cuts:
-        utterances += 1
-        characters.update(_text(cut))
-    return Survey(utterances, characters)
-
-
-def normalizer(cuts: CutSet) -> str:
-    """Name and version of the normaliser the transcripts of a manifest went through."""
-    custom = next(iter(cuts)).supervisions[0].custom or {}
-    return str(custom.get("normalizer", "unknown"))
-
-
-def texts(cuts: CutSet) -> Iterator[str]:
-    """The transcripts of a manifest."""
-    return (_text(cut) for cut in cuts)
-
-
-def infeasible(
-    cuts: CutSet, vocabulary: Vocabulary, frames_per_second: float
-) -> Iterator[tuple[str, str]]:
-    """Utterances that CTC cannot align at this frame rate, as (id, reason)."""
-    for cut in cuts:
-        tokens = vocabulary.encode(_text(cut))
-        needed = len(tokens) + sum(left == right for left, right in pairwise(tokens))
-        frames = int(cut.duration * frames_per_second)
-        if needed > frames:
-            yield cut.id, f"{needed} CTC frames needed for its text, {frames} there"
-
-
 class Utterances(torch.utils.data.Dataset[Batch]):
-    """Decodes the audio of a sampled set of cuts. One that cannot be read is named, not hidden."""
+    """Decodes the audio of a sampled set of cuts. One that cannot be read is named, not hidden.
 
-    def __init__(self, vocabulary: Vocabulary) -> None:
-        self.vocabulary = vocabulary
+    Of several processes each draws the same sets, and decodes its own share of every one.
+    """
+
+    def __init__(self, vocabulary: Vocabulary, share: Share = ALL) -> None:
+        self.vocabulary, self.share = vocabulary, share
 
     def __getitem__(self, cuts: CutSet) -> Batch:
         kept: list[MonoCut] = []
         waveforms: list[np.ndarray[Any, np.dtype[np.float32]]] = []
         failures: list[Failure] = []
-        for cut in cuts:
+        for cut in islice(cuts, self.share.rank, None, self.share.of):
             try:
-                waveforms.append(audio.load(_audio_path(cut)).samples)
+                waveforms.append(sound(cut))
                 kept.append(cut)
-            except audio.AudioError as error:
-                failures.append(Failure(cut.id, _text(cut), str(error)))
-        tokens = [torch.tensor(self.vocabulary.encode(_text(cut))) for cut in kept]
+            except AudioError as error:
+                failures.append(Failure(cut.id, text(cut), str(error)))
+        tokens = [torch.tensor(self.vocabulary.encode(text(cut))) for cut in kept]
         return Batch(
             ids=[cut.id for cut in kept],
-            texts=[_text(cut) for cut in kept],
+            texts=[text(cut) for cut in kept],
             waveforms=_pad([torch.from_numpy(waveform) for waveform in waveforms], 0.0),
             lengths=torch.tensor([len(waveform) for waveform in waveforms], dtype=torch.long),
             tokens=_pad(tokens, self.vocabulary.pad_id).long(),
@@ -261,53 +213,98 @@ def _copy(number: int, cut: MonoCut) -> MonoCut:
 
 
 def training_batches(
-    cuts: CutSet, vocabulary: Vocabulary, config: DataConfig, seed: int, rank: int, world_size: int
+    cuts: CutSet, vocabulary: Vocabulary, config: DataConfig, seed: int, share: Share = ALL
 ) -> StatefulDataLoader:
     """Shuffled batches without end marks; ``.sampler.set_epoch(n)`` gives each epoch its order.
 
     `state_dict` and `load_state_dict` hold the position within the epoch, prefetched batches
-    included.
+    included. N processes with batches of B share out what one with batches of N B would draw: all
+    have as many batches, and all the same position, though a share of the last ones may be empty.
     """
+    read = cuts
     if config.use_augment:
         cuts = with_augmented_copies(cuts, config.augment_ratio)
     size: dict[str, Any] = (
-        {"max_duration": config.batch_seconds}
+        {"max_duration": config.batch_seconds * share.of}
         if config.batch_seconds
-        else {"max_cuts": config.batch_size}
+        else {"max_cuts": config.batch_size * share.of}
     )
-    shared: dict[str, Any] = {
-        **size, "shuffle": True, "seed": seed, "rank": rank, "world_size": world_size,
-    }  # fmt: skip
+    shared: dict[str, Any] = {**size, "shuffle": True, "seed": seed, "rank": 0, "world_size": 1}
     # Every bucket ends the epoch with a batch that is not full: few utterances get few buckets.
     some = [cut.duration for cut in islice(cuts, 2000)]
-    batch = config.batch_seconds * len(some) / sum(some) or config.batch_size
+    batch = share.of * (config.batch_seconds * len(some) / sum(some) or config.batch_size)
     buckets = min(_BUCKETS, max(2, int(len(some) / batch / _BATCHES_A_BUCKET)))
     sampler = (
         DynamicBucketingSampler(cuts, num_buckets=buckets, **shared)
         if config.pack_by_length and len(some) > 1
         else DynamicCutSampler(cuts, **shared)
     )
-    return _loader(sampler, vocabulary, config.num_workers)
+    follow(read, sampler)
+    return _loader(sampler, vocabulary, config.num_workers, share)
+
+
+def longest_batch(
+    seconds: float, characters: int, vocabulary: Vocabulary, config: DataConfig, processes: int = 1
+) -> Batch:
+    """Noise in the place of the largest batch of a process, of utterances as long as the longest.
+
+    Where `batch_seconds` does not count padding, since pack_by_length is off, others are larger.
+    """
+    in_seconds = math.ceil(max(config.batch_seconds * processes // seconds, 1) / processes)
+    rows = in_seconds if config.batch_seconds else config.batch_size
+    characters *= 3 if vocabulary.kind == "jamo" else 1  # the most that a syllable has
+    tokens = torch.arange(characters) % (len(vocabulary) - 3)
+    lengths = torch.full((rows,), round(seconds * SAMPLE_RATE))
+    return Batch(
+        ids=[""] * rows,
+        texts=[""] * rows,
+        waveforms=torch.rand(rows, int(lengths[0]), generator=torch.Generator()) - 0.5,
+        lengths=lengths,
+        tokens=tokens.expand(rows, -1).contiguous(),
+        token_lengths=torch.full((rows,), characters),
+        augmented=torch.zeros(rows, dtype=torch.bool),
+        failures=[],
+    )
 
 
 def evaluation_batches(
-    cuts: CutSet, vocabulary: Vocabulary, num_workers: int = 0
+    cuts: CutSet, vocabulary: Vocabulary, num_workers: int = 0, share: Share = ALL
 ) -> StatefulDataLoader:
-    """Every utterance once, the longest first, in batches of about two minutes of audio."""
+    """Every utterance once, the longest first, in batches of about two minutes of audio a process.
+
+    Of several processes each reads its share.
+    """
     ordered = cuts.to_eager().sort_by_duration(ascending=False)
-    sampler = SimpleCutSampler(ordered, max_duration=_EVALUATION_SECONDS, rank=0, world_size=1)
-    return _loader(sampler, vocabulary, num_workers)
+    seconds = _EVALUATION_SECONDS * share.of
+    sampler = SimpleCutSampler(ordered, max_duration=seconds, rank=0, world_size=1)
+    return _loader(sampler, vocabulary, num_workers, share)
 
 
-def _loader(sampler: CutSampler, vocabulary: Vocabulary, num_workers: int) -> StatefulDataLoader:
+def _loader(
+    sampler: CutSampler, vocabulary: Vocabulary, num_workers: int, share: Share
+) -> StatefulDataLoader:
     with warnings.catch_warnings():
         # Of torchdata 0.11 under newer torch; its users can do nothing about it.
         warnings.filterwarnings("ignore", message=".*set_vital")
         return StatefulDataLoader(
-            Utterances(vocabulary),
+            Utterances(vocabulary, share),
             sampler=sampler,
             batch_size=None,
             num_workers=num_workers,
+            worker_init_fn=_outlive_a_stop_request,
             # Of its own: beginning an epoch draws from it, and a resumed one begins twice.
             generator=torch.Generator(),
         )
+
+
+def _outlive_a_stop_request(_: int) -> None:
+    """Keep a worker at work when torchrun, Slurm or a terminal signals all processes of a run.
+
+    The run ends its workers itself, after its checkpoint. A second signal ends them at once.
+    """
+
+    def outlive(number: int, _: Any) -> None:
+        signal.signal(number, signal.SIG_DFL)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, outlive)

@@ -1,8 +1,8 @@
 """A model over a corpus: every utterance recognised free-running and compared with its text."""
 
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -10,10 +10,10 @@ from torch import Tensor
 
 from sorigeul import decode
 from sorigeul.audio import SAMPLE_RATE
-from sorigeul.data import Batch
+from sorigeul.data import Batch, Failure
 from sorigeul.features import LogMel
 from sorigeul.model.las import ListenAttendSpell
-from sorigeul.progress import progress_bar
+from sorigeul.progress import Advance, progress_bar
 from sorigeul.score import Score, score
 from sorigeul.vocabulary import Vocabulary
 
@@ -31,6 +31,24 @@ class Recognition:
     tokens: list[int]
     alignment: Tensor
     """attention (U, S) over the listener's frames, in the order of time"""
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What one process made of its share of a corpus."""
+
+    recognitions: list[Recognition]
+    failures: list[Failure]
+    loss: float
+    """the speller's teacher-forced loss, summed over `characters`"""
+    characters: int
+
+    def without_alignments(self) -> "Heard":
+        """As light as it goes, to be sent to other processes."""
+        nowhere = torch.empty(0, 0)
+        return replace(
+            self, recognitions=[replace(one, alignment=nowhere) for one in self.recognitions]
+        )
 
 
 @dataclass(frozen=True)
@@ -54,7 +72,6 @@ class Evaluation:
         return {**self.score.to_json(), **ctc, **rest}
 
 
-@torch.no_grad()
 def evaluate(
     model: ListenAttendSpell,
     batches: Iterable[Batch],
@@ -63,36 +80,58 @@ def evaluate(
     normalizer: str,
     total: int | None = None,
 ) -> Evaluation:
-    """Recognise all `batches` with a model in evaluation mode, on its own device.
+    """Recognise all `batches` with a model in evaluation mode, on its own device, and judge it.
 
     Raises UserError where no transcript holds a character.
     """
+    with progress_bar("recognising", total) as advance:
+        heard = recognise(model, batches, vocabulary, log_mel, advance)
+    return judge([heard], vocabulary, normalizer)
+
+
+@torch.no_grad()
+def recognise(
+    model: ListenAttendSpell,
+    batches: Iterable[Batch],
+    vocabulary: Vocabulary,
+    log_mel: LogMel,
+    advance: Advance,
+) -> Heard:
+    """The first half of `evaluate`, which several processes can share out."""
     device = next(model.parameters()).device
     recognitions: list[Recognition] = []
-    failures: dict[str, str] = {}
-    texts: dict[str, str] = {}
+    failures: list[Failure] = []
     loss, characters = 0.0, 0
-    with progress_bar("recognising", total) as advance:
-        for batch in batches:
-            failures.update({one.id: one.reason for one in batch.failures})
-            texts.update({one.id: one.text for one in batch.failures})
-            if len(batch):
-                found, batch_loss = _recognize(model, batch.to(device), vocabulary, log_mel)
-                recognitions += found
-                tokens = int(batch.token_lengths.sum()) + len(batch)
-                loss, characters = loss + batch_loss * tokens, characters + tokens
-            advance(len(batch) + len(batch.failures), "")
-    references = [one.reference for one in recognitions] + list(texts.values())
-    nothing = [""] * len(texts)
+    for batch in batches:
+        failures += batch.failures
+        if len(batch):
+            found, batch_loss = _recognize(model, batch.to(device), vocabulary, log_mel)
+            recognitions += found
+            tokens = int(batch.token_lengths.sum()) + len(batch)
+            loss, characters = loss + batch_loss * tokens, characters + tokens
+        advance(len(batch) + len(batch.failures), "")
+    return Heard(recognitions, failures, loss, characters)
+
+
+def judge(shares: Sequence[Heard], vocabulary: Vocabulary, normalizer: str) -> Evaluation:
+    """The second half of `evaluate`: what the processes heard, compared with the transcripts.
+
+    Raises UserError where no transcript holds a character.
+    """
+    recognitions = [one for share in shares for one in share.recognitions]
+    failures = [one for share in shares for one in share.failures]
+    references = [one.reference for one in recognitions] + [one.text for one in failures]
+    nothing = [""] * len(failures)
     heard = [one.hypothesis for one in recognitions] + nothing
     by_ctc = [one.ctc_hypothesis for one in recognitions if one.ctc_hypothesis is not None]
+    characters = sum(share.characters for share in shares)
     return Evaluation(
         recognitions,
-        failures,
+        {one.id: one.reason for one in failures},
         dict(Counter(unit for text in references for unit in vocabulary.unknown(text))),
         score(references, heard, normalizer),
         score(references, by_ctc + nothing, normalizer) if by_ctc else None,
-        loss / max(characters, 1),
+        sum(share.loss for share in shares) / max(characters, 1),
     )
 
 

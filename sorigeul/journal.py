@@ -4,6 +4,7 @@ Knows how figures are kept and shown, nothing of how they come about.
 """
 
 import json
+import os
 import platform
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from torch.utils.tensorboard import SummaryWriter
 from sorigeul import plots
 from sorigeul.files import write_text
 
+METRICS = "metrics.jsonl"
 TABLE_HEAD = (
     "|Epoch|train CRR (%)|valid CRR (%)|test CRR (%)|\n|:-----:|:---------:|:--------:|:------:|"
 )
@@ -21,7 +23,7 @@ TABLE_HEAD = (
 
 def read_metrics(folder: Path, kind: str | None = None) -> list[dict[str, Any]]:
     """The rows of a run's `metrics.jsonl`, of one kind (`step`, `epoch`) or all."""
-    path = folder / "metrics.jsonl"
+    path = folder / METRICS
     text = path.read_text(encoding="utf-8") if path.exists() else ""
     # What follows the last line end was cut off, when the run was killed or the disk full.
     rows = [json.loads(line) for line in text.split("\n")[:-1]]
@@ -33,22 +35,45 @@ class Journal:
 
     def __init__(self, folder: Path, device: torch.device) -> None:
         self.folder, self.device = folder, device
+        self.rows = 0
+        self._path = folder / METRICS
         self._board: SummaryWriter | None = None
 
-    def begin(self, step: int) -> None:
-        """Start at `step`, and forget what an interrupted run wrote after it."""
-        kept = [row for row in read_metrics(self.folder) if row["step"] <= step]
-        write_text(self.folder / "metrics.jsonl", "".join(f"{json.dumps(row)}\n" for row in kept))
+    def begin(self, step: int, rows: int) -> None:
+        """Start after `step` with the first `rows` rows; forget what an interrupted run wrote on.
+
+        The step alone does not tell which rows to keep: the last step of an epoch and the epoch
+        itself have the same.
+        """
+        kept = read_metrics(self.folder)[:rows]
+        write_text(self._path, "".join(f"{json.dumps(row)}\n" for row in kept))
+        self.rows = len(kept)
         self._board = SummaryWriter(str(self.folder), purge_step=step + 1)
+
+    @property
+    def _events(self) -> SummaryWriter:
+        assert self._board is not None, "begin comes first"
+        return self._board
+
+    def keep(self) -> int:
+        """See to it that what is written outlives a power cut; return how many rows it is."""
+        with self._path.open("rb+") as file:
+            os.fsync(file.fileno())
+        self._events.flush()
+        return self.rows
 
     def write(self, row: dict[str, Any]) -> None:
         """Add a row, which holds its `kind` and `step`."""
-        with (self.folder / "metrics.jsonl").open("a", encoding="utf-8") as file:
-            file.write(f"{json.dumps(row)}\n")
-        assert self._board is not None, "begin comes first"
+        try:
+            with self._path.open("a", encoding="utf-8") as file:
+                file.write(f"{json.dumps(row)}\n")
+        except OSError as error:
+            error.filename = str(self._path)  # of a failed write, Python names no file
+            raise
+        self.rows += 1
         for name, value in row.items():
             if isinstance(value, float):
-                self._board.add_scalar(f"{row['kind']}/{name}", value, row["step"])
+                self._events.add_scalar(f"{row['kind']}/{name}", value, row["step"])
 
     def close_epoch(self, row: dict[str, Any], started: str) -> None:
         """Add the row of an epoch, renew table and curves, and print the table's new line."""

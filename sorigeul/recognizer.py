@@ -13,15 +13,34 @@ import torch
 from torch import Tensor
 
 from sorigeul import audio, checkpoint, decode
-from sorigeul.audio import SAMPLE_RATE
+from sorigeul.audio import SAMPLE_RATE, Recording
 from sorigeul.checkpoint import Pretrained
 from sorigeul.features import LogMel
 
-_WHOLE_SECONDS = 20.0
+WHOLE_SECONDS = 20.0
 """recordings up to this long are recognised in one piece, as utterances are in training"""
 _SEGMENT_SECONDS = 15.0
 """longest segment of speech in a longer recording"""
-_BATCH = 8  # segments recognised side by side
+_CPU_BATCH = 30.0  # seconds recognised side by side: more no longer fits the caches
+_GPU_BATCH = 600.0  # not measured
+
+
+@dataclass(frozen=True)
+class Speech:
+    """A recording and the stretches of it in which somebody speaks."""
+
+    recording: Recording
+    spans: list[tuple[int, int]]
+    """first sample and the one after the last"""
+
+    @classmethod
+    def of(cls, recording: Recording) -> "Speech":
+        """Find the speech in a recording."""
+        return cls(recording, speech_segments(torch.from_numpy(recording.samples)))
+
+
+_Piece = tuple[Speech, tuple[int, int]]
+"""a stretch of a recording to recognise"""
 
 
 @dataclass(frozen=True)
@@ -54,6 +73,19 @@ class Transcription:
     """what was done to the sound to make it 16 kHz mono"""
     language: str = "ko"
 
+    @property
+    def confidence(self) -> float:
+        """The model's probability of the characters of all segments (geometric mean)."""
+        counts = [len(segment.characters) for segment in self.segments]
+        logs = [math.log(max(segment.confidence, 1e-9)) for segment in self.segments]
+        total = sum(count * log for count, log in zip(counts, logs, strict=True))
+        return math.exp(total / sum(counts)) if sum(counts) else 0.0
+
+    @property
+    def finished(self) -> bool:
+        """Whether the model reached the end of the sentence in every segment."""
+        return all(segment.finished for segment in self.segments)
+
 
 class Recognizer:
     """A trained model, ready for recordings.
@@ -62,9 +94,13 @@ class Recognizer:
     >>> recognizer.transcribe("meeting.m4a").text
     """
 
+    batch_seconds: float
+    """seconds of sound, padding included, recognised side by side; may be set"""
+
     def __init__(self, pretrained: Pretrained) -> None:
         self.pretrained = pretrained
         self.device = next(pretrained.model.parameters()).device
+        self.batch_seconds = _CPU_BATCH if self.device.type == "cpu" else _GPU_BATCH
         self.log_mel = LogMel(pretrained.features).to(self.device)
 
     @classmethod
@@ -84,26 +120,34 @@ class Recognizer:
         Recordings over 20 s are cut at pauses into segments of speech. Raises `AudioError` for
         what cannot be heard.
         """
-        recording = audio.load(source, name)
-        samples = torch.from_numpy(recording.samples)
-        segments: list[Segment] = []
-        spans = iter(speech_segments(samples))
-        while some := list(islice(spans, _BATCH)):
-            segments += self._recognize(samples, some)
-        return Transcription(
-            text=" ".join(segment.text for segment in segments if segment.text),
-            segments=segments,
-            duration=recording.duration,
-            account=recording.account,
+        return self.transcribe_all([Speech.of(audio.load(source, name))])[0]
+
+    def transcribe_all(self, speeches: Sequence[Speech]) -> list[Transcription]:
+        """Recognise recordings side by side, each as it would be alone.
+
+        Those of about one length cost the least, since shorter ones are padded.
+        """
+        pieces = [(speech, span) for speech in speeches for span in speech.spans]
+        seconds = [(end - start) / SAMPLE_RATE for _, (start, end) in pieces]
+        segments = (
+            segment
+            for batch in side_by_side(seconds, self.batch_seconds)
+            for segment in self._recognize(pieces[batch])
         )
+        return [
+            _transcription(speech.recording, list(islice(segments, len(speech.spans))))
+            for speech in speeches
+        ]
 
     @torch.no_grad()
-    def _recognize(self, samples: Tensor, spans: Sequence[tuple[int, int]]) -> Iterator[Segment]:
-        """Segments of the recording (N,), given as spans of samples."""
+    def _recognize(self, pieces: Sequence[_Piece]) -> Iterator[Segment]:
         model, vocabulary = self.pretrained.model, self.pretrained.vocabulary
-        pieces = [samples[start:end] for start, end in spans]
-        waveforms = torch.nn.utils.rnn.pad_sequence(pieces, batch_first=True).to(self.device)
-        lengths = torch.tensor([len(piece) for piece in pieces], device=self.device)
+        spans = [span for _, span in pieces]
+        sounds = [
+            torch.from_numpy(speech.recording.samples[start:end]) for speech, (start, end) in pieces
+        ]
+        waveforms = torch.nn.utils.rnn.pad_sequence(sounds, batch_first=True).to(self.device)
+        lengths = torch.tensor([len(sound) for sound in sounds], device=self.device)
         listened = model.listen(*self.log_mel(waveforms, lengths))
         for (start, end), one in zip(spans, decode.greedy(model, listened), strict=True):
             logs = [math.log(max(chance, 1e-9)) for chance in one.probabilities]
@@ -120,12 +164,36 @@ class Recognizer:
             )
 
 
+def _transcription(recording: Recording, segments: list[Segment]) -> Transcription:
+    return Transcription(
+        text=" ".join(segment.text for segment in segments if segment.text),
+        segments=segments,
+        duration=recording.duration,
+        account=recording.account,
+    )
+
+
+def side_by_side(seconds: Sequence[float], limit: float) -> Iterator[slice]:
+    """Share out sounds of these lengths, in their order: as many at a time as `limit` seconds hold.
+
+    Padding counts: each is as long as the longest beside it. One longer than `limit` is alone.
+    """
+    first, longest = 0, 0.0
+    for place, length in enumerate(seconds):
+        longest = max(longest, length)
+        if place > first and longest * (place + 1 - first) > limit:
+            yield slice(first, place)
+            first, longest = place, length
+    if seconds:
+        yield slice(first, len(seconds))
+
+
 def speech_segments(samples: Tensor) -> list[tuple[int, int]]:
     """Spans of speech in a recording (N,) at 16 kHz, cut at pauses; a short one is one span.
 
     Silero VAD finds the speech in longer ones.
     """
-    if len(samples) <= _WHOLE_SECONDS * SAMPLE_RATE:
+    if len(samples) <= WHOLE_SECONDS * SAMPLE_RATE:
         return [(0, len(samples))]
     # Imported here: recordings of a sentence, and `--help`, need no second network.
     import silero_vad

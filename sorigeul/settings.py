@@ -21,7 +21,7 @@ from sorigeul.features import FeatureConfig, SpecAugmentConfig
 from sorigeul.model.las import LASConfig
 from sorigeul.vocabulary import Kind
 
-Precision = Literal["auto", "float32", "bfloat16"]
+Precision = Literal["auto", "bfloat16", "float16", "float32", "tf32"]
 LearningRateSchedule = Literal["constant", "cosine"]
 
 
@@ -49,16 +49,25 @@ class TrainingConfig:
     """steps to train; 0: no limit"""
     max_seconds: float = 0.0
     """seconds to train, evaluation between epochs left out; 0: no limit"""
+    accumulate: int = 1
+    """batches that make one step: as if batch_size were so many times larger, in no more memory"""
     checkpoint_every: int = 1000
     """steps between checkpoints; one is written after each epoch as well"""
+    log_every: int = 20
+    """steps between two rows of metrics"""
+    max_failures: float = 0.1
+    """share of an epoch's utterances whose audio may be unreadable; with more the run stops"""
     vocabulary: str = "syllable"
     """syllable or jamo, built from the training transcripts, or the path of a table id,char,freq"""
     min_count: int = 1
     """characters seen less often in training are left out of a vocabulary that is built"""
     precision: Precision = "auto"
-    """number format of the heavy arithmetic; auto: bfloat16 where the processor has it"""
+    """number format of the heavy arithmetic; auto: bfloat16 where the processor has it; float16 and
+    tf32 are for GPUs"""
+    checkpoint_activations: bool = False
+    """compute the convolutions again rather than keep what they gave: less memory, slower"""
     devices: int = 1
-    """GPUs, or processes on a CPU, to train on; more than one is not supported yet"""
+    """GPUs, or processes on a CPU, to train on; torchrun and Slurm say it themselves"""
     seed: int = 0
     """seed of every random draw: the same seed and settings give the same run"""
 
@@ -72,9 +81,9 @@ class TrainingConfig:
         need("label_smoothing", 0 <= self.label_smoothing < 1, "at least 0 and below 1")
         need("max_grad_norm", self.max_grad_norm > 0, "above 0")
         need("max_epochs", self.max_epochs >= 1, "at least 1")
-        need("checkpoint_every", self.checkpoint_every >= 1, "at least 1")
-        need("min_count", self.min_count >= 1, "at least 1")
-        need("devices", self.devices == 1, "1: more than one device is not supported yet")
+        need("max_failures", 0 <= self.max_failures <= 1, "between 0 and 1")
+        for setting in ("accumulate", "checkpoint_every", "devices", "log_every", "min_count"):
+            need(setting, getattr(self, setting) >= 1, "at least 1")
         if self.vocabulary not in get_args(Kind):  # a run may go on in another working directory
             object.__setattr__(self, "vocabulary", str(Path(self.vocabulary).absolute()))
         for setting in ("warmup_steps", "max_steps", "max_seconds", "seed"):

@@ -5,7 +5,7 @@ import hashlib
 import json
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from io import StringIO
@@ -56,9 +56,20 @@ class Vocabulary:
 
         Units seen fewer than ``min_count`` times are left out. Raises UserError if none is left.
         """
-        counts: Counter[str] = Counter()
+        characters: Counter[str] = Counter()
         for text in texts:
-            counts.update(_split(text, kind))
+            characters.update(unicodedata.normalize("NFC", text))
+        return cls.from_characters(characters, kind, min_count)
+
+    @classmethod
+    def from_characters(
+        cls, characters: Mapping[str, int], kind: Kind = "syllable", min_count: int = 1
+    ) -> "Vocabulary":
+        """As ``from_texts``, of texts whose NFC has each of the ``characters`` so many times."""
+        counts: Counter[str] = Counter()
+        for character, count in characters.items():
+            for unit in _split(character, kind):
+                counts[unit] += count
         kept = [u for u, count in counts.items() if count >= min_count and u not in SPECIALS]
         if not kept:
             raise UserError(f"no character occurs {min_count} times in the texts: no vocabulary")
@@ -149,6 +160,10 @@ class Vocabulary:
         # Without the specials: an underscore in a text must never turn into padding.
         return {unit: i for i, unit in enumerate(self.units[:-3])}
 
+    def split(self, text: str) -> str:
+        """Return the units of ``text``, known or not: the characters of its NFC or NFD."""
+        return _split(text, self.kind)
+
     def encode(self, text: str) -> list[int]:
         """Return the ids of the units of ``text``, without start and end; unknown ones left out."""
         return [self._ids[unit] for unit in _split(text, self.kind) if unit in self._ids]
@@ -173,5 +188,5 @@ class Vocabulary:
         return unicodedata.normalize("NFC", "".join(units))
 
 
-def _split(text: str, kind: Kind) -> Iterable[str]:
+def _split(text: str, kind: Kind) -> str:
     return unicodedata.normalize("NFC" if kind == "syllable" else "NFD", text)

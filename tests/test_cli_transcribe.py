@@ -1,6 +1,7 @@
 """`sorigeul transcribe`: every format and way in, and what cannot be heard."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -107,3 +108,45 @@ def test_attention_is_drawn_on_request(
     done = sorigeul("transcribe", run, audio / "u09.wav", "--attention", tmp_path / "a.png")
     assert done.status == 0
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ("--manifest data", "--manifest needs --out FILE"),
+        ("a.wav --manifest data --out o.jsonl", "--manifest excludes FILE…"),
+        ("--manifest data --out o.jsonl --format srt", "excludes FILE…, --format and --attention"),
+        ("--manifest data --out o.jsonl --attention a.png", "--format and --attention: it writes"),
+        ("--manifest data --out o.jsonl --batch_seconds -1", "batch_seconds is -1, but must be 0 "),
+        ("--manifest data --out o.jsonl --jobs -1", "jobs is -1, but must be 0 or more"),
+        ("--manifest data --out o.jsonl", "data: cannot be read (No such file or directory)"),
+        ("a.wav --split test", "--split, --audio_root, --batch_seconds and --jobs go with --manif"),
+        ("a.wav --jobs 2", "go with --manifest"),
+        ("", "no recording given: sorigeul transcribe RUN FILE…, or --manifest DATA --out FILE"),
+    ],
+)
+def test_options_that_do_not_go_together_are_told_apart(
+    sorigeul: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: str, said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = sorigeul("transcribe", "run", *options.split())
+    assert (done.status, done.out) == (2, "")
+    assert said in done.error()
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_help_breaks_its_lines_where_they_are_full_and_tells_no_empty_defaults(
+    sorigeul: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    said = sorigeul("transcribe", "--help").out
+    assert (
+        """
+│ --out OUT      folder for the transcripts of FILE…, named like the           │
+│                recordings; if not given they are printed. With --manifest:   │
+│                the file to write, a line of JSON for each recording          │
+"""
+        in said
+    )
+    assert "torchrun --nproc-per-node 8 -m sorigeul transcribe RUN --manifest DATA" in said
+    assert re.findall(r"\(default: (.*?)\)", said) == ["txt", "0.0", "0"]

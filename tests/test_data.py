@@ -2,6 +2,9 @@
 
 import copy
 import json
+import multiprocessing
+import os
+import signal
 import warnings
 import zlib
 from collections import Counter
@@ -17,7 +20,7 @@ from torchdata.stateful_dataloader import StatefulDataLoader
 from sorigeul import audio, data
 from sorigeul.corpora.items import Utterance
 from sorigeul.corpora.manifest import cut_line
-from sorigeul.data import Batch, DataConfig, Failure
+from sorigeul.data import Batch, DataConfig, Failure, Share
 from sorigeul.errors import UserError
 from sorigeul.vocabulary import Vocabulary
 
@@ -25,10 +28,10 @@ VOCABULARY = Vocabulary.from_texts(["가나다라"])
 
 
 def loader(
-    cuts: CutSet, seed: int = 0, rank: int = 0, world_size: int = 1, **options: Any
+    cuts: CutSet, seed: int = 0, share: Share = data.ALL, **options: Any
 ) -> StatefulDataLoader:
     config = DataConfig(**{"batch_size": 4, "use_augment": False, **options})
-    return data.training_batches(cuts, VOCABULARY, config, seed, rank, world_size)
+    return data.training_batches(cuts, VOCABULARY, config, seed, share)
 
 
 def epoch(batches: StatefulDataLoader, number: int = 0) -> list[list[str]]:
@@ -235,29 +238,43 @@ def test_epochs_differ_and_a_seed_repeats_them(cuts: CutSet, pack_by_length: boo
         assert sorted(flat(order)) == sorted(cut.id for cut in cuts)
 
 
-@pytest.mark.parametrize("pack_by_length", [True, False])
+@pytest.mark.parametrize("size", [{"batch_size": 6}, {"batch_seconds": 30.0}])
 @pytest.mark.parametrize("utterances", [1, 37, 40])
-@pytest.mark.parametrize("world_size", [2, 3])
-def test_ranks_share_an_epoch(
-    tmp_path: Path, utterances: int, world_size: int, pack_by_length: bool
+@pytest.mark.parametrize("processes", [2, 3])
+def test_processes_share_out_what_one_would_draw(
+    tmp_path: Path, utterances: int, processes: int, size: dict[str, Any]
 ) -> None:
     cuts = imagined(tmp_path, [1 + number % 7 for number in range(utterances)])
-    of_rank = [
-        sampled(loader(cuts, rank=rank, world_size=world_size, pack_by_length=pack_by_length), 3)
-        for rank in range(world_size)
-    ]
-    seen = [cut.id for batches in of_rank for batch in batches for cut in batch]
-    assert {name.split("_dup")[0] for name in seen} == {cut.id for cut in cuts}
-    # Where the last ones cannot be shared out, a rank gets one twice: with fewer batches than the
-    # others it would leave them waiting for its gradients for ever.
-    assert len(seen) < utterances + world_size
-    assert len({len(batches) for batches in of_rank}) == 1
+    of_each = {name: value / processes for name, value in size.items()}
+    whole = given(loader(cuts, **size))
+    shares = [given(loader(cuts, share=Share(rank, processes), **of_each)) for rank in
+              range(processes)]  # fmt: skip
+    for batch, *parts in zip(whole, *shares, strict=True):
+        assert sorted(flat(parts)) == sorted(batch)
+        assert max(map(len, parts)) - min(map(len, parts)) <= 1
 
 
-def test_two_ranks_share_an_even_epoch_without_overlap(cuts: CutSet) -> None:
-    halves = [flat(epoch(loader(cuts, rank=rank, world_size=2))) for rank in (0, 1)]
-    assert len(halves[0]) == len(halves[1]) == 20
-    assert sorted(halves[0] + halves[1]) == sorted(cut.id for cut in cuts)
+def given(batches: StatefulDataLoader) -> list[list[str]]:
+    """The ids of what was to be read, of every batch: of `imagined` recordings nothing can be."""
+    batches.sampler.set_epoch(3)
+    return [[failure.id for failure in batch.failures] for batch in batches]
+
+
+def test_a_process_reads_nothing_but_its_share(cuts: CutSet) -> None:
+    whole = epoch(loader(cuts, batch_size=8))
+    for rank in (0, 1):
+        half = epoch(loader(cuts, share=Share(rank, 2)))
+        assert half == [batch[rank::2] for batch in whole]
+
+
+def test_all_processes_are_in_the_same_place(cuts: CutSet) -> None:
+    states = []
+    for rank in (0, 1):
+        batches = loader(cuts, share=Share(rank, 2))
+        rest = iter(batches)
+        next(rest), next(rest)
+        states.append(repr(batches.state_dict()))
+    assert states[0] == states[1]
 
 
 @pytest.mark.parametrize("pack_by_length", [True, False])
@@ -276,6 +293,51 @@ def test_evaluation_reads_each_once_the_longest_first(many: CutSet) -> None:
     assert durations == sorted(durations, reverse=True)
     assert sorted(cut.id for batch in batches for cut in batch) == [cut.id for cut in many]
     assert max(len(batch) * max(cut.duration for cut in batch) for batch in batches) <= 120
+
+
+@pytest.mark.parametrize("processes", [2, 3])
+def test_processes_share_out_an_evaluation(tmp_path: Path, processes: int) -> None:
+    cuts = imagined(tmp_path, [1 + number % 7 for number in range(100)])
+    shares = [
+        given(data.evaluation_batches(cuts, VOCABULARY, share=Share(rank, processes)))
+        for rank in range(processes)
+    ]
+    assert sorted(flat(flat(shares))) == sorted(cut.id for cut in cuts)
+    assert len({len(batches) for batches in shares}) == 1
+
+
+@pytest.mark.parametrize("size", [{"batch_size": 6}, {"batch_seconds": 66.0}])
+@pytest.mark.parametrize("processes", [1, 3])
+def test_the_longest_batch_is_as_large_as_any_share(
+    many: CutSet, processes: int, size: dict[str, Any]
+) -> None:
+    found = data.survey(many)
+    config = DataConfig(**size)
+    longest = data.longest_batch(
+        found.longest, found.most_characters, VOCABULARY, config, processes
+    )
+    assert longest.waveforms.shape == (len(longest), round(found.longest * 16_000))
+    assert longest.token_lengths.tolist() == [found.most_characters] * len(longest)
+    samples = [
+        -(-len(batch) // processes) * round(16_000 * max(cut.duration for cut in batch))
+        for batch in sampled(loader(many, share=Share(0, processes), **size))
+    ]
+    # By seconds, a share may get one utterance of twenty more than its part.
+    assert max(samples) <= longest.waveforms.numel() * (1.0 if "batch_size" in size else 1.1)
+    assert longest.waveforms.numel() <= 1.1 * max(samples)
+
+
+def test_a_worker_outlives_the_signal_that_stops_the_run(cuts: CutSet) -> None:
+    """Torchrun and Slurm send it to all processes; the run would lose its way to a checkpoint."""
+    batches = loader(cuts, num_workers=1)
+    expected = epoch(loader(cuts))
+    batches.sampler.set_epoch(0)
+    rest = iter(batches)
+    read = [next(rest).ids]
+    (worker,) = multiprocessing.active_children()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        os.kill(worker.pid, number)
+    assert read + [batch.ids for batch in rest] == expected
 
 
 def test_evaluation_can_be_repeated(corpus: Path) -> None:
@@ -422,7 +484,6 @@ def test_a_survey_counts_what_the_manifest_holds(cuts: CutSet) -> None:
     said = tones.texts(48)[8:]
     assert found.utterances == 40
     assert found.characters == Counter("".join(said))
-    assert list(data.texts(cuts)) == said
     assert data.normalizer(cuts) == "plain/1"
 
 

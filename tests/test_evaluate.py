@@ -11,9 +11,9 @@ from lhotse import CutSet
 
 from sorigeul import checkpoint, data
 from sorigeul.checkpoint import Pretrained
-from sorigeul.data import Batch, Utterances
+from sorigeul.data import Batch, Share, Utterances
 from sorigeul.errors import UserError
-from sorigeul.evaluate import Evaluation, evaluate
+from sorigeul.evaluate import Evaluation, evaluate, judge, recognise
 from sorigeul.features import LogMel
 from sorigeul.score import score
 
@@ -73,6 +73,28 @@ def test_order_and_company_change_nothing(model: Pretrained, corpus: Path) -> No
         assert {one.id: one.hypothesis for one in found.recognitions} == {
             one.id: one.hypothesis for one in together.recognitions
         }
+
+
+def test_processes_that_share_a_corpus_judge_it_as_one(
+    model: Pretrained, corpus: Path, with_gaps: CutSet
+) -> None:
+    for cuts in (data.required_manifest(corpus, "train"), with_gaps):
+        together = evaluated(model, batches(model, cuts))
+        heard = []
+        for rank in range(3):
+            share = data.evaluation_batches(cuts, model.vocabulary, share=Share(rank, 3))
+            log_mel = LogMel(model.features)
+            part = recognise(model.model, share, model.vocabulary, log_mel, lambda *_: None)
+            heard.append(part.without_alignments())
+            assert not any(one.alignment.numel() for one in heard[-1].recognitions)
+        found = judge(heard, model.vocabulary, model.normalizer)
+        assert found.score == together.score
+        assert found.ctc_score == together.ctc_score
+        assert found.loss == pytest.approx(together.loss, rel=1e-4)
+        assert found.failures == together.failures
+        assert sorted(one.id for one in found.recognitions) == sorted(
+            one.id for one in together.recognitions
+        )
 
 
 @pytest.fixture

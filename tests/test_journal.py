@@ -31,9 +31,9 @@ def epoch(number: int, **figures: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def journal(folder: Path, at: int = 0) -> Journal:
+def journal(folder: Path, at: int = 0, rows: int = 0) -> Journal:
     found = Journal(folder, CPU)
-    found.begin(at)
+    found.begin(at, rows)
     return found
 
 
@@ -81,12 +81,36 @@ def test_what_an_interrupted_run_wrote_after_its_checkpoint_is_forgotten(tmp_pat
     for number in (1, 2, 3, 4):
         kept.write(step(number))
     kept.close()
-    resumed = journal(tmp_path, at=2)
+    resumed = journal(tmp_path, at=2, rows=2)
     assert read_metrics(tmp_path) == [step(1), step(2)]
     resumed.write(step(3, train_loss=1.0))
     resumed.close()
     assert read_metrics(tmp_path) == [step(1), step(2), step(3, train_loss=1.0)]
     assert scalars(tmp_path)["step/train_loss"] == {1: 3.9, 2: 3.8, 3: 1.0}
+
+
+def test_an_epoch_is_forgotten_that_ended_on_the_step_of_the_checkpoint(tmp_path: Path) -> None:
+    """Killed after the row of the epoch and before its checkpoint: the row will come again."""
+    kept = journal(tmp_path)
+    for row in (step(5), step(10)):
+        kept.write(row)
+    assert kept.keep() == 2
+    kept.close_epoch(epoch(0), "2020/03/03")
+    kept.close()
+    assert read_metrics(tmp_path)[-1]["step"] == 10
+    resumed = journal(tmp_path, at=10, rows=2)
+    assert read_metrics(tmp_path) == [step(5), step(10)]
+    resumed.write(epoch(0))
+    assert resumed.keep() == 3
+    resumed.close()
+
+
+def test_what_the_journal_keeps_is_on_the_disk(tmp_path: Path) -> None:
+    kept = journal(tmp_path)
+    kept.write(step(1))
+    kept.keep()
+    assert scalars(tmp_path) == {"step/train_loss": {1: 3.9}}
+    kept.close()
 
 
 def test_a_line_that_was_cut_off_does_not_stop_the_run(tmp_path: Path) -> None:
@@ -96,7 +120,7 @@ def test_a_line_that_was_cut_off_does_not_stop_the_run(tmp_path: Path) -> None:
     with (tmp_path / "metrics.jsonl").open("a", encoding="utf-8") as file:
         file.write('{"kind": "step", "ep')  # killed, or the disk was full
     assert read_metrics(tmp_path) == [step(1)]
-    resumed = journal(tmp_path, at=1)
+    resumed = journal(tmp_path, at=1, rows=1)
     resumed.write(step(2))
     resumed.close()
     assert read_metrics(tmp_path) == [step(1), step(2)]
@@ -150,7 +174,7 @@ def test_a_resumed_run_goes_on_with_its_table(
     first.close_epoch(epoch(0), "2020/03/03")
     first.close()
     capsys.readouterr()
-    second = journal(tmp_path, at=10)
+    second = journal(tmp_path, at=10, rows=1)
     second.close_epoch(epoch(1), "2020/03/03")
     second.close()
     assert capsys.readouterr().out == "|1|12.35|6.79|-3.20|\n"

@@ -131,6 +131,23 @@ def test_padding_adds_nothing_to_the_losses() -> None:
         torch.testing.assert_close(getattr(found, name), getattr(expected, name))
 
 
+def test_the_losses_of_the_parts_of_a_batch_add_up_to_its_own() -> None:
+    model = small(guide_weight=2.0)
+    both = scores(4, 6, 6, 5)
+    whole = model.losses(both, TEXT, SIZES, label_smoothing=0.1)
+    parts = [
+        model.losses(
+            Spelled(*(part[row : row + 1] for part in both)), TEXT[row : row + 1],
+            SIZES[row : row + 1], label_smoothing=0.1, of=6,
+        )
+        for row in (0, 1)
+    ]  # fmt: skip
+    for name in ("total", "speller", "ctc", "guide"):
+        together = sum(getattr(part, name) for part in parts)
+        torch.testing.assert_close(together, getattr(whole, name))
+        assert getattr(whole, name).item() > 0
+
+
 # Where CTC hears each character, and the attention it guides
 
 
@@ -191,7 +208,7 @@ def test_guide_by_hand() -> None:
                 distance = (2 * frame + 0.5 - float(places[row, place])) / GUIDE_WIDTH
                 weight = float(spelled.alignments[row, place, frame].detach())
                 by_hand += sure * weight * (1 - math.exp(-(distance**2) / 2))
-    assert float(losses.guide.detach()) == pytest.approx(by_hand / 4, rel=1e-4)
+    assert float(losses.guide.detach()) == pytest.approx(by_hand / 6, rel=1e-4)
     mixed = 0.75 * losses.speller + 0.25 * losses.ctc + 2 * losses.guide
     torch.testing.assert_close(losses.total, mixed)
 

@@ -1,22 +1,31 @@
 """Preparing, whatever the corpus: manifests, splits, the report, all or nothing."""
 
+import json
 import os
 import random
+import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+from commands import Command
 from hypothesis import given
 from hypothesis import strategies as st
-from trees import audio, cuts, kspon_scripts, texts, write
+from processes import Forked
+from trees import audio, cuts, kspon_scripts, reasons, texts, write
 
 from sorigeul import corpora
-from sorigeul.corpora import PrepareOptions, Utterance, prepare
+from sorigeul.audio import probe
+from sorigeul.corpora import Part, PrepareOptions, Utterance, prepare, prepare_part
 from sorigeul.corpora.manifest import cut_line
+from sorigeul.corpora.probes import probes
 from sorigeul.corpora.splits import hold_out
 from sorigeul.errors import UserError
+from sorigeul.files import replacing
 
 
 def snapshot(folder: Path) -> dict[str, bytes]:
@@ -162,11 +171,242 @@ def test_all_or_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr("sorigeul.corpora.cut_line", disk_full)
     with pytest.raises(OSError, match="No space left"):
         prepare("table", again, tmp_path / "out")
-    assert snapshot(tmp_path / "out") == before
+    after = snapshot(tmp_path / "out")
+    assert after.pop("probed.journal").count(b"\n") == 32  # what was measured is not lost
+    assert after == before
     written.clear()
     with pytest.raises(OSError, match="No space left"):
         prepare("table", again, tmp_path / "new")
-    assert not list((tmp_path / "new").iterdir())
+    assert list(snapshot(tmp_path / "new")) == ["probed.journal"]
+
+
+# Many processes, interruptions, many machines
+
+
+@pytest.fixture(scope="module")
+def hundreds(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """400 utterances of 40 speakers, one in twenty of no use. To be read only."""
+    source = many(tmp_path_factory.mktemp("hundreds"), speakers=40, each=10)
+    for number in range(0, 40, 4):
+        (source.parent / f"{number}-3.wav").write_bytes(b"RIFF" + bytes(number))
+        (source.parent / f"{number}-7.wav").unlink()
+    return source
+
+
+def copied(source: Path, to: Path) -> Path:
+    """The corpus of `source` once more, its files as old as they were."""
+    shutil.copytree(source.parent, to, copy_function=shutil.copy2)
+    return to / source.name
+
+
+@pytest.fixture(scope="module")
+def expected(hundreds: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """What one process makes of them in one go."""
+    out = tmp_path_factory.mktemp("expected")
+    report = prepare("table", hundreds, out)
+    assert report.total["utterances"] == 380
+    assert len(report.rejected) == 20
+    return snapshot(out)
+
+
+@pytest.mark.parametrize("jobs", [2, 5])
+def test_any_number_of_processes_gives_the_same_bytes(
+    tmp_path: Path, hundreds: Path, expected: dict[str, bytes], jobs: int
+) -> None:
+    prepare("table", hundreds, tmp_path, jobs=jobs)
+    assert snapshot(tmp_path) == expected
+    prepare("table", hundreds, tmp_path, jobs=jobs)
+    assert snapshot(tmp_path) == expected
+
+
+def journal(out: Path) -> list[bytes]:
+    path = out / "probed.journal"
+    return path.read_bytes().splitlines() if path.exists() else []
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_interrupted_it_goes_on_where_it_was(
+    tmp_path: Path,
+    hundreds: Path,
+    number: signal.Signals,
+    jobs: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def from_afar(path: Path) -> float:
+        time.sleep(0.002)
+        return probe(path)
+
+    source, out = copied(hundreds, tmp_path / "in"), tmp_path / "out"
+    prepare("table", source, tmp_path / "uninterrupted")
+    monkeypatch.setattr("sorigeul.corpora.checking.probe", from_afar)
+    command = Forked(tmp_path / "said", "prepare", "table", source, out, "--jobs", jobs)
+    assert command.wait_until(lambda: len(journal(out)) >= 100)
+    command.kill(number)
+    done = command.done()
+    if number == signal.SIGKILL:
+        assert done.status == -signal.SIGKILL
+    else:
+        assert done.status == 130
+        assert "the same command goes on" in done.err
+        assert done.error() == "interrupted"
+    measured = journal(out)
+    assert 100 <= len(measured) < 380
+    assert [path.name for path in out.iterdir()] == ["probed.journal"]
+
+    # What was measured is not measured again: nobody notices that it holds no sound any more.
+    for line in measured[:-1]:
+        spoil(Path(json.loads(line)[1]))
+    with (out / "probed.journal").open("ab") as file:
+        file.write(measured[-1][:20])  # as a machine leaves it that loses its power
+    monkeypatch.undo()
+    prepare("table", source, out, jobs=int(jobs))
+    assert snapshot(out) == snapshot(tmp_path / "uninterrupted")
+
+
+def test_what_a_killed_run_left_half_written_goes(tmp_path: Path, hundreds: Path) -> None:
+    for name in ("train.jsonl", "report.json"):
+        with replacing(tmp_path / name) as temporary:
+            pass
+        (tmp_path / name).rename(temporary)
+    others = [tmp_path / name for name in (".train.jsonl", ".train.note.jsonl", "notes.txt")]
+    for path in others:
+        path.touch()
+    assert len(list(tmp_path.iterdir())) == 5
+    prepare("table", hundreds, tmp_path)
+    names = {"report.json", *(f"{split}.jsonl" for split in ("train", "dev", "test"))}
+    assert {path.name for path in tmp_path.iterdir()} == names | {path.name for path in others}
+
+
+def spoil(path: Path) -> None:
+    """Make a recording unreadable without its size or date showing it."""
+    before = path.stat()
+    path.write_bytes(bytes(before.st_size))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def test_what_changed_since_is_measured_again(tmp_path: Path, hundreds: Path) -> None:
+    source, out = copied(hundreds, tmp_path / "in"), tmp_path / "out"
+    interrupted(source, out)
+    names = [Path(json.loads(line)[1]) for line in journal(out)[:3]]
+    audio(names[0], 0.5)
+    spoil(names[1])
+    os.utime(names[1])
+    names[2].unlink()
+    report = prepare("table", source, out, PrepareOptions(max_duration=0.4))
+    why = reasons(report)
+    assert why[names[0].name].endswith("0.50 s long, over 0.4 s")
+    assert str(names[1]) in why[names[1].name]
+    assert "transcript without audio" in why[names[2].name]
+    assert len(why) == 23
+
+
+def interrupted(source: Path, out: Path) -> None:
+    """Measure everything, and write no manifest."""
+    prepare_part("table", source, out, Part(1, 1))
+    (out / "probed-1-of-1.journal").rename(out / "probed.journal")
+
+
+def test_a_journal_of_another_version_does_not_count(tmp_path: Path, hundreds: Path) -> None:
+    source, out = copied(hundreds, tmp_path / "in"), tmp_path / "out"
+    interrupted(source, out)
+    lines = [json.loads(line) for line in journal(out)]
+    other = [[version + 1, path, size, date, 9.0] for version, path, size, date, _ in lines]
+    rest = ["null", "{}", "[1, 2]", "\0\0", *map(json.dumps, other)]
+    (out / "probed.journal").write_text("\n".join(rest))
+    prepare("table", source, out)
+    prepare("table", source, tmp_path / "uninterrupted")
+    assert snapshot(out) == snapshot(tmp_path / "uninterrupted")
+
+
+def test_the_journal_is_written_at_once_and_survives_a_half_line(tmp_path: Path) -> None:
+    with probes(tmp_path) as known:
+        known.add(tmp_path / "a", (1, 2, 0.1))
+        assert len(journal(tmp_path)) == 1
+    with (tmp_path / "probed.journal").open("ab") as file:
+        file.write(b'[1, "/so')
+    with probes(tmp_path) as known:
+        known.add(tmp_path / "나\udcff", (3, 4, 1 / 3))
+    with probes(tmp_path, Part(1, 2)) as known:
+        assert known.take(tmp_path / "a") == (1, 2, 0.1)
+        assert known.take(tmp_path / "나\udcff") == (3, 4, 1 / 3)
+        assert known.take(tmp_path / "c") is None
+
+
+def test_a_process_that_dies_names_the_recording_and_loses_nothing(
+    tmp_path: Path, hundreds: Path, expected: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where memory runs out."""
+
+    def fall(path: Path) -> float:
+        if path.name == "20-5.wav":
+            os.kill(os.getpid(), signal.SIGKILL)
+        return probe(path)
+
+    monkeypatch.setattr("sorigeul.corpora.checking.probe", fall)
+    with pytest.raises(UserError, match=r"20-5\.wav: the process .* died \(SIGKILL\)"):
+        prepare("table", hundreds, tmp_path, jobs=2)
+    assert [path.name for path in tmp_path.iterdir()] == ["probed.journal"]
+    monkeypatch.undo()
+    prepare("table", hundreds, tmp_path, jobs=2)
+    assert snapshot(tmp_path) == expected
+
+
+def test_many_machines_prepare_what_one_would(
+    tmp_path: Path, hundreds: Path, expected: dict[str, bytes]
+) -> None:
+    said = [
+        prepare_part("table", hundreds, tmp_path, Part(number, 3), jobs=number)
+        for number in (3, 1, 2)
+    ]
+    assert said == [
+        "part 3/3 is measured; not yet: 1/3, 2/3",
+        "part 1/3 is measured; not yet: 2/3",
+        "all 3 parts are measured: once more, without --shard, for the manifests",
+    ]
+    shares = [set(path.read_bytes().splitlines()) for path in sorted(tmp_path.glob("*.journal"))]
+    assert len(shares) == 3
+    assert len(set().union(*shares)) == sum(map(len, shares)) == 380
+    assert min(map(len, shares)) > 100
+    assert prepare_part("table", hundreds, tmp_path, Part(1, 3)) == said[-1]
+    prepare("table", hundreds, tmp_path)
+    assert snapshot(tmp_path) == expected
+
+
+def test_a_part_that_is_missing_is_no_loss(
+    tmp_path: Path, hundreds: Path, expected: dict[str, bytes]
+) -> None:
+    prepare_part("table", hundreds, tmp_path, Part(2, 3))
+    prepare("table", hundreds, tmp_path)
+    assert snapshot(tmp_path) == expected
+
+
+@pytest.mark.parametrize("text", ["", "1", "0/3", "4/3", "1/0", "a/b", "1/3/5", "-1/3", "½/2"])
+def test_parts_that_are_none(text: str) -> None:
+    with pytest.raises(UserError, match=f"^shard {text}: must be i/n"):
+        Part.parse(text)
+    assert Part.parse("2/8") == Part(2, 8)
+
+
+@given(st.text(), st.integers(1, 9))
+def test_an_item_is_in_exactly_one_part(item: str, parts: int) -> None:
+    assert sum(Part(number, parts).holds(item) for number in range(1, parts + 1)) == 1
+
+
+def test_the_command_says_what_is_next(
+    tmp_path: Path, hundreds: Path, expected: dict[str, bytes], sorigeul: Command
+) -> None:
+    prepared = ("prepare", "table", hundreds, tmp_path)
+    done = sorigeul(*prepared, "--shard", "2/2", "--jobs", "2")
+    assert (done.status, done.out) == (0, "part 2/2 is measured; not yet: 1/2\n")
+    assert "without --shard" in sorigeul(*prepared, "--shard", "1/2").out
+    done = sorigeul(*prepared)
+    assert "380 usable utterances" in done.out
+    assert snapshot(tmp_path) == expected
+    for wrong in (("--jobs", "-1"), ("--shard", "3/2"), ("--shards", "-1")):
+        done = sorigeul(*prepared, *wrong)
+        assert done.status == 2
+        assert wrong[0].strip("-") in done.error()
 
 
 def test_manifests_of_an_earlier_run_do_not_stay(tmp_path: Path) -> None:
@@ -216,6 +456,7 @@ def test_unknown_corpus_and_wrong_out(tmp_path: Path) -> None:
         {"dev_share": 0.5, "test_share": 0.5},
         {"max_duration": 0.1},
         {"utterances": 0},
+        {"shards": -1},
     ],
 )
 def test_options_that_make_no_sense(wrong: dict[str, Any]) -> None:

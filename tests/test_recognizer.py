@@ -15,9 +15,9 @@ import tones
 import torch
 
 from sorigeul import LASConfig, ListenAttendSpell, Recognizer, decode, recognizer, score
-from sorigeul.audio import SAMPLE_RATE, AudioError
+from sorigeul.audio import SAMPLE_RATE, AudioError, load
 from sorigeul.errors import UserError
-from sorigeul.recognizer import Transcription, speech_segments
+from sorigeul.recognizer import Speech, Transcription, side_by_side, speech_segments
 
 Wave = npt.NDArray[np.float32]
 SENTENCES = ("안녕하세요 반갑습니다", "오늘은 날씨가 참 좋네요", "내일 오후에 다시 전화해 주세요")
@@ -232,13 +232,56 @@ def test_long_speech_is_cut_at_its_pauses(listener: Recognizer, speech: Wave) ->
         assert np.abs(speech[middle - 800 : middle + 800]).max() < 0.01
 
 
-def test_segments_side_by_side_are_the_segments_one_by_one(
-    listener: Recognizer, speech: Wave, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("seconds", [0.1, 4.0, 1000.0])
+def test_recordings_side_by_side_are_what_each_is_alone(
+    run: Path, corpus: Path, speech: Wave, seconds: float
 ) -> None:
-    recording = encoded(speech, SAMPLE_RATE, "WAV")
-    together = listener.transcribe(recording)
-    monkeypatch.setattr(recognizer, "_BATCH", 1)
-    assert_same(listener.transcribe(recording), together, tolerance=1e-3)
+    """Short ones and a long one, in batches of one segment, of some, and all at once."""
+    listener = Recognizer.from_pretrained(run, "cpu")
+    paths = [corpus.parent / "audio" / f"u{number:02}.wav" for number in range(12)]
+    recordings = [load(path) for path in paths]
+    recordings.insert(5, load(encoded(speech, SAMPLE_RATE, "WAV")))
+    listener.batch_seconds = 0.1
+    alone = [listener.transcribe_all([Speech.of(one)])[0] for one in recordings]
+    listener.batch_seconds = seconds
+    together = listener.transcribe_all([Speech.of(one) for one in recordings])
+    for one, other in zip(together, alone, strict=True):
+        assert_same(one, other, tolerance=1e-3)
+        assert one.confidence == pytest.approx(other.confidence, abs=1e-3)
+    assert len(together[5].segments) > 2
+    assert listener.transcribe_all([]) == []
+
+
+def test_the_confidence_of_a_recording_is_that_of_its_characters(
+    listener: Recognizer, speech: Wave
+) -> None:
+    found = listener.transcribe(encoded(speech, SAMPLE_RATE, "WAV"))
+    each = [one.confidence for one in found.segments for _ in one.characters]
+    assert found.confidence == pytest.approx(np.exp(np.log(each).mean()))
+    assert min(each) < found.confidence < max(each)
+    assert found.finished == all(one.finished for one in found.segments)
+    first, *others = found.segments
+    assert not replace(found, segments=[replace(first, finished=False), *others]).finished
+    assert replace(found, segments=[]).confidence == 0
+
+
+@pytest.mark.parametrize(
+    ("seconds", "limit", "expected"),
+    [
+        ([], 10, []),
+        ([3, 3, 3, 3], 9, [3, 1]),
+        ([5, 4, 3, 3], 10, [2, 2]),
+        ([1, 1, 1, 4], 8, [3, 1]),  # four times as long as the longest
+        ([20, 1, 1], 8, [1, 2]),
+        ([1, 20, 1], 8, [1, 1, 1]),
+    ],
+)
+def test_side_by_side_counts_the_padding(
+    seconds: list[float], limit: float, expected: list[int]
+) -> None:
+    found = [list(range(len(seconds)))[some] for some in side_by_side(seconds, limit)]
+    assert [len(some) for some in found] == expected
+    assert [place for some in found for place in some] == list(range(len(seconds)))
 
 
 def test_a_long_recording_may_come_in_another_format(listener: Recognizer, speech: Wave) -> None:

@@ -74,7 +74,8 @@ def test_yaml_keeps_every_setting(tmp_path: Path) -> None:
         "augment_ratio": 0.5, "pack_by_length": False, "hidden_size": 32, "cell": "lstm",
         "ctc_weight": 0.2, "lr": 3e-4, "lr_schedule": "cosine",
         "vocabulary": str(tmp_path / "한글.csv"), "seed": 7, "max_seconds": 1.5,
-        "precision": "bfloat16",
+        "precision": "bfloat16", "accumulate": 3, "log_every": 7, "max_failures": 0.25,
+        "checkpoint_activations": True, "devices": 2,
     }  # fmt: skip
     settings = Settings().changed(changes, "test")
     assert {name: settings.flat()[name] for name in changes} == changes
@@ -198,7 +199,15 @@ def test_a_wrong_kind_of_value_is_told_with_the_right_one(
         ({"seed": -1}, "seed is -1, but must be 0 or more"),
         ({"checkpoint_every": 0}, "checkpoint_every is 0"),
         ({"min_count": 0}, "min_count is 0"),
-        ({"devices": 0}, "devices is 0"),
+        ({"devices": 0}, "devices is 0, but must be at least 1"),
+        ({"accumulate": 0}, "accumulate is 0, but must be at least 1"),
+        ({"log_every": 0}, "log_every is 0, but must be at least 1"),
+        ({"max_failures": 1.5}, "max_failures is 1.5, but must be between 0 and 1"),
+        ({"max_failures": -0.1}, "max_failures is -0.1, but must be between 0 and 1"),
+        (
+            {"precision": "half"},
+            "precision is 'half', but must be one of auto, bfloat16, float16, float32, tf32",
+        ),
         ({"batch_size": 0}, "batch_size is 0, but must be at least 1"),
         ({"augment_ratio": -1.0}, "augment_ratio is -1"),
         ({"dropout": 1.0}, "dropout is 1.0"),

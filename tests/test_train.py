@@ -1,13 +1,8 @@
 """The run: every setting does what it says, the same seed gives the same run, nothing is lost."""
 
 import json
-import os
 import re
-import signal
-import subprocess
-import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -193,9 +188,8 @@ def test_a_corrupt_file_is_left_out_named_and_counted(
     (tmp_path / "t.csv").write_text("audio,text,split\n" + "\n".join(rows), encoding="utf-8")
     prepare("table", tmp_path / "t.csv", tmp_path / "data")
     (tmp_path / "3.wav").write_bytes(b"no longer sound")
-    train(
-        tmp_path / "data", tmp_path / "run", settings(max_steps=0, max_epochs=1, use_augment=False)
-    )
+    chosen = settings(max_steps=0, max_epochs=1, use_augment=False, max_failures=0.2)
+    train(tmp_path / "data", tmp_path / "run", chosen)
     assert read_metrics(tmp_path / "run", "epoch")[0]["failures"] == 1
     assert any("3.wav" in record.getMessage() for record in caplog.records)
 
@@ -212,41 +206,60 @@ def test_a_run_goes_on_only_as_what_it_was_begun(babble: Path, plain: Path, tmp_
     assert read_metrics(run, "epoch")[-1]["step"] == 5
 
 
-def start(arguments: list[str]) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "sorigeul", "train", *arguments]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+@pytest.fixture
+def halfway(babble: Path, tmp_path: Path) -> Path:
+    """A run that stopped after three of the six steps, or more, of its epoch."""
+    run = tmp_path / "run"
+    train(babble, run, settings(max_steps=4, checkpoint_every=3))
+    (run / "checkpoints" / "step-000000004.pt").unlink()  # which takes the epoch for done
+    return run
 
 
-def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:
-    deadline = time.monotonic() + 120
-    while not condition() and process.poll() is None:
-        assert time.monotonic() < deadline, "the run never got that far"
-        time.sleep(0.02)
-
-
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-def test_a_run_that_was_ended_and_resumed_equals_one_that_was_not(
-    babble: Path, tmp_path: Path, number: signal.Signals
+@pytest.mark.parametrize(
+    "changes", [{"batch_size": 3}, {"batch_seconds": 4.0}, {"num_workers": 1}, {"seed": 1}]
+)
+def test_an_epoch_that_is_drawn_otherwise_begins_again(
+    babble: Path, halfway: Path, caplog: pytest.LogCaptureFixture, changes: dict[str, Any]
 ) -> None:
-    config = tmp_path / "settings.yaml"
-    whole = settings(max_steps=0, max_epochs=12, checkpoint_every=3)
-    config.write_text(whole.to_yaml(), encoding="utf-8")
-    train(babble, tmp_path / "whole", whole)
+    """Such as with smaller batches, after memory ran out: else the old size would go on."""
+    train(babble, halfway, settings(max_steps=0, max_epochs=1, checkpoint_every=3, **changes))
+    (name,) = changes
+    said = f"{name} changed: epoch 0 begins again from its first batch"
+    assert said in [record.getMessage() for record in caplog.records]
+    (row,) = read_metrics(halfway, "epoch")
+    whole = 24 / changes.get("batch_size", 4)
+    assert row["step"] >= 3 + (whole if name != "batch_seconds" else 0)
 
-    run = tmp_path / "ended"
-    arguments = [str(babble), str(run), "--config", str(config)]
-    first = start(arguments)
-    wait_for(lambda: len(list((run / "checkpoints").glob("*.pt"))) == 2, first)
-    os.kill(first.pid, number)
-    _, said = first.communicate(timeout=60)
-    assert len(read_metrics(run, "epoch")) < 12, "it was ended too late to prove anything"
-    assert (first.returncode == 0) == (number != signal.SIGKILL), said
-    if number != signal.SIGKILL:
-        assert "the same command goes on" in said
 
-    train(babble, run, whole)
-    assert curve(run) == curve(tmp_path / "whole")
-    assert equal(weights(run), weights(tmp_path / "whole"))
+def test_other_settings_do_not_begin_an_epoch_again(
+    babble: Path, halfway: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    train(babble, halfway, settings(max_steps=0, max_epochs=1, lr=0.02, log_every=1))
+    assert not [r for r in caplog.records if "begins again" in r.getMessage()]
+    assert read_metrics(halfway, "epoch")[0]["step"] < 3 + 24 / 4
+
+
+def test_checkpoints_of_another_version_are_refused(babble: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    train(babble, run, settings())
+    for path in (run / "checkpoints").glob("*.pt"):
+        state = torch.load(path, weights_only=True)
+        del state["format"]
+        torch.save(state, path)
+    with pytest.raises(UserError, match="begun by another version of sorigeul"):
+        train(babble, run, settings(max_steps=5))
+
+
+def test_rows_are_written_as_often_as_told(babble: Path, tmp_path: Path) -> None:
+    train(babble, tmp_path / "run", settings(log_every=2, max_steps=5))
+    assert [row["step"] for row in read_metrics(tmp_path / "run", "step")] == [2, 4]
+
+
+def test_a_step_takes_as_many_batches_as_told(babble: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    train(babble, run, settings(max_steps=0, max_epochs=1, batch_size=2, accumulate=5))
+    (row,) = read_metrics(run, "epoch")
+    assert row["step"] == 3  # of 12 to 14 batches: the last ones are not thrown away
 
 
 def by_heart(data: Path, run: Path, **changes: Any) -> dict[str, Any]:

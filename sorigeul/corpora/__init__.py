@@ -1,16 +1,22 @@
 """Corpora on disk to manifests. Knows folders and file formats, nothing of tensors."""
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from importlib import import_module
+from itertools import chain, islice
 from pathlib import Path
 from typing import TextIO
 
-from sorigeul.audio import AudioError, probe
-from sorigeul.corpora.items import Layout, PrepareOptions, Reader, Rejected, Utterance
+from sorigeul.corpora import archives
+from sorigeul.corpora.archives import Archive, Unreadable
+from sorigeul.corpora.checking import Task, check
+from sorigeul.corpora.items import Layout, Part, PrepareOptions, Reader, Rejected, Utterance
 from sorigeul.corpora.manifest import Spool, cut_line, spool
+from sorigeul.corpora.pool import cores, in_order
+from sorigeul.corpora.probes import Probes, probes
 from sorigeul.corpora.report import (
     Report,
     Tally,
@@ -24,17 +30,20 @@ from sorigeul.corpora.splits import hold_out
 from sorigeul.errors import UserError
 from sorigeul.files import replacing
 from sorigeul.progress import progress_bar
-from sorigeul.text import Normalizer, TranscriptError, normalizer
+from sorigeul.text import Normalizer, normalizer
 
 __all__ = [
     "READERS",
     "Layout",
+    "Part",
     "PrepareOptions",
     "Reader",
     "Rejected",
     "Report",
     "Utterance",
+    "cores",
     "prepare",
+    "prepare_part",
     "reader",
 ]
 
@@ -50,9 +59,9 @@ READERS = {
 }
 """The module of each corpus; its function ``read`` is the reader."""
 
-MIN_DURATION = 0.1
 SPLITS = ("train", "dev", "test", "eval_clean", "eval_other")
 EVALUATION = ("eval_clean", "eval_other")
+_CHUNK = 64  # items that a process looks at before it answers
 
 
 def reader(corpus: str) -> Reader:
@@ -64,30 +73,39 @@ def reader(corpus: str) -> Reader:
 
 
 def prepare(
-    corpus: str, source: Path | None, out: Path, options: PrepareOptions | None = None
+    corpus: str,
+    source: Path | None,
+    out: Path,
+    options: PrepareOptions | None = None,
+    jobs: int = 1,
 ) -> Report:
     """Read a corpus and write ``out/<split>.jsonl`` (lhotse cuts) and ``out/report.json``.
 
     Every item ends in exactly one split or among the report's rejected, with one exception:
     KsponSpeech's ``test`` is ``eval_clean`` and ``eval_other`` together. Splits the corpus lacks
-    are drawn from its train. A split without utterances has no file. The same input gives the same
-    bytes, and nothing is replaced unless everything has been written. Raises UserError if the
-    source is not such a corpus or nothing in it can be used.
+    are drawn from its train. A split without utterances has no file. With ``options.shards`` there
+    are archives beside the manifests, in ``out/<split>.shar``.
+
+    The same input gives the same bytes, whatever the number of processes (``jobs``), and nothing is
+    replaced unless everything has been written. What was measured is kept in a journal until then,
+    so that an interrupted call goes on when it is repeated. Raises UserError if the source is not
+    such a corpus or nothing in it can be used.
     """
     options = options or PrepareOptions()
-    read = reader(corpus)
-    outputs = {split: out / f"{split}.jsonl" for split in SPLITS}
-    if out.exists() and not out.is_dir():
-        raise UserError(f"{out}: is a file; the manifests need a folder")
-    if source is not None and source.absolute() in (path.absolute() for path in outputs.values()):
-        raise UserError(f"{source}: would be overwritten by the manifests; choose another OUT")
-
-    rules = normalizer(f"kspon-{options.text}" if corpus == "kspon" else "plain")
-    with spool(out) as accepted:
-        found = _read(_watched(read(source, out, options), corpus), rules, options, accepted)
+    read, outputs = reader(corpus), _outputs(source, out)
+    _refuse_stale_archives(out, options)
+    rules = _rules(corpus, options)
+    for path in (*outputs.values(), out / "report.json"):  # what a run that was killed left
+        for temporary in out.glob(f".{path.stem}.????????{path.suffix}"):
+            temporary.unlink()
+    with spool(out) as accepted, probes(out) as known:
+        found = _read(read(source, out, options), rules, options, jobs, known, accepted)
         if not found.ids:
+            known.remove()
             raise UserError(_nothing(source, found))
         split_by, held = _held_out(accepted, found, options)
+        wanted = _archives(accepted, held, rules, out, options)
+        unreadable = _write_archives(wanted, found, jobs)
         with ExitStack() as stack:
             # Entered first, so replaced last: where there is a report, its manifests are there.
             report_file = stack.enter_context(replacing(out / "report.json"))
@@ -104,13 +122,87 @@ def prepare(
                 splits=summary(tallies),
                 published=compare(found.layout.published, found.own),
                 notes=found.layout.notes,
-                warnings=tuple(_warnings(found, split_by, tallies)),
+                warnings=tuple(_warnings(found, split_by, tallies, unreadable)),
                 rejected=tuple(found.rejected),
             )
             report_file.write_text(report.to_json(), encoding="utf-8")
+            for split, tally in tallies.items() if options.shards else ():
+                archives.finish(out / f"{split}.shar", -(-tally.utterances // options.shards))
+        known.remove()
     for split in outputs.keys() - tallies.keys():  # of an earlier run with other splits
         outputs[split].unlink(missing_ok=True)
+        archives.finish(out / f"{split}.shar", 0)
     return report
+
+
+def prepare_part(
+    corpus: str,
+    source: Path | None,
+    out: Path,
+    part: Part,
+    options: PrepareOptions | None = None,
+    jobs: int = 1,
+) -> str:
+    """Do one machine's part of what `prepare` does, in a folder ``out`` that all machines share.
+
+    First that is to measure the recordings of this part. Once all parts are measured, it is to
+    write this part of the archives, if ``options`` ask for any. `prepare` then has little left to
+    do. Returns what is done and what is next. Raises UserError as `prepare` does.
+    """
+    options = options or PrepareOptions()
+    read, _ = reader(corpus), _outputs(source, out)
+    _refuse_stale_archives(out, options)
+    rules = _rules(corpus, options)
+    with spool(out) as accepted, probes(out, part) as known:
+        items = read(source, out, options)
+        if known.missing(part.of):
+            _read(_share(items, part), rules, options, jobs, known, accepted)
+            known.finish()
+        elif options.shards:
+            found = _read(items, rules, options, jobs, known, accepted)
+            _, held = _held_out(accepted, found, options)
+            wanted = _archives(accepted, held, rules, out, options)
+            mine = (each for each in wanted if each.number % part.of == part.number - 1)
+            _write_archives(mine, found, jobs)
+            return f"archives of part {part} written; when all are: the same without --shard"
+        if missing := known.missing(part.of):
+            return f"part {part} is measured; not yet: {', '.join(missing)}"
+        if options.shards:
+            return f"all {part.of} parts are measured: the same again on each machine for archives"
+        return f"all {part.of} parts are measured: once more, without --shard, for the manifests"
+
+
+def _share(
+    items: Iterable[Utterance | Rejected | Layout], part: Part
+) -> Iterator[Utterance | Rejected | Layout]:
+    for item in items:
+        if isinstance(item, Layout):
+            yield replace(item, items=item.items and item.items // part.of)
+        elif isinstance(item, Utterance) and part.holds(item.id):
+            yield item
+
+
+def _outputs(source: Path | None, out: Path) -> dict[str, Path]:
+    """Return the manifest of each split; UserError if they cannot be written there."""
+    outputs = {split: out / f"{split}.jsonl" for split in SPLITS}
+    if out.exists() and not out.is_dir():
+        raise UserError(f"{out}: is a file; the manifests need a folder")
+    if source is not None and source.absolute() in (path.absolute() for path in outputs.values()):
+        raise UserError(f"{source}: would be overwritten by the manifests; choose another OUT")
+    return outputs
+
+
+def _refuse_stale_archives(out: Path, options: PrepareOptions) -> None:
+    """Training would read them in place of the manifests that are about to be written."""
+    stale = [f"{split}.shar" for split in SPLITS if (out / f"{split}.shar").exists()]
+    if stale and not options.shards:
+        raise UserError(
+            f"{out} holds archives ({', '.join(stale)}): give --shards as before, or remove them"
+        )
+
+
+def _rules(corpus: str, options: PrepareOptions) -> Normalizer:
+    return normalizer(f"kspon-{options.text}" if corpus == "kspon" else "plain")
 
 
 @dataclass
@@ -125,59 +217,61 @@ class _Found:
     odd: list[str] = field(default_factory=list)
     """Ids of headerless recordings with half a sample at their end."""
 
+    def add(self, utterance: Utterance) -> None:
+        self.ids.add(utterance.id)
+        self.own[utterance.split or ""].add(utterance)
+        if utterance.audio.suffix == ".pcm" and utterance.size % 2:
+            self.odd.append(utterance.id)
+
 
 def _read(
-    items: Iterable[Utterance | Rejected | Layout],
+    items: Iterator[Utterance | Rejected | Layout],
     rules: Normalizer,
     options: PrepareOptions,
+    jobs: int,
+    known: Probes,
     accepted: Spool,
 ) -> _Found:
     """Check every item; put the good ones on the spool, account for all."""
     found = _Found()
-    for item in items:
-        if isinstance(item, Layout):
-            found.layout = item
-            continue
-        if isinstance(item, Utterance) and item.id in found.ids:
-            item = Rejected(item.id, "duplicate id", item.where)
-        checked = _checked(item, rules, options) if isinstance(item, Utterance) else item
-        if isinstance(checked, Rejected):
-            found.rejected.append(checked)
-            continue
-        found.ids.add(checked.id)
-        found.own[checked.split or ""].add(checked)
-        if checked.audio.suffix == ".pcm" and checked.audio.stat().st_size % 2:
-            found.odd.append(checked.id)
-        accepted.add(checked)
+    first = next(items, None)
+    if isinstance(first, Layout):
+        found.layout = first
+    elif first is not None:
+        items = chain((first,), items)
+    work = partial(check, rules.name, options.max_duration)
+    with closing(in_order(work, _tasks(items, known), jobs, _CHUNK, _recording)) as checked:
+        begun = list(islice(checked, 1))  # the processes, before the bar begins a thread
+        with progress_bar("measuring", found.layout.items) as advance:
+            for (item, probe), result in chain(begun, checked):
+                advance(1, "")
+                if isinstance(item, Rejected):
+                    found.rejected.append(item)
+                    continue
+                if item.id in found.ids:
+                    result = "duplicate id"
+                if isinstance(result, str):
+                    found.rejected.append(Rejected(item.id, result, item.where))
+                    continue
+                if result[1:] != probe:
+                    known.add(item.audio, result[1:])
+                utterance = replace(item, **result._asdict())
+                found.add(utterance)
+                accepted.add(utterance)
     return found
 
 
-def _checked(
-    utterance: Utterance, rules: Normalizer, options: PrepareOptions
-) -> Utterance | Rejected:
-    """Return ``utterance`` with normalised text and its duration, or why it cannot be used."""
+def _tasks(items: Iterable[Utterance | Rejected | Layout], known: Probes) -> Iterator[Task]:
+    for item in items:
+        if isinstance(item, Utterance):
+            item = replace(item, audio=item.audio.absolute())
+            yield item, known.take(item.audio)
+        elif isinstance(item, Rejected):
+            yield item, None
 
-    def rejected(reason: str) -> Rejected:
-        return Rejected(utterance.id, reason, utterance.where)
 
-    try:
-        text = rules(utterance.text)
-    except TranscriptError as error:
-        return rejected(f"malformed transcript: {error}")
-    if not text:
-        return rejected("empty transcript")
-    audio = utterance.audio.absolute()
-    if not audio.is_file():
-        return rejected(f"transcript without audio: no file {audio}")
-    try:
-        duration = probe(audio)
-    except AudioError as error:
-        return rejected(str(error))
-    if duration > options.max_duration:
-        return rejected(f"{duration:.2f} s long, over {options.max_duration:g} s")
-    if duration < MIN_DURATION:
-        return rejected(f"{duration:.3f} s long, under {MIN_DURATION:g} s")
-    return replace(utterance, text=text, audio=audio, duration=duration)
+def _recording(task: Task) -> str:
+    return str(task[0].audio) if isinstance(task[0], Utterance) else task[0].item
 
 
 def _held_out(
@@ -191,6 +285,8 @@ def _held_out(
     if not found.own.keys().isdisjoint(EVALUATION):
         del shares["test"]
     shares = {split: share for split, share in shares.items() if split not in found.own}
+    if not shares:
+        return "corpus", {}
     seconds: dict[str, float] = {}
     speaker: dict[str, str] = {}
     by_speaker: dict[str, float] = defaultdict(float)
@@ -199,12 +295,50 @@ def _held_out(
             seconds[utterance.id] = utterance.duration
             speaker[utterance.id] = utterance.speaker or ""  # the nameless count as one speaker
             by_speaker[utterance.speaker or ""] += utterance.duration
-    if not shares or not seconds:
+    if not seconds:
         return "corpus", {}
     if len(by_speaker) <= len(shares):
         return "utterance", hold_out(seconds, shares, options.seed)
     drawn = hold_out(by_speaker, shares, options.seed)
     return "speaker", {key: drawn[name] for key, name in speaker.items() if name in drawn}
+
+
+def _archives(
+    accepted: Spool, held: Mapping[str, str], rules: Normalizer, out: Path, options: PrepareOptions
+) -> Iterator[Archive]:
+    """Deal the utterances of each split to archives, in their order."""
+    dealt: dict[str, list[Utterance]] = defaultdict(list)
+    numbers: Counter[str] = Counter()
+
+    def archive(split: str) -> Archive:
+        numbers[split] += 1
+        folder, number = out / f"{split}.shar", numbers[split] - 1
+        return Archive(folder, number, dealt.pop(split), str(rules), options.shard_format)
+
+    for utterance in accepted if options.shards else ():
+        for split in _splits(utterance, held):
+            dealt[split].append(utterance)
+            if len(dealt[split]) == options.shards:
+                yield archive(split)
+    yield from map(archive, list(dealt))
+
+
+def _write_archives(wanted: Iterator[Archive], found: _Found, jobs: int) -> list[Unreadable]:
+    """Write archives side by side; return the recordings they could not take in."""
+    unreadable: dict[str, Unreadable] = {}
+    with closing(in_order(archives.write, wanted, jobs, 1, str)) as written:
+        begun = list(islice(written, 1))
+        with progress_bar("archives", len(found.ids)) as advance:
+            for archive, refused in chain(begun, written):
+                unreadable.update({each.id: each for each in refused})
+                advance(len(archive.utterances), "")
+    return list(unreadable.values())
+
+
+def _splits(utterance: Utterance, held: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the splits that ``utterance`` is in."""
+    split = held.get(utterance.id, utterance.split or "train")
+    return (split, "test") if split in EVALUATION else (split,)
 
 
 def _write(
@@ -218,22 +352,32 @@ def _write(
     files: dict[str, TextIO] = {}
     tallies: dict[str, Tally] = {}
     for utterance in accepted:
-        split = held.get(utterance.id, utterance.split or "train")
-        for name in (split, "test") if split in EVALUATION else (split,):
-            if name not in files:
-                temporary = stack.enter_context(replacing(outputs[name]))
-                files[name] = stack.enter_context(temporary.open("w", encoding="utf-8"))
-                tallies[name] = Tally()
-            files[name].write(cut_line(utterance, str(rules)))
-            tallies[name].add(utterance)
+        line = cut_line(utterance, str(rules))
+        for split in _splits(utterance, held):
+            if split not in files:
+                temporary = stack.enter_context(replacing(outputs[split]))
+                files[split] = stack.enter_context(temporary.open("w", encoding="utf-8"))
+                tallies[split] = Tally()
+            files[split].write(line)
+            tallies[split].add(utterance)
     return {split: tallies[split] for split in SPLITS if split in tallies}
 
 
-def _warnings(found: _Found, split_by: str, tallies: Mapping[str, Tally]) -> Iterator[str]:
+def _warnings(
+    found: _Found, split_by: str, tallies: Mapping[str, Tally], unreadable: Collection[Unreadable]
+) -> Iterator[str]:
     yield from differences(compare(found.layout.published, found.own))
     if found.odd:
-        named = ", ".join(found.odd[:5]) + (", ..." if len(found.odd) > 5 else "")
-        yield f"{len(found.odd)} .pcm with an odd byte at the end, which is dropped: {named}"
+        yield (
+            f"{len(found.odd)} .pcm with an odd byte at the end, which is dropped: "
+            f"{_named(found.odd)}"
+        )
+    if unreadable:
+        reasons = [f"{each.id} ({each.reason})" for each in unreadable]
+        yield (
+            f"{len(reasons)} recordings cannot be decoded and are in no archive; training and "
+            f"evaluation will name them: {_named(reasons)}"
+        )
     if split_by == "utterance":
         yield "too few speakers are named to split by: the voices of dev and test may be in train"
     if split_by == "speaker" and (nameless := sum(each.nameless for each in tallies.values())):
@@ -244,6 +388,10 @@ def _warnings(found: _Found, split_by: str, tallies: Mapping[str, Tally]) -> Ite
     yield from repeated_sentences(tallies)
 
 
+def _named(items: list[str]) -> str:
+    return ", ".join(items[:5]) + (", ..." if len(items) > 5 else "")
+
+
 def _nothing(source: Path | None, found: _Found) -> str:
     if not found.rejected:
         return f"{source}: no utterance in it; it should hold {found.layout.name}"
@@ -252,13 +400,3 @@ def _nothing(source: Path | None, found: _Found) -> str:
         f"{source}: none of its {len(found.rejected)} items can be used; "
         f"the first, {first.where}: {first.reason}"
     )
-
-
-def _watched(
-    items: Iterator[Utterance | Rejected | Layout], corpus: str
-) -> Iterator[Utterance | Rejected | Layout]:
-    """Count the items on standard error as they pass, if someone is watching it."""
-    with progress_bar(corpus, None) as advance:
-        for item in items:
-            yield item
-            advance(1, "")

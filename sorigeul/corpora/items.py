@@ -1,5 +1,7 @@
 """What a corpus reader yields and is told. Knows nothing of folders, formats or manifests."""
 
+import re
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,8 +14,8 @@ from sorigeul.errors import UserError
 class Utterance:
     """One recording of one speaker and what was said in it.
 
-    A reader gives the transcript as the corpus has it and leaves ``duration`` 0; ``prepare``
-    normalises the text and measures the duration (seconds).
+    A reader gives the transcript as the corpus has it, or the file it is in, and leaves the last
+    three fields 0; ``prepare`` normalises the text and measures.
     """
 
     id: str
@@ -23,9 +25,16 @@ class Utterance:
     split: str | None = None
     """``train``, ``dev``, ``test`` (KsponSpeech: ``eval_clean``, ``eval_other`` too); None where
     the corpus has no split of its own."""
-    duration: float = 0.0
     where: str = ""
     """The file and line the transcript came from, relative to the source: ``train.trn:12``."""
+    transcript: Path | None = None
+    """A file whose whole content is the text; ``text`` is empty then."""
+    duration: float = 0.0
+    """Seconds."""
+    size: int = 0
+    """Bytes of the audio file."""
+    modified: int = 0
+    """When the audio file was last written to, in nanoseconds since 1970."""
 
 
 @dataclass(frozen=True)
@@ -42,12 +51,14 @@ class Layout:
     """What a reader recognised; told at most once, before the first item.
 
     ``published`` maps one of the corpus's own splits, or ``all``, to its published counts
-    (``utterances``, ``hours``, ``speakers``, as far as they are known).
+    (``utterances``, ``hours``, ``speakers``, as far as they are known). ``items`` says how many
+    items are to come, more or less, where that is known.
     """
 
     name: str
     published: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    items: int | None = None
 
 
 @dataclass(frozen=True)
@@ -66,6 +77,10 @@ class PrepareOptions:
     """Share of the speech that becomes test where the corpus has no test of its own."""
     utterances: int = 3000
     """Demo only: how many utterances to synthesise."""
+    shards: int = 0
+    """Utterances in a Shar archive; 0: the manifests refer to the recordings where they are."""
+    shard_format: Literal["flac", "opus"] = "flac"
+    """Format of the recordings in the archives: 16-bit FLAC, or Opus at some 30 kbit/s."""
 
     def __post_init__(self) -> None:
         """Refuse settings that leave nothing to train on."""
@@ -78,6 +93,31 @@ class PrepareOptions:
             raise UserError(f"max_duration {self.max_duration}: must be above 0.1 seconds")
         if self.utterances < 1:
             raise UserError(f"utterances {self.utterances}: must be at least 1")
+        if self.shards < 0:
+            raise UserError(f"shards {self.shards}: must be 0 or more utterances in an archive")
+
+
+@dataclass(frozen=True)
+class Part:
+    """Which share of a corpus one of several machines prepares: the ``number``-th of ``of``."""
+
+    number: int
+    of: int
+
+    @classmethod
+    def parse(cls, text: str) -> "Part":
+        """Read ``2/8``; UserError if that is not what it says."""
+        found = re.fullmatch(r"(\d+)/(\d+)", text)
+        if not found or not 1 <= int(found[1]) <= int(found[2]):
+            raise UserError(f"shard {text}: must be i/n, from 1/n to n/n, such as 2/8")
+        return cls(int(found[1]), int(found[2]))
+
+    def __str__(self) -> str:
+        return f"{self.number}/{self.of}"
+
+    def holds(self, item: str) -> bool:
+        """Whether the item of this id is in the share; each is in exactly one."""
+        return zlib.crc32(item.encode("utf-8", "surrogatepass")) % self.of == self.number - 1
 
 
 Reader = Callable[[Path | None, Path, PrepareOptions], Iterator[Utterance | Rejected | Layout]]

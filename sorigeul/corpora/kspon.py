@@ -8,7 +8,6 @@ from pathlib import Path, PureWindowsPath
 from sorigeul.corpora.items import Layout, PrepareOptions, Rejected, Utterance
 from sorigeul.corpora.reading import Recordings, folder, lines, relative, walk
 from sorigeul.errors import UserError
-from sorigeul.text import decode_text
 
 LOOKED_FOR = (
     "KsponSpeech_scripts/{train,dev,eval_clean,eval_other}.trn (or .txt) with lines "
@@ -62,20 +61,21 @@ def _scripts(
         files.sort(key=lambda path: path.suffix != ".trn")  # stable: .trn first, then by folder
         notes += [f"{relative(path, source)} left aside for {files[0].name}" for path in files[1:]]
     published = {split: {"utterances": PUBLISHED[split]} for split in SCRIPTS if split in scripts}
-    yield Layout("KsponSpeech_scripts", published, tuple(notes))
+    chosen = {split: scripts[split][0] for split in SCRIPTS if split in scripts}
+    items = sum(path.read_bytes().count(b"\n") for path in chosen.values())
+    yield Layout("KsponSpeech_scripts", published, tuple(notes), items)
 
     recordings = Recordings(_pcm(source), source)
     yield from recordings.rejected
-    for split in SCRIPTS:
-        for path in scripts.get(split, [])[:1]:
-            for where, line in lines(path, source):
-                head, mark, text = line.partition("::")
-                name = PureWindowsPath(head.strip()).name  # takes both kinds of slash
-                if not mark or not name.endswith(".pcm"):
-                    yield Rejected(where, "malformed line; expected '....pcm :: text'", where)
-                    continue
-                audio = recordings.take(name, source / head.strip())
-                yield Utterance(name[:-4], audio, text, None, split, where=where)
+    for split, path in chosen.items():
+        for where, line in lines(path, source):
+            head, mark, text = line.partition("::")
+            name = PureWindowsPath(head.strip()).name  # takes both kinds of slash
+            if not mark or not name.endswith(".pcm"):
+                yield Rejected(where, "malformed line; expected '....pcm :: text'", where)
+                continue
+            audio = recordings.take(name, source / head.strip())
+            yield Utterance(name[:-4], audio, text, None, split, where=where)
     yield from recordings.left()
 
 
@@ -97,16 +97,18 @@ def _lists(source: Path, lists: list[Path]) -> Iterator[Utterance | Rejected | L
                 continue
             name, text = pair[0], pair[1].replace("_label_", "_")
             audio = recordings.take(name, path.parent / name)
-            yield _with_transcript(audio, audio.with_name(text), LISTS[path.name], where)
+            transcript = audio.with_name(text)
+            yield Utterance(audio.stem, audio, "", None, LISTS[path.name], where, transcript)
     yield from recordings.left()
 
 
 def _beside(source: Path) -> Iterator[Utterance | Rejected | Layout]:
     """Read the layout as distributed first: a transcript beside each recording."""
-    evaluation = False
+    evaluation, items = False, 0
     for place, names in walk(source):
         evaluation = evaluation or (place.name in EVALUATION and bool(names))
-    yield Layout(".pcm with .txt beside it", _all(evaluation))
+        items += sum(name.endswith(".pcm") for name in names)
+    yield Layout(".pcm with .txt beside it", _all(evaluation), items=items)
     for place, names in walk(source):
         split = place.name if place.name in EVALUATION else None
         audio = {name[:-4] for name in names if name.endswith(".pcm")}
@@ -114,19 +116,7 @@ def _beside(source: Path) -> Iterator[Utterance | Rejected | Layout]:
         for stem in sorted(audio | {stem for stem in texts if NAME.fullmatch(stem)}):
             path, text = place / f"{stem}.pcm", place / f"{stem}.txt"
             where = relative(text if stem in texts else path, source)
-            yield _with_transcript(path, text, split, where)
-
-
-def _with_transcript(
-    audio: Path, transcript: Path, split: str | None, where: str
-) -> Utterance | Rejected:
-    if not transcript.is_file():
-        return Rejected(audio.stem, "audio without a transcript", where)
-    try:
-        text = decode_text(transcript.read_bytes(), transcript.name)
-    except UserError as error:  # one bad file among 622,545 must not end the run
-        return Rejected(audio.stem, str(error), where)
-    return Utterance(audio.stem, audio, text, None, split, where=where)
+            yield Utterance(stem, path, "", None, split, where, text)
 
 
 def _pcm(source: Path) -> Iterator[tuple[Path, str]]:

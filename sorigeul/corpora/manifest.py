@@ -2,10 +2,11 @@
 
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from types import MappingProxyType
+from typing import IO, Any
 
 from sorigeul.audio import SAMPLE_RATE
 from sorigeul.corpora.items import Utterance
@@ -21,7 +22,7 @@ class Spool:
 
     def add(self, utterance: Utterance) -> None:
         """Put ``utterance`` aside."""
-        fields = {**vars(utterance), "audio": str(utterance.audio)}
+        fields = {**vars(utterance), "audio": str(utterance.audio), "transcript": None}
         self._file.write(json.dumps(fields) + "\n")
 
     def __iter__(self) -> Iterator[Utterance]:
@@ -43,14 +44,21 @@ def spool(out: Path) -> Iterator[Spool]:
         yield Spool(file)
 
 
-def cut_line(utterance: Utterance, normalizer: str) -> str:
+def cut_line(
+    utterance: Utterance,
+    normalizer: str,
+    archive: str = "",
+    custom: Mapping[str, Any] = MappingProxyType({}),
+) -> str:
     """Return the line that ``lhotse.CutSet.from_jsonl_lazy`` reads as one ``MonoCut``.
 
     Written out rather than through lhotse, whose import costs longer than a small corpus takes.
-    Rate and channel are those of ``sorigeul.audio.load``, not of the file.
+    ``archive`` names the file that holds the recording, if not one of its own; ``custom`` is what
+    else the cut should say.
     """
-    samples = round(utterance.duration * SAMPLE_RATE)
+    samples = _samples(utterance)
     span = {"start": 0, "duration": samples / SAMPLE_RATE, "channel": 0}
+    place = ("shar", archive) if archive else ("file", str(utterance.audio))
     supervision = {
         "id": utterance.id,
         "recording_id": utterance.id,
@@ -60,13 +68,31 @@ def cut_line(utterance: Utterance, normalizer: str) -> str:
         **({} if utterance.speaker is None else {"speaker": utterance.speaker}),
         "custom": {"normalizer": normalizer},
     }
-    recording = {
+    cut = {
         "id": utterance.id,
-        "sources": [{"type": "file", "channels": [0], "source": str(utterance.audio)}],
+        **span,
+        "supervisions": [supervision],
+        "recording": recording(utterance, *place),
+        **({"custom": dict(custom)} if custom else {}),
+        "type": "MonoCut",
+    }
+    return to_json(cut) + "\n"
+
+
+def recording(utterance: Utterance, kind: str, source: str) -> dict[str, Any]:
+    """Return what lhotse reads as the ``Recording`` of ``utterance``, at ``source``.
+
+    Rate and channel are those of ``sorigeul.audio.load``, not of the file.
+    """
+    return {
+        "id": utterance.id,
+        "sources": [{"type": kind, "channels": [0], "source": source}],
         "sampling_rate": SAMPLE_RATE,
-        "num_samples": samples,
-        "duration": samples / SAMPLE_RATE,
+        "num_samples": _samples(utterance),
+        "duration": _samples(utterance) / SAMPLE_RATE,
         "channel_ids": [0],
     }
-    cut = {"id": utterance.id, **span, "supervisions": [supervision], "recording": recording}
-    return to_json({**cut, "type": "MonoCut"}) + "\n"
+
+
+def _samples(utterance: Utterance) -> int:
+    return round(utterance.duration * SAMPLE_RATE)

@@ -7,7 +7,7 @@ import warnings
 from typing import Any, Literal
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from sorigeul.model.las import ListenAttendSpell
 
@@ -39,8 +39,12 @@ def quantize(model: ListenAttendSpell) -> ListenAttendSpell:
     if torch.cpu.get_capabilities().get("avx512_bf16", False):
         for layer in model.listener.conv:
             if isinstance(layer, nn.Conv2d):
-                layer.to(torch.bfloat16)
+                layer.to(torch.bfloat16).register_forward_pre_hook(_as_bfloat16)
     return model
+
+
+def _as_bfloat16(_: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    return tuple(part.to(torch.bfloat16) for part in inputs)
 
 
 def _quantize(module: nn.Module) -> None:

@@ -226,16 +226,22 @@ class ListenAttendSpell(nn.Module):
         return Spelled(logits, alignments, self.ctc_logits(listened), listened.ctc_lengths)
 
     def losses(
-        self, spelled: Spelled, tokens: Tensor, token_lengths: Tensor, label_smoothing: float = 0.0
+        self,
+        spelled: Spelled,
+        tokens: Tensor,
+        token_lengths: Tensor,
+        label_smoothing: float = 0.0,
+        of: int | None = None,
     ) -> Losses:
         """Joint loss ``(1 - w) speller + w CTC`` (Kim et al. 2017, equation 9) of tokens (B, U).
 
         Each part is a mean over the characters of the batch, the end mark included, so that a batch
-        weighs by how much text it holds. An utterance with fewer frames than CTC needs for its
-        text adds nothing to the CTC loss.
+        weighs by how much text it holds; where the batch is only a part of a larger one, of which
+        the losses shall add up, over the `of` characters of that. An utterance with fewer frames
+        than CTC needs for its text adds nothing to the CTC loss, and nothing to the guide.
         """
         targets = self.targets(tokens, token_lengths)
-        count = (token_lengths + 1).sum()
+        count = (token_lengths + 1).sum() if of is None else of
         speller = functional.cross_entropy(
             spelled.logits.float().transpose(1, 2), targets, ignore_index=self.config.pad_id,
             label_smoothing=label_smoothing, reduction="sum",
@@ -253,14 +259,14 @@ class ListenAttendSpell(nn.Module):
         guide = torch.zeros_like(speller)
         if self.config.guide_weight > 0:
             surety = torch.exp(-ctc_each.detach() / token_lengths.clamp_min(1))
-            guide = self.guide(spelled, tokens, token_lengths, surety)
+            guide = self.guide(spelled, tokens, token_lengths, surety) / count
             total = total + self.config.guide_weight * guide
         return Losses(total, speller, ctc_loss, guide)
 
     def guide(
         self, spelled: Spelled, tokens: Tensor, token_lengths: Tensor, surety: Tensor
     ) -> Tensor:
-        """Mean attention that lies away from where CTC's own alignment has each character.
+        """Sum of the attention that lies away from where CTC's own alignment has each character.
 
         As the guided attention of Tachibana et al. 2018, equation 7, but around the best CTC path
         instead of the diagonal, since people pause and do not speak at one pace; and as strong as
@@ -276,7 +282,7 @@ class ListenAttendSpell(nn.Module):
         distance = (frame * cover + (cover - 1) / 2) - place.unsqueeze(2)
         away = 1 - torch.exp(-0.5 * (distance / GUIDE_WIDTH).square())
         stray = (spelled.alignments[:, :-1].float() * away).sum(2)
-        return (stray * known * surety.unsqueeze(1)).sum() / known.sum().clamp_min(1)
+        return (stray * known * surety.unsqueeze(1)).sum()
 
     def targets(self, tokens: Tensor, token_lengths: Tensor) -> Tensor:
         """Tokens (B, U) -> what each position should predict (B, U + 1): the text, then the end."""

@@ -1,0 +1,73 @@
+"""One item, looked at: its text normalised and its recording measured, or why it is no use."""
+
+import os
+import stat
+from typing import NamedTuple
+
+from sorigeul.audio import probe
+from sorigeul.corpora.items import Rejected, Utterance
+from sorigeul.corpora.probes import Probe
+from sorigeul.errors import UserError
+from sorigeul.text import TranscriptError, decode_text, normalizer
+
+MIN_DURATION = 0.1
+
+Task = tuple[Utterance | Rejected, Probe | None]
+"""What a reader yielded, and what an earlier run knows of its recording."""
+
+
+class Measured(NamedTuple):
+    """What is to be known of a good utterance, beside what its reader said."""
+
+    text: str
+    size: int
+    modified: int
+    duration: float
+
+
+def check(rules: str, max_duration: float, task: Task) -> Measured | str:
+    """Return what ``task`` comes to by the normaliser ``rules``, or why it cannot be used.
+
+    Everything slow about an item happens here, so that many processes can share it.
+    """
+    item, known = task
+    if isinstance(item, Rejected):
+        return item.reason
+    try:
+        text = normalizer(rules)(_transcript(item))
+        if not text:
+            return "empty transcript"
+        size, modified, duration = _measured(item, known)
+    except TranscriptError as error:
+        return f"malformed transcript: {error}"
+    except UserError as error:
+        return str(error)
+    if duration > max_duration:
+        return f"{duration:.2f} s long, over {max_duration:g} s"
+    if duration < MIN_DURATION:
+        return f"{duration:.3f} s long, under {MIN_DURATION:g} s"
+    return Measured(text, size, modified, duration)
+
+
+def _transcript(utterance: Utterance) -> str:
+    if utterance.transcript is None:
+        return utterance.text
+    try:
+        content = utterance.transcript.read_bytes()
+    except (FileNotFoundError, IsADirectoryError):
+        raise UserError("audio without a transcript") from None
+    return decode_text(content, utterance.transcript.name)
+
+
+def _measured(utterance: Utterance, known: Probe | None) -> Probe:
+    """Return what is known if the file is the one that was known, else measure."""
+    try:
+        found = os.stat(utterance.audio)
+    except (FileNotFoundError, NotADirectoryError):
+        found = None
+    if found is None or not stat.S_ISREG(found.st_mode):
+        raise UserError(f"transcript without audio: no file {utterance.audio}")
+    stamp = (found.st_size, found.st_mtime_ns)
+    if known is not None and known[:2] == stamp:
+        return known
+    return (*stamp, probe(utterance.audio))

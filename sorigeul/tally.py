@@ -1,0 +1,78 @@
+"""Where a run is, and what the epoch at hand has added up: plain numbers, which checkpoints keep."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from sorigeul.learner import Step
+
+
+@dataclass
+class Position:
+    """Where the run is."""
+
+    epoch: int = 0
+    step: int = 0
+    seconds: float = 0.0
+    """of training, evaluation left out"""
+    best_crr: float = -math.inf
+    bad_steps: int = 0
+    """in a row, up to now, whose loss was not finite"""
+    finished: bool = False
+    started: str = ""
+    """date, for the head of the table"""
+
+
+@dataclass
+class Tally:
+    """What an epoch adds up, over all processes."""
+
+    utterances: int = 0
+    """the unreadable ones included"""
+    failures: int = 0
+    """utterances whose audio could not be read"""
+    steps: int = 0
+    skipped_steps: int = 0
+    seconds_of_audio: float = 0.0
+    seconds: float = 0.0
+    loss: float = 0.0
+    speller_loss: float = 0.0
+    ctc_loss: float = 0.0
+    guide_loss: float = 0.0
+    gradient_norm: float = 0.0
+    characters: int = 0
+    """characters of the teacher-forced batches, without spaces"""
+    errors: int = 0
+    """edits between them and the teacher-forced output"""
+
+    def add(self, step: Step, seconds_of_audio: float) -> None:
+        """Count a step from which something was learnt."""
+        self.steps += 1
+        self.seconds_of_audio += seconds_of_audio
+        for name, loss in zip(("loss", *_PARTS), step.losses, strict=True):
+            setattr(self, name, getattr(self, name) + loss)
+        self.gradient_norm += step.gradient_norm
+        self.characters += step.characters
+        self.errors += step.errors
+
+    def means(self) -> dict[str, Any]:
+        """The means of the epoch so far, as `metrics.jsonl` names them."""
+        steps = max(self.steps, 1)
+        return {
+            "train_loss": self.loss / steps,
+            **{f"train_{name}": getattr(self, name) / steps for name in _PARTS},
+            "gradient_norm": self.gradient_norm / steps,
+            "audio_seconds_per_second": self.seconds_of_audio / max(self.seconds, 1e-9),
+        }
+
+    def summary(self) -> dict[str, Any]:
+        """What only a whole epoch can tell."""
+        right = self.characters - self.errors
+        return {
+            "train_crr": 100 * right / self.characters if self.characters else None,
+            "skipped_steps": self.skipped_steps,
+            "failures": self.failures,
+        }
+
+
+_PARTS = ("speller_loss", "ctc_loss", "guide_loss")
