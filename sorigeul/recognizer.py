@@ -15,7 +15,10 @@ from torch import Tensor
 from sorigeul import audio, checkpoint, decode
 from sorigeul.audio import SAMPLE_RATE, Recording
 from sorigeul.checkpoint import Pretrained
+from sorigeul.errors import UserError
 from sorigeul.features import LogMel
+from sorigeul.model import inference
+from sorigeul.model.inference import Precision
 
 WHOLE_SECONDS = 20.0
 """recordings up to this long are recognised in one piece, as utterances are in training"""
@@ -97,22 +100,39 @@ class Recognizer:
     batch_seconds: float
     """seconds of sound, padding included, recognised side by side; may be set"""
 
-    def __init__(self, pretrained: Pretrained) -> None:
+    def __init__(self, pretrained: Pretrained, precision: Precision = "float32") -> None:
+        """Take over a model, which can no longer be trained then.
+
+        In int8, which runs on a CPU only, recurrent and linear layers are rounded to eight bits.
+        """
         self.pretrained = pretrained
         self.device = next(pretrained.model.parameters()).device
+        if precision == "int8" and self.device.type != "cpu":
+            raise UserError("precision int8 is for a CPU: choose bfloat16 or float32 on a GPU")
+        if precision == "int8":
+            inference.quantize(pretrained.model)
+        elif self.device.type == "cpu":
+            inference.lay_out(pretrained.model)
+        self._half = precision == "bfloat16"
         self.batch_seconds = _CPU_BATCH if self.device.type == "cpu" else _GPU_BATCH
         self.log_mel = LogMel(pretrained.features).to(self.device)
 
     @classmethod
     def from_pretrained(
-        cls, source: str | Path, device: str | torch.device | None = None
+        cls,
+        source: str | Path,
+        device: str | torch.device | None = None,
+        precision: Precision = "float32",
     ) -> "Recognizer":
         """Load a run folder or a Hugging Face id; on a GPU where there is one, unless told.
 
         Raises `UserError` where `source` is neither, or is damaged.
         """
-        device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-        return cls(checkpoint.load(source, device))
+        return cls(checkpoint.load(source, device or default_device()), precision)
+
+    def arithmetic(self) -> torch.autocast:
+        """The context in which the model computes at this recognizer's precision."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self._half)
 
     def transcribe(self, source: audio.Source, name: str | None = None) -> Transcription:
         """Recognise one recording: a path, bytes or a binary file.
@@ -148,8 +168,10 @@ class Recognizer:
         ]
         waveforms = torch.nn.utils.rnn.pad_sequence(sounds, batch_first=True).to(self.device)
         lengths = torch.tensor([len(sound) for sound in sounds], device=self.device)
-        listened = model.listen(*self.log_mel(waveforms, lengths))
-        for (start, end), one in zip(spans, decode.greedy(model, listened), strict=True):
+        with self.arithmetic():
+            listened = model.listen(*self.log_mel(waveforms, lengths))
+            found = decode.greedy(model, listened)
+        for (start, end), one in zip(spans, found, strict=True):
             logs = [math.log(max(chance, 1e-9)) for chance in one.probabilities]
             yield Segment(
                 start=start / SAMPLE_RATE,
@@ -162,6 +184,11 @@ class Recognizer:
                 if self.pretrained.features.input_reverse
                 else one.alignment,
             )
+
+
+def default_device() -> str:
+    """A GPU where there is one."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def _transcription(recording: Recording, segments: list[Segment]) -> Transcription:

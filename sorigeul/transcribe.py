@@ -21,15 +21,23 @@ from random import Random
 import torch
 from lhotse import AudioSource, MonoCut, Recording
 
-from sorigeul import audio, manifests
+from sorigeul import audio, checkpoint, manifests
 from sorigeul.audio import SAMPLE_RATE, AudioError
 from sorigeul.checkpoint import Pretrained
 from sorigeul.corpora.pool import in_order
 from sorigeul.devices import StopRequests
 from sorigeul.errors import UserError
+from sorigeul.model.inference import Precision
 from sorigeul.parts import Parts, Row, kept
 from sorigeul.progress import progress_bar
-from sorigeul.recognizer import WHOLE_SECONDS, Recognizer, Speech, Transcription, side_by_side
+from sorigeul.recognizer import (
+    WHOLE_SECONDS,
+    Recognizer,
+    Speech,
+    Transcription,
+    default_device,
+    side_by_side,
+)
 
 log = logging.getLogger(__name__)
 
@@ -74,6 +82,7 @@ def transcribe_corpus(
     audio_root: str = "",
     batch_seconds: float = 0.0,
     jobs: int = 0,
+    precision: Precision = "float32",
 ) -> None:
     """Recognise all recordings of `manifest` with the model `run`; write `out`, a line for each.
 
@@ -97,9 +106,13 @@ def transcribe_corpus(
     entries = read_manifest(manifest, split, audio_root)
     if torch.cuda.is_available():
         torch.cuda.set_device(local_rank % torch.cuda.device_count())
-    recognizer = Recognizer.from_pretrained(run)
+    pretrained = checkpoint.load(run, default_device())
+    origin = {
+        "model": _model_hash(pretrained), "precision": precision,
+        "manifest": _manifest_hash(entries),
+    }  # fmt: skip
+    recognizer = Recognizer(pretrained, precision)
     recognizer.batch_seconds = batch_seconds or recognizer.batch_seconds
-    origin = {"model": _model_hash(recognizer.pretrained), "manifest": _manifest_hash(entries)}
     share = shares(batches(entries, recognizer.batch_seconds), entries, world_size)[rank]
     lengths = [entry.seconds for entry in entries]
     with Parts(out, rank, lengths, origin) as parts, StopRequests() as stop:

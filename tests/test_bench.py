@@ -114,7 +114,7 @@ def test_a_report_without_marks_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_the_command_prints_a_figure_a_line(sorigeul: Command) -> None:
-    done = sorigeul("bench", "features", "loading", "--json", "True")
+    done = sorigeul("bench", "features", "loading", "--json")
     figures = {figure["name"]: figure for figure in map(json.loads, done.out.splitlines())}
     for figure in figures.values():
         assert figure.keys() >= {"name", "value", "unit", "yardstick", "ratio"}

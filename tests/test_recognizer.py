@@ -17,6 +17,7 @@ import torch
 from sorigeul import LASConfig, ListenAttendSpell, Recognizer, decode, recognizer, score
 from sorigeul.audio import SAMPLE_RATE, AudioError, load
 from sorigeul.errors import UserError
+from sorigeul.model import inference
 from sorigeul.recognizer import Speech, Transcription, side_by_side, speech_segments
 
 Wave = npt.NDArray[np.float32]
@@ -297,3 +298,14 @@ def test_a_long_recording_without_speech_has_no_text(listener: Recognizer) -> No
     found = listener.transcribe(encoded(hiss, SAMPLE_RATE, "WAV"))
     assert (found.text, found.segments) == ("", [])
     assert found.duration == 21
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "int8"])
+def test_other_precisions_are_close(run: Path, audio: Path, precision: inference.Precision) -> None:
+    """As sure of its text within a tenth; the text of a model this small may differ."""
+    file = sorted(audio.glob("*"))[0]
+    exact = Recognizer.from_pretrained(run).transcribe(file)
+    close = Recognizer.from_pretrained(run, precision=precision).transcribe(file)
+    assert abs(close.confidence - exact.confidence) < 0.1
+    assert close.confidence != exact.confidence
+    assert len(close.text) == pytest.approx(len(exact.text), abs=3)

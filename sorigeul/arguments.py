@@ -1,0 +1,80 @@
+"""The words after `sorigeul COMMAND`: parsed by tyro, with complaints of one line.
+
+Knows nothing of what the commands do.
+"""
+
+import contextlib
+import inspect
+import io
+import re
+from collections.abc import Callable, Sequence
+from itertools import dropwhile, takewhile
+from typing import Any
+
+import tyro
+
+from sorigeul.errors import UserError
+
+
+def place(name: str) -> Any:
+    """An argument that the usage line calls by `name`. None has a default worth telling."""
+    return tyro.conf.arg(metavar=name, help_behavior_hint="")
+
+
+def places(arguments: Sequence[str]) -> list[str]:
+    """The arguments that are neither options nor the one value that each option takes."""
+    places, others = [], iter(arguments)
+    for argument in others:
+        if not argument.startswith("-"):
+            places.append(argument)
+        elif "=" not in argument:
+            next(others, None)
+    return places
+
+
+def parse_and_run(
+    command: Callable[..., None], name: str, arguments: Sequence[str], values: bool = False
+) -> None:
+    """Let tyro parse the options of a command; its complaint becomes one line.
+
+    With `values`, what is true or false is said so (``--use_augment False``), as in YAML; without,
+    naming it turns it on.
+    """
+    truth = tyro.conf.FlagConversionOff if values else tyro.conf.FlagCreatePairsOff
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            parsed = tyro.cli(
+                _deferred(command), prog=f"sorigeul {name}", args=list(arguments),
+                use_underscores=True,
+                config=(truth, tyro.conf.OmitArgPrefixes),
+            )  # fmt: skip
+    except SystemExit as end:
+        if end.code in (0, None):
+            raise
+        raise UserError(_one_line(said.getvalue(), name)) from None
+    parsed()
+
+
+def _deferred(command: Callable[..., None]) -> Callable[..., Callable[[], None]]:
+    """The command with its options bound but not yet run, so that only parsing is captured."""
+
+    def bind(*values: Any, **options: Any) -> Callable[[], None]:
+        return lambda: command(*values, **options)
+
+    bind.__signature__ = inspect.signature(command)  # type: ignore[attr-defined]
+    bind.__doc__ = re.sub(r"\n {12,}", " ", command.__doc__ or "")  # tyro breaks lines itself
+    bind.__annotations__ = command.__annotations__
+    return bind
+
+
+def _one_line(complaint: str, name: str) -> str:
+    """Tyro's box -> what stands above its first rule, and what it thinks was meant."""
+    lines = [line.strip("│ ") for line in complaint.splitlines()]
+    below_title = [line for line in lines if line][1:]
+    is_rule = re.compile("[─-]+").fullmatch  # of hyphens where the terminal knows no better
+    said = takewhile(lambda line: not is_rule(line), dropwhile(is_rule, below_title))
+    sentence = " ".join(said).rstrip(".")
+    meant = re.search(r"--[a-z]\w*", complaint.partition("Perhaps you meant")[2])
+    hint = f"; perhaps {meant[0]}" if meant else ""
+    return f"{sentence or 'the options cannot be read'}{hint} (sorigeul {name} --help)"
