@@ -7,10 +7,12 @@ suites can be run alone; the report rewrites the tables of `BENCHMARKS.md` and d
 import contextlib
 import copy
 import io
+import json
 import logging
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -22,8 +24,9 @@ import soundfile
 import torch
 from torch import Tensor, nn
 
-from sorigeul import audio, checkpoint, corpora, decode
+from sorigeul import audio, checkpoint, corpora, data, decode
 from sorigeul.audio import SAMPLE_RATE
+from sorigeul.data import DataConfig, Share
 from sorigeul.errors import UserError
 from sorigeul.features import FeatureConfig, LogMel
 from sorigeul.figures import Figure, Point, Target
@@ -51,6 +54,7 @@ SUITES: tuple[Suite, ...] = get_args(Suite)
 
 _CHARACTERS_A_SECOND = 6.8  # KsponSpeech's speakers
 _SEED_BATCH, _SEED_SECONDS, _SEED_CHARACTERS = 8, 5.6, 38
+_CORPUS_SIZES = (10_000, 100_000, 300_000, 622_545)  # the last is KsponSpeech's
 _LENGTHS = (2, 5, 10, 30)  # seconds of the recordings that are recognised
 
 
@@ -346,6 +350,38 @@ def _loading() -> Iterator[Figure]:
         "decoding FLAC, one core", seconds / took, "times real time",
         f"libsndfile alone: {bare:.0f} times real time", seconds / took / bare,
     )  # fmt: skip
+    yield from _growing_corpus()
+
+
+def _growing_corpus() -> Iterator[Figure]:
+    """What a training does before its first batch, in corpora up to KsponSpeech's size."""
+    with tempfile.TemporaryDirectory() as folder:
+        prepared, corpus = Path(folder, "prepared"), Path(folder, "corpus")
+        with _quietly():
+            _synthetic_corpus(prepared, utterances=100)
+        cut = json.loads((prepared / "train.jsonl").read_text(encoding="utf-8").partition("\n")[0])
+        before, after = json.dumps({**cut, "id": "@"}).split("@", 1)
+        corpus.mkdir()
+        for count in _CORPUS_SIZES:
+            with (corpus / "train.jsonl").open("w", encoding="utf-8") as file:
+                file.writelines(f"{before}{number}{after}\n" for number in range(count))
+            start = time.perf_counter()
+            _first_batch(corpus)
+            last = count == _CORPUS_SIZES[-1]
+            yield Figure(
+                f"start of a training on {count:,} utterances", time.perf_counter() - start, "s",
+                targets=(Target("value", "at most", 30, "reading JSON"),) if last else (),
+                point=Point("corpus", "to the first batch", count),
+            )  # fmt: skip
+
+
+def _first_batch(corpus: Path) -> None:
+    """All that comes before the first batch is decoded."""
+    cuts = data.required_manifest(corpus, "train")
+    vocabulary = Vocabulary.from_characters(data.survey(cuts).characters, "syllable", 1)
+    list(data.infeasible(cuts, vocabulary, 12.5))
+    batches = data.training_batches(cuts, vocabulary, DataConfig(), 0, Share(0, 1))
+    next(iter(batches.sampler))
 
 
 # Start-up.
