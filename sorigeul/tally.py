@@ -35,6 +35,8 @@ class Tally:
     skipped_steps: int = 0
     seconds_of_audio: float = 0.0
     seconds: float = 0.0
+    seconds_waited: float = 0.0
+    """of these, for batches"""
     loss: float = 0.0
     speller_loss: float = 0.0
     ctc_loss: float = 0.0
@@ -63,6 +65,7 @@ class Tally:
             **{f"train_{name}": getattr(self, name) / steps for name in _PARTS},
             "gradient_norm": self.gradient_norm / steps,
             "audio_seconds_per_second": self.seconds_of_audio / max(self.seconds, 1e-9),
+            "waiting_share": self.seconds_waited / max(self.seconds, 1e-9),
         }
 
     def summary(self) -> dict[str, Any]:

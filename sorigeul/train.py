@@ -143,7 +143,9 @@ class Run:
             clock = time.monotonic()
             for batches in _in_groups(self.batches, training.accumulate):
                 before = self.tally.utterances
-                ending, stopping = self.train_step(batches, time.monotonic() - clock, stop)
+                waited = time.monotonic() - clock
+                self.tally.seconds_waited += waited
+                ending, stopping = self.train_step(batches, waited, stop)
                 self._spend(time.monotonic() - clock)
                 clock = time.monotonic()
                 loss = self.tally.loss / max(self.tally.steps, 1)

@@ -47,7 +47,7 @@ def babble(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def curve(run: Path) -> list[dict[str, Any]]:
     """All that a run measured, but for how long it took."""
-    timed = ("seconds", "per_second")
+    timed = ("seconds", "per_second", "waiting")
     return [
         {name: value for name, value in row.items() if not any(word in name for word in timed)}
         for row in read_metrics(run)
