@@ -200,14 +200,15 @@ def explained(fabric: Fabric) -> Iterator[None]:
     """Say in a line what ended a process, where its libraries say it in many or not at all."""
     try:
         yield
-    except (RuntimeError, MemoryError) as error:
+    except (RuntimeError, MemoryError, ConnectionError, EOFError) as error:
         said = str(error)
         if isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "allocate memory" in said:
             raise UserError(
                 "out of memory: lower batch_seconds or batch_size (accumulate makes up for it), "
                 "set checkpoint_activations True, or prepare with a lower --max_duration"
             ) from error
-        if "DataLoader worker" in said:
+        # The latter two where it dies while it hands over a batch.
+        if "DataLoader worker" in said or isinstance(error, ConnectionError | EOFError):
             raise ChildProcessError(
                 f"a process that decodes audio has died ({' '.join(said.split())}): the same "
                 "command goes on from the last checkpoint; if memory was short, lower num_workers"

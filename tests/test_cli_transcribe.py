@@ -135,11 +135,8 @@ def test_options_that_do_not_go_together_are_told_apart(
     assert not list(tmp_path.iterdir())
 
 
-def test_the_help_breaks_its_lines_where_they_are_full_and_tells_no_empty_defaults(
-    sorigeul: Command, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("COLUMNS", "80")
-    said = sorigeul("transcribe", "--help").out
+def test_the_help_breaks_its_lines_where_they_are_full_and_tells_no_empty_defaults() -> None:
+    said = in_a_process("transcribe", "--help", COLUMNS="80").out
     assert (
         """
 │ --out OUT      folder for the transcripts of FILE…, named like the           │

@@ -94,6 +94,12 @@ def test_only_tf32_is_tf32(monkeypatch: pytest.MonkeyPatch, precision: str, allo
             ChildProcessError,
             "another process of the run has ended",
         ),
+        (
+            RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed. "),
+            ChildProcessError,
+            "has died .DataLoader worker .pid 7. is killed by signal: Killed.*lower num_workers",
+        ),
+        (ConnectionResetError(104, "Connection reset by peer"), ChildProcessError, "has died"),
         (RuntimeError("shape '[2]' is invalid"), RuntimeError, "is invalid"),
     ],
 )

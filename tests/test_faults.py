@@ -138,7 +138,7 @@ def interrupt_and_go_on(
 Whole = Callable[[int], tuple[Path, float]]
 
 
-@pytest.mark.parametrize(("processes", "num_workers", "kills"), [(1, 0, 2), (1, 1, 1), (2, 0, 2)])
+@pytest.mark.parametrize(("processes", "num_workers", "kills"), [(1, 0, 2), (1, 1, 1), (2, 0, 1)])
 def test_a_run_that_is_killed_ends_as_if_it_had_not_been(
     babble: Path, tmp_path: Path, whole: Whole, processes: int, num_workers: int, kills: int
 ) -> None:
@@ -195,19 +195,21 @@ def test_a_request_to_one_process_stops_all(babble: Path, tmp_path: Path) -> Non
 # Processes that die
 
 
-def test_a_worker_that_dies_is_told_in_a_line(babble: Path, tmp_path: Path, whole: Whole) -> None:
+def test_a_worker_that_dies_is_told_in_a_line(babble: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    options = config(tmp_path / "s.yaml", **LONG, num_workers=1)
+    one_epoch = {**LONG, "max_epochs": 1, "augment_ratio": 12.0}  # no time for other workers
+    options = config(tmp_path / "s.yaml", **one_epoch, num_workers=1)
     at_work = Forked(tmp_path / "said", "train", babble, run, *options)
     assert at_work.wait_until(lambda: bool(checkpoints(run)) and bool(children(at_work.pid)))
     os.kill(children(at_work.pid)[0], signal.SIGKILL)
     assert promptly(lambda: not at_work.running())
     done = at_work.done()
     assert done.status == 1
-    assert done.error().startswith("a process that decodes audio has died (DataLoader worker (pid")
+    assert done.error().startswith("a process that decodes audio has died (")
     assert "the same command goes on from the last checkpoint" in done.error()
     assert Forked(tmp_path / "again", "train", babble, run, *options).done().status == 0
-    assert curve(run) == curve(whole(1)[0])
+    train(babble, tmp_path / "whole", settings(**one_epoch))
+    assert curve(run) == curve(tmp_path / "whole")
 
 
 @pytest.mark.parametrize("victim", [0, 1])
@@ -248,7 +250,12 @@ def started(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
 
 
 @pytest.mark.parametrize(
-    ("launcher", "victim"), [("torchrun", "child"), ("devices", "child"), ("devices", "launcher")]
+    ("launcher", "victim"),
+    [
+        ("torchrun", "child"),
+        ("devices", "child"),
+        pytest.param("devices", "launcher", marks=pytest.mark.prove),
+    ],
 )
 def test_a_process_that_dies_ends_the_command(
     babble: Path, tmp_path: Path, started: Callable[..., subprocess.Popen[str]], launcher: str,
@@ -258,7 +265,7 @@ def test_a_process_that_dies_ends_the_command(
     options = config(tmp_path / "s.yaml", **LONG | {"max_epochs": 100_000})
     command: list[str | Path] = ["sorigeul", "train", babble, run, *options]
     if launcher == "torchrun":
-        job = started("torch.distributed.run", "--nproc-per-node", "2", "-m", *command)
+        job = started("torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", *command)
     else:
         job = started(*command, "--devices", "2")
     # The launcher dies before the other has met it: that one has nobody to tell it.

@@ -171,7 +171,7 @@ def test_the_commands_that_start_several_processes(
     options, expected = short
     command = ["sorigeul", "train", gappy, tmp_path / "run", *options]
     if launcher == "torchrun":
-        command = ["torch.distributed.run", "--nproc-per-node", "2", "-m", *command]
+        command = ["torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", *command]
     else:
         command += ["--devices", "2"]
     done = subprocess.run(
