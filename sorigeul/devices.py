@@ -7,12 +7,10 @@ nothing of what they train.
 
 import logging
 import os
-import signal
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from types import FrameType
 from typing import Literal, TypeVar
 
 import torch
@@ -28,7 +26,6 @@ from sorigeul.errors import UserError
 from sorigeul.settings import TrainingConfig
 
 _LAUNCHER = "SORIGEUL_LAUNCHER"  # environment variable: the process that started its companions
-_ECHO_SECONDS = 1.0  # within which a second signal is the same request, come by another way
 _FABRIC_PRECISION: dict[str, Literal["bf16-mixed", "16-mixed", "32-true"]] = {
     "bfloat16": "bf16-mixed", "float16": "16-mixed", "float32": "32-true", "tf32": "32-true",
 }  # fmt: skip
@@ -148,30 +145,6 @@ def gather(fabric: Fabric, own: T) -> list[T]:
 
 
 # How they end.
-
-
-class StopRequests:
-    """SIGINT and SIGTERM, to be answered after the step at hand; a second one ends at once."""
-
-    def __init__(self) -> None:
-        self.asked = False
-
-    def __enter__(self) -> "StopRequests":
-        numbers = (signal.SIGINT, signal.SIGTERM)
-        self._before = {number: signal.signal(number, self._request) for number in numbers}
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def _request(self, number: int, _: FrameType | None) -> None:
-        now = time.monotonic()
-        if not self.asked:
-            self.asked, self._since = True, now
-        elif now - self._since > _ECHO_SECONDS:
-            self.__exit__()
-            os.kill(os.getpid(), number)
 
 
 def refusal(fabric: Fabric, message: str) -> BaseException:

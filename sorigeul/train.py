@@ -22,7 +22,6 @@ from lightning_fabric import Fabric
 from sorigeul import checkpoint, data, devices, plots
 from sorigeul.audio import SAMPLE_RATE
 from sorigeul.data import Batch, Share
-from sorigeul.devices import StopRequests
 from sorigeul.errors import UserError
 from sorigeul.evaluate import Evaluation, Heard, judge, recognise
 from sorigeul.features import FeatureConfig
@@ -32,6 +31,7 @@ from sorigeul.learner import Learner, Step
 from sorigeul.model.las import LASConfig
 from sorigeul.progress import progress_bar
 from sorigeul.settings import Settings, TrainingConfig
+from sorigeul.stopping import StopRequests
 from sorigeul.tally import Position, Tally
 from sorigeul.vocabulary import Kind, Vocabulary
 

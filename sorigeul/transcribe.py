@@ -25,7 +25,6 @@ from sorigeul import audio, checkpoint, manifests
 from sorigeul.audio import SAMPLE_RATE, AudioError
 from sorigeul.checkpoint import Pretrained
 from sorigeul.corpora.pool import in_order
-from sorigeul.devices import StopRequests
 from sorigeul.errors import UserError
 from sorigeul.model.inference import Precision
 from sorigeul.parts import Parts, Row, kept
@@ -38,6 +37,7 @@ from sorigeul.recognizer import (
     default_device,
     side_by_side,
 )
+from sorigeul.stopping import StopRequests
 
 log = logging.getLogger(__name__)
 

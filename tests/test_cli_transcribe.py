@@ -139,11 +139,11 @@ def test_the_help_breaks_its_lines_where_they_are_full_and_tells_no_empty_defaul
     said = in_a_process("transcribe", "--help", COLUMNS="80").out
     assert (
         """
-│ --out OUT      folder for the transcripts of FILE…, named like the           │
-│                recordings; if not given they are printed. With --manifest:   │
-│                the file to write, a line of JSON for each recording          │
+│ --out OUT        folder for the transcripts of FILE…, named like the         │
+│                  recordings; if not given they are printed. With --manifest: │
+│                  the file to write, a line of JSON for each recording        │
 """
         in said
     )
     assert "torchrun --nproc-per-node 8 -m sorigeul transcribe RUN --manifest DATA" in said
-    assert re.findall(r"\(default: (.*?)\)", said) == ["txt", "0.0", "0"]
+    assert re.findall(r"\(default: (.*?)\)", said) == ["txt", "0.0", "0", "float32"]

@@ -9,9 +9,9 @@ import torch
 from lightning_fabric.plugins.environments import LightningEnvironment, SLURMEnvironment
 
 from sorigeul import devices
-from sorigeul.devices import StopRequests
 from sorigeul.errors import UserError
 from sorigeul.settings import TrainingConfig
+from sorigeul.stopping import StopRequests
 
 SLURM = {
     "SLURM_JOB_NAME": "train", "SLURM_NTASKS": "16", "SLURM_NTASKS_PER_NODE": "8",
