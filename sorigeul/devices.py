@@ -64,10 +64,11 @@ def launch(training: TrainingConfig) -> Fabric:
         precision=_FABRIC_PRECISION[precision],
         plugins=[environment],
     )
-    if not environment.creates_processes_externally:
-        os.environ[_LAUNCHER] = str(os.getpid())
-    elif _LAUNCHER in os.environ:
-        _end_with(int(os.environ[_LAUNCHER]))
+    if here > 1 and isinstance(environment, LightningEnvironment):
+        if not environment.creates_processes_externally:
+            os.environ[_LAUNCHER] = str(os.getpid())
+        elif _LAUNCHER in os.environ:
+            _end_with(int(os.environ[_LAUNCHER]))
     fabric.launch()
     if not fabric.is_global_zero:  # one voice tells how it goes; warnings are of each its own
         logging.getLogger("sorigeul").setLevel(logging.WARNING)

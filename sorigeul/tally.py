@@ -1,4 +1,4 @@
-"""Where a run is, and what the epoch at hand has added up: numbers, which checkpoints keep."""
+"""Where a run is, and what its epoch has added up so far: plain numbers, which checkpoints keep."""
 
 import math
 from dataclasses import dataclass

@@ -318,6 +318,15 @@ def test_a_state_can_run_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "sprung").exists()
 
 
+def test_the_state_of_a_step_is_read_by_name(tmp_path: Path) -> None:
+    for step in (1, 2):
+        checkpoint.save_state(tmp_path, step, state(step))
+    assert checkpoint.state_of_step(tmp_path, 1)["position"] == {"step": 1}
+    with pytest.raises(UserError, match="all processes of a run must see the same") as error:
+        checkpoint.state_of_step(tmp_path, 3)
+    assert "step-000000003.pt" in one_line(error)
+
+
 def test_what_a_killed_process_left_behind_is_no_state(tmp_path: Path) -> None:
     checkpoint.save_state(tmp_path, 1, state(1))
     (tmp_path / STATES / ".step-000000002.x7.pt").write_bytes(b"half a st")

@@ -54,6 +54,12 @@ def test_uneven_nodes_are_refused(environment: pytest.MonkeyPatch) -> None:
         told(environment, **{**SLURM, "SLURM_NTASKS": "12"})
 
 
+def test_nothing_is_left_behind_that_other_processes_would_heed() -> None:
+    """Such as a torchrun that this process starts later."""
+    devices.launch(TrainingConfig(precision="float32"))
+    assert devices._LAUNCHER not in os.environ
+
+
 # Number formats
 
 
