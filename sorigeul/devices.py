@@ -26,6 +26,8 @@ from sorigeul.errors import UserError
 from sorigeul.settings import TrainingConfig
 
 _LAUNCHER = "SORIGEUL_LAUNCHER"  # environment variable: the process that started its companions
+# What is raised where a worker dies while it hands over a batch.
+_HANDOVER = (ConnectionResetError, ConnectionRefusedError, EOFError)
 _FABRIC_PRECISION: dict[str, Literal["bf16-mixed", "16-mixed", "32-true"]] = {
     "bfloat16": "bf16-mixed", "float16": "16-mixed", "float32": "32-true", "tf32": "32-true",
 }  # fmt: skip
@@ -174,15 +176,14 @@ def explained(fabric: Fabric) -> Iterator[None]:
     """Say in a line what ended a process, where its libraries say it in many or not at all."""
     try:
         yield
-    except (RuntimeError, MemoryError, ConnectionError, EOFError) as error:
+    except (RuntimeError, MemoryError, *_HANDOVER) as error:
         said = str(error)
         if isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "allocate memory" in said:
             raise UserError(
                 "out of memory: lower batch_seconds or batch_size (accumulate makes up for it), "
                 "set checkpoint_activations True, or prepare with a lower --max_duration"
             ) from error
-        # The latter two where it dies while it hands over a batch.
-        if "DataLoader worker" in said or isinstance(error, ConnectionError | EOFError):
+        if "DataLoader worker" in said or isinstance(error, _HANDOVER):
             raise ChildProcessError(
                 f"a process that decodes audio has died ({' '.join(said.split())}): the same "
                 "command goes on from the last checkpoint; if memory was short, lower num_workers"

@@ -8,7 +8,7 @@ import pytest
 import torch
 from lightning_fabric.plugins.environments import LightningEnvironment, SLURMEnvironment
 
-from sorigeul import devices
+from sorigeul import devices, stopping
 from sorigeul.errors import UserError
 from sorigeul.settings import TrainingConfig
 from sorigeul.stopping import StopRequests
@@ -106,6 +106,7 @@ def test_only_tf32_is_tf32(monkeypatch: pytest.MonkeyPatch, precision: str, allo
             "has died .DataLoader worker .pid 7. is killed by signal: Killed.*lower num_workers",
         ),
         (ConnectionResetError(104, "Connection reset by peer"), ChildProcessError, "has died"),
+        (BrokenPipeError(), BrokenPipeError, ""),  # whoever read the table has seen enough
         (RuntimeError("shape '[2]' is invalid"), RuntimeError, "is invalid"),
     ],
 )
@@ -113,7 +114,7 @@ def test_what_libraries_say_at_length_is_said_in_a_line(
     error: Exception, kind: type[Exception], said: str
 ) -> None:
     fabric = devices.launch(TrainingConfig(precision="float32"))
-    with pytest.raises(kind, match=said) as raised, devices.explained(fabric):
+    with pytest.raises(kind, match=said or None) as raised, devices.explained(fabric):
         raise error
     assert "\n" not in str(raised.value)
 
@@ -129,7 +130,7 @@ def test_a_request_is_noted_and_a_second_one_obeyed() -> None:
         # The same request, come by way of the process group as well.
         os.kill(os.getpid(), signal.SIGINT)
         os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(devices._ECHO_SECONDS + 0.1)
+        time.sleep(stopping._ECHO_SECONDS + 0.1)
         with pytest.raises(KeyboardInterrupt):
             interrupted()
 

@@ -1,6 +1,7 @@
 """What a run measures, as it is kept and as it is shown."""
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +82,7 @@ def test_what_an_interrupted_run_wrote_after_its_checkpoint_is_forgotten(tmp_pat
     for number in (1, 2, 3, 4):
         kept.write(step(number))
     kept.close()
+    time.sleep(1.0)  # TensorBoard orders its files by the second in which they were begun
     resumed = journal(tmp_path, at=2, rows=2)
     assert read_metrics(tmp_path) == [step(1), step(2)]
     resumed.write(step(3, train_loss=1.0))

@@ -118,9 +118,9 @@ def test_two_processes_end_with_the_weights_of_one(alone: Path, pair: Path) -> N
 
 def test_two_processes_accumulate_as_one_does(gappy: Path, tmp_path: Path) -> None:
     for processes in (1, 2):
-        trained(gappy, tmp_path / str(processes), CURVE, processes, accumulate=3, max_steps=12)
+        trained(gappy, tmp_path / str(processes), CURVE, processes, accumulate=3, max_steps=5)
     one, two = losses(tmp_path / "1"), losses(tmp_path / "2")
-    assert len(one) == 12
+    assert len(one) == 5
     assert one == pytest.approx(two, abs=1e-4)
 
 
