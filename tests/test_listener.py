@@ -103,6 +103,39 @@ def test_batch_normalisation_in_evaluation_uses_what_it_has_seen() -> None:
     assert torch.equal(ours.running_mean, before)
 
 
+@pytest.mark.parametrize("lengths", [[9, 4, 12, 1], [12, 12, 12, 12]], ids=str)
+def test_batch_normalisation_that_does_not_count_is_the_same(lengths: list[int]) -> None:
+    torch.manual_seed(7)
+    once, again = norms()[0], norms()[0]
+    again.load_state_dict(once.state_dict())
+    before = again.running_mean.clone(), again.running_var.clone()
+    again.counting = False
+    hidden = torch.randn(4, 6, 12, 5)
+    padded = lengths if min(lengths) < 12 else None
+    assert torch.equal(once(hidden.clone(), padded), again(hidden.clone(), padded))
+    assert torch.equal(again.running_mean, before[0])
+    assert torch.equal(again.running_var, before[1])
+    assert (int(once.num_batches_tracked), int(again.num_batches_tracked)) == (1, 0)
+    assert not torch.equal(once.running_mean, before[0])
+
+
+def test_a_row_without_frames_counts_nothing(tiny: Tiny, utterances: Utterances) -> None:
+    """Such as that of a process that has no utterance, but must keep step with the others."""
+    features, lengths = utterances(40, 21)
+    statistics = []
+    for rows in (2, 3):
+        listener = tiny().listener.train()
+        silence = torch.zeros(rows, 40, 8)
+        silence[:2] = features
+        given = torch.tensor([*lengths.tolist(), 0])[:rows]
+        heard, _ = listener.convolve(silence, given)
+        heard[:2].sum().backward()
+        norm, weight = listener.conv[2], listener.conv[0].weight
+        statistics.append((norm.running_mean, norm.running_var, weight.grad, heard[0].detach()))
+    for without, beside in zip(*statistics, strict=True):
+        torch.testing.assert_close(without, beside, rtol=1e-4, atol=1e-4)
+
+
 # Convolutions
 
 
