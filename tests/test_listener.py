@@ -133,7 +133,7 @@ def test_a_row_without_frames_counts_nothing(tiny: Tiny, utterances: Utterances)
         norm, weight = listener.conv[2], listener.conv[0].weight
         statistics.append((norm.running_mean, norm.running_var, weight.grad, heard[0].detach()))
     for without, beside in zip(*statistics, strict=True):
-        torch.testing.assert_close(without, beside, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(without, beside, rtol=1e-3, atol=1e-3)
 
 
 # Convolutions
