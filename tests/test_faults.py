@@ -124,8 +124,9 @@ def interrupt_and_go_on(
             one.kill_group(signal.SIGTERM if number == signal.SIGKILL else number)
         for one in at_work:
             done = one.done()
-            assert "Traceback" not in done.err
             assert done.status in (0, 1, 130, -signal.SIGTERM, -number), done.err
+            if number != signal.SIGKILL:  # after which a worker may miss its process
+                assert "Traceback" not in done.err
     for one in company(folder / "last", processes, "train", babble, run, *options):
         assert one.done().status == 0, one.done().err
     assert curve(run) == curve(expected)
