@@ -125,18 +125,19 @@ def test_what_libraries_say_at_length_is_said_in_a_line(
 def test_a_request_is_noted_and_a_second_one_obeyed() -> None:
     with StopRequests() as stop:
         assert not stop.asked
-        os.kill(os.getpid(), signal.SIGINT)
+        # Raised in this thread: one sent to the process may reach it a moment later.
+        signal.raise_signal(signal.SIGINT)
         assert stop.asked
         # The same request, come by way of the process group as well.
-        os.kill(os.getpid(), signal.SIGINT)
-        os.kill(os.getpid(), signal.SIGTERM)
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGTERM)
         time.sleep(stopping._ECHO_SECONDS + 0.1)
         with pytest.raises(KeyboardInterrupt):
             interrupted()
 
 
 def interrupted() -> None:
-    os.kill(os.getpid(), signal.SIGINT)
+    signal.raise_signal(signal.SIGINT)
     time.sleep(1)
 
 
