@@ -24,6 +24,7 @@ from sorigeul.errors import UserError
 from sorigeul.features import FeatureConfig
 from sorigeul.files import replacing, write_text
 from sorigeul.model.las import LASConfig, ListenAttendSpell
+from sorigeul.model.letters import plain_state
 from sorigeul.vocabulary import Vocabulary
 
 WEIGHTS, CONFIG, VOCABULARY = "model.safetensors", "config.json", "vocabulary.json"
@@ -61,7 +62,7 @@ def publish(run: Path, pretrained: Pretrained) -> None:
     write_text(run / VOCABULARY, vocabulary.to_json())
     write_text(run / CONFIG, json.dumps(config, indent=2, ensure_ascii=False) + "\n")
     weights = {
-        name: part.contiguous().cpu() for name, part in pretrained.model.state_dict().items()
+        name: part.contiguous().cpu() for name, part in plain_state(pretrained.model).items()
     }
     with replacing(run / WEIGHTS) as temporary:
         try:

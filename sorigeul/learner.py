@@ -46,7 +46,8 @@ class Learner:
         self.settings, self.vocabulary, self.fabric = settings, vocabulary, fabric
         training = settings.training
         fabric.seed_everything(training.seed, verbose=False)
-        self.las = ListenAttendSpell(replace(settings.model, vocabulary_size=len(vocabulary)))
+        model = replace(settings.model, vocabulary_size=len(vocabulary))
+        self.las = ListenAttendSpell(model, torch.tensor(vocabulary.letters()))
         self.las.listener.checkpoint_activations = training.checkpoint_activations
         self.scaler = getattr(fabric.strategy.precision, "scaler", None)
         optimizer = torch.optim.Adam(

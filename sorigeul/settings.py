@@ -106,6 +106,10 @@ class Settings:
                 "ctc_weight and input_reverse exclude each other: CTC reads from left to right; "
                 "set input_reverse False or ctc_weight 0"
             )
+        if self.model.share_letters and self.training.vocabulary == "jamo":
+            raise UserError(
+                "share_letters is for syllables: set it False, or vocabulary to syllable"
+            )
         if self.model.n_mels != self.features.n_mels:
             model = dataclasses.replace(self.model, n_mels=self.features.n_mels)
             object.__setattr__(self, "model", model)

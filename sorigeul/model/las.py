@@ -17,6 +17,7 @@ from torch.nn import functional
 from sorigeul.errors import UserError
 from sorigeul.model import ctc
 from sorigeul.model.attention import Memory, ScoreFunction
+from sorigeul.model.letters import share_letters
 from sorigeul.model.listener import CONV_REDUCTION, Listener
 from sorigeul.model.recurrent import CELLS, Cell
 from sorigeul.model.speller import Speller
@@ -66,6 +67,8 @@ class LASConfig:
     """weight of the CTC loss beside the speller's; 0 leaves the CTC head out"""
     guide_weight: float = 0.0
     """weight of the loss that draws the attention to where CTC hears each character"""
+    share_letters: bool = False
+    """let syllables share what their letters (초성, 중성, 종성) have in common"""
     n_mels: Annotated[int, tyro.conf.Suppress] = 80
     vocabulary_size: Annotated[int, tyro.conf.Suppress] = 2040
 
@@ -175,9 +178,15 @@ class Losses:
 
 
 class ListenAttendSpell(nn.Module):
-    """The model. Tokens are character ids without specials, padded with ``config.pad_id``."""
+    """The model. Tokens are character ids without specials, padded with ``config.pad_id``.
 
-    def __init__(self, config: LASConfig) -> None:
+    Parameters
+    ----------
+    letters : ids (V, 3) of each unit's letters, which training needs where they are shared; a
+        trained model does not, since their sums have been taken
+    """
+
+    def __init__(self, config: LASConfig, letters: Tensor | None = None) -> None:
         super().__init__()
         self.config = config
         self.listener = Listener(
@@ -191,6 +200,11 @@ class ListenAttendSpell(nn.Module):
         )  # fmt: skip
         if config.ctc_weight > 0:
             self.ctc = nn.Linear(config.width, config.vocabulary_size)
+        if config.share_letters and letters is not None:
+            share_letters(self.speller.embedding, letters)
+            share_letters(self.speller.out, letters)
+            if config.ctc_weight > 0:
+                share_letters(self.ctc, letters)
 
     def listen(self, features: Tensor, lengths: Tensor) -> Listened:
         """Features (B, T, F), lengths (B,) -> what the listener heard."""
