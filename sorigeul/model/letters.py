@@ -3,7 +3,7 @@
 To a vocabulary of syllables 각 and 간 are as different as any two, and in a few hours of speech
 most syllables are rare. Here the row of a syllable in a layer's matrix is the sum of a row for each
 of its letters (초성, 중성, 종성) and of one of its own, which starts at zero: a syllable is what
-its letters say, until there is enough of it to say more. The trained sum is a matrix like any other.
+its letters say, until there is enough of it to say more. The trained sum is a matrix as any other.
 """
 
 import torch
