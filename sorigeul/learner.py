@@ -125,7 +125,7 @@ class Learner:
                 features, lengths, batch.augmented, self.settings.spec_augment,
                 self.settings.features.frames_per_second,
             )  # fmt: skip
-        spelled = self.model(features, lengths, tokens, forced)
+        spelled = self.model(features, lengths, tokens, forced, training.scheduled_sampling)
         smoothing = training.label_smoothing if training.use_label_smoothing else 0.0
         losses = self.las.losses(spelled, tokens, token_lengths, smoothing, of)
         if not len(batch):

@@ -37,6 +37,9 @@ class TrainingConfig:
     """steps over which the learning rate rises to lr"""
     teacher_forcing: float = 0.90
     """The probability that teacher forcing will be used, drawn for each batch"""
+    scheduled_sampling: float = 0.0
+    """share of the characters in a teacher-forced batch that the speller's own guess replaces, each
+    drawn for itself"""
     use_label_smoothing: bool = True
     """flag indication whether to use label smoothing or not"""
     label_smoothing: float = 0.1
@@ -78,6 +81,7 @@ class TrainingConfig:
 
         need("lr", self.lr > 0, "above 0")
         need("teacher_forcing", 0 <= self.teacher_forcing <= 1, "between 0 and 1")
+        need("scheduled_sampling", 0 <= self.scheduled_sampling <= 1, "between 0 and 1")
         need("label_smoothing", 0 <= self.label_smoothing < 1, "at least 0 and below 1")
         need("max_grad_norm", self.max_grad_norm > 0, "above 0")
         need("max_epochs", self.max_epochs >= 1, "at least 1")

@@ -221,23 +221,50 @@ class ListenAttendSpell(nn.Module):
         return self.ctc(listened.ctc_frames) if self.config.ctc_weight > 0 else None
 
     def forward(
-        self, features: Tensor, lengths: Tensor, tokens: Tensor, teacher_forcing: bool = True
+        self,
+        features: Tensor,
+        lengths: Tensor,
+        tokens: Tensor,
+        teacher_forcing: bool = True,
+        sampling: float = 0.0,
     ) -> Spelled:
         """Features (B, T, F), lengths (B,), tokens (B, U) -> the scores of every position.
 
-        Without teacher forcing the speller reads its own best character instead of `tokens`.
+        Without teacher forcing the speller reads its own best character instead of `tokens`; with
+        it, in the place of so many of the `tokens` (0 to 1, each drawn for itself).
         """
-        return self.spell(self.listen(features, lengths), tokens, teacher_forcing)
+        return self.spell(self.listen(features, lengths), tokens, teacher_forcing, sampling)
 
-    def spell(self, listened: Listened, tokens: Tensor, teacher_forcing: bool = True) -> Spelled:
+    def spell(
+        self,
+        listened: Listened,
+        tokens: Tensor,
+        teacher_forcing: bool = True,
+        sampling: float = 0.0,
+    ) -> Spelled:
         """As `forward`, of what the listener heard."""
         memory = self.remember(listened)
         inputs = functional.pad(tokens, (1, 0), value=self.config.sos_id)
         if teacher_forcing:
+            if sampling > 0:
+                inputs = self._sampled(inputs, memory, sampling)
             logits, alignments, _ = self.speller(inputs, memory)
         else:
             logits, alignments = self.speller.free_run(inputs[:, 0], inputs.shape[1], memory)
         return Spelled(logits, alignments, self.ctc_logits(listened), listened.ctc_lengths)
+
+    @torch.no_grad()
+    def _sampled(self, inputs: Tensor, memory: Memory, share: float) -> Tensor:
+        """What the speller reads (B, U + 1), a `share` of it replaced by its own best guesses.
+
+        Scheduled sampling (Bengio et al. 2015) in two passes (Mihaylova and Martins 2019), so that
+        a sentence is still read at once: the guesses are those of a pass over the true text.
+        """
+        logits, _, _ = self.speller(inputs, memory)
+        logits[..., self.config.sos_id :] = -torch.inf  # marks are no characters
+        guesses = functional.pad(logits[:, :-1].argmax(-1), (1, 0), value=self.config.sos_id)
+        drawn = torch.rand(inputs.shape).to(inputs.device) < share
+        return torch.where(drawn & (inputs != self.config.pad_id), guesses, inputs)
 
     def losses(
         self,
