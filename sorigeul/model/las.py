@@ -31,6 +31,11 @@ CTC_REDUCTION = 8
 GUIDE_WIDTH = 2.0
 """CTC frames on either side of a character's place that its attention may use (one deviation)"""
 
+GUIDE_CAUTION = 0.3
+"""How fast the guide fades with CTC's loss a character: the power to which CTC's probability of a
+character is taken. Where a character is said is known long before which one it is, so that the
+probability itself would keep the guide away too long (docs/lab.md)."""
+
 
 @dataclass(frozen=True)
 class LASConfig:
@@ -299,7 +304,8 @@ class ListenAttendSpell(nn.Module):
         total = (1 - weight) * speller + weight * ctc_loss
         guide = torch.zeros_like(speller)
         if self.config.guide_weight > 0:
-            surety = torch.exp(-ctc_each.detach() / token_lengths.clamp_min(1))
+            a_character = ctc_each.detach() / token_lengths.clamp_min(1)
+            surety = torch.exp(-GUIDE_CAUTION * a_character)
             guide = self.guide(spelled, tokens, token_lengths, surety) / count
             total = total + self.config.guide_weight * guide
         return Losses(total, speller, ctc_loss, guide)
@@ -310,8 +316,8 @@ class ListenAttendSpell(nn.Module):
         """Sum of the attention that lies away from where CTC's own alignment has each character.
 
         As the guided attention of Tachibana et al. 2018, equation 7, but around the best CTC path
-        instead of the diagonal, since people pause and do not speak at one pace; and as strong as
-        CTC is sure of the text (`surety` (B,), 0 to 1), since at first it knows nothing.
+        instead of the diagonal, since people pause and do not speak at one pace; and the stronger
+        the surer CTC is of the text (`surety` (B,), 0 to 1), since at first it knows nothing.
         """
         assert spelled.ctc_logits is not None
         place, known = ctc.align(
