@@ -290,7 +290,7 @@ def info(run: Run) -> None:
     Args:
         run: run folder, or Hugging Face id
     """
-    from sorigeul import checkpoint
+    from sorigeul import checkpoint, provenance
 
     pretrained = checkpoint.load(run)
     print(pretrained.model)
@@ -300,6 +300,7 @@ def info(run: Run) -> None:
     print(f"text: {pretrained.normalizer}\nfeatures: {pretrained.features}")
     for name, value in sorted(pretrained.results.items()):
         print(f"{name}: {value}")
+    print("".join(f"{line}\n" for line in provenance.lines(Path(run))), end="")
     table = Path(run) / "results.md"
     if table.is_file():
         print(f"\n{table.read_text(encoding='utf-8')}")
@@ -340,6 +341,7 @@ def train(arguments: Sequence[str]) -> None:
 
     keep_freed_memory()  # before PyTorch is loaded
     # Parsed here, since the defaults come from a preset, a file or the run itself.
+    from sorigeul import provenance
     from sorigeul import settings as rooms
 
     presets = ", ".join(rooms.presets())
@@ -355,7 +357,8 @@ def train(arguments: Sequence[str]) -> None:
         from sorigeul.train import train as train_run
 
         del preset, config  # in `settings` already
-        train_run(data, Path(run), settings)
+        typed = provenance.command_line(["sorigeul", "train", *arguments])
+        train_run(data, Path(run), settings, typed)
 
     command.__doc__ = f"""{train.__doc__}
 

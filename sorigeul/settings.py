@@ -60,6 +60,8 @@ class TrainingConfig:
     """steps between two rows of metrics"""
     max_failures: float = 0.1
     """share of an epoch's utterances whose audio may be unreadable; with more the run stops"""
+    alignment_by: int = 3000
+    """step after which a warning is due if attention aligns nothing yet; 0: never"""
     vocabulary: str = "syllable"
     """syllable or jamo, built from the training transcripts, or the path of a table id,char,freq"""
     min_count: int = 1
@@ -90,7 +92,7 @@ class TrainingConfig:
             need(setting, getattr(self, setting) >= 1, "at least 1")
         if self.vocabulary not in get_args(Kind):  # a run may go on in another working directory
             object.__setattr__(self, "vocabulary", str(Path(self.vocabulary).absolute()))
-        for setting in ("warmup_steps", "max_steps", "max_seconds", "seed"):
+        for setting in ("warmup_steps", "max_steps", "max_seconds", "alignment_by", "seed"):
             need(setting, getattr(self, setting) >= 0, "0 or more")
 
 

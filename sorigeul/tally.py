@@ -18,6 +18,7 @@ class Position:
     best_crr: float = -math.inf
     bad_steps: int = 0
     """in a row, up to now, whose loss was not finite"""
+    warned_of_alignment: bool = False
     finished: bool = False
     started: str = ""
     """date, for the head of the table"""

@@ -19,7 +19,8 @@ from typing import Any, get_args
 from lhotse import CutSet
 from lightning_fabric import Fabric
 
-from sorigeul import checkpoint, data, devices, plots
+from sorigeul import checkpoint, data, devices, plots, provenance
+from sorigeul.alignment import FORMED, Alignment
 from sorigeul.audio import SAMPLE_RATE
 from sorigeul.data import Batch, Share
 from sorigeul.errors import UserError
@@ -44,10 +45,11 @@ _BAD_STEPS = 10  # losses in a row that are not finite before the run gives up
 _FAILURES_AMONG = 100  # utterances of an epoch before their failures are judged
 
 
-def train(corpus: Path, folder: Path, settings: Settings) -> None:
+def train(corpus: Path, folder: Path, settings: Settings, command: str | None = None) -> None:
     """Train on the manifests in `corpus` into the run `folder`, or go on where it stopped.
 
-    SIGINT and SIGTERM end it after the step at hand, with a checkpoint.
+    The run's record will say that `command` did it. SIGINT and SIGTERM end it after the step at
+    hand, with a checkpoint.
     """
     fabric = devices.launch(settings.training)
     with devices.explained(fabric):
@@ -55,8 +57,10 @@ def train(corpus: Path, folder: Path, settings: Settings) -> None:
         run.restore()
         if run.position.finished:
             log.info("%s is finished; raise --max_epochs, --max_steps or --max_seconds", folder)
-        elif fabric.device.type == "cuda":
-            run.rehearse()
+        else:
+            run.begin_record(command)
+            if fabric.device.type == "cuda":
+                run.rehearse()
         with StopRequests() as stop:
             while not run.position.finished and not run.stopped(stop):
                 if run.train_epoch(stop):
@@ -65,6 +69,8 @@ def train(corpus: Path, folder: Path, settings: Settings) -> None:
                 run.save()
                 step = run.position.step
                 log.info("stopped at step %d; the same command goes on from there", step)
+        if fabric.is_global_zero:
+            provenance.end(folder, run.position.seconds, run.position.finished)
         run.journal.close()
         fabric.barrier()
 
@@ -73,7 +79,7 @@ class Run:
     """The parts of a run and what happens to them."""
 
     def __init__(self, corpus: Path, folder: Path, settings: Settings, fabric: Fabric) -> None:
-        self.folder, self.settings, self.fabric = folder, settings, fabric
+        self.corpus, self.folder, self.settings, self.fabric = corpus, folder, settings, fabric
         training = settings.training
         share = Share(fabric.global_rank, fabric.world_size)
         with devices.together(fabric):
@@ -122,6 +128,13 @@ class Run:
                 "the speller learns from them: %s", len(fast), rate,
                 "; ".join(f"{name} ({reason})" for name, reason in fast[:5]),
             )  # fmt: skip
+
+    def begin_record(self, command: str | None) -> None:
+        """Write down what it would take to repeat the run, beside its settings."""
+        if self.fabric.is_global_zero:
+            facts = provenance.facts(command, self.fabric.device)
+            started = self.position.started.replace("/", "-")
+            provenance.begin(self.folder, facts, started, self.fabric.world_size)
 
     # An epoch.
 
@@ -274,6 +287,9 @@ class Run:
                 row[f"{name}_ctc_crr"] = evaluation.ctc_score.crr
             if split == "dev" and evaluation.recognitions:
                 self._plot_attention(heard, evaluation)
+            if split == "dev" and (aligned := evaluation.alignment) is not None:
+                row.update({f"valid_{name}": figure for name, figure in vars(aligned).items()})
+                self._watch_alignment(aligned)
         if self.fabric.is_global_zero:
             self.journal.close_epoch(row, self.position.started)
         judged = row.get("valid_crr", float(self.position.epoch))  # without dev the newest is best
@@ -311,6 +327,26 @@ class Run:
                 shown.seconds,
                 f"epoch {self.position.epoch}, {shown.id}: {shown.hypothesis}",
             )
+
+    def _watch_alignment(self, aligned: Alignment) -> None:
+        """Say once if the attention should align by now and does not, and what may help."""
+        by, position = self.settings.training.alignment_by, self.position
+        if aligned.formed or position.warned_of_alignment or not 0 < by <= position.step:
+            return
+        position.warned_of_alignment = True
+        model = self.settings.model
+        remedies = {
+            "set ctc_weight and guide_weight above 0": not model.guide_weight,
+            f"a time_reduction below {model.reduction}": model.reduction > 8,
+            "more data": True,
+            f"'sorigeul doctor {self.corpus}', which tells whether training can work": True,
+        }
+        if self.fabric.is_global_zero:
+            log.warning(
+                "the attention has found no alignment in %d steps (diagonality below %g; on dev: "
+                "%s): the speller does not hear what it writes. What may help: %s", position.step,
+                FORMED, aligned, "; ".join(what for what, may in remedies.items() if may),
+            )  # fmt: skip
 
     def _publish(self, row: dict[str, Any]) -> None:
         rates = {name: rate for name, rate in row.items() if name.endswith("crr")}
