@@ -65,6 +65,11 @@ class Evaluation:
     loss: float
     """the speller's teacher-forced loss a character"""
 
+    def figures(self) -> dict[str, float]:
+        """Loss and rates, as a run keeps them of every epoch."""
+        ctc = {} if self.ctc_score is None else {"ctc_crr": self.ctc_score.crr}
+        return {"loss": self.loss, "crr": self.score.crr, **ctc}
+
     def to_json(self) -> dict[str, Any]:
         """The figures of the score, the CTC head's rate and the failures."""
         ctc = {} if self.ctc_score is None else {"ctc_crr": self.ctc_score.crr}
