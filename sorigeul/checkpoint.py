@@ -10,6 +10,7 @@ import logging
 import random
 import shutil
 import zipfile
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError
@@ -19,6 +20,7 @@ import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from sorigeul.errors import UserError
 from sorigeul.features import FeatureConfig
@@ -61,18 +63,17 @@ def publish(run: Path, pretrained: Pretrained) -> None:
     }
     write_text(run / VOCABULARY, vocabulary.to_json())
     write_text(run / CONFIG, json.dumps(config, indent=2, ensure_ascii=False) + "\n")
-    weights = {
-        name: part.contiguous().cpu() for name, part in plain_state(pretrained.model).items()
-    }
-    with replacing(run / WEIGHTS) as temporary:
+    metadata = {**pretrained.results, "vocabulary_hash": vocabulary.hash}
+    _write_weights(run / WEIGHTS, plain_state(pretrained.model), metadata)
+
+
+def _write_weights(path: Path, weights: Mapping[str, Tensor], metadata: dict[str, str]) -> None:
+    weights = {name: part.contiguous().cpu() for name, part in weights.items()}
+    with replacing(path) as temporary:
         try:
-            save_file(
-                weights,
-                temporary,
-                {**pretrained.results, "vocabulary_hash": vocabulary.hash},
-            )
+            save_file(weights, temporary, metadata)
         except SafetensorError as error:  # safetensors' name for an I/O error
-            raise OSError(f"{run / WEIGHTS} could not be written: {error}") from error
+            raise OSError(f"{path} could not be written: {error}") from error
 
 
 def load(source: str | Path, device: torch.device | str = "cpu") -> Pretrained:
@@ -219,6 +220,63 @@ def _state_path(run: Path, step: int) -> Path:
 
 def _states(run: Path) -> list[Path]:
     return sorted((run / STATES).glob("step-*.pt"))
+
+
+def begun(run: Path) -> bool:
+    """Whether a run has a state to go on from."""
+    return bool(_states(run))
+
+
+def keep_vocabulary(run: Path, vocabulary: Vocabulary) -> None:
+    """Keep what a run that began from another model writes with, so as not to need that again."""
+    write_text(run / STATES / VOCABULARY, vocabulary.to_json())
+
+
+def kept_vocabulary(run: Path) -> Vocabulary | None:
+    """What `keep_vocabulary` kept; None for a run that began from nothing."""
+    path = run / STATES / VOCABULARY
+    if not path.exists():
+        return None
+    return Vocabulary.from_json(path.read_text(encoding="utf-8", errors="replace"), str(path))
+
+
+# The weights of the best epochs, light enough to keep several, and to average.
+
+
+def save_best(run: Path, epoch: int, model: ListenAttendSpell) -> None:
+    """Keep the weights of an epoch."""
+    _write_weights(_best_path(run, epoch), model.state_dict(), {})
+
+
+def has_best(run: Path, epoch: int) -> bool:
+    """Whether the weights of an epoch are kept."""
+    return _best_path(run, epoch).exists()
+
+
+def load_best(run: Path, epoch: int) -> dict[str, Tensor]:
+    """The weights of an epoch, as `save_best` wrote them."""
+    path = _best_path(run, epoch)
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise UserError(
+            f"{path} cannot be read ({error}): set average_best 1 to do without it"
+        ) from error
+
+
+def keep_best(run: Path, epochs: Collection[int]) -> None:
+    """Let the weights of all other epochs go, and what a killed process left half written."""
+    kept = {_best_path(run, epoch) for epoch in epochs}
+    for path in (run / STATES).glob("*best-*.safetensors"):
+        if path not in kept:
+            path.unlink()
+
+
+def _best_path(run: Path, epoch: int) -> Path:
+    return run / STATES / f"best-{epoch:04d}.safetensors"
+
+
+# Chance.
 
 
 def random_state() -> dict[str, Any]:

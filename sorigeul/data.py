@@ -7,7 +7,7 @@ import math
 import signal
 import warnings
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
@@ -43,6 +43,7 @@ __all__ = [
     "Failure",
     "Share",
     "evaluation_batches",
+    "in_groups",
     "infeasible",
     "manifest",
     "normalizer",
@@ -241,6 +242,13 @@ def training_batches(
     )
     follow(read, sampler)
     return _loader(sampler, vocabulary, config.num_workers, share)
+
+
+def in_groups(batches: Iterable[Batch], size: int) -> Iterator[list[Batch]]:
+    """So many batches at a time; the last group may be smaller."""
+    rest = iter(batches)
+    while group := list(islice(rest, size)):
+        yield group
 
 
 def longest_batch(

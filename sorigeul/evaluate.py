@@ -75,6 +75,12 @@ class Evaluation:
         """How well the attention aligns under teacher forcing; none without attention."""
         return alignment.mean(one.aligned for one in self.recognitions)
 
+    def figures(self) -> dict[str, float]:
+        """Loss, rates and figures of the alignment, as a run keeps them of every epoch."""
+        ctc = {} if self.ctc_score is None else {"ctc_crr": self.ctc_score.crr}
+        aligned = {} if self.alignment is None else vars(self.alignment)
+        return {"loss": self.loss, "crr": self.score.crr, **ctc, **aligned}
+
     def to_json(self) -> dict[str, Any]:
         """The figures of the score, of the CTC head and of the alignment, and the failures."""
         by_ctc = {} if self.ctc_score is None else self.ctc_score.to_json()

@@ -5,14 +5,17 @@ over the characters of all of them, however they were dealt out. Knows no files 
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
-from sorigeul import devices, score
+from sorigeul import devices, finetune, score
+from sorigeul.averages import MovingAverage
+from sorigeul.checkpoint import Pretrained
 from sorigeul.data import Batch
 from sorigeul.features import LogMel, spec_augment
 from sorigeul.model.las import ListenAttendSpell, Losses, Spelled
@@ -40,18 +43,42 @@ class Step:
 
 
 class Learner:
-    """A model, its optimizer, and what they do with a batch."""
+    """A model, its optimizer, and what they do with a batch.
 
-    def __init__(self, settings: Settings, vocabulary: Vocabulary, fabric: Fabric) -> None:
+    The model begins from nothing, or from a published one of the same shape.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        vocabulary: Vocabulary,
+        fabric: Fabric,
+        pretrained: Pretrained | None = None,
+    ) -> None:
         self.settings, self.vocabulary, self.fabric = settings, vocabulary, fabric
         training = settings.training
         fabric.seed_everything(training.seed, verbose=False)
         model = replace(settings.model, vocabulary_size=len(vocabulary))
         self.las = ListenAttendSpell(model, torch.tensor(vocabulary.letters()))
         self.las.listener.checkpoint_activations = training.checkpoint_activations
+        if pretrained is not None:
+            finetune.take_over(self.las, vocabulary, pretrained)
+        with devices.together(fabric):
+            finetune.freeze(self.las, training.freeze)
+        self.average: MovingAverage[ListenAttendSpell] | None = None
+        if training.ema_decay:
+            self.average = MovingAverage(self.las, training.ema_decay)
+            self.average.model.to(fabric.device)
         self.scaler = getattr(fabric.strategy.precision, "scaler", None)
+        listener = list(self.las.listener.parameters())  # which come first of all
+        others = list(self.las.parameters())[len(listener) :]
         optimizer = torch.optim.Adam(
-            self.las.parameters(), lr=training.lr, fused=self.scaler is None
+            [
+                {"params": listener, "factor": training.listener_lr},
+                {"params": others, "factor": 1.0},
+            ],
+            lr=training.lr,
+            fused=self.scaler is None,
         )
         self.model, self.optimizer = fabric.setup(self.las, optimizer)
         self.log_mel = LogMel(settings.features).to(fabric.device)
@@ -61,6 +88,17 @@ class Learner:
         if fabric.global_rank:
             torch.manual_seed(training.seed + fabric.global_rank)
 
+    @property
+    def judged(self) -> ListenAttendSpell:
+        """What is evaluated and published: the average of the weights, if there is one."""
+        return self.las if self.average is None else self.average.model
+
+    def train(self) -> None:
+        """Go over to training; what is frozen keeps its statistics, and goes by them."""
+        self.model.train()
+        for layer in finetune.frozen_statistics(self.las):
+            layer.eval()
+
     def step(self, batches: Sequence[Batch], characters: Sequence[int], rate: float) -> Step:
         """One step of Adam on `batches`, which hold so many `characters` in all processes together.
 
@@ -68,7 +106,7 @@ class Learner:
         """
         training, fabric = self.settings.training, self.fabric
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group["factor"]
         filled = [batch for batch, count in zip(batches, characters, strict=True) if count]
         sums = torch.zeros(4, device=fabric.device)
         written: list[tuple[Batch, Tensor]] = []
@@ -91,11 +129,35 @@ class Learner:
         learnt = sound and math.isfinite(gradient_norm)
         if learnt or self.scaler is not None:  # which then lowers its scale, and steps not
             self.optimizer.step()
+        if learnt and self.average is not None:
+            self.average.update(self.las)
         self.optimizer.zero_grad()
         overflowed = sound and not learnt and self.scaler is not None
         suspects = [] if learnt or overflowed else self._suspects(filled, own)
         count, errors = self._errors(written)
         return Step(learnt, overflowed, suspects, all_losses, gradient_norm, count, errors)
+
+    def state_dict(self) -> dict[str, Any]:
+        """All it takes to go on from here."""
+        return {
+            "model": self.las.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "precision": self.fabric.strategy.precision.state_dict(),
+            "forcing": self.forcing.get_state(),
+            "average": None if self.average is None else self.average.state_dict(),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go back to what `state_dict` gave; rates, and what is frozen, are those of now."""
+        self.las.load_state_dict(state["model"])
+        groups = self.optimizer.state_dict()["param_groups"]
+        self.optimizer.load_state_dict({**state["optimizer"], "param_groups": groups})
+        if state["precision"]:
+            self.fabric.strategy.precision.load_state_dict(state["precision"])
+        self.forcing.set_state(state["forcing"])
+        if self.average is not None:  # from here on, in a run that had none
+            begin = {"updates": 0, "weights": state["model"]}
+            self.average.load_state_dict(state.get("average") or begin)
 
     def rehearse(self, batch: Batch) -> None:
         """Go forward and back through a batch and learn nothing: does the memory suffice?"""

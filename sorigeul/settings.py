@@ -35,6 +35,8 @@ class TrainingConfig:
     """constant, or cosine: falls to nothing at the end of max_epochs or max_steps"""
     warmup_steps: int = 0
     """steps over which the learning rate rises to lr"""
+    listener_lr: float = 1.0
+    """factor on the learning rate of the listener; below 1 it learns slower than the rest"""
     teacher_forcing: float = 0.90
     """The probability that teacher forcing will be used, drawn for each batch"""
     scheduled_sampling: float = 0.0
@@ -52,6 +54,14 @@ class TrainingConfig:
     """steps to train; 0: no limit"""
     max_seconds: float = 0.0
     """seconds to train, evaluation between epochs left out; 0: no limit"""
+    patience: int = 0
+    """epochs without a better CRR on dev (the speller's or the CTC head's, whichever is higher)
+    after which the run ends; 0: it goes on to max_epochs"""
+    ema_decay: float = 0.0
+    """decay of an exponential moving average of the weights (0.999, say), which is then what is
+    evaluated and published; 0: none"""
+    average_best: int = 1
+    """best epochs whose mean is published at the end if it is better on dev than each; 1: none"""
     accumulate: int = 1
     """batches that make one step: as if batch_size were so many times larger, in no more memory"""
     checkpoint_every: int = 1000
@@ -66,6 +76,11 @@ class TrainingConfig:
     """syllable or jamo, built from the training transcripts, or the path of a table id,char,freq"""
     min_count: int = 1
     """characters seen less often in training are left out of a vocabulary that is built"""
+    init_from: str = ""
+    """run folder, or Hugging Face id, of a model to fine-tune: its weights, its shape, its features
+    and its characters, to which those of the new corpus are added; empty: begin from nothing"""
+    freeze: str = ""
+    """parts that stay as they are, by the beginnings of their names: listener.conv,speller.rnn"""
     precision: Precision = "auto"
     """number format of the heavy arithmetic; auto: bfloat16 where the processor has it; float16 and
     tf32 are for GPUs"""
@@ -82,17 +97,25 @@ class TrainingConfig:
                 raise UserError(f"{setting} is {getattr(self, setting)}, but must be {wanted}")
 
         need("lr", self.lr > 0, "above 0")
+        need("listener_lr", self.listener_lr > 0, "above 0")
+        need("ema_decay", 0 <= self.ema_decay < 1, "at least 0 and below 1")
         need("teacher_forcing", 0 <= self.teacher_forcing <= 1, "between 0 and 1")
         need("scheduled_sampling", 0 <= self.scheduled_sampling <= 1, "between 0 and 1")
         need("label_smoothing", 0 <= self.label_smoothing < 1, "at least 0 and below 1")
         need("max_grad_norm", self.max_grad_norm > 0, "above 0")
         need("max_epochs", self.max_epochs >= 1, "at least 1")
         need("max_failures", 0 <= self.max_failures <= 1, "between 0 and 1")
-        for setting in ("accumulate", "checkpoint_every", "devices", "log_every", "min_count"):
+        for setting in (
+            "accumulate", "average_best", "checkpoint_every", "devices", "log_every", "min_count"
+        ):  # fmt: skip
             need(setting, getattr(self, setting) >= 1, "at least 1")
         if self.vocabulary not in get_args(Kind):  # a run may go on in another working directory
             object.__setattr__(self, "vocabulary", str(Path(self.vocabulary).absolute()))
-        for setting in ("warmup_steps", "max_steps", "max_seconds", "alignment_by", "seed"):
+        if self.init_from and Path(self.init_from).is_dir():  # otherwise a Hugging Face id
+            object.__setattr__(self, "init_from", str(Path(self.init_from).absolute()))
+        for setting in (
+            "warmup_steps", "max_steps", "max_seconds", "patience", "alignment_by", "seed"
+        ):  # fmt: skip
             need(setting, getattr(self, setting) >= 0, "0 or more")
 
 

@@ -1,7 +1,8 @@
 """Where a run is, and what its epoch has added up so far: plain numbers, which checkpoints keep."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from sorigeul.learner import Step
@@ -16,6 +17,11 @@ class Position:
     seconds: float = 0.0
     """of training, evaluation left out"""
     best_crr: float = -math.inf
+    """on dev, of the model that is published"""
+    stale_epochs: int = 0
+    """since the last one that was better than all before"""
+    best: list[tuple[float, int]] = field(default_factory=list)
+    """dev CRR and number of the epochs whose weights are kept, the best first"""
     bad_steps: int = 0
     """in a row, up to now, whose loss was not finite"""
     warned_of_alignment: bool = False
@@ -80,3 +86,9 @@ class Tally:
 
 
 _PARTS = ("speller_loss", "ctc_loss", "guide_loss")
+
+
+def dev_crr(row: Mapping[str, Any], otherwise: float = -math.inf) -> float:
+    """By what a model is judged: the higher of its speller's and its CTC head's rate on dev."""
+    rates = (row.get(name) for name in ("valid_crr", "valid_ctc_crr"))
+    return max((rate for rate in rates if rate is not None), default=otherwise)

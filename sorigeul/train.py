@@ -2,39 +2,40 @@
 
 Every step: batches of waveforms to a step of Adam, which is the learner's part. Every epoch:
 free-running recognition of dev and test, a row of the seed's table, a plot of the attention, a
-checkpoint, and the model itself if dev never went better. All processes of a run go through this
-side by side; the first one writes.
+checkpoint, and the model itself if dev never went better: by the CRR of the speller or of the CTC
+head, whichever is higher, since the one may be far ahead of the other. At the end, the mean of the
+best epochs where it is asked for. All processes of a run go through this side by side; the first
+one writes.
 """
 
+import copy
 import logging
 import math
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable
 from dataclasses import asdict, fields
 from datetime import datetime, timezone
-from itertools import islice
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from lhotse import CutSet
 from lightning_fabric import Fabric
 
-from sorigeul import checkpoint, data, devices, plots, provenance
+from sorigeul import averages, checkpoint, data, devices, finetune, plots, provenance
 from sorigeul.alignment import FORMED, Alignment
 from sorigeul.audio import SAMPLE_RATE
-from sorigeul.data import Batch, Share
+from sorigeul.data import Batch, Share, in_groups
 from sorigeul.errors import UserError
 from sorigeul.evaluate import Evaluation, Heard, judge, recognise
 from sorigeul.features import FeatureConfig
 from sorigeul.files import write_text
 from sorigeul.journal import Journal
 from sorigeul.learner import Learner, Step
-from sorigeul.model.las import LASConfig
+from sorigeul.model.las import LASConfig, ListenAttendSpell
 from sorigeul.progress import progress_bar
-from sorigeul.settings import Settings, TrainingConfig
+from sorigeul.settings import Settings
 from sorigeul.stopping import StopRequests
-from sorigeul.tally import Position, Tally
-from sorigeul.vocabulary import Kind, Vocabulary
+from sorigeul.tally import Position, Tally, dev_crr
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +57,10 @@ def train(corpus: Path, folder: Path, settings: Settings, command: str | None = 
         run = Run(corpus, folder, settings, fabric)
         run.restore()
         if run.position.finished:
-            log.info("%s is finished; raise --max_epochs, --max_steps or --max_seconds", folder)
+            log.info(
+                "%s is finished; raise --max_epochs, --max_steps, --max_seconds or --patience",
+                folder,
+            )
         else:
             run.begin_record(command)
             if fabric.device.type == "cuda":
@@ -86,8 +90,9 @@ class Run:
             moved_to = settings.data.audio_root
             cuts = data.required_manifest(corpus, "train", moved_to)
             self.survey = data.survey(cuts)
-            self.vocabulary = _vocabulary(self.survey.characters, training)
             self.normalizer = data.normalizer(cuts)
+            characters = self.survey.characters
+            self.vocabulary, pretrained = finetune.start(folder, settings, characters)
             self.batches = data.training_batches(
                 cuts, self.vocabulary, settings.data, training.seed, share
             )
@@ -98,13 +103,20 @@ class Run:
                 for split in ("dev", "test")
                 if (found := data.manifest(corpus, split, moved_to)) is not None
             }
-        self.learner = Learner(settings, self.vocabulary, fabric)
+            if "dev" not in self.evaluations and (training.average_best > 1 or training.patience):
+                raise UserError(
+                    f"average_best and patience go by dev, of which {corpus} has none: prepare "
+                    "one, or leave them out"
+                )
+        self.learner = Learner(settings, self.vocabulary, fabric, pretrained)
         self.journal = Journal(folder, fabric.device)
         self.position = Position(started=datetime.now(timezone.utc).strftime("%Y/%m/%d"))
         self.tally = Tally()
         self.place_in_epoch: dict[str, Any] | None = None
         if fabric.is_global_zero:
             self._warn_of_text(cuts)
+            if pretrained is not None:
+                finetune.describe(pretrained, self.vocabulary, self.normalizer)
 
     def _warn_of_text(self, cuts: CutSet) -> None:
         """Say which training text the vocabulary or the frame rate leaves out."""
@@ -144,7 +156,7 @@ class Run:
 
     def train_epoch(self, stop: StopRequests) -> bool:
         """Go to the end of the epoch at hand; false if the run was asked to stop before."""
-        self.learner.model.train()
+        self.learner.train()
         self.batches.sampler.set_epoch(self.position.epoch)
         if self.place_in_epoch is not None:
             self.batches.load_state_dict(self.place_in_epoch)
@@ -154,7 +166,7 @@ class Run:
         with progress_bar(f"epoch {self.position.epoch}", total) as advance:
             advance(self.tally.utterances, "")
             clock = time.monotonic()
-            for batches in _in_groups(self.batches, training.accumulate):
+            for batches in in_groups(self.batches, training.accumulate):
                 before = self.tally.utterances
                 waited = time.monotonic() - clock
                 self.tally.seconds_waited += waited
@@ -278,36 +290,86 @@ class Run:
             "training_seconds": round(self.position.seconds, 1),
         }
         self.learner.model.eval()
-        for split, batches in self.evaluations.items():
-            name = "valid" if split == "dev" else split
-            heard, evaluation = self._evaluate(batches)
-            row[f"{name}_loss"] = evaluation.loss
-            row[f"{name}_crr"] = evaluation.score.crr
-            if evaluation.ctc_score is not None:
-                row[f"{name}_ctc_crr"] = evaluation.ctc_score.crr
-            if split == "dev" and evaluation.recognitions:
-                self._plot_attention(heard, evaluation)
-            if split == "dev" and (aligned := evaluation.alignment) is not None:
-                row.update({f"valid_{name}": figure for name, figure in vars(aligned).items()})
-                self._watch_alignment(aligned)
+        row.update(self._judge(self.learner.judged, epoch=True))
         if self.fabric.is_global_zero:
             self.journal.close_epoch(row, self.position.started)
-        judged = row.get("valid_crr", float(self.position.epoch))  # without dev the newest is best
-        if judged > self.position.best_crr:
-            self.position.best_crr = judged
-            if self.fabric.is_global_zero:
-                self._publish(row)
-        self.position.epoch += 1
-        if self.position.epoch >= self.settings.training.max_epochs:
-            self.position.finished = True
+        position, training = self.position, self.settings.training
+        judged = dev_crr(row, float(position.epoch))  # without dev the newest is best
+        position.stale_epochs += 1
+        if judged > position.best_crr:
+            position.best_crr, position.stale_epochs = judged, 0
+            self._publish(self.learner.judged, row, str(position.epoch))
+        if training.average_best > 1:
+            self._keep_among_best(judged)
+        position.epoch += 1
+        position.finished = position.finished or self._epochs_spent()
+        if position.finished and training.average_best > 1 and len(position.best) > 1:
+            self.average_best()
         self.tally = Tally()
         self.save()
+        if self.fabric.is_global_zero:  # not before, so that every checkpoint finds what it names
+            checkpoint.keep_best(self.folder, [epoch for _, epoch in position.best])
 
-    def _evaluate(self, batches: Iterable[Batch]) -> tuple[Heard, Evaluation]:
+    def _epochs_spent(self) -> bool:
+        training, position = self.settings.training, self.position
+        out_of_patience = training.patience and position.stale_epochs >= training.patience
+        return bool(out_of_patience or position.epoch >= training.max_epochs)
+
+    def _keep_among_best(self, judged: float) -> None:
+        """Keep the weights of the epoch at hand if it is one of the best."""
+        position = self.position
+        best = sorted([*position.best, (judged, position.epoch)], reverse=True)
+        position.best = best[: self.settings.training.average_best]
+        if (judged, position.epoch) in position.best and self.fabric.is_global_zero:
+            checkpoint.save_best(self.folder, position.epoch, self.learner.judged)
+
+    def average_best(self) -> None:
+        """Publish the mean of the best epochs if it is better on dev than what is published."""
+        position, fabric = self.position, self.fabric
+        epochs = sorted(epoch for _, epoch in position.best)
+        fabric.barrier()  # the first process may still be writing the last of them
+        with devices.together(fabric):
+            kept = [checkpoint.load_best(self.folder, epoch) for epoch in epochs]
+        model = copy.deepcopy(self.learner.judged).eval()
+        model.load_state_dict(averages.mean(kept))
+        row = {
+            "kind": "average", "step": position.step, "epochs": epochs,
+            **self._judge(model),
+        }  # fmt: skip
+        before, judged = position.best_crr, dev_crr(row)
+        row["published"] = judged > before
+        said = " ".join(map(str, epochs))
+        if row["published"]:
+            position.best_crr = judged
+            self._publish(model, row, f"mean of {said}")
+        if fabric.is_global_zero:
+            self.journal.write(row)
+            log.info(
+                "the mean of epochs %s has a dev CRR of %.2f %%, the best one %.2f %%: %s", said,
+                judged, before, "published" if row["published"] else "the best one stays published",
+            )  # fmt: skip
+
+    def _judge(self, model: ListenAttendSpell, epoch: bool = False) -> dict[str, Any]:
+        """Recognise dev and test: the figures, as `metrics.jsonl` names them.
+
+        At the end of an `epoch` the attention is looked at as well.
+        """
+        row: dict[str, Any] = {}
+        for split, batches in self.evaluations.items():
+            name = "valid" if split == "dev" else split
+            heard, evaluation = self._evaluate(model, batches)
+            row |= {f"{name}_{figure}": value for figure, value in evaluation.figures().items()}
+            if epoch and split == "dev" and evaluation.recognitions:
+                self._plot_attention(heard, evaluation)
+                self._watch_alignment(evaluation.alignment)
+        return row
+
+    def _evaluate(
+        self, model: ListenAttendSpell, batches: Iterable[Batch]
+    ) -> tuple[Heard, Evaluation]:
         """What this process heard of a corpus, and what all of them together made of it."""
-        learner = self.learner
         with progress_bar("recognising", None) as advance:
-            heard = recognise(learner.las, batches, self.vocabulary, learner.log_mel, advance)
+            heard = recognise(model, batches, self.vocabulary, self.learner.log_mel, advance)
         shares = devices.gather(self.fabric, heard.without_alignments())
         with devices.together(self.fabric):
             evaluation = judge(shares, self.vocabulary, self.normalizer)
@@ -328,10 +390,11 @@ class Run:
                 f"epoch {self.position.epoch}, {shown.id}: {shown.hypothesis}",
             )
 
-    def _watch_alignment(self, aligned: Alignment) -> None:
+    def _watch_alignment(self, aligned: Alignment | None) -> None:
         """Say once if the attention should align by now and does not, and what may help."""
         by, position = self.settings.training.alignment_by, self.position
-        if aligned.formed or position.warned_of_alignment or not 0 < by <= position.step:
+        soon = not 0 < by <= position.step
+        if aligned is None or aligned.formed or position.warned_of_alignment or soon:
             return
         position.warned_of_alignment = True
         model = self.settings.model
@@ -348,12 +411,14 @@ class Run:
                 FORMED, aligned, "; ".join(what for what, may in remedies.items() if may),
             )  # fmt: skip
 
-    def _publish(self, row: dict[str, Any]) -> None:
+    def _publish(self, model: ListenAttendSpell, row: dict[str, Any], epoch: str) -> None:
+        if not self.fabric.is_global_zero:
+            return
         rates = {name: rate for name, rate in row.items() if name.endswith("crr")}
         results = {name: f"{rate:.2f}" for name, rate in rates.items() if rate is not None}
-        results.update(epoch=str(self.position.epoch), step=str(self.position.step))
+        results.update(epoch=epoch, step=str(self.position.step))
         published = checkpoint.Pretrained(
-            self.learner.las, self.settings.features, self.vocabulary, self.normalizer, results
+            model, self.settings.features, self.vocabulary, self.normalizer, results
         )
         checkpoint.publish(self.folder, published)
 
@@ -379,19 +444,15 @@ class Run:
         random = devices.gather(self.fabric, checkpoint.random_state())
         if not self.fabric.is_global_zero:
             return
-        learner = self.learner
         state = {
             "format": _STATE_FORMAT,
             "position": vars(self.position),
             "tally": vars(self.tally),
-            "model": learner.las.state_dict(),
-            "optimizer": learner.optimizer.state_dict(),
-            "precision": self.fabric.strategy.precision.state_dict(),
+            **self.learner.state_dict(),
             # Between two epochs there is no place to return to: the next one begins anew.
             "batches": self.batches.state_dict() if self.tally.utterances else None,
             "drawn_by": self._drawn_by(),
             "random": random,
-            "forcing": learner.forcing.get_state(),
             "rows": self.journal.keep(),
             "vocabulary_hash": self.vocabulary.hash,
         }
@@ -416,18 +477,18 @@ class Run:
                 self._refuse_other_model(state["vocabulary_hash"])
         if state is not None:
             self._go_back_to(state)
+        elif fabric.is_global_zero and self.settings.training.init_from:
+            checkpoint.keep_vocabulary(self.folder, self.vocabulary)
         if fabric.is_global_zero:
             write_text(self.folder / CONFIG, _CONFIG_HEAD + self.settings.to_yaml())
             self.journal.begin(self.position.step, 0 if state is None else state["rows"])
 
     def _go_back_to(self, state: dict[str, Any]) -> None:
-        learner, rank = self.learner, self.fabric.global_rank
-        self.position = Position(**state["position"])
-        learner.las.load_state_dict(state["model"])
-        learner.optimizer.load_state_dict(state["optimizer"])
-        if state["precision"]:
-            self.fabric.strategy.precision.load_state_dict(state["precision"])
-        learner.forcing.set_state(state["forcing"])
+        rank = self.fabric.global_rank
+        self.learner.load_state_dict(state)
+        self.position = position = Position(**state["position"])
+        # An older checkpoint may name an epoch whose weights the newest had let go.
+        position.best = [one for one in position.best if checkpoint.has_best(self.folder, one[1])]
         if rank < len(state["random"]):
             checkpoint.restore_random_state(state["random"][rank])
         then = state["drawn_by"]
@@ -440,9 +501,7 @@ class Run:
                 "%s changed: epoch %d begins again from its first batch",
                 ", ".join(differing), self.position.epoch,
             )  # fmt: skip
-        self.position.finished = (
-            self._limit_reached() or self.position.epoch >= self.settings.training.max_epochs
-        )
+        position.finished = self._limit_reached() or self._epochs_spent()
         log.info("going on from step %d of %s", self.position.step, self.folder)
 
     def _drawn_by(self) -> dict[str, Any]:
@@ -471,18 +530,3 @@ class Run:
                     f"{self.folder} was begun with {name} {begun[name]}, not {now[name]}: train "
                     f"into a new folder, or leave {name} as it was"
                 )
-
-
-def _in_groups(batches: Iterable[Batch], size: int) -> Iterator[list[Batch]]:
-    """So many batches at a time; the last group may be smaller."""
-    rest = iter(batches)
-    while group := list(islice(rest, size)):
-        yield group
-
-
-def _vocabulary(characters: Mapping[str, int], training: TrainingConfig) -> Vocabulary:
-    """Built from the training transcripts, or read from a published table."""
-    for kind in get_args(Kind):
-        if training.vocabulary == kind:
-            return Vocabulary.from_characters(characters, kind, training.min_count)
-    return Vocabulary.from_csv(training.vocabulary)

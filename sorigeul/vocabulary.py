@@ -103,6 +103,17 @@ class Vocabulary:
         except (ValueError, csv.Error) as error:
             raise UserError(f"{path}: not a usable vocabulary: {error}") from error
 
+    def extended(self, other: "Vocabulary") -> "Vocabulary":
+        """These units, which keep their ids, then those of ``other`` that are not among them.
+
+        Raises UserError where one is of syllables and the other of letters.
+        """
+        if self.kind != other.kind:
+            raise UserError(f"a {self.kind} vocabulary cannot be extended by a {other.kind} one")
+        known = set(self.units)
+        added = [unit for unit in other.units if unit not in known]
+        return Vocabulary((*self.units[:-3], *added, *SPECIALS), self.kind) if added else self
+
     @classmethod
     def from_json(cls, text: str, name: str) -> "Vocabulary":
         """Read what ``to_json`` wrote; UserError with ``name`` if it is damaged or another file."""

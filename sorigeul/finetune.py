@@ -1,0 +1,209 @@
+"""What a run starts from, if not from nothing: the settings, characters and weights of a model.
+
+Also which parts of a model stay as they are. Knows nothing of batches or of how a model learns.
+"""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import get_args
+
+import torch
+from torch import Tensor, nn
+
+from sorigeul import checkpoint
+from sorigeul.checkpoint import Pretrained
+from sorigeul.errors import UserError
+from sorigeul.features import FeatureConfig
+from sorigeul.model.las import LASConfig, ListenAttendSpell
+from sorigeul.settings import Settings, TrainingConfig
+from sorigeul.vocabulary import Kind, Vocabulary
+
+log = logging.getLogger(__name__)
+
+# All else in a model's configuration is its shape. The bands follow from the features.
+_NOT_SHAPE = {"dropout", "ctc_weight", "guide_weight", "n_mels", "vocabulary_size"}
+_SHAPE = [field.name for field in fields(LASConfig) if field.name not in _NOT_SHAPE]
+_FEATURES = [field.name for field in fields(FeatureConfig)]
+_BY_UNIT = ("speller.embedding", "speller.out", "ctc")
+"""layers that have a row for each unit of the vocabulary"""
+
+
+# Settings.
+
+
+def adopted(
+    settings: Settings, features: FeatureConfig, model: LASConfig, vocabulary: str
+) -> Settings:
+    """`settings` with the features, the shape and the kind of characters of another model.
+
+    CTC is switched off where that model hears backwards, and its guide where it has no attention.
+    """
+    shape = {name: getattr(model, name) for name in _SHAPE}
+    if features.input_reverse:
+        shape["ctc_weight"] = 0.0
+    if features.input_reverse or not model.use_attention:
+        shape["guide_weight"] = 0.0
+    return replace(
+        settings,
+        features=features,
+        model=replace(settings.model, **shape),
+        training=replace(settings.training, vocabulary=vocabulary),
+    )
+
+
+# Characters.
+
+
+def start(
+    folder: Path, settings: Settings, characters: Mapping[str, int]
+) -> tuple[Vocabulary, Pretrained | None]:
+    """The vocabulary of the run `folder`, and the model to start from if it starts now.
+
+    The model's own units keep their ids, and those of the new corpus follow, so that nothing known
+    is forgotten. Raises UserError where a run would go on otherwise than it was begun, or where the
+    settings contradict the model.
+    """
+    built = _vocabulary(characters, settings.training)
+    source = settings.training.init_from
+    if checkpoint.begun(folder):
+        kept = checkpoint.kept_vocabulary(folder)
+        if bool(source) != (kept is not None):
+            raise UserError(
+                f"{folder} was begun {'with' if kept else 'without'} init_from: leave that as it "
+                "was, or train into a new folder"
+            )
+        return (kept.extended(built) if kept else built), None
+    if not source:
+        return built, None
+    pretrained = checkpoint.load(source)
+    _refuse_other_shape(settings, pretrained)
+    return pretrained.vocabulary.extended(built), pretrained
+
+
+def describe(pretrained: Pretrained, vocabulary: Vocabulary, normalizer: str) -> None:
+    """Say how many characters are new, and warn where transcripts follow another rule."""
+    new = len(vocabulary) - len(pretrained.vocabulary)
+    log.info("fine-tuning: %d units, of which %d are new to the model", len(vocabulary), new)
+    if normalizer != pretrained.normalizer:
+        log.warning("trained on %s text, now on %s text", pretrained.normalizer, normalizer)
+
+
+def _refuse_other_shape(settings: Settings, pretrained: Pretrained) -> None:
+    """Name all settings that differ from what the model is."""
+    wanted = settings.flat()
+    found = {name: getattr(pretrained.model.config, name) for name in _SHAPE}
+    found |= {name: getattr(pretrained.features, name) for name in _FEATURES}
+    if wanted["vocabulary"] in get_args(Kind):
+        found["vocabulary"] = pretrained.vocabulary.kind
+    differing = [name for name, value in found.items() if wanted[name] != value]
+    if differing:
+        said = ", ".join(f"{name} {found[name]}, not {wanted[name]}" for name in differing)
+        raise UserError(
+            f"{settings.training.init_from} has {said}: leave out {' '.join(differing)}, which "
+            "follow from the model, or train without init_from"
+        )
+
+
+def _vocabulary(characters: Mapping[str, int], training: TrainingConfig) -> Vocabulary:
+    """Built from the training transcripts, or read from a published table."""
+    for kind in get_args(Kind):
+        if training.vocabulary == kind:
+            return Vocabulary.from_characters(characters, kind, training.min_count)
+    return Vocabulary.from_csv(training.vocabulary)
+
+
+# Weights.
+
+
+@torch.no_grad()
+def take_over(model: ListenAttendSpell, vocabulary: Vocabulary, pretrained: Pretrained) -> None:
+    """Give `model`, of the same shape, the weights of another; rows of units go by their unit.
+
+    A CTC head that the other one lacks stays as it was initialised.
+    """
+    theirs = pretrained.model
+    of_units = tuple(f"{name}." for name in _BY_UNIT)
+    weights = {n: part for n, part in theirs.state_dict().items() if not n.startswith(of_units)}
+    missing, unexpected = model.load_state_dict(weights, strict=False)
+    assert not unexpected
+    assert all(name.startswith(of_units) for name in missing)
+    made_of = shares(pretrained.vocabulary, vocabulary)
+    for name in _BY_UNIT:
+        if name == "ctc" and not (hasattr(model, "ctc") and hasattr(theirs, "ctc")):
+            continue
+        layer, source = model.get_submodule(name), theirs.get_submodule(name)
+        for part in ("weight", "bias"):
+            if hasattr(source, part):
+                _set(layer, part, made_of @ getattr(source, part).double())
+
+
+def shares(old: Vocabulary, new: Vocabulary) -> Tensor:
+    """How much of each unit of `old` makes up each unit of `new` (V', V), in float64.
+
+    A unit that both have is itself. A Hangul syllable that only `new` has is the mean of three: of
+    the syllables with its onset, those with its nucleus, those with its coda, since what sounds
+    alike in part should be expected in part. Any other unit is the mean of all characters. Every
+    row sums to 1, so a new unit scores no higher than the best known one: with greedy search the
+    model writes the same as before, until it learns.
+    """
+    ids = {unit: number for number, unit in enumerate(old.units)}
+    letters = torch.tensor([_letters(unit) for unit in old.units])
+    rows = torch.zeros(len(new), len(old), dtype=torch.float64)
+    for row, unit in zip(rows, new.units, strict=True):
+        alike = (letters == torch.tensor(_letters(unit))) & (letters >= 0)
+        counts = alike.sum(0)
+        if unit in ids:
+            row[ids[unit]] = 1.0
+        elif counts.any():
+            row += (alike[:, counts > 0] / counts[counts > 0].double()).mean(1)
+        else:
+            row[:-3] = 1 / (len(old) - 3)
+    return rows
+
+
+def _letters(unit: str) -> tuple[int, int, int]:
+    """Onset, nucleus and coda of a Hangul syllable, by number; -1 for what is none."""
+    code = ord(unit[0]) - ord("가")
+    if len(unit) > 1 or not 0 <= code <= ord("힣") - ord("가"):
+        return -1, -1, -1
+    return code // 588, code % 588 // 28, code % 28
+
+
+def _set(layer: nn.Module, name: str, value: Tensor) -> None:
+    before = getattr(layer, name)
+    if isinstance(before, nn.Parameter):
+        before.copy_(value)
+    else:  # parametrized: PyTorch asks the parametrization what would give this value
+        setattr(layer, name, value.to(before))
+
+
+# What stays as it is.
+
+
+def freeze(model: nn.Module, parts: str) -> None:
+    """Keep from learning all parameters whose names begin with one of `parts`, comma separated.
+
+    Raises UserError, with the parts there are, for one that the model has not, or if all would be
+    frozen.
+    """
+    names = [name for name, _ in model.named_parameters()]
+    for part in filter(None, map(str.strip, parts.split(","))):
+        chosen = [name for name in names if name == part or name.startswith(f"{part}.")]
+        if not chosen:
+            there_are = {".".join(name.split(".")[:-1][:2]) for name in names}
+            raise UserError(f"freeze: the model has no {part}, but {', '.join(sorted(there_are))}")
+        for name in chosen:
+            model.get_parameter(name).requires_grad_(False)
+    if not any(parameter.requires_grad for parameter in model.parameters()):
+        raise UserError(f"freeze {parts} leaves nothing to learn: name fewer parts")
+
+
+def frozen_statistics(model: nn.Module) -> list[nn.Module]:
+    """The batch normalisations that are frozen."""
+    return [
+        layer
+        for layer in model.modules()
+        if isinstance(layer, nn.BatchNorm2d) and not layer.weight.requires_grad
+    ]
