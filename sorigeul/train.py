@@ -21,7 +21,7 @@ from lightning_fabric import Fabric
 
 from sorigeul import checkpoint, data, devices, plots
 from sorigeul.audio import SAMPLE_RATE
-from sorigeul.data import Batch, Share
+from sorigeul.data import Batch, DataConfig, Share
 from sorigeul.errors import UserError
 from sorigeul.evaluate import Evaluation, Heard, judge, recognise
 from sorigeul.features import FeatureConfig
@@ -394,7 +394,7 @@ class Run:
         learner.forcing.set_state(state["forcing"])
         if rank < len(state["random"]):
             checkpoint.restore_random_state(state["random"][rank])
-        then = state["drawn_by"]
+        then = {**asdict(DataConfig()), **state["drawn_by"]}  # which may know fewer settings
         differing = [name for name, now in self._drawn_by().items() if then.get(name) != now]
         if state["batches"] is None or not differing:
             self.tally = Tally(**state["tally"])
@@ -412,9 +412,8 @@ class Run:
     def _drawn_by(self) -> dict[str, Any]:
         """All that the order of an epoch follows from."""
         sampling = asdict(self.settings.data)
-        del sampling["audio_root"]
         return {
-            **sampling,
+            **{name: value for name, value in sampling.items() if name not in data.OF_NO_ORDER},
             "seed": self.settings.training.seed,
             "the number of processes": self.fabric.world_size,
             "the number of utterances": self.survey.utterances,
