@@ -24,7 +24,7 @@ from lightning_fabric import Fabric
 from sorigeul import averages, checkpoint, data, devices, finetune, plots, provenance
 from sorigeul.alignment import FORMED, Alignment
 from sorigeul.audio import SAMPLE_RATE
-from sorigeul.data import Batch, Share, in_groups
+from sorigeul.data import Batch, DataConfig, Share, in_groups
 from sorigeul.errors import UserError
 from sorigeul.evaluate import Evaluation, Heard, judge, recognise
 from sorigeul.features import FeatureConfig
@@ -491,7 +491,7 @@ class Run:
         position.best = [one for one in position.best if checkpoint.has_best(self.folder, one[1])]
         if rank < len(state["random"]):
             checkpoint.restore_random_state(state["random"][rank])
-        then = state["drawn_by"]
+        then = {**asdict(DataConfig()), **state["drawn_by"]}  # which may know fewer settings
         differing = [name for name, now in self._drawn_by().items() if then.get(name) != now]
         if state["batches"] is None or not differing:
             self.tally = Tally(**state["tally"])
@@ -507,9 +507,8 @@ class Run:
     def _drawn_by(self) -> dict[str, Any]:
         """All that the order of an epoch follows from."""
         sampling = asdict(self.settings.data)
-        del sampling["audio_root"]
         return {
-            **sampling,
+            **{name: value for name, value in sampling.items() if name not in data.OF_NO_ORDER},
             "seed": self.settings.training.seed,
             "the number of processes": self.fabric.world_size,
             "the number of utterances": self.survey.utterances,
