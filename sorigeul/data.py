@@ -76,6 +76,9 @@ class DataConfig:
     """flag indication whether to use spec-augmentation or not"""
     augment_ratio: float = 1.0
     """ratio of spec-augmentation applied data: this many masked copies of an utterance join it"""
+    plain_epochs: int = 0
+    """epochs at first in which no copy is masked, no speed changed, no noise mixed in and nothing that
+    the speller reads is its own guess, so that an alignment comes sooner"""
     speed_perturbation: bool = False
     """hear each utterance at 0.9, 1.0 or 1.1 of its speed, drawn anew in each epoch (Ko et al.
     2015); an epoch stays as long, so all speeds come up only over several. Too fast for CTC to
@@ -101,6 +104,8 @@ class DataConfig:
             raise UserError(f"batch_seconds is {self.batch_seconds:g}, but must not be negative")
         if self.augment_ratio < 0:
             raise UserError(f"augment_ratio is {self.augment_ratio:g}, but must not be negative")
+        if self.plain_epochs < 0:
+            raise UserError(f"plain_epochs is {self.plain_epochs}, but must not be negative")
         if self.num_workers < 0:
             raise UserError(f"num_workers is {self.num_workers}, but must not be negative")
         if not 0 <= self.noise_share <= 1:
@@ -220,7 +225,9 @@ class Utterances(torch.utils.data.Dataset[Batch]):
         """The sound of a cut, changed as was drawn for it."""
         samples, drawn = sound(cut), cut.custom or {}
         samples = augmentation.at_speed(samples, drawn.get("speed", 10))
-        return samples if self.noise is None else self.noise.mixed(samples, drawn["draw"])
+        if self.noise is None or "draw" not in drawn:
+            return samples
+        return self.noise.mixed(samples, drawn["draw"])
 
 
 def _pad(rows: Sequence[Tensor], value: float) -> Tensor:
@@ -259,16 +266,19 @@ def _copy(number: int, cut: MonoCut) -> MonoCut:
 class _Draws:
     """Marks cuts with what is drawn for them in the epoch of the sampler that reads them.
 
-    Their durations are those at the speed drawn, so that buckets and batches hold what is heard.
+    Their durations are those at the speed drawn, so that buckets and batches hold what is heard. In
+    plain epochs nothing is drawn, and copies stay unmasked.
     """
 
-    def __init__(self, speeds: bool) -> None:
-        self.speeds = speeds
+    def __init__(self, config: DataConfig) -> None:
+        self.speeds, self.plain_epochs = config.speed_perturbation, config.plain_epochs
         self.sampler: CutSampler | None = None
 
     def __call__(self, cut: MonoCut) -> MonoCut:
         if self.sampler is None:  # which is being made, and looks at durations
             return cut
+        if self.sampler.epoch < self.plain_epochs:
+            return replace(cut, custom={**(cut.custom or {}), "augmented": False})
         draw = f"{self.sampler.seed}/{self.sampler.epoch}/{cut.id}"
         speed = augmentation.drawn_speed(draw) if self.speeds else 10
         drawn = {**(cut.custom or {}), "draw": draw, "speed": speed}
@@ -288,8 +298,8 @@ def training_batches(
     if config.use_augment:
         cuts = with_augmented_copies(cuts, config.augment_ratio)
     noise = config.noise()
-    draws = _Draws(config.speed_perturbation)
-    if config.speed_perturbation or noise is not None:
+    draws = _Draws(config)
+    if config.speed_perturbation or config.plain_epochs or noise is not None:
         cuts = cuts.map(draws)
     size: dict[str, Any] = (
         {"max_duration": config.batch_seconds * share.of}

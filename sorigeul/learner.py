@@ -99,10 +99,17 @@ class Learner:
         for layer in finetune.frozen_statistics(self.las):
             layer.eval()
 
-    def step(self, batches: Sequence[Batch], characters: Sequence[int], rate: float) -> Step:
+    def step(
+        self,
+        batches: Sequence[Batch],
+        characters: Sequence[int],
+        rate: float,
+        sampling: float = 0.0,
+    ) -> Step:
         """One step of Adam on `batches`, which hold so many `characters` in all processes together.
 
         Characters are counted with an end mark to each utterance. Batches of none are passed over.
+        A share `sampling` of what the speller reads is its own guesses.
         """
         training, fabric = self.settings.training, self.fabric
         for group in self.optimizer.param_groups:
@@ -113,7 +120,9 @@ class Learner:
         for number, batch in enumerate(filled, 1):
             forced = float(torch.rand((), generator=self.forcing)) < training.teacher_forcing
             with fabric.no_backward_sync(self.model, enabled=number < len(filled)):
-                spelled, losses = self._pass(batch.to(fabric.device), forced, sum(characters))
+                spelled, losses = self._pass(
+                    batch.to(fabric.device), forced, sum(characters), sampling
+                )
                 # Processes take the mean of their gradients, where it is the sum that is wanted.
                 fabric.backward(losses.total * fabric.world_size)
             sums += torch.stack([part.detach() for part in vars(losses).values()])
@@ -172,7 +181,9 @@ class Learner:
         del kept
         self.optimizer.zero_grad()
 
-    def _pass(self, batch: Batch, forced: bool, of: int) -> tuple[Spelled, Losses]:
+    def _pass(
+        self, batch: Batch, forced: bool, of: int, sampling: float = 0.0
+    ) -> tuple[Spelled, Losses]:
         """The losses of a share of a batch that holds so many characters."""
         training = self.settings.training
         tokens, token_lengths = batch.tokens, batch.token_lengths
@@ -187,7 +198,7 @@ class Learner:
                 features, lengths, batch.augmented, self.settings.spec_augment,
                 self.settings.features.frames_per_second,
             )  # fmt: skip
-        spelled = self.model(features, lengths, tokens, forced, training.scheduled_sampling)
+        spelled = self.model(features, lengths, tokens, forced, sampling)
         smoothing = training.label_smoothing if training.use_label_smoothing else 0.0
         losses = self.las.losses(spelled, tokens, token_lengths, smoothing, of)
         if not len(batch):

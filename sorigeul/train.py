@@ -217,7 +217,9 @@ class Run:
         if tally.utterances >= _FAILURES_AMONG:
             self._judge_failures(int(failed))
         if any(characters):
-            step = self.learner.step(batches, list(map(int, characters)), self.learning_rate())
+            step = self.learner.step(
+                batches, list(map(int, characters)), self.learning_rate(), self.sampling()
+            )
             if step.learnt:
                 tally.add(step, samples / SAMPLE_RATE)
             self._watch_over(step)
@@ -267,6 +269,11 @@ class Run:
         if training.max_steps:
             done = max(done, self.position.step / training.max_steps)
         return training.lr * rise * 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
+
+    def sampling(self) -> float:
+        """How much of what the speller reads is to be its own guesses."""
+        plain = self.position.epoch < self.settings.data.plain_epochs
+        return 0.0 if plain else self.settings.training.scheduled_sampling
 
     def _limit_reached(self, seconds: float = 0.0) -> bool:
         training, position = self.settings.training, self.position
