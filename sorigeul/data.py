@@ -77,8 +77,8 @@ class DataConfig:
     augment_ratio: float = 1.0
     """ratio of spec-augmentation applied data: this many masked copies of an utterance join it"""
     plain_epochs: int = 0
-    """epochs at first in which no copy is masked, no speed changed, no noise mixed in and nothing that
-    the speller reads is its own guess, so that an alignment comes sooner"""
+    """epochs at first in which no copy is masked, no speed changed, no noise mixed in and no guess
+    of the speller's own read, so that an alignment comes sooner"""
     speed_perturbation: bool = False
     """hear each utterance at 0.9, 1.0 or 1.1 of its speed, drawn anew in each epoch (Ko et al.
     2015); an epoch stays as long, so all speeds come up only over several. Too fast for CTC to

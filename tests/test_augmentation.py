@@ -304,3 +304,19 @@ def test_a_seed_repeats_what_is_heard(cuts: CutSet, both: dict[str, Any]) -> Non
     first, again, other = (heard(loader(cuts, seed=seed, **both)) for seed in (1, 1, 2))
     assert all(torch.equal(first[name], again[name]) for name in first)
     assert not all(torch.equal(first[name], other[name]) for name in first if name in other)
+
+
+def test_plain_epochs_come_first(cuts: CutSet, noises: Path) -> None:
+    """Neither masks nor speeds nor noise in them, and as many utterances as later."""
+    changed: dict[str, Any] = {**SPEED, "noise_dir": str(noises), "noise_share": 1.0}
+    as_recorded = heard(loader(cuts, use_augment=False))
+    batches = loader(cuts, use_augment=True, plain_epochs=2, **changed)
+    for number, plain in ((0, True), (1, True), (2, False)):
+        batches.sampler.set_epoch(number)
+        found = list(batches)
+        assert sum(map(len, found)) == 2 * len(as_recorded)
+        assert any(bool(batch.augmented.any()) for batch in found) != plain
+        for batch in found:
+            for row, name in enumerate(batch.ids):
+                said = batch.waveforms[row, : batch.lengths[row]]
+                assert torch.equal(said, as_recorded[name.partition("#")[0]]) == plain
