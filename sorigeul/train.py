@@ -18,11 +18,10 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from lhotse import CutSet
 from lightning_fabric import Fabric
 
-from sorigeul import averages, checkpoint, data, devices, finetune, plots, provenance
-from sorigeul.alignment import FORMED, Alignment
+from sorigeul import averages, cautions, checkpoint, data, devices, finetune, plots, provenance
+from sorigeul.alignment import Alignment
 from sorigeul.audio import SAMPLE_RATE
 from sorigeul.data import Batch, DataConfig, Share, in_groups
 from sorigeul.errors import UserError
@@ -114,32 +113,10 @@ class Run:
         self.tally = Tally()
         self.place_in_epoch: dict[str, Any] | None = None
         if fabric.is_global_zero:
-            self._warn_of_text(cuts)
+            for caution in cautions.of_text(cuts, characters, self.vocabulary, settings):
+                log.warning("%s", caution)
             if pretrained is not None:
                 finetune.describe(pretrained, self.vocabulary, self.normalizer)
-
-    def _warn_of_text(self, cuts: CutSet) -> None:
-        """Say which training text the vocabulary or the frame rate leaves out."""
-        unknown = {
-            unit: count
-            for character, count in self.survey.characters.items()
-            for unit in self.vocabulary.unknown(character)
-        }
-        if unknown:
-            log.warning(
-                "%d characters of the training text (%d kinds) are not in the vocabulary and are "
-                "left out: %s", sum(unknown.values()), len(unknown), " ".join(sorted(unknown)[:20]),
-            )  # fmt: skip
-        if self.settings.model.ctc_weight == 0:
-            return
-        rate = self.settings.features.frames_per_second / self.settings.model.ctc_reduction
-        fast = list(data.infeasible(cuts, self.vocabulary, rate))
-        if fast:
-            log.warning(
-                "%d training utterances are spoken too fast for CTC at %.1f frames a second; only "
-                "the speller learns from them: %s", len(fast), rate,
-                "; ".join(f"{name} ({reason})" for name, reason in fast[:5]),
-            )  # fmt: skip
 
     def begin_record(self, command: str | None) -> None:
         """Write down what it would take to repeat the run, beside its settings."""
@@ -398,25 +375,14 @@ class Run:
             )
 
     def _watch_alignment(self, aligned: Alignment | None) -> None:
-        """Say once if the attention should align by now and does not, and what may help."""
-        by, position = self.settings.training.alignment_by, self.position
-        soon = not 0 < by <= position.step
-        if aligned is None or aligned.formed or position.warned_of_alignment or soon:
+        """Say once if the attention should align by now and does not."""
+        position = self.position
+        if aligned is None or position.warned_of_alignment:
             return
-        position.warned_of_alignment = True
-        model = self.settings.model
-        remedies = {
-            "set ctc_weight and guide_weight above 0": not model.guide_weight,
-            f"a time_reduction below {model.reduction}": model.reduction > 8,
-            "more data": True,
-            f"'sorigeul doctor {self.corpus}', which tells whether training can work": True,
-        }
-        if self.fabric.is_global_zero:
-            log.warning(
-                "the attention has found no alignment in %d steps (diagonality below %g; on dev: "
-                "%s): the speller does not hear what it writes. What may help: %s", position.step,
-                FORMED, aligned, "; ".join(what for what, may in remedies.items() if may),
-            )  # fmt: skip
+        caution = cautions.of_alignment(aligned, position.step, self.settings, self.corpus)
+        position.warned_of_alignment = caution is not None
+        if caution is not None and self.fabric.is_global_zero:
+            log.warning("%s", caution)
 
     def _publish(self, model: ListenAttendSpell, row: dict[str, Any], epoch: str) -> None:
         if not self.fabric.is_global_zero:
