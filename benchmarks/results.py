@@ -91,8 +91,9 @@ class Kept:
 
 def keep(run: Path, name: str, docs: Path, test: Path | None, note: str, group: str) -> None:
     """Copy what the tables need of a run. Raises UserError where something of it is missing."""
-    if not re.fullmatch(r"[\w.-]+", name):
-        raise UserError(f"'{name}' is no name for a run: use letters, digits, '-', '_' and '.'")
+    for word in filter(None, (name, group)):  # which name a folder and a plot
+        if not re.fullmatch(r"[\w-][\w.-]*", word):
+            raise UserError(f"'{word}' is no name: use letters, digits, '-', '_' and '.'")
     test = test or run / TEST
     record = provenance.read(run)
     if record is None:
@@ -223,7 +224,7 @@ def _corpus_part(name: str, splits: dict[str, dict[str, Any]]) -> str:
         )  # fmt: skip
         if split != "train":
             sharing.append(
-                f"Of {split}, {counts['speakers_in_train']} speakers are in train; "
+                f"- {split}: {counts['speakers_in_train'] or 'none'} of its speakers in train; "
                 f"{_percent(counts['texts_in_train'])} of its utterances say a text of train word "
                 f"for word; of its distinct {NGRAM}-grams train has "
                 f"{_percent(counts['word_ngrams_in_train'])} by words and "
@@ -265,15 +266,22 @@ def _commands(members: Sequence[Kept]) -> str:
         commit = commit[:10] + (f"+{changed}" if changed else "")
         memory = f", {record['memory_gib']:g} GiB" if record["memory_gib"] else ""
         machine = (
-            f"{record['machine']}, {record['processes']} x {record['threads']} threads{memory}, "
+            f"{record['machine']}, {_count(record['processes'], 'process', 'es')} of "
+            f"{_count(record['threads'], 'thread', 's')}{memory}, "
             f"PyTorch {record['torch']}, Python {record['python']}, begun {record['started']}"
         )
         rows.append([one.name, told, commit, machine])
     return _table(head, rows)
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
+def _count(number: int, one: str, more: str) -> str:
+    return f"{number} {one}{'' if number == 1 else more}"
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    columns = zip(*rows, strict=True)
+    numbers = [all(re.fullmatch(r"[-\d,.]+", cell) for cell in column) for column in columns]
+    lines = [head, ["---:" if number else "---" for number in numbers], *rows]
     cells = ([cell.replace("|", "\\|") for cell in line] for line in lines)
     return "\n".join(f"| {' | '.join(line)} |" for line in cells)
 

@@ -16,7 +16,7 @@ FORMED = 0.6
 """diagonality from which there is an alignment: it was 0.00 in untrained models, 0.26 and 0.45 at a
 free-running CRR of 1 and 4 %, 0.84 where the attention began to follow real speech, 0.94 and 0.99
 at 48 and 94 % (docs/decisions.md)"""
-_COVERED = 0.5  # of a character's attention (Chorowski and Jaitly 2017, section 3.3: tau)
+_COVERED = 0.5  # of a character's attention (Chorowski and Jaitly 2017: its tau)
 
 
 @dataclass(frozen=True)

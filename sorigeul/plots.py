@@ -56,6 +56,7 @@ def learning_curves(path: Path, epochs: Sequence[dict[str, Any]]) -> None:
                 shown = [np.nan if value is None else value for value in values]
                 axes.plot(number, shown, marker="o", markersize=3, label=name.replace("_", " "))
         axes.set_xlabel("epoch")
+        axes.xaxis.get_major_locator().set_params(integer=True)
         axes.set_ylabel(label)
         axes.grid(alpha=0.3)
         if axes.lines:
