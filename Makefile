@@ -2,6 +2,7 @@
 # make test         checks and tests; what `.ci/run` calls
 # make check        lint, formatting, types, the layers of the house
 # make bench        measures the speed of everything, renews the tables of BENCHMARKS.md
+# make results      writes docs/results.md anew from the runs kept in docs/runs
 # make prove        the long proofs: whole trainings
 PYTHON ?= python3
 VENV := .venv
@@ -10,7 +11,7 @@ DEMO := data/demo
 RUN := runs/quickstart
 export PYTHONUTF8 := 1
 
-.PHONY: quickstart test check bench prove clean
+.PHONY: quickstart test check bench results prove clean
 .DELETE_ON_ERROR:
 
 $(VENV)/installed: pyproject.toml constraints.txt
@@ -47,6 +48,9 @@ check: $(VENV)/installed-dev
 
 bench: $(VENV)/installed-dev
 	$(BIN)/sorigeul bench --report BENCHMARKS.md
+
+results: $(VENV)/installed
+	$(BIN)/python benchmarks/results.py write
 
 prove: $(VENV)/installed-dev
 	OMP_NUM_THREADS=$$(nproc) $(BIN)/python -m pytest -q -m prove --timeout 3600

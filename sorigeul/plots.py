@@ -32,7 +32,7 @@ def attention(
     axes.set_xlabel("seconds")
     axes.set_title(title.replace("$", r"\$"), fontsize=10, wrap=True)  # else it is read as TeX
     figure.colorbar(image, label="attention")
-    _save(figure, path)
+    save(figure, path)
 
 
 def learning_curves(path: Path, epochs: Sequence[dict[str, Any]]) -> None:
@@ -56,12 +56,13 @@ def learning_curves(path: Path, epochs: Sequence[dict[str, Any]]) -> None:
                 shown = [np.nan if value is None else value for value in values]
                 axes.plot(number, shown, marker="o", markersize=3, label=name.replace("_", " "))
         axes.set_xlabel("epoch")
+        axes.xaxis.get_major_locator().set_params(integer=True)
         axes.set_ylabel(label)
         axes.grid(alpha=0.3)
         if axes.lines:
             axes.legend()
         axes.set_ylim(limits)
-    _save(figure, path)
+    save(figure, path)
 
 
 def growth(
@@ -78,9 +79,10 @@ def growth(
     axes.set_ylim(0)
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8)
-    _save(figure, path)
+    save(figure, path)
 
 
-def _save(figure: Figure, path: Path) -> None:
+def save(figure: Figure, path: Path) -> None:
+    """Write a figure as a PNG, whole or not at all."""
     with replacing(path) as temporary:
         figure.savefig(temporary, dpi=110, format="png")

@@ -92,6 +92,9 @@ def test_processes_that_share_a_corpus_judge_it_as_one(
         assert found.ctc_score == together.ctc_score
         assert found.loss == pytest.approx(together.loss, rel=1e-4)
         assert found.failures == together.failures
+        assert found.alignment is not None
+        assert together.alignment is not None
+        assert vars(found.alignment) == pytest.approx(vars(together.alignment), abs=1e-4)
         assert sorted(one.id for one in found.recognitions) == sorted(
             one.id for one in together.recognitions
         )
@@ -153,7 +156,11 @@ def test_figures_by_name(model: Pretrained, with_gaps: CutSet) -> None:
     assert figures["failures"] == found.failures
     assert figures["crr"] == found.score.crr
     assert found.ctc_score is not None
-    assert figures["ctc_crr"] == found.ctc_score.crr
+    for name in ("crr", "cer", "wer"):
+        assert figures[f"ctc_{name}"] == getattr(found.ctc_score, name)
+    assert found.alignment is not None
+    for name in ("diagonality", "coverage", "focus"):
+        assert figures[name] == getattr(found.alignment, name)
 
 
 def test_a_model_without_ctc_has_no_ctc_figures(model: Pretrained, corpus: Path) -> None:
@@ -163,13 +170,40 @@ def test_a_model_without_ctc_has_no_ctc_figures(model: Pretrained, corpus: Path)
     found = evaluated(replace(model, model=plain), batches(model, cuts))
     assert found.ctc_score is None
     assert {one.ctc_hypothesis for one in found.recognitions} == {None}
-    assert "ctc_crr" not in found.to_json()
+    assert not [name for name in found.to_json() if name.startswith("ctc")]
+
+
+def test_a_trained_model_aligns_and_an_untrained_one_does_not(
+    model: Pretrained, corpus: Path
+) -> None:
+    cuts = data.required_manifest(corpus, "train")
+    trained = evaluated(model, batches(model, cuts)).alignment
+    assert trained is not None
+    assert trained.formed, trained
+    assert trained.focus > 0.5
+    torch.manual_seed(0)
+    fresh = type(model.model)(model.model.config).eval()
+    untrained = evaluated(replace(model, model=fresh), batches(model, cuts)).alignment
+    assert untrained is not None
+    assert not untrained.formed, untrained
+    assert untrained.focus < 0.2
+
+
+def test_a_model_without_attention_has_no_alignment(model: Pretrained, corpus: Path) -> None:
+    config = replace(model.model.config, use_attention=False, guide_weight=0.0)
+    plain = type(model.model)(config).eval()
+    cuts = data.required_manifest(corpus, "dev")
+    found = evaluated(replace(model, model=plain), batches(model, cuts))
+    assert found.alignment is None
+    assert "diagonality" not in found.to_json()
 
 
 def test_hearing_backwards_is_undone_in_the_alignment(model: Pretrained, corpus: Path) -> None:
     backwards = replace(model, features=replace(model.features, input_reverse=True))
     cuts = data.required_manifest(corpus, "train")
     found = evaluated(backwards, batches(backwards, cuts))
+    assert found.alignment is not None
+    assert found.alignment.diagonality < 0.1
     # The end of each recording is heard first, and the model reads from first to last.
     later = earlier = 0
     for one in found.recognitions:

@@ -214,6 +214,14 @@ def test_curves_may_have_gaps(tmp_path: Path) -> None:
     image(path)
 
 
+def test_curves_show_the_alignment_where_there_is_one(tmp_path: Path) -> None:
+    plots.learning_curves(tmp_path / "without.png", [epoch(0)])
+    shown = epoch(0, valid_diagonality=0.9, valid_coverage=1.0, valid_focus=0.8)
+    plots.learning_curves(tmp_path / "with.png", [shown])
+    without, within = image(tmp_path / "without.png"), image(tmp_path / "with.png")
+    assert within.shape[1] == pytest.approx(1.5 * without.shape[1], abs=1)
+
+
 def test_attention_is_drawn_where_it_lies(tmp_path: Path) -> None:
     """The first character's attention to the first frame is bright in the lower left corner."""
     alignment = np.zeros((2, 4), np.float32)

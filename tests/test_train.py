@@ -250,6 +250,34 @@ def test_checkpoints_of_another_version_are_refused(babble: Path, tmp_path: Path
         train(babble, run, settings(max_steps=5))
 
 
+def test_no_alignment_is_said_once_and_not_again_when_resumed(
+    babble: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def said() -> list[str]:
+        lines = [one.getMessage() for one in caplog.records if one.levelname == "WARNING"]
+        return [line for line in lines if "alignment" in line]
+
+    run, early = tmp_path / "run", {"max_steps": 0, "alignment_by": 8}  # epochs of six or seven
+    train(babble, run, settings(max_epochs=1, **early))
+    assert said() == []
+    train(babble, run, settings(max_epochs=3, **early))
+    (line,) = said()
+    row = read_metrics(run, "epoch")[1]
+    for name in ("diagonality", "coverage", "focus"):
+        assert f"{name} {row[f'valid_{name}']:.2f}" in line
+    assert f"in {row['step']} steps" in line
+    for remedy in ("guide_weight", "time_reduction below 16", f"sorigeul doctor {babble}"):
+        assert remedy in line
+    train(babble, run, settings(max_epochs=4, **early))
+    assert said() == [line]
+    never = {"max_steps": 0, "max_epochs": 1, "alignment_by": 0}
+    train(babble, tmp_path / "never", settings(**never))
+    train(babble, tmp_path / "deaf", settings(**{**never, "alignment_by": 1}, use_attention=False))
+    assert said() == [line]
+    assert "valid_focus" in read_metrics(tmp_path / "never", "epoch")[0]
+    assert "valid_focus" not in read_metrics(tmp_path / "deaf", "epoch")[0]
+
+
 def test_rows_are_written_as_often_as_told(babble: Path, tmp_path: Path) -> None:
     train(babble, tmp_path / "run", settings(log_every=2, max_steps=5))
     assert [row["step"] for row in read_metrics(tmp_path / "run", "step")] == [2, 4]

@@ -1,0 +1,351 @@
+"""docs/results.md: what trainings came to, written from the files they left behind.
+
+    python benchmarks/results.py corpus data/pansori       sizes of its splits, texts they share
+    python benchmarks/results.py keep RUN NAME [--group presets] [--note "what it shows"]
+    python benchmarks/results.py write                     docs/results.md and its plots
+
+`keep` copies what the tables need into docs/runs/NAME; figures that are poor are shown like others.
+"""
+
+import argparse
+import json
+import re
+import shlex
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from matplotlib.figure import Figure
+
+from sorigeul import data, plots, provenance
+from sorigeul.arguments import places
+from sorigeul.errors import UserError
+from sorigeul.files import write_text
+from sorigeul.journal import METRICS, read_metrics
+from sorigeul.settings import Settings, presets
+
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+CONFIG, TEST, ABOUT, CORPORA = "config.yaml", "test.json", "about.json", "corpus.json"
+GROUPS = ("presets", "ablation", "pretraining")  # come first, in this order
+NGRAM = 5
+# Settings that change nothing of what is learnt, and differ from machine to machine.
+HOUSEKEEPING = {"audio_root", "log_every", "checkpoint_every", "num_workers", "alignment_by"}
+FIGURES = ("crr", "ctc_crr", "cer", "ctc_cer", "wer", "ctc_wer")
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A run as docs/runs holds it."""
+
+    name: str
+    group: str
+    note: str
+    record: dict[str, Any]
+    config: dict[str, Any]
+    test: dict[str, Any]
+    epochs: list[dict[str, Any]]
+
+    @classmethod
+    def read(cls, folder: Path) -> "Kept":
+        """The run in a folder of docs/runs."""
+        about = _json(folder / ABOUT)
+        record, test = _json(folder / provenance.RECORD), _json(folder / TEST)
+        config = yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8"))
+        epochs = read_metrics(folder, "epoch")
+        return cls(folder.name, about["group"], about["note"], record, config, test, epochs)
+
+    @property
+    def minutes(self) -> float:
+        """Minutes of training, evaluation left out."""
+        return float(self.epochs[-1]["training_seconds"]) / 60
+
+    @property
+    def corpus(self) -> str:
+        """The name of the folder of manifests."""
+        command = self.record["command"]
+        found = places(shlex.split(command)[2:]) if command else []
+        return Path(found[0]).name if found else "-"
+
+    def differences(self) -> str:
+        """The preset it is nearest to, and the settings that differ from that."""
+        defaults = Settings().flat()
+        found = []
+        for preset in presets():
+            stated = Settings.preset(preset).flat()
+            own = {**defaults, **self.config}  # a setting younger than the run was at its default
+            differing = [
+                f"`{name} {own[name]}`"
+                for name, value in stated.items()
+                if name not in HOUSEKEEPING and own[name] != value
+            ]
+            found.append((len(differing), preset, differing))
+        _, nearest, differing = min(found)
+        return ", ".join([f"`{nearest}`", *differing])
+
+
+# Keeping.
+
+
+def keep(run: Path, name: str, docs: Path, test: Path | None, note: str, group: str) -> None:
+    """Copy what the tables need of a run. Raises UserError where something of it is missing."""
+    for word in filter(None, (name, group)):  # which name a folder and a plot
+        if not re.fullmatch(r"[\w-][\w.-]*", word):
+            raise UserError(f"'{word}' is no name: use letters, digits, '-', '_' and '.'")
+    test = test or run / TEST
+    record = provenance.read(run)
+    if record is None:
+        raise UserError(f"{run} has no run.json (trained by an older version?): train it again")
+    rows = [row for row in read_metrics(run) if row["kind"] != "step"]
+    if not any(row["kind"] == "epoch" for row in rows):
+        raise UserError(f"{run} has no finished epoch yet: wait for one")
+    if not test.is_file():
+        raise UserError(f"no {test}: sorigeul evaluate {run} DATA --json {test}")
+    figures = _json(test)
+    figures["failures"] = len(figures.get("failures", ()))  # whose reasons name places
+    if "crr" not in figures:
+        raise UserError(f"{test} holds no crr: make it by sorigeul evaluate {run} DATA --json")
+    folder = docs / "runs" / name
+    before = _json(folder / ABOUT) if (folder / ABOUT).is_file() else {"group": "others"}
+    about = {"group": group or before["group"], "note": note or before.get("note", "")}
+    config = (run / CONFIG).read_text(encoding="utf-8")
+    config = re.sub(r"(?m)^(audio_root|vocabulary): .*/", r"\1: ", config)  # places of a machine
+    write_text(folder / provenance.RECORD, _dump(record))
+    write_text(folder / CONFIG, config)
+    write_text(folder / METRICS, "".join(f"{json.dumps(row)}\n" for row in rows))
+    write_text(folder / TEST, _dump(figures))
+    write_text(folder / ABOUT, _dump(about))
+
+
+def corpus(folder: Path, docs: Path) -> None:
+    """Add a prepared corpus to docs/runs/corpus.json: its splits, and what they share."""
+    splits: dict[str, dict[str, Any]] = {}
+    texts: dict[str, list[str]] = {}
+    speakers: dict[str, set[str]] = {}
+    for path in sorted(folder.glob("*.jsonl")):
+        cuts = list(data.required_manifest(folder, path.stem))
+        texts[path.stem] = [cut.supervisions[0].text for cut in cuts]
+        named = {cut.supervisions[0].speaker for cut in cuts}
+        speakers[path.stem] = {speaker for speaker in named if speaker}
+        splits[path.stem] = {
+            "utterances": len(cuts),
+            "hours": round(sum(cut.duration for cut in cuts) / 3600, 3),
+            "speakers": len(speakers[path.stem]),
+            "characters": sum(map(len, texts[path.stem])),
+        }
+    for name in ("train", "test"):
+        if name not in splits:
+            raise UserError(f"{folder} has no {name}.jsonl: make it with 'sorigeul prepare'")
+    known = set(texts["train"])
+    words, letters = _ngrams(map(str.split, texts["train"])), _ngrams(map(_letters, texts["train"]))
+    for name in splits.keys() - {"train"}:
+        said = texts[name]
+        splits[name] |= {
+            "speakers_in_train": len(speakers[name] & speakers["train"]),
+            "texts_in_train": sum(text in known for text in said) / len(said),
+            "word_ngrams_in_train": _share(_ngrams(map(str.split, said)), words),
+            "character_ngrams_in_train": _share(_ngrams(map(_letters, said)), letters),
+        }
+    path = docs / "runs" / CORPORA
+    corpora = _json(path) if path.is_file() else {}
+    corpora[folder.resolve().name] = splits
+    write_text(path, _dump(dict(sorted(corpora.items()))))
+
+
+def _letters(text: str) -> list[str]:
+    return list(text.replace(" ", ""))
+
+
+def _ngrams(texts: Iterable[Sequence[str]]) -> set[tuple[str, ...]]:
+    return {
+        tuple(text[at : at + NGRAM]) for text in texts for at in range(len(text) - NGRAM + 1)
+    }  # fmt: skip
+
+
+def _share(some: set[tuple[str, ...]], known: set[tuple[str, ...]]) -> float | None:
+    """Share of them that are known; none where there are none."""
+    return len(some & known) / len(some) if some else None
+
+
+# Writing.
+
+
+def write(docs: Path) -> None:
+    """Write docs/results.md and draw the plots that it shows."""
+    kept = runs(docs)
+    write_text(docs / "results.md", page(docs, kept))
+    for group in groups(kept):
+        draw(docs / "images" / f"results_{group}.png", [one for one in kept if one.group == group])
+
+
+def runs(docs: Path) -> list[Kept]:
+    """All runs that are kept, by name."""
+    folders = sorted(path.parent for path in (docs / "runs").glob(f"*/{ABOUT}"))
+    if not folders:
+        raise UserError(f"{docs / 'runs'} keeps no run: python benchmarks/results.py keep RUN NAME")
+    return [Kept.read(folder) for folder in folders]
+
+
+def groups(kept: Sequence[Kept]) -> list[str]:
+    """The groups there are, the known ones first."""
+    found = {one.group for one in kept}
+    return [group for group in GROUPS if group in found] + sorted(found - {*GROUPS})
+
+
+def page(docs: Path, kept: Sequence[Kept]) -> str:
+    """The text of docs/results.md."""
+    path = docs / "runs" / CORPORA
+    corpora = _json(path) if path.is_file() else {}
+    parts = [
+        "# Results",
+        "Written by `make results` from the files in [runs](runs), which `python "
+        "benchmarks/results.py keep` copied from the runs. Every run that was kept is shown, "
+        "whatever its figures.",
+        *(_corpus_part(name, splits) for name, splits in corpora.items()),
+    ]
+    for group in groups(kept):
+        members = [one for one in kept if one.group == group]
+        parts += [f"## {group.capitalize()}", _figures_table(members)]
+        parts += [f"![CRR of dev against minutes of training](images/results_{group}.png)"]
+        parts += [_commands(members)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _corpus_part(name: str, splits: dict[str, dict[str, Any]]) -> str:
+    rows = []
+    sharing = []
+    for split in sorted(splits, key=lambda each: (each != "train", each != "dev", each)):
+        counts = splits[split]
+        rows.append(
+            [split, f"{counts['utterances']:,}", f"{counts['hours']:.2f}",
+             str(counts["speakers"]), f"{counts['characters']:,}"]
+        )  # fmt: skip
+        if split != "train":
+            sharing.append(
+                f"- {split}: {counts['speakers_in_train'] or 'none'} of its speakers in train; "
+                f"{_percent(counts['texts_in_train'])} of its utterances say a text of train word "
+                f"for word; of its distinct {NGRAM}-grams train has "
+                f"{_percent(counts['word_ngrams_in_train'])} by words and "
+                f"{_percent(counts['character_ngrams_in_train'])} by characters (spaces left out)."
+            )
+    apart = all(not counts.get("speakers_in_train") for counts in splits.values())
+    how = "split by speaker" if apart else "its splits share speakers"
+    head = ["split", "utterances", "hours", "speakers", "characters"]
+    return f"## Corpus: {name}, {how}\n\n{_table(head, rows)}\n\n" + "\n".join(sharing)
+
+
+def _figures_table(members: Sequence[Kept]) -> str:
+    head = ["run", "what differs", "CRR", "CRR of CTC", "CER", "CER of CTC", "WER", "WER of CTC"]
+    head += ["minutes", "epochs", "note"]
+    rows = []
+    for one in members:
+        figures = [f"{one.test[name]:.2f}" if name in one.test else "-" for name in FIGURES]
+        epochs = f"{len(one.epochs)} of {one.config['max_epochs']}"
+        rows.append(
+            [one.name, one.differences(), *figures, f"{one.minutes:.1f}", epochs, one.note]
+        )  # fmt: skip
+    counts = {(one.corpus, one.test["utterances"], one.test["normalizer"]) for one in members}
+    tested = "; ".join(f"{name}, {count} utterances ({how})" for name, count, how in sorted(counts))
+    return (
+        f"On test, in %: {tested}. CRR leaves spaces out, CER counts them; of CTC: what the CTC "
+        "head alone makes of it. What differs: the nearest preset, and the settings that are not "
+        f"its own.\n\n{_table(head, rows)}"
+    )
+
+
+def _commands(members: Sequence[Kept]) -> str:
+    head = ["run", "command", "commit", "machine"]
+    rows = []
+    for one in members:
+        record = one.record
+        commands = [*(each["command"] for each in record["earlier"]), record["command"]]
+        told = ", then ".join(f"`{command}`" if command else "-" for command in commands)
+        commit, _, changed = (record["commit"] or "-").partition("+")
+        commit = commit[:10] + (f"+{changed}" if changed else "")
+        memory = f", {record['memory_gib']:g} GiB" if record["memory_gib"] else ""
+        machine = (
+            f"{record['machine']}, {_count(record['processes'], 'process', 'es')} of "
+            f"{_count(record['threads'], 'thread', 's')}{memory}, "
+            f"PyTorch {record['torch']}, Python {record['python']}, begun {record['started']}"
+        )
+        rows.append([one.name, told, commit, machine])
+    return _table(head, rows)
+
+
+def _count(number: int, one: str, more: str) -> str:
+    return f"{number} {one}{'' if number == 1 else more}"
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    columns = zip(*rows, strict=True)
+    numbers = [all(re.fullmatch(r"[-\d,.]+", cell) for cell in column) for column in columns]
+    lines = [head, ["---:" if number else "---" for number in numbers], *rows]
+    cells = ([cell.replace("|", "\\|") for cell in line] for line in lines)
+    return "\n".join(f"| {' | '.join(line)} |" for line in cells)
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{100 * share:.1f} %"
+
+
+def draw(path: Path, members: Sequence[Kept]) -> None:
+    """CRR of dev by minutes of training: the speller's, and beside it the CTC head's."""
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    panels = (("valid_crr", "speller"), ("valid_ctc_crr", "CTC head alone"))
+    for axes, (name, title) in zip(figure.subplots(1, 2, sharey=True), panels, strict=True):
+        for one in members:
+            points = [
+                (row["training_seconds"] / 60, row[name])
+                for row in one.epochs
+                if row.get(name) is not None
+            ]
+            minutes, rates = zip(*points, strict=True) if points else ((), ())
+            axes.plot(minutes, rates, marker="o", markersize=3, label=one.name)
+        axes.set(title=title, xlabel="minutes of training", ylabel="CRR of dev (%)")
+        axes.set_xlim(0)
+        axes.set_ylim(-5, 105)
+        axes.grid(alpha=0.3)
+    axes.legend(fontsize=8)
+    plots.save(figure, path)
+
+
+def _json(path: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return found
+
+
+def _dump(values: dict[str, Any]) -> str:
+    return json.dumps(values, indent=2, ensure_ascii=False) + "\n"
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Do what the first word says; a mistake is told in one line, with exit status 2."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--docs", type=Path, default=DOCS, help="folder of results.md and runs")
+    commands = parser.add_subparsers(dest="command", required=True)
+    keeping = commands.add_parser("keep", help="copy what the tables need of a run")
+    keeping.add_argument("run", type=Path)
+    keeping.add_argument("name")
+    keeping.add_argument("--test", type=Path, help="default: test.json in RUN")
+    keeping.add_argument("--note", default="", help="a line on what the run shows")
+    keeping.add_argument("--group", default="", help="presets, ablation, pretraining or another")
+    describing = commands.add_parser("corpus", help="count a prepared corpus")
+    describing.add_argument("folder", type=Path)
+    commands.add_parser("write", help="write results.md and its plots")
+    given = parser.parse_args(arguments)
+    try:
+        if given.command == "keep":
+            keep(given.run, given.name, given.docs, given.test, given.note, given.group)
+        elif given.command == "corpus":
+            corpus(given.folder, given.docs)
+        else:
+            write(given.docs)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,147 @@
+"""docs/results.md: each kept run has its row, and the page says what docs/runs holds."""
+
+import importlib.util
+import json
+import shutil
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import tones
+from commands import Command
+
+from sorigeul.files import write_text
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def _script() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("results", ROOT / "benchmarks" / "results.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["results"] = module  # where its dataclass looks for its types
+    spec.loader.exec_module(module)
+    return module
+
+
+results = _script()
+
+
+@pytest.fixture(scope="module")
+def trained(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of a few steps, from the command line, and its figures on test."""
+    from sorigeul import provenance
+    from sorigeul.train import train
+
+    run = tmp_path_factory.mktemp("results") / "run"
+    settings = tones.TINY.changed({"max_epochs": 2, "augment_ratio": 1.0}, "test")
+    command = provenance.command_line(["sorigeul", "train", str(corpus), str(run)])
+    train(corpus, run, settings, command)
+    return run
+
+
+@pytest.fixture
+def tested(trained: Path, corpus: Path, sorigeul: Command) -> Path:
+    if not (trained / "test.json").exists():
+        done = sorigeul("evaluate", trained, corpus, "--json", trained / "test.json")
+        assert done.status == 0, done.err
+    return trained
+
+
+def run_script(docs: Path, *arguments: str | Path) -> None:
+    results.main(["--docs", str(docs), *map(str, arguments)])
+
+
+def refusal(capsys: pytest.CaptureFixture[str], docs: Path, *arguments: str | Path) -> str:
+    with pytest.raises(SystemExit) as end:
+        run_script(docs, *arguments)
+    assert end.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ")
+    return str(line)
+
+
+def test_a_kept_run_has_its_row_and_writing_again_changes_nothing(
+    tested: Path, corpus: Path, tmp_path: Path
+) -> None:
+    note = "a note | with a bar"
+    run_script(tmp_path, "keep", tested, "first", "--group", "ablation", "--note", note)
+    run_script(tmp_path, "keep", tested, "second", "--group", "presets")
+    run_script(tmp_path, "corpus", corpus)
+    run_script(tmp_path, "write")
+    page = (tmp_path / "results.md").read_text(encoding="utf-8")
+    test = json.loads((tested / "test.json").read_text(encoding="utf-8"))
+    (row, how) = (line for line in page.splitlines() if line.startswith("| first |"))
+    for name in ("crr", "ctc_crr", "cer", "ctc_cer", "wer", "ctc_wer"):
+        assert f" {test[name]:.2f} " in row
+    for part in ("`hidden_size 16`", " 2 of 2 ", "a note \\| with a bar"):
+        assert part in row
+    assert "alignment_by" not in row
+    record = json.loads((tested / "run.json").read_text(encoding="utf-8"))
+    assert f"`{record['command']}`" in how
+    assert record["machine"] in how
+    assert page.index("## Presets") < page.index("## Ablation")
+    assert f"manifests, {test['utterances']} utterances" in page
+    pictures = [tmp_path / "images" / f"results_{group}.png" for group in ("presets", "ablation")]
+    before = [path.read_bytes() for path in pictures]
+    run_script(tmp_path, "write")
+    assert (tmp_path / "results.md").read_text(encoding="utf-8") == page
+    assert [path.read_bytes() for path in pictures] == before
+    kept = tmp_path / "runs" / "first" / "metrics.jsonl"
+    assert {json.loads(line)["kind"] for line in kept.read_text().splitlines()} == {"epoch"}
+
+
+def test_keeping_again_keeps_note_and_group(tested: Path, tmp_path: Path) -> None:
+    run_script(tmp_path, "keep", tested, "one", "--group", "ablation", "--note", "what it shows")
+    run_script(tmp_path, "keep", tested, "one")
+    about = json.loads((tmp_path / "runs" / "one" / "about.json").read_text(encoding="utf-8"))
+    assert about == {"group": "ablation", "note": "what it shows"}
+
+
+def test_what_the_splits_share_is_counted(tmp_path: Path) -> None:
+    said = ["가나다라가나", "나나나나나나", "가나다라가나", "가나다라가다", "라라라라라라라"]
+    folder = tones.manifests(tmp_path / "five", said, ["train", "train", "test", "test", "dev"])
+    run_script(tmp_path, "corpus", folder)
+    splits = json.loads((tmp_path / "runs" / "corpus.json").read_text(encoding="utf-8"))[
+        folder.name
+    ]
+    assert splits["train"]["utterances"] == 2
+    assert splits["train"]["characters"] == 12
+    test = splits["test"]
+    assert test["texts_in_train"] == 0.5
+    assert test["character_ngrams_in_train"] == pytest.approx(
+        2 / 3
+    )  # of 가나다라가, 나다라가나, …다
+    assert test["word_ngrams_in_train"] is None  # no text has five words
+    assert test["speakers_in_train"] == 0
+    assert splits["dev"]["speakers_in_train"] == 1  # s0, who also speaks the first
+    assert splits["dev"]["character_ngrams_in_train"] == 0
+
+
+def test_what_is_missing_is_said_in_a_line(
+    tested: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    old = tmp_path / "old"
+    shutil.copytree(tested, old)
+    (old / "run.json").unlink()
+    assert "has no run.json" in refusal(capsys, tmp_path, "keep", old, "old")
+    shutil.copy(tested / "run.json", old)
+    (old / "test.json").unlink()
+    assert f"sorigeul evaluate {old} DATA" in refusal(capsys, tmp_path, "keep", old, "old")
+    write_text(old / "test.json", "{}")
+    assert "holds no crr" in refusal(capsys, tmp_path, "keep", old, "old")
+    assert "is no name" in refusal(capsys, tmp_path, "keep", tested, "../old")
+    assert not (tmp_path / "runs").exists()
+    assert "keeps no run" in refusal(capsys, tmp_path, "write")
+    assert "has no train.jsonl" in refusal(capsys, tmp_path, "corpus", tmp_path / "nowhere")
+
+
+def test_the_page_is_what_its_runs_say() -> None:
+    """Whoever keeps a run, or changes a preset, writes the page anew: make results."""
+    docs = ROOT / "docs"
+    if not list(docs.glob("runs/*/about.json")):
+        pytest.skip("no run is kept")
+    page = results.page(docs, results.runs(docs))
+    assert (docs / "results.md").read_text(encoding="utf-8") == page, "make results"
