@@ -259,19 +259,21 @@ class _Draws:
     """Marks cuts with what is drawn for them in the epoch of the sampler that reads them.
 
     Their durations are those at the speed drawn, so that buckets and batches hold what is heard.
+    The sampler, while it is being made, finds its buckets by the draws of the first epoch.
     """
 
-    def __init__(self, speeds: bool) -> None:
-        self.speeds = speeds
+    def __init__(self, seed: int, speeds: bool) -> None:
+        self.seed, self.speeds = seed, speeds
         self.sampler: CutSampler | None = None
 
     def __call__(self, cut: MonoCut) -> MonoCut:
-        if self.sampler is None:  # which is being made, and looks at durations
-            return cut
-        draw = f"{self.sampler.seed}/{self.sampler.epoch}/{cut.id}"
-        speed = augmentation.drawn_speed(draw) if self.speeds else 10
-        drawn = {**(cut.custom or {}), "draw": draw, "speed": speed}
-        return replace(cut, duration=cut.duration * 10 / speed, custom=drawn)
+        epoch = 0 if self.sampler is None else self.sampler.epoch
+        draw = f"{self.seed}/{epoch}/{cut.id}"
+        cut = replace(cut, custom={**(cut.custom or {}), "draw": draw})
+        if self.speeds:
+            cut.custom["speed"] = speed = augmentation.drawn_speed(draw)
+            cut.duration *= 10 / speed
+        return cut
 
 
 def training_batches(
@@ -287,7 +289,7 @@ def training_batches(
     if config.use_augment:
         cuts = with_augmented_copies(cuts, config.augment_ratio)
     noise = config.noise()
-    draws = _Draws(config.speed_perturbation)
+    draws = _Draws(seed, config.speed_perturbation)
     if config.speed_perturbation or noise is not None:
         cuts = cuts.map(draws)
     size: dict[str, Any] = (
