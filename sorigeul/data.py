@@ -266,23 +266,25 @@ def _copy(number: int, cut: MonoCut) -> MonoCut:
 class _Draws:
     """Marks cuts with what is drawn for them in the epoch of the sampler that reads them.
 
-    Their durations are those at the speed drawn, so that buckets and batches hold what is heard. In
-    plain epochs nothing is drawn, and copies stay unmasked.
+    Their durations are those at the speed drawn, so that buckets and batches hold what is heard.
+    The sampler, while it is being made, finds its buckets by the draws of the first epoch. In plain
+    epochs nothing is drawn, and copies stay unmasked.
     """
 
-    def __init__(self, config: DataConfig) -> None:
-        self.speeds, self.plain_epochs = config.speed_perturbation, config.plain_epochs
+    def __init__(self, seed: int, config: DataConfig) -> None:
+        self.seed, self.config = seed, config
         self.sampler: CutSampler | None = None
 
     def __call__(self, cut: MonoCut) -> MonoCut:
-        if self.sampler is None:  # which is being made, and looks at durations
-            return cut
-        if self.sampler.epoch < self.plain_epochs:
+        epoch = 0 if self.sampler is None else self.sampler.epoch
+        if epoch < self.config.plain_epochs:
             return replace(cut, custom={**(cut.custom or {}), "augmented": False})
-        draw = f"{self.sampler.seed}/{self.sampler.epoch}/{cut.id}"
-        speed = augmentation.drawn_speed(draw) if self.speeds else 10
-        drawn = {**(cut.custom or {}), "draw": draw, "speed": speed}
-        return replace(cut, duration=cut.duration * 10 / speed, custom=drawn)
+        draw = f"{self.seed}/{epoch}/{cut.id}"
+        cut = replace(cut, custom={**(cut.custom or {}), "draw": draw})
+        if self.config.speed_perturbation:
+            cut.custom["speed"] = speed = augmentation.drawn_speed(draw)
+            cut.duration *= 10 / speed
+        return cut
 
 
 def training_batches(
@@ -298,7 +300,7 @@ def training_batches(
     if config.use_augment:
         cuts = with_augmented_copies(cuts, config.augment_ratio)
     noise = config.noise()
-    draws = _Draws(config)
+    draws = _Draws(seed, config)
     if config.speed_perturbation or config.plain_epochs or noise is not None:
         cuts = cuts.map(draws)
     size: dict[str, Any] = (

@@ -26,7 +26,10 @@ from sorigeul.train import train
 __all__ = ["babble"]  # a fixture
 
 PROMPTLY = 60.0  # seconds within which a run has ended that cannot go on
-LONG: dict[str, Any] = {"max_steps": 0, "max_epochs": 4, "checkpoint_every": 3, "log_every": 2}
+LONG: dict[str, Any] = {
+    "max_steps": 0, "max_epochs": 4, "checkpoint_every": 3, "log_every": 2,
+    "speed_perturbation": True,
+}  # fmt: skip
 
 
 def config(path: Path, **changes: Any) -> list[str | Path]:
