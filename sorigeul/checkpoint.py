@@ -10,7 +10,7 @@ import logging
 import random
 import shutil
 import zipfile
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError
@@ -26,6 +26,7 @@ from sorigeul.errors import UserError
 from sorigeul.features import FeatureConfig
 from sorigeul.files import replacing, write_text
 from sorigeul.model.las import LASConfig, ListenAttendSpell
+from sorigeul.model.letters import plain_state
 from sorigeul.vocabulary import Vocabulary
 
 WEIGHTS, CONFIG, VOCABULARY = "model.safetensors", "config.json", "vocabulary.json"
@@ -63,11 +64,11 @@ def publish(run: Path, pretrained: Pretrained) -> None:
     write_text(run / VOCABULARY, vocabulary.to_json())
     write_text(run / CONFIG, json.dumps(config, indent=2, ensure_ascii=False) + "\n")
     metadata = {**pretrained.results, "vocabulary_hash": vocabulary.hash}
-    _write_weights(run / WEIGHTS, pretrained.model, metadata)
+    _write_weights(run / WEIGHTS, plain_state(pretrained.model), metadata)
 
 
-def _write_weights(path: Path, model: ListenAttendSpell, metadata: dict[str, str]) -> None:
-    weights = {name: part.contiguous().cpu() for name, part in model.state_dict().items()}
+def _write_weights(path: Path, weights: Mapping[str, Tensor], metadata: dict[str, str]) -> None:
+    weights = {name: part.contiguous().cpu() for name, part in weights.items()}
     with replacing(path) as temporary:
         try:
             save_file(weights, temporary, metadata)
@@ -244,7 +245,7 @@ def kept_vocabulary(run: Path) -> Vocabulary | None:
 
 def save_best(run: Path, epoch: int, model: ListenAttendSpell) -> None:
     """Keep the weights of an epoch."""
-    _write_weights(_best_path(run, epoch), model, {})
+    _write_weights(_best_path(run, epoch), model.state_dict(), {})
 
 
 def has_best(run: Path, epoch: int) -> bool:

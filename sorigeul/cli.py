@@ -41,12 +41,13 @@ def prepare(
     corpus: Positional[Corpus],
     source: Annotated[Positional[Path], place("SOURCE")],
     out: Annotated[Positional[Path | None], place("OUT")] = None,
-    text: Literal["pronunciation", "spelling"] = "pronunciation",
+    text: Literal["pronunciation", "spelling"] | Path = "pronunciation",
     seed: int = 0,
     max_duration: float = 35.0,
     dev_share: float = 0.1,
     test_share: float = 0.1,
-    utterances: int = 3000,
+    utterances: int = 0,
+    hours: float = 0.0,
     jobs: int = 0,
     shards: int = 0,
     shard_format: Literal["flac", "opus"] = "flac",
@@ -61,12 +62,15 @@ def prepare(
             synthesised speech
         source: its folder or table; demo has none: sorigeul prepare demo OUT
         out: folder for train.jsonl, dev.jsonl, test.jsonl and report.json
-        text: KsponSpeech only: which side of (70%)/(칠십 퍼센트) to keep
+        text: for kspon, which side of (70%)/(칠십 퍼센트) to keep; for demo, a text file whose
+            sentences to say in place of made-up ones
         seed: seed of the split, and of the voices of demo
         max_duration: longest utterance in seconds; longer ones are rejected
         dev_share: share of the speech for dev where the corpus has no dev of its own
         test_share: share of the speech for test where the corpus has no test of its own
-        utterances: demo only: how many to synthesise
+        utterances: demo only: how many to synthesise; 0: as many as --hours says, else 3,000
+        hours: demo only: hours of speech to synthesise, within some 2 %; sentences of a text file
+            are said again in other voices where they are fewer
         jobs: processes that measure recordings and write archives; 0: one a core
         shards: also write archives of this many utterances each (1000, say), train.shar beside
             train.jsonl and so on; train and evaluate then read those, in place of many small files;
@@ -87,9 +91,12 @@ def prepare(
         found_in, out = None, source
     if jobs < 0:
         raise UserError(f"jobs is {jobs}, but must be 0 or more")
+    text_file = str(text) if isinstance(text, Path) else ""
     options = corpora.PrepareOptions(
-        text, seed, max_duration, dev_share, test_share, utterances, shards, shard_format
-    )
+        "pronunciation" if isinstance(text, Path) else text,
+        seed, max_duration, dev_share, test_share,
+        utterances, hours, text_file, shards, shard_format,
+    )  # fmt: skip
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # leaves what Ctrl-C leaves
     jobs = jobs or corpora.cores()
     try:
@@ -283,7 +290,7 @@ def info(run: Run) -> None:
     Args:
         run: run folder, or Hugging Face id
     """
-    from sorigeul import checkpoint
+    from sorigeul import checkpoint, provenance
 
     pretrained = checkpoint.load(run)
     print(pretrained.model)
@@ -293,6 +300,7 @@ def info(run: Run) -> None:
     print(f"text: {pretrained.normalizer}\nfeatures: {pretrained.features}")
     for name, value in sorted(pretrained.results.items()):
         print(f"{name}: {value}")
+    print("".join(f"{line}\n" for line in provenance.lines(Path(run))), end="")
     table = Path(run) / "results.md"
     if table.is_file():
         print(f"\n{table.read_text(encoding='utf-8')}")
@@ -333,6 +341,7 @@ def train(arguments: Sequence[str]) -> None:
 
     keep_freed_memory()  # before PyTorch is loaded
     # Parsed here, since the defaults come from a preset, a file or the run itself.
+    from sorigeul import provenance
     from sorigeul import settings as rooms
 
     presets = ", ".join(rooms.presets())
@@ -348,7 +357,8 @@ def train(arguments: Sequence[str]) -> None:
         from sorigeul.train import train as train_run
 
         del preset, config  # in `settings` already
-        train_run(data, Path(run), settings)
+        typed = provenance.command_line(["sorigeul", "train", *arguments])
+        train_run(data, Path(run), settings, typed)
 
     command.__doc__ = f"""{train.__doc__}
 

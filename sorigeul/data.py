@@ -1,4 +1,4 @@
-"""Cuts to padded batches: length buckets, augmented copies, a position that can be resumed.
+"""Cuts to padded batches: length buckets, augmentation, a position that can be resumed.
 
 Knows cuts and batches; nothing of frames, models or where a manifest and its recordings are.
 """
@@ -22,7 +22,8 @@ from lhotse.dataset.sampling.base import CutSampler
 from torch import Tensor
 from torchdata.stateful_dataloader import StatefulDataLoader
 
-from sorigeul.audio import SAMPLE_RATE, AudioError
+from sorigeul import augmentation
+from sorigeul.audio import SAMPLE_RATE, AudioError, Samples
 from sorigeul.errors import UserError
 from sorigeul.manifests import (
     follow,
@@ -53,6 +54,8 @@ __all__ = [
     "training_batches",
 ]
 
+OF_NO_ORDER = frozenset({"audio_root", "noise_dir", "noise_share", "noise_low", "noise_high"})
+"""settings that which utterances are in which batch does not depend on"""
 _BUCKETS = 20
 _BATCHES_A_BUCKET = 4
 _EVALUATION_SECONDS = 120.0
@@ -73,6 +76,19 @@ class DataConfig:
     """flag indication whether to use spec-augmentation or not"""
     augment_ratio: float = 1.0
     """ratio of spec-augmentation applied data: this many masked copies of an utterance join it"""
+    speed_perturbation: bool = False
+    """hear each utterance at 0.9, 1.0 or 1.1 of its speed, drawn anew in each epoch (Ko et al.
+    2015); an epoch stays as long, so all speeds come up only over several. Too fast for CTC to
+    align, an utterance is left to the speller in that epoch"""
+    noise_dir: str = ""
+    """folder of recordings of noise to mix in, of any audio format, best short; not in evaluation;
+    none: no noise"""
+    noise_share: float = 0.5
+    """share of the utterances that get noise, drawn anew in each epoch"""
+    noise_low: float = 5.0
+    """lowest signal-to-noise ratio in dB; it is drawn evenly from here to noise_high"""
+    noise_high: float = 20.0
+    """highest signal-to-noise ratio in dB"""
     num_workers: int = 0
     """processes that decode audio; 0 decodes in the training process"""
     audio_root: str = ""
@@ -87,8 +103,24 @@ class DataConfig:
             raise UserError(f"augment_ratio is {self.augment_ratio:g}, but must not be negative")
         if self.num_workers < 0:
             raise UserError(f"num_workers is {self.num_workers}, but must not be negative")
-        if self.audio_root:  # a run may go on in another working directory
-            object.__setattr__(self, "audio_root", str(Path(self.audio_root).absolute()))
+        if not 0 <= self.noise_share <= 1:
+            raise UserError(f"noise_share is {self.noise_share:g}, but must be between 0 and 1")
+        if not self.noise_low <= self.noise_high:
+            raise UserError(
+                f"noise_low is {self.noise_low:g}, but must be at most noise_high, which is "
+                f"{self.noise_high:g}"
+            )
+        for folder in ("audio_root", "noise_dir"):  # a run may go on in another working directory
+            if name := getattr(self, folder):
+                object.__setattr__(self, folder, str(Path(name).absolute()))
+
+    def noise(self) -> augmentation.Noise | None:
+        """The recordings of `noise_dir`, decoded; none where there is none, or no share."""
+        if not self.noise_dir or not self.noise_share:
+            return None
+        return augmentation.Noise(
+            Path(self.noise_dir), self.noise_share, self.noise_low, self.noise_high
+        )
 
     @property
     def copies(self) -> float:
@@ -154,8 +186,13 @@ class Utterances(torch.utils.data.Dataset[Batch]):
     Of several processes each draws the same sets, and decodes its own share of every one.
     """
 
-    def __init__(self, vocabulary: Vocabulary, share: Share = ALL) -> None:
-        self.vocabulary, self.share = vocabulary, share
+    def __init__(
+        self,
+        vocabulary: Vocabulary,
+        share: Share = ALL,
+        noise: augmentation.Noise | None = None,
+    ) -> None:
+        self.vocabulary, self.share, self.noise = vocabulary, share, noise
 
     def __getitem__(self, cuts: CutSet) -> Batch:
         kept: list[MonoCut] = []
@@ -163,7 +200,7 @@ class Utterances(torch.utils.data.Dataset[Batch]):
         failures: list[Failure] = []
         for cut in islice(cuts, self.share.rank, None, self.share.of):
             try:
-                waveforms.append(sound(cut))
+                waveforms.append(self._heard(cut))
                 kept.append(cut)
             except AudioError as error:
                 failures.append(Failure(cut.id, text(cut), str(error)))
@@ -178,6 +215,12 @@ class Utterances(torch.utils.data.Dataset[Batch]):
             augmented=torch.tensor([_is_augmented(cut) for cut in kept], dtype=torch.bool),
             failures=failures,
         )
+
+    def _heard(self, cut: MonoCut) -> Samples:
+        """The sound of a cut, changed as was drawn for it."""
+        samples, drawn = sound(cut), cut.custom or {}
+        samples = augmentation.at_speed(samples, drawn.get("speed", 10))
+        return samples if self.noise is None else self.noise.mixed(samples, drawn["draw"])
 
 
 def _pad(rows: Sequence[Tensor], value: float) -> Tensor:
@@ -213,6 +256,25 @@ def _copy(number: int, cut: MonoCut) -> MonoCut:
     return replace(cut, id=f"{cut.id}#{number}", custom={**(cut.custom or {}), "augmented": True})
 
 
+class _Draws:
+    """Marks cuts with what is drawn for them in the epoch of the sampler that reads them.
+
+    Their durations are those at the speed drawn, so that buckets and batches hold what is heard.
+    """
+
+    def __init__(self, speeds: bool) -> None:
+        self.speeds = speeds
+        self.sampler: CutSampler | None = None
+
+    def __call__(self, cut: MonoCut) -> MonoCut:
+        if self.sampler is None:  # which is being made, and looks at durations
+            return cut
+        draw = f"{self.sampler.seed}/{self.sampler.epoch}/{cut.id}"
+        speed = augmentation.drawn_speed(draw) if self.speeds else 10
+        drawn = {**(cut.custom or {}), "draw": draw, "speed": speed}
+        return replace(cut, duration=cut.duration * 10 / speed, custom=drawn)
+
+
 def training_batches(
     cuts: CutSet, vocabulary: Vocabulary, config: DataConfig, seed: int, share: Share = ALL
 ) -> StatefulDataLoader:
@@ -225,6 +287,10 @@ def training_batches(
     read = cuts
     if config.use_augment:
         cuts = with_augmented_copies(cuts, config.augment_ratio)
+    noise = config.noise()
+    draws = _Draws(config.speed_perturbation)
+    if config.speed_perturbation or noise is not None:
+        cuts = cuts.map(draws)
     size: dict[str, Any] = (
         {"max_duration": config.batch_seconds * share.of}
         if config.batch_seconds
@@ -241,7 +307,8 @@ def training_batches(
         else DynamicCutSampler(cuts, **shared)
     )
     follow(read, sampler)
-    return _loader(sampler, vocabulary, config.num_workers, share)
+    draws.sampler = sampler
+    return _loader(sampler, Utterances(vocabulary, share, noise), config.num_workers)
 
 
 def in_groups(batches: Iterable[Batch], size: int) -> Iterator[list[Batch]]:
@@ -258,6 +325,8 @@ def longest_batch(
 
     Where `batch_seconds` does not count padding, since pack_by_length is off, others are larger.
     """
+    if config.speed_perturbation:
+        seconds *= 10 / min(augmentation.SPEEDS)
     in_seconds = math.ceil(max(config.batch_seconds * processes // seconds, 1) / processes)
     rows = in_seconds if config.batch_seconds else config.batch_size
     characters *= 3 if vocabulary.kind == "jamo" else 1  # the most that a syllable has
@@ -285,17 +354,15 @@ def evaluation_batches(
     ordered = cuts.to_eager().sort_by_duration(ascending=False)
     seconds = _EVALUATION_SECONDS * share.of
     sampler = SimpleCutSampler(ordered, max_duration=seconds, rank=0, world_size=1)
-    return _loader(sampler, vocabulary, num_workers, share)
+    return _loader(sampler, Utterances(vocabulary, share), num_workers)
 
 
-def _loader(
-    sampler: CutSampler, vocabulary: Vocabulary, num_workers: int, share: Share
-) -> StatefulDataLoader:
+def _loader(sampler: CutSampler, utterances: Utterances, num_workers: int) -> StatefulDataLoader:
     with warnings.catch_warnings():
         # Of torchdata 0.11 under newer torch; its users can do nothing about it.
         warnings.filterwarnings("ignore", message=".*set_vital")
         return StatefulDataLoader(
-            Utterances(vocabulary, share),
+            utterances,
             sampler=sampler,
             batch_size=None,
             num_workers=num_workers,

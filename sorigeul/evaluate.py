@@ -7,8 +7,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
-from sorigeul import decode
+from sorigeul import alignment, decode
+from sorigeul.alignment import Alignment
 from sorigeul.audio import SAMPLE_RATE
 from sorigeul.data import Batch, Failure
 from sorigeul.features import LogMel
@@ -31,6 +33,9 @@ class Recognition:
     tokens: list[int]
     alignment: Tensor
     """attention (U, S) over the listener's frames, in the order of time"""
+    aligned: Alignment | None
+    """figures of the attention under teacher forcing, which do not suffer from what the speller
+    gets wrong; none for a model without attention or a text of less than two characters"""
 
 
 @dataclass(frozen=True)
@@ -65,16 +70,24 @@ class Evaluation:
     loss: float
     """the speller's teacher-forced loss a character"""
 
+    @property
+    def alignment(self) -> Alignment | None:
+        """How well the attention aligns under teacher forcing; none without attention."""
+        return alignment.mean(one.aligned for one in self.recognitions)
+
     def figures(self) -> dict[str, float]:
-        """Loss and rates, as a run keeps them of every epoch."""
+        """Loss, rates and figures of the alignment, as a run keeps them of every epoch."""
         ctc = {} if self.ctc_score is None else {"ctc_crr": self.ctc_score.crr}
-        return {"loss": self.loss, "crr": self.score.crr, **ctc}
+        aligned = {} if self.alignment is None else vars(self.alignment)
+        return {"loss": self.loss, "crr": self.score.crr, **ctc, **aligned}
 
     def to_json(self) -> dict[str, Any]:
-        """The figures of the score, the CTC head's rate and the failures."""
-        ctc = {} if self.ctc_score is None else {"ctc_crr": self.ctc_score.crr}
+        """The figures of the score, of the CTC head and of the alignment, and the failures."""
+        by_ctc = {} if self.ctc_score is None else self.ctc_score.to_json()
+        ctc = {f"ctc_{name}": by_ctc[name] for name in ("crr", "cer", "wer") if by_ctc}
+        aligned = {} if self.alignment is None else vars(self.alignment)
         rest = {"loss": self.loss, "unknown": self.unknown, "failures": self.failures}
-        return {**self.score.to_json(), **ctc, **rest}
+        return {**self.score.to_json(), **ctc, **aligned, **rest}
 
 
 def evaluate(
@@ -151,6 +164,10 @@ def _recognize(
         ctc = [vocabulary.decode(tokens) for tokens in decode.ctc_greedy(model, listened)]
     spelled = model.spell(listened, batch.tokens)
     loss = model.losses(spelled, batch.tokens, batch.token_lengths).speller
+    backwards = log_mel.config.input_reverse
+    aligned: list[Alignment | None] = [None] * len(batch)
+    if model.config.use_attention:
+        aligned = _alignments(spelled.alignments, listened.lengths, batch, backwards)
     recognitions = [
         Recognition(
             id=batch.ids[row],
@@ -160,10 +177,24 @@ def _recognize(
             seconds=int(batch.lengths[row]) / SAMPLE_RATE,
             tokens=hypothesis.tokens,
             # Where the model hears backwards, its first frame is the last of the recording.
-            alignment=hypothesis.alignment.flip(1)
-            if log_mel.config.input_reverse
-            else hypothesis.alignment,
+            alignment=hypothesis.alignment.flip(1) if backwards else hypothesis.alignment,
+            aligned=aligned[row],
         )
         for row, hypothesis in enumerate(hypotheses)
     ]
     return recognitions, float(loss)
+
+
+def _alignments(
+    attention: Tensor, frames: Tensor, batch: Batch, backwards: bool
+) -> list[Alignment | None]:
+    """Figures of each utterance's attention (B, U + 1, S), the end mark's row left out."""
+    found = []
+    for row, (characters, valid, samples) in enumerate(
+        zip(batch.token_lengths.tolist(), frames.tolist(), batch.lengths.tolist(), strict=True)
+    ):
+        squares = batch.waveforms[row : row + 1, :samples] ** 2
+        energy = functional.adaptive_avg_pool1d(squares, valid)
+        looked = attention[row, :characters, :valid]
+        found.append(alignment.measure(looked.flip(1) if backwards else looked, energy[0]))
+    return found

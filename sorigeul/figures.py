@@ -17,6 +17,7 @@ import torch
 from sorigeul import plots
 from sorigeul.errors import UserError
 from sorigeul.files import write_text
+from sorigeul.provenance import processor
 
 _BEGIN, _END = "<!-- figures -->", "<!-- end of figures -->"
 _HEAD = "| figure | value | compared with | ratio | target |\n| --- | ---: | --- | ---: | --- |\n"
@@ -94,20 +95,12 @@ class Figure:
 def environment() -> str:
     """Date, machine, threads, load and versions, in one line."""
     load = f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "unknown"
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     return (
-        f"{datetime.now(timezone.utc):%Y-%m-%d}, {_processor()}, {os.cpu_count()} cores, "
+        f"{datetime.now(timezone.utc):%Y-%m-%d}, {processor(device)}, {os.cpu_count()} cores, "
         f"{torch.get_num_threads()} threads, load {load}, PyTorch {torch.__version__}, "
         f"Python {platform.python_version()}"
     )
-
-
-def _processor() -> str:
-    if torch.cuda.is_available():
-        return torch.cuda.get_device_name()
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text(encoding="utf-8").splitlines() if cpuinfo.is_file() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
 
 
 def write_report(path: Path, command: str, measured_on: str, figures: Sequence[Figure]) -> None:

@@ -58,7 +58,8 @@ class Learner:
         self.settings, self.vocabulary, self.fabric = settings, vocabulary, fabric
         training = settings.training
         fabric.seed_everything(training.seed, verbose=False)
-        self.las = ListenAttendSpell(replace(settings.model, vocabulary_size=len(vocabulary)))
+        model = replace(settings.model, vocabulary_size=len(vocabulary))
+        self.las = ListenAttendSpell(model, torch.tensor(vocabulary.letters()))
         self.las.listener.checkpoint_activations = training.checkpoint_activations
         if pretrained is not None:
             finetune.take_over(self.las, vocabulary, pretrained)
@@ -186,7 +187,7 @@ class Learner:
                 features, lengths, batch.augmented, self.settings.spec_augment,
                 self.settings.features.frames_per_second,
             )  # fmt: skip
-        spelled = self.model(features, lengths, tokens, forced)
+        spelled = self.model(features, lengths, tokens, forced, training.scheduled_sampling)
         smoothing = training.label_smoothing if training.use_label_smoothing else 0.0
         losses = self.las.losses(spelled, tokens, token_lengths, smoothing, of)
         if not len(batch):

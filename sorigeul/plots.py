@@ -36,14 +36,20 @@ def attention(
 
 
 def learning_curves(path: Path, epochs: Sequence[dict[str, Any]]) -> None:
-    """Draw loss and recognition rate by epoch into a PNG; each epoch as in `metrics.jsonl`."""
-    figure = Figure(figsize=(9, 3.6), layout="constrained")
-    losses, rates = figure.subplots(1, 2)
+    """Draw loss, recognition rate and, where there are any, figures of the alignment into a PNG.
+
+    Each epoch is a row of `metrics.jsonl`.
+    """
+    panels = [
+        (("train_loss", "valid_loss"), "loss a character", None),
+        (("train_crr", "valid_crr", "valid_ctc_crr", "test_crr"), "CRR (%)", (-5, 105)),
+        (("valid_diagonality", "valid_coverage", "valid_focus"), "alignment", (-0.05, 1.05)),
+    ]
+    if not any(name in epoch for epoch in epochs for name in panels[2][0]):
+        del panels[2]
+    figure = Figure(figsize=(4.5 * len(panels), 3.6), layout="constrained")
     number = [epoch["epoch"] for epoch in epochs]
-    for axes, names, label in (
-        (losses, ("train_loss", "valid_loss"), "loss a character"),
-        (rates, ("train_crr", "valid_crr", "valid_ctc_crr", "test_crr"), "CRR (%)"),
-    ):
+    for axes, (names, label, limits) in zip(figure.subplots(1, len(panels)), panels, strict=True):
         for name in names:
             values = [epoch.get(name) for epoch in epochs]
             if any(value is not None for value in values):
@@ -54,7 +60,7 @@ def learning_curves(path: Path, epochs: Sequence[dict[str, Any]]) -> None:
         axes.grid(alpha=0.3)
         if axes.lines:
             axes.legend()
-    rates.set_ylim(-5, 105)
+        axes.set_ylim(limits)
     _save(figure, path)
 
 

@@ -39,6 +39,9 @@ class TrainingConfig:
     """factor on the learning rate of the listener; below 1 it learns slower than the rest"""
     teacher_forcing: float = 0.90
     """The probability that teacher forcing will be used, drawn for each batch"""
+    scheduled_sampling: float = 0.0
+    """share of the characters in a teacher-forced batch that the speller's own guess replaces, each
+    drawn for itself"""
     use_label_smoothing: bool = True
     """flag indication whether to use label smoothing or not"""
     label_smoothing: float = 0.1
@@ -67,6 +70,8 @@ class TrainingConfig:
     """steps between two rows of metrics"""
     max_failures: float = 0.1
     """share of an epoch's utterances whose audio may be unreadable; with more the run stops"""
+    alignment_by: int = 3000
+    """step after which a warning is due if attention aligns nothing yet; 0: never"""
     vocabulary: str = "syllable"
     """syllable or jamo, built from the training transcripts, or the path of a table id,char,freq"""
     min_count: int = 1
@@ -95,6 +100,7 @@ class TrainingConfig:
         need("listener_lr", self.listener_lr > 0, "above 0")
         need("ema_decay", 0 <= self.ema_decay < 1, "at least 0 and below 1")
         need("teacher_forcing", 0 <= self.teacher_forcing <= 1, "between 0 and 1")
+        need("scheduled_sampling", 0 <= self.scheduled_sampling <= 1, "between 0 and 1")
         need("label_smoothing", 0 <= self.label_smoothing < 1, "at least 0 and below 1")
         need("max_grad_norm", self.max_grad_norm > 0, "above 0")
         need("max_epochs", self.max_epochs >= 1, "at least 1")
@@ -107,7 +113,9 @@ class TrainingConfig:
             object.__setattr__(self, "vocabulary", str(Path(self.vocabulary).absolute()))
         if self.init_from and Path(self.init_from).is_dir():  # otherwise a Hugging Face id
             object.__setattr__(self, "init_from", str(Path(self.init_from).absolute()))
-        for setting in ("warmup_steps", "max_steps", "max_seconds", "patience", "seed"):
+        for setting in (
+            "warmup_steps", "max_steps", "max_seconds", "patience", "alignment_by", "seed"
+        ):  # fmt: skip
             need(setting, getattr(self, setting) >= 0, "0 or more")
 
 
@@ -126,6 +134,10 @@ class Settings:
             raise UserError(
                 "ctc_weight and input_reverse exclude each other: CTC reads from left to right; "
                 "set input_reverse False or ctc_weight 0"
+            )
+        if self.model.share_letters and self.training.vocabulary == "jamo":
+            raise UserError(
+                "share_letters is for syllables: set it False, or vocabulary to syllable"
             )
         if self.model.n_mels != self.features.n_mels:
             model = dataclasses.replace(self.model, n_mels=self.features.n_mels)

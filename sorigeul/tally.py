@@ -24,6 +24,7 @@ class Position:
     """dev CRR and number of the epochs whose weights are kept, the best first"""
     bad_steps: int = 0
     """in a row, up to now, whose loss was not finite"""
+    warned_of_alignment: bool = False
     finished: bool = False
     started: str = ""
     """date, for the head of the table"""

@@ -21,9 +21,10 @@ from typing import Any
 from lhotse import CutSet
 from lightning_fabric import Fabric
 
-from sorigeul import averages, checkpoint, data, devices, finetune, plots
+from sorigeul import averages, checkpoint, data, devices, finetune, plots, provenance
+from sorigeul.alignment import FORMED, Alignment
 from sorigeul.audio import SAMPLE_RATE
-from sorigeul.data import Batch, Share, in_groups
+from sorigeul.data import Batch, DataConfig, Share, in_groups
 from sorigeul.errors import UserError
 from sorigeul.evaluate import Evaluation, Heard, judge, recognise
 from sorigeul.features import FeatureConfig
@@ -45,10 +46,11 @@ _BAD_STEPS = 10  # losses in a row that are not finite before the run gives up
 _FAILURES_AMONG = 100  # utterances of an epoch before their failures are judged
 
 
-def train(corpus: Path, folder: Path, settings: Settings) -> None:
+def train(corpus: Path, folder: Path, settings: Settings, command: str | None = None) -> None:
     """Train on the manifests in `corpus` into the run `folder`, or go on where it stopped.
 
-    SIGINT and SIGTERM end it after the step at hand, with a checkpoint.
+    The run's record will say that `command` did it. SIGINT and SIGTERM end it after the step at
+    hand, with a checkpoint.
     """
     fabric = devices.launch(settings.training)
     with devices.explained(fabric):
@@ -59,8 +61,10 @@ def train(corpus: Path, folder: Path, settings: Settings) -> None:
                 "%s is finished; raise --max_epochs, --max_steps, --max_seconds or --patience",
                 folder,
             )
-        elif fabric.device.type == "cuda":
-            run.rehearse()
+        else:
+            run.begin_record(command)
+            if fabric.device.type == "cuda":
+                run.rehearse()
         with StopRequests() as stop:
             while not run.position.finished and not run.stopped(stop):
                 if run.train_epoch(stop):
@@ -69,6 +73,8 @@ def train(corpus: Path, folder: Path, settings: Settings) -> None:
                 run.save()
                 step = run.position.step
                 log.info("stopped at step %d; the same command goes on from there", step)
+        if fabric.is_global_zero:
+            provenance.end(folder, run.position.seconds, run.position.finished)
         run.journal.close()
         fabric.barrier()
 
@@ -77,7 +83,7 @@ class Run:
     """The parts of a run and what happens to them."""
 
     def __init__(self, corpus: Path, folder: Path, settings: Settings, fabric: Fabric) -> None:
-        self.folder, self.settings, self.fabric = folder, settings, fabric
+        self.corpus, self.folder, self.settings, self.fabric = corpus, folder, settings, fabric
         training = settings.training
         share = Share(fabric.global_rank, fabric.world_size)
         with devices.together(fabric):
@@ -134,6 +140,13 @@ class Run:
                 "the speller learns from them: %s", len(fast), rate,
                 "; ".join(f"{name} ({reason})" for name, reason in fast[:5]),
             )  # fmt: skip
+
+    def begin_record(self, command: str | None) -> None:
+        """Write down what it would take to repeat the run, beside its settings."""
+        if self.fabric.is_global_zero:
+            facts = provenance.facts(command, self.fabric.device)
+            started = self.position.started.replace("/", "-")
+            provenance.begin(self.folder, facts, started, self.fabric.world_size)
 
     # An epoch.
 
@@ -277,7 +290,7 @@ class Run:
             "training_seconds": round(self.position.seconds, 1),
         }
         self.learner.model.eval()
-        row.update(self._judge(self.learner.judged, plotting=True))
+        row.update(self._judge(self.learner.judged, epoch=True))
         if self.fabric.is_global_zero:
             self.journal.close_epoch(row, self.position.started)
         position, training = self.position, self.settings.training
@@ -321,7 +334,7 @@ class Run:
         model.load_state_dict(averages.mean(kept))
         row = {
             "kind": "average", "step": position.step, "epochs": epochs,
-            **self._judge(model, plotting=False),
+            **self._judge(model),
         }  # fmt: skip
         before, judged = position.best_crr, dev_crr(row)
         row["published"] = judged > before
@@ -336,15 +349,19 @@ class Run:
                 judged, before, "published" if row["published"] else "the best one stays published",
             )  # fmt: skip
 
-    def _judge(self, model: ListenAttendSpell, plotting: bool) -> dict[str, Any]:
-        """Recognise dev and test: the figures, as `metrics.jsonl` names them."""
+    def _judge(self, model: ListenAttendSpell, epoch: bool = False) -> dict[str, Any]:
+        """Recognise dev and test: the figures, as `metrics.jsonl` names them.
+
+        At the end of an `epoch` the attention is looked at as well.
+        """
         row: dict[str, Any] = {}
         for split, batches in self.evaluations.items():
             name = "valid" if split == "dev" else split
             heard, evaluation = self._evaluate(model, batches)
             row |= {f"{name}_{figure}": value for figure, value in evaluation.figures().items()}
-            if plotting and split == "dev" and evaluation.recognitions:
+            if epoch and split == "dev" and evaluation.recognitions:
                 self._plot_attention(heard, evaluation)
+                self._watch_alignment(evaluation.alignment)
         return row
 
     def _evaluate(
@@ -372,6 +389,27 @@ class Run:
                 shown.seconds,
                 f"epoch {self.position.epoch}, {shown.id}: {shown.hypothesis}",
             )
+
+    def _watch_alignment(self, aligned: Alignment | None) -> None:
+        """Say once if the attention should align by now and does not, and what may help."""
+        by, position = self.settings.training.alignment_by, self.position
+        soon = not 0 < by <= position.step
+        if aligned is None or aligned.formed or position.warned_of_alignment or soon:
+            return
+        position.warned_of_alignment = True
+        model = self.settings.model
+        remedies = {
+            "set ctc_weight and guide_weight above 0": not model.guide_weight,
+            f"a time_reduction below {model.reduction}": model.reduction > 8,
+            "more data": True,
+            f"'sorigeul doctor {self.corpus}', which tells whether training can work": True,
+        }
+        if self.fabric.is_global_zero:
+            log.warning(
+                "the attention has found no alignment in %d steps (diagonality below %g; on dev: "
+                "%s): the speller does not hear what it writes. What may help: %s", position.step,
+                FORMED, aligned, "; ".join(what for what, may in remedies.items() if may),
+            )  # fmt: skip
 
     def _publish(self, model: ListenAttendSpell, row: dict[str, Any], epoch: str) -> None:
         if not self.fabric.is_global_zero:
@@ -453,7 +491,7 @@ class Run:
         position.best = [one for one in position.best if checkpoint.has_best(self.folder, one[1])]
         if rank < len(state["random"]):
             checkpoint.restore_random_state(state["random"][rank])
-        then = state["drawn_by"]
+        then = {**asdict(DataConfig()), **state["drawn_by"]}  # which may know fewer settings
         differing = [name for name, now in self._drawn_by().items() if then.get(name) != now]
         if state["batches"] is None or not differing:
             self.tally = Tally(**state["tally"])
@@ -469,9 +507,8 @@ class Run:
     def _drawn_by(self) -> dict[str, Any]:
         """All that the order of an epoch follows from."""
         sampling = asdict(self.settings.data)
-        del sampling["audio_root"]
         return {
-            **sampling,
+            **{name: value for name, value in sampling.items() if name not in data.OF_NO_ORDER},
             "seed": self.settings.training.seed,
             "the number of processes": self.fabric.world_size,
             "the number of utterances": self.survey.utterances,

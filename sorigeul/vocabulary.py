@@ -179,6 +179,13 @@ class Vocabulary:
         """Return the ids of the units of ``text``, without start and end; unknown ones left out."""
         return [self._ids[unit] for unit in _split(text, self.kind) if unit in self._ids]
 
+    def letters(self) -> list[tuple[int, int, int]]:
+        """Return the ids of each unit's letters (초성, 중성, 종성), from 1; 0 for none.
+
+        A unit that is no syllable has none.
+        """
+        return [_letters(unit) for unit in self.units]
+
     def unknown(self, text: str) -> list[str]:
         """Return the units of ``text`` that ``encode`` leaves out, in order."""
         return [unit for unit in _split(text, self.kind) if unit not in self._ids]
@@ -197,6 +204,15 @@ class Vocabulary:
             if i not in (self.sos_id, self.pad_id):
                 units.append(self.units[i])
         return unicodedata.normalize("NFC", "".join(units))
+
+
+def _letters(unit: str) -> tuple[int, int, int]:
+    """Unicode orders the syllables from U+AC00 by initial (19), vowel (21) and final (28)."""
+    index = ord(unit) - 0xAC00 if len(unit) == 1 else -1
+    if not 0 <= index < 19 * 21 * 28:
+        return 0, 0, 0
+    initial, vowel, final = index // (21 * 28), index // 28 % 21, index % 28
+    return 1 + initial, 20 + vowel, 40 + final if final else 0
 
 
 def _split(text: str, kind: Kind) -> str:

@@ -8,12 +8,13 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import numpy as np
 import pytest
 import soundfile
 
-from sorigeul.corpora.demo import VOICES, Synthesizer, read, script
+from sorigeul.corpora.demo import VOICES, Line, Synthesizer, read, script
 from sorigeul.corpora.items import Layout, PrepareOptions, Utterance
 from sorigeul.corpora.sentences import (
     LONGEST,
@@ -44,10 +45,14 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> list[Utterance]:
     return synthesise(tmp_path_factory.mktemp("demo"), UTTERANCES)
 
 
-def synthesise(out: Path, utterances: int) -> list[Utterance]:
-    layout, *items = read(None, out, PrepareOptions(utterances=utterances))
+def synthesise(out: Path, utterances: int, **options: Any) -> list[Utterance]:
+    layout, *items = read(None, out, PrepareOptions(utterances=utterances, **options))
     assert isinstance(layout, Layout)
     return [item for item in items if isinstance(item, Utterance)]
+
+
+def draw(**options: Any) -> list[Line]:
+    return list(script(PrepareOptions(**options)))
 
 
 @pytest.mark.parametrize(
@@ -150,7 +155,7 @@ def test_sentences_are_hangul_of_the_stated_length_and_rarely_repeat() -> None:
 
 
 def test_the_default_script_is_learnable_and_honest() -> None:
-    lines = script(PrepareOptions().utterances, seed=0)
+    lines = draw()
     by_split = {split: [x for x in lines if x.split == split] for split in VOICES}
     assert [len(by_split[split]) for split in ("train", "dev", "test")] == [2550, 150, 300]
     known = Counter("".join(line.text for line in by_split["train"]))
@@ -165,21 +170,21 @@ def test_the_default_script_is_learnable_and_honest() -> None:
 
 
 def test_no_split_holds_a_sentence_that_another_seed_deals_to_another_split() -> None:
-    train = {line.text for line in script(1000, seed=1) if line.split == "train"}
-    held = {line.text for line in script(1000, seed=2) if line.split != "train"}
+    train = {line.text for line in draw(utterances=1000, seed=1) if line.split == "train"}
+    held = {line.text for line in draw(utterances=1000, seed=2) if line.split != "train"}
     assert not train & held
 
 
 def test_scripts_depend_on_the_seed_alone() -> None:
-    assert script(300, seed=5) == script(300, seed=5)
-    assert script(300, seed=5) != script(300, seed=6)
-    assert script(600, seed=5)[:255] == script(300, seed=5)[:255]
+    assert draw(utterances=300, seed=5) == draw(utterances=300, seed=5)
+    assert draw(utterances=300, seed=5) != draw(utterances=300, seed=6)
+    assert draw(utterances=600, seed=5)[:255] == draw(utterances=300, seed=5)[:255]
 
 
 @pytest.mark.parametrize("utterances", [1, 20])
 def test_too_small_a_corpus_is_refused(utterances: int) -> None:
-    with pytest.raises(UserError, match=f"utterances {utterances}: .* ask for 100 or more"):
-        script(utterances, seed=0)
+    with pytest.raises(UserError, match=r"too few utterances: .* ask for 100 or more"):
+        draw(utterances=utterances)
 
 
 def test_audio_is_16_khz_mono_within_the_scale_and_not_silent(corpus: list[Utterance]) -> None:

@@ -370,6 +370,31 @@ def test_teacher_forcing_starts_with_the_start_mark(tiny: Tiny, utterances: Utte
         assert torch.equal(model(*utterances(61), text).logits, expected)
 
 
+def test_scheduled_sampling_replaces_characters_by_the_spellers_own(
+    tiny: Tiny, utterances: Utterances
+) -> None:
+    model = tiny()
+    text, _ = tokens(6, 5)
+    with torch.no_grad():
+        listened = model.listen(*utterances(61, 38))
+        memory = model.remember(listened)
+        true = torch.cat((torch.tensor([[27], [27]]), text), dim=1)
+        own = model.speller(true, memory)[0][:, :-1, :27].argmax(2)
+        read = torch.where(true[:, 1:] == 29, true[:, 1:], own)
+        expected, _, _ = model.speller(torch.cat((true[:, :1], read), dim=1), memory)
+        assert torch.equal(model.spell(listened, text, sampling=1.0).logits, expected)
+        assert torch.equal(
+            model.spell(listened, text, sampling=0.0).logits, model.speller(true, memory)[0]
+        )
+        # Half of them: some of the inputs differ from the text, some do not.
+        torch.manual_seed(0)
+        half = model._sampled(true, memory, 0.5)
+    changed = (half != true)[:, 1:]
+    assert torch.equal(half[:, 1:][changed], own[changed])
+    assert 0 < int(changed.sum()) < int((own != true[:, 1:]).sum())
+    assert torch.equal(half[:, 0], true[:, 0])
+
+
 # Where CTC listens
 
 

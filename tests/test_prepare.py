@@ -455,7 +455,7 @@ def test_unknown_corpus_and_wrong_out(tmp_path: Path) -> None:
         {"dev_share": 0},
         {"dev_share": 0.5, "test_share": 0.5},
         {"max_duration": 0.1},
-        {"utterances": 0},
+        {"utterances": -1},
         {"shards": -1},
     ],
 )

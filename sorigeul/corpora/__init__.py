@@ -202,6 +202,11 @@ def _refuse_stale_archives(out: Path, options: PrepareOptions) -> None:
 
 
 def _rules(corpus: str, options: PrepareOptions) -> Normalizer:
+    if options.text_file and corpus != "demo":
+        raise UserError(
+            f"text {options.text_file}: only the demo corpus says a text file; "
+            "for kspon, text is pronunciation or spelling"
+        )
     return normalizer(f"kspon-{options.text}" if corpus == "kspon" else "plain")
 
 

@@ -1,6 +1,7 @@
 """A small Korean corpus spoken by eSpeak NG. Knows voices and how to make them speak, no model.
 
-Nothing is downloaded: library and data come with the package ``espeakng-loader`` (extra ``demo``).
+What is said is made up, or comes from a text file. Nothing is downloaded: library and data come
+with the package ``espeakng-loader`` (extra ``demo``).
 The same options give the same bytes, whatever was synthesised before in the same process.
 """
 
@@ -13,10 +14,12 @@ import sys
 import tempfile
 import zlib
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from itertools import islice
+from functools import partial
+from io import BytesIO
+from itertools import count, islice
 from pathlib import Path
 from random import Random
 
@@ -27,6 +30,8 @@ import soxr
 
 from sorigeul.audio import SAMPLE_RATE
 from sorigeul.corpora.items import Layout, PrepareOptions, Rejected, Utterance
+from sorigeul.corpora.passages import passages
+from sorigeul.corpora.pool import cores, in_order
 from sorigeul.corpora.sentences import sentence
 from sorigeul.errors import UserError
 
@@ -52,30 +57,57 @@ Some of the rest are near twins, such as ``rob`` and ``robert``: no voice of dev
 twin in train.
 """
 
+_SHARES = {"train": 0.85, "dev": 0.05, "test": 0.1}
+"""Of the utterances or of the hours."""
+_UTTERANCES = 3000
 _LEAST_EXAMPLES = 3
-"""How often train holds each syllable of dev and test, at the least."""
+"""How often train holds each syllable of dev and test, at the least, if sentences are made up."""
+_CHUNK = 8  # lines that a process speaks before it answers
+
+Text = Mapping[str, str]
+"""Sentences to say, and where each stands."""
 
 
 def read(
     source: Path | None, out: Path, options: PrepareOptions
 ) -> Iterator[Utterance | Rejected | Layout]:
-    """Synthesise ``options.utterances`` utterances under ``out/audio/<voice>/``, 16 kHz FLAC.
+    """Synthesise utterances under ``out/audio/<voice>/``, 16 kHz FLAC, on all cores.
 
-    A tenth is test and a twentieth dev. Voices and sentences of one split occur in no other.
+    ``options`` say how many or how long, and which file the sentences are from. A tenth is test and
+    a twentieth dev. Voices and sentences of one split occur in no other.
     """
     if source is not None:
         raise UserError(
             f"{source}: the demo corpus reads no source, it is synthesised; leave it out"
         )
-    lines = script(options.utterances, options.seed)
+    name = options.text_file
+    text, rejected = passages(Path(name)) if name else ({}, [])
+    # Once without a voice: mistakes show before anything is written.
+    counts = Counter(line.split for line in script(options, text))
     with Synthesizer() as synthesizer:
-        yield Layout(f"speech synthesis by eSpeak NG {synthesizer.version}")
-        for line in lines:
-            path = out / "audio" / line.voice / f"{line.id}.flac"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            samples = _record(synthesizer, line)
-            soundfile.write(path, samples, SAMPLE_RATE, subtype="PCM_16", format="FLAC")
-            yield Utterance(line.id, path, line.text, line.voice, line.split, where=line.id)
+        yield Layout(
+            f"speech synthesis by eSpeak NG {synthesizer.version}",
+            notes=tuple(_repetitions(counts, text, name)),
+            items=counts.total() + len(rejected),
+        )
+        yield from rejected
+        work = partial(_flac, synthesizer)
+        lines = script(options, text)
+        with closing(in_order(work, lines, cores(), _CHUNK, lambda line: line.id)) as spoken:
+            for line, flac in spoken:
+                path = out / "audio" / line.voice / f"{line.id}.flac"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(flac)
+                yield Utterance(line.id, path, line.text, line.voice, line.split, where=line.where)
+
+
+def _repetitions(counts: Counter[str], text: Text, name: str) -> Iterator[str]:
+    for split, sentences in _dealt(text).items():
+        if sentences and counts[split] > len(sentences):
+            yield (
+                f"{split}: {name} has {len(sentences):,} sentences for it, said "
+                f"up to {-(-counts[split] // len(sentences))} times each, by different voices"
+            )
 
 
 @dataclass(frozen=True)
@@ -86,6 +118,8 @@ class Line:
     split: str
     voice: str
     text: str
+    where: str
+    """Where the text is from: the file and its line, or the id of a sentence made up."""
     rate: int
     """Words a minute, as eSpeak NG counts them."""
     pitch: int
@@ -97,55 +131,117 @@ class Line:
     pink: bool
     noise_seed: int
 
+    @property
+    def seconds(self) -> float:
+        """How long it will be: right on average over the voices, within a tenth for each."""
+        return 0.45 + 30 / self.rate * len(self.text.replace(" ", ""))
 
-def script(utterances: int, seed: int) -> list[Line]:
-    """Draw what is said, by whom and how: train, then dev, then test. No sentence comes twice.
+
+def script(options: PrepareOptions, text: Text | None = None) -> Iterator[Line]:
+    """Draw what is said, by whom and how: train, then dev, then test.
+
+    Without a ``text`` sentences are made up, and none comes twice. With one each is said once, then
+    each again in another voice, and so on.
 
     Raises:
-        UserError: if train is too small to hold every syllable of dev and test.
+        UserError: if there is too little for a split.
     """
-    counts = {"dev": max(1, utterances // 20), "test": max(1, utterances // 10)}
-    counts["train"] = utterances - counts["dev"] - counts["test"]
+    dealt = _dealt(text or {})
     said: set[str] = set()
     known: Counter[str] = Counter()
-    lines = []
-    for split in ("train", "dev", "test"):
-        for index in range(counts[split]):
+    for split, share in _SHARES.items():
+        if text and not dealt[split]:
+            raise UserError(
+                f"text {options.text_file}: none of its {len(text)} sentences falls to {split}; "
+                "give 100 or more"
+            )
+        lines = (
+            _recital(split, dealt[split], options.seed)
+            if text
+            else _improvisation(split, options.seed, said, known)
+        )
+        if options.hours:
+            yield from _lasting(lines, share * options.hours * 3600)
+        else:
+            yield from islice(lines, _utterances(options.utterances or _UTTERANCES)[split])
+
+
+def _utterances(total: int) -> dict[str, int]:
+    held = {split: max(1, int(total * _SHARES[split])) for split in ("dev", "test")}
+    return {"train": max(0, total - sum(held.values())), **held}
+
+
+def _lasting(lines: Iterator[Line], seconds: float) -> Iterator[Line]:
+    while seconds > 0:
+        line = next(lines)
+        seconds -= line.seconds
+        yield line
+
+
+def _improvisation(split: str, seed: int, said: set[str], known: Counter[str]) -> Iterator[Line]:
+    """Endless lines of sentences made up that are not yet ``said``; ``known`` counts train's."""
+    for index in count():
+        random = Random(f"{seed}/{split}/{index}")
+        for text in islice(_sentences(random, split), 2000):
+            learnable = split == "train" or min(known[c] for c in text) >= _LEAST_EXAMPLES
+            if learnable and text not in said:
+                break
+        else:
+            raise UserError(
+                f"too few utterances: train does not hold the syllables of {split}; "
+                "ask for 100 or more, or 0.1 hours"
+            )
+        said.add(text)
+        if split == "train":
+            known.update(text)
+        voice = VOICES[split][index % len(VOICES[split])]
+        yield _cast(random, split, index, voice, text, seed)
+
+
+def _recital(split: str, sentences: list[tuple[str, str]], seed: int) -> Iterator[Line]:
+    """Endless lines of the same sentences, shuffled in each round."""
+    voices, index = VOICES[split], 0
+    for round_ in count():
+        order = list(enumerate(sentences))
+        Random(f"{seed}/{split}/round {round_}").shuffle(order)
+        for place, (text, where) in order:
             random = Random(f"{seed}/{split}/{index}")
-            for text in islice(_sentences(random, split), 2000):
-                learnable = split == "train" or min(known[c] for c in text) >= _LEAST_EXAMPLES
-                if learnable and text not in said:
-                    break
-            else:
-                raise UserError(
-                    f"utterances {utterances}: train does not hold the syllables of {split}; "
-                    "ask for 100 or more"
-                )
-            said.add(text)
-            if split == "train":
-                known.update(text)
-            lines.append(_cast(random, split, index, text, seed))
-    return lines
+            voice = voices[(place + round_) % len(voices)]  # another one in each round
+            yield _cast(random, split, index, voice, text, seed, where)
+            index += 1
 
 
 def _sentences(random: Random, split: str) -> Iterator[str]:
-    # A checksum deals each sentence to one split, whatever the seed, so none is in two.
-    owners = {0: "dev", 1: "test"}
     while True:
         text = sentence(random)
-        if owners.get(zlib.crc32(text.encode()) % 10, "train") == split:
+        if _owner(text) == split:
             yield text
 
 
-def _cast(random: Random, split: str, index: int, text: str, seed: int) -> Line:
-    voice = VOICES[split][index % len(VOICES[split])]
+def _dealt(text: Text) -> dict[str, list[tuple[str, str]]]:
+    dealt: dict[str, list[tuple[str, str]]] = {split: [] for split in _SHARES}
+    for sentence_, where in text.items():
+        dealt[_owner(sentence_)].append((sentence_, where))
+    return dealt
+
+
+def _owner(text: str) -> str:
+    """The split of a sentence: by a checksum, whatever the seed, so that none is in two."""
+    return {0: "dev", 1: "test"}.get(zlib.crc32(text.encode()) % 10, "train")
+
+
+def _cast(
+    random: Random, split: str, index: int, voice: str, text: str, seed: int, where: str = ""
+) -> Line:
     person = Random(voice)  # the same base rate and pitch whenever this voice speaks
     noisy = random.random() < 0.4
+    name = f"demo-{seed}-{split}-{index:05}"
     return Line(
-        id=f"demo-{seed}-{split}-{index:05}",
+        id=name,
         split=split,
         voice=voice,
         text=text,
+        where=where or name,
         rate=round(person.uniform(200, 240) * random.uniform(0.92, 1.08)),
         pitch=round(person.uniform(42, 58) + random.uniform(-6, 6)),
         pitch_range=round(person.uniform(40, 65) + random.uniform(-10, 10)),
@@ -154,6 +250,13 @@ def _cast(random: Random, split: str, index: int, text: str, seed: int) -> Line:
         pink=random.random() < 0.5,
         noise_seed=random.getrandbits(32),
     )
+
+
+def _flac(synthesizer: "Synthesizer", line: Line) -> bytes:
+    file = BytesIO()
+    samples = _record(synthesizer, line)
+    soundfile.write(file, samples, SAMPLE_RATE, subtype="PCM_16", format="FLAC")
+    return file.getvalue()
 
 
 def _record(synthesizer: "Synthesizer", line: Line) -> Samples:

@@ -75,8 +75,12 @@ class PrepareOptions:
     """Share of the speech that becomes dev where the corpus has no dev of its own."""
     test_share: float = 0.1
     """Share of the speech that becomes test where the corpus has no test of its own."""
-    utterances: int = 3000
-    """Demo only: how many utterances to synthesise."""
+    utterances: int = 0
+    """Demo only: how many utterances to synthesise; 0: as many as ``hours`` says, else 3,000."""
+    hours: float = 0.0
+    """Demo only: hours of speech to synthesise, within some 2 %."""
+    text_file: str = ""
+    """Demo only: text file of the sentences to say; none: they are made up."""
     shards: int = 0
     """Utterances in a Shar archive; 0: the manifests refer to the recordings where they are."""
     shard_format: Literal["flac", "opus"] = "flac"
@@ -91,8 +95,11 @@ class PrepareOptions:
             )
         if self.max_duration <= 0.1:
             raise UserError(f"max_duration {self.max_duration}: must be above 0.1 seconds")
-        if self.utterances < 1:
-            raise UserError(f"utterances {self.utterances}: must be at least 1")
+        if self.utterances < 0 or self.hours < 0:
+            what = "utterances" if self.utterances < 0 else "hours"
+            raise UserError(f"{what} {getattr(self, what):g}: must not be negative")
+        if self.utterances and self.hours:
+            raise UserError("utterances and hours exclude each other: give one of the two")
         if self.shards < 0:
             raise UserError(f"shards {self.shards}: must be 0 or more utterances in an archive")
 

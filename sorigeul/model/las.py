@@ -17,6 +17,7 @@ from torch.nn import functional
 from sorigeul.errors import UserError
 from sorigeul.model import ctc
 from sorigeul.model.attention import Memory, ScoreFunction
+from sorigeul.model.letters import share_letters
 from sorigeul.model.listener import CONV_REDUCTION, Listener
 from sorigeul.model.recurrent import CELLS, Cell
 from sorigeul.model.speller import Speller
@@ -29,6 +30,11 @@ CTC_REDUCTION = 8
 
 GUIDE_WIDTH = 2.0
 """CTC frames on either side of a character's place that its attention may use (one deviation)"""
+
+GUIDE_CAUTION = 0.3
+"""How fast the guide fades with CTC's loss a character: the power to which CTC's probability of a
+character is taken. Where a character is said is known long before which one it is, so that the
+probability itself would keep the guide away too long (docs/lab.md)."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +72,8 @@ class LASConfig:
     """weight of the CTC loss beside the speller's; 0 leaves the CTC head out"""
     guide_weight: float = 0.0
     """weight of the loss that draws the attention to where CTC hears each character"""
+    share_letters: bool = False
+    """let syllables share what their letters (초성, 중성, 종성) have in common"""
     n_mels: Annotated[int, tyro.conf.Suppress] = 80
     vocabulary_size: Annotated[int, tyro.conf.Suppress] = 2040
 
@@ -175,9 +183,15 @@ class Losses:
 
 
 class ListenAttendSpell(nn.Module):
-    """The model. Tokens are character ids without specials, padded with ``config.pad_id``."""
+    """The model. Tokens are character ids without specials, padded with ``config.pad_id``.
 
-    def __init__(self, config: LASConfig) -> None:
+    Parameters
+    ----------
+    letters : ids (V, 3) of each unit's letters, which training needs where they are shared; a
+        trained model does not, since their sums have been taken
+    """
+
+    def __init__(self, config: LASConfig, letters: Tensor | None = None) -> None:
         super().__init__()
         self.config = config
         self.listener = Listener(
@@ -191,6 +205,11 @@ class ListenAttendSpell(nn.Module):
         )  # fmt: skip
         if config.ctc_weight > 0:
             self.ctc = nn.Linear(config.width, config.vocabulary_size)
+        if config.share_letters and letters is not None:
+            share_letters(self.speller.embedding, letters)
+            share_letters(self.speller.out, letters)
+            if config.ctc_weight > 0:
+                share_letters(self.ctc, letters)
 
     def listen(self, features: Tensor, lengths: Tensor) -> Listened:
         """Features (B, T, F), lengths (B,) -> what the listener heard."""
@@ -207,23 +226,50 @@ class ListenAttendSpell(nn.Module):
         return self.ctc(listened.ctc_frames) if self.config.ctc_weight > 0 else None
 
     def forward(
-        self, features: Tensor, lengths: Tensor, tokens: Tensor, teacher_forcing: bool = True
+        self,
+        features: Tensor,
+        lengths: Tensor,
+        tokens: Tensor,
+        teacher_forcing: bool = True,
+        sampling: float = 0.0,
     ) -> Spelled:
         """Features (B, T, F), lengths (B,), tokens (B, U) -> the scores of every position.
 
-        Without teacher forcing the speller reads its own best character instead of `tokens`.
+        Without teacher forcing the speller reads its own best character instead of `tokens`; with
+        it, in the place of so many of the `tokens` (0 to 1, each drawn for itself).
         """
-        return self.spell(self.listen(features, lengths), tokens, teacher_forcing)
+        return self.spell(self.listen(features, lengths), tokens, teacher_forcing, sampling)
 
-    def spell(self, listened: Listened, tokens: Tensor, teacher_forcing: bool = True) -> Spelled:
+    def spell(
+        self,
+        listened: Listened,
+        tokens: Tensor,
+        teacher_forcing: bool = True,
+        sampling: float = 0.0,
+    ) -> Spelled:
         """As `forward`, of what the listener heard."""
         memory = self.remember(listened)
         inputs = functional.pad(tokens, (1, 0), value=self.config.sos_id)
         if teacher_forcing:
+            if sampling > 0:
+                inputs = self._sampled(inputs, memory, sampling)
             logits, alignments, _ = self.speller(inputs, memory)
         else:
             logits, alignments = self.speller.free_run(inputs[:, 0], inputs.shape[1], memory)
         return Spelled(logits, alignments, self.ctc_logits(listened), listened.ctc_lengths)
+
+    @torch.no_grad()
+    def _sampled(self, inputs: Tensor, memory: Memory, share: float) -> Tensor:
+        """What the speller reads (B, U + 1), a `share` of it replaced by its own best guesses.
+
+        Scheduled sampling (Bengio et al. 2015) in two passes (Mihaylova and Martins 2019), so that
+        a sentence is still read at once: the guesses are those of a pass over the true text.
+        """
+        logits, _, _ = self.speller(inputs, memory)
+        logits[..., self.config.sos_id :] = -torch.inf  # marks are no characters
+        guesses = functional.pad(logits[:, :-1].argmax(-1), (1, 0), value=self.config.sos_id)
+        drawn = torch.rand(inputs.shape).to(inputs.device) < share
+        return torch.where(drawn & (inputs != self.config.pad_id), guesses, inputs)
 
     def losses(
         self,
@@ -258,7 +304,8 @@ class ListenAttendSpell(nn.Module):
         total = (1 - weight) * speller + weight * ctc_loss
         guide = torch.zeros_like(speller)
         if self.config.guide_weight > 0:
-            surety = torch.exp(-ctc_each.detach() / token_lengths.clamp_min(1))
+            a_character = ctc_each.detach() / token_lengths.clamp_min(1)
+            surety = torch.exp(-GUIDE_CAUTION * a_character)
             guide = self.guide(spelled, tokens, token_lengths, surety) / count
             total = total + self.config.guide_weight * guide
         return Losses(total, speller, ctc_loss, guide)
@@ -269,8 +316,8 @@ class ListenAttendSpell(nn.Module):
         """Sum of the attention that lies away from where CTC's own alignment has each character.
 
         As the guided attention of Tachibana et al. 2018, equation 7, but around the best CTC path
-        instead of the diagonal, since people pause and do not speak at one pace; and as strong as
-        CTC is sure of the text (`surety` (B,), 0 to 1), since at first it knows nothing.
+        instead of the diagonal, since people pause and do not speak at one pace; and the stronger
+        the surer CTC is of the text (`surety` (B,), 0 to 1), since at first it knows nothing.
         """
         assert spelled.ctc_logits is not None
         place, known = ctc.align(
