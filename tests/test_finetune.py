@@ -11,8 +11,6 @@ import tones
 import torch
 from commands import Command
 from test_learner import batches, equal, steps, weights
-from torch import Tensor, nn
-from torch.nn.utils import parametrize
 
 from sorigeul import ListenAttendSpell, checkpoint, data, devices, finetune
 from sorigeul.checkpoint import Pretrained
@@ -21,6 +19,7 @@ from sorigeul.errors import UserError
 from sorigeul.evaluate import evaluate
 from sorigeul.journal import read_metrics
 from sorigeul.learner import Learner
+from sorigeul.model.letters import plain_state
 from sorigeul.settings import Settings
 from sorigeul.train import train
 from sorigeul.vocabulary import Vocabulary
@@ -88,25 +87,13 @@ def test_known_rows_are_kept_to_the_bit_and_new_ones_are_shares_of_them(
         torch.testing.assert_close(after[name][number["각"]], (one + everyone) / 2)
 
 
-def test_a_parametrized_layer_is_given_its_rows_too(tiny: Build) -> None:
-    class Doubled(nn.Module):
-        def forward(self, half: Tensor) -> Tensor:
-            return 2 * half
-
-        def right_inverse(self, whole: Tensor) -> Tensor:
-            return whole / 2
-
-    old, new = tiny(ctc_weight=0.3), tiny(ctc_weight=0.3)
-    with torch.no_grad():
-        for parameter in new.parameters():
-            parameter.zero_()
-    parametrize.register_parametrization(new.ctc, "weight", Doubled())
-    vocabulary = Vocabulary.from_texts(["".join(map(chr, range(ord("가"), ord("가") + 27)))])
-    source = Pretrained(old, tones.TINY.features, vocabulary, "plain/1", {})
-    finetune.take_over(new, vocabulary, source)
-    assert torch.equal(new.ctc.weight, old.ctc.weight)
-    assert torch.equal(new.ctc.parametrizations.weight.original, old.ctc.weight / 2)
-    assert torch.equal(new.speller.out.weight, old.speller.out.weight)
+def test_rows_are_the_same_where_syllables_share_letters(pretrained: Pretrained) -> None:
+    shared, plain = (tuned(pretrained, NEW, share_letters=share) for share in (True, False))
+    assert any(".parametrizations." in name for name in weights(shared))
+    rows, expected = plain_state(shared.las), plain_state(plain.las)
+    assert rows.keys() == expected.keys()
+    for name, tensor in expected.items():
+        torch.testing.assert_close(rows[name], tensor, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("vocabulary", [OLD, NEW])
@@ -145,12 +132,14 @@ def test_a_ctc_head_comes_with_the_settings_not_with_the_model(pretrained: Pretr
         ("listener.conv", ("listener.conv.",)),
         ("listener, speller.embedding", ("listener.", "speller.embedding.")),
         ("speller,ctc.bias", ("speller.", "ctc.bias")),
+        ("speller.out,ctc", ("speller.out.", "ctc.")),
     ],
 )
+@pytest.mark.parametrize("share", [False, True])
 def test_what_is_frozen_keeps_its_bits_and_all_else_moves(
-    pretrained: Pretrained, batches: list[Batch], freeze: str, frozen: tuple[str, ...]
+    pretrained: Pretrained, batches: list[Batch], freeze: str, frozen: tuple[str, ...], share: bool
 ) -> None:
-    one = tuned(pretrained, OLD, freeze=freeze, ema_decay=0.5)
+    one = tuned(pretrained, OLD, freeze=freeze, ema_decay=0.5, share_letters=share)
     before = weights(one)
     one.train()
     for batch in batches[:2]:
@@ -251,12 +240,12 @@ def test_a_run_can_be_repeated_from_its_settings(
             {"cell": "lstm", "n_mels": 40},
             "has cell gru, not lstm, n_mels 16, not 40: leave out cell n_mels, which",
         ),
-        ({"vocabulary": "jamo"}, "has vocabulary syllable, not jamo"),
+        ({"vocabulary": "jamo", "share_letters": False}, "has vocabulary syllable, not jamo"),
         (
             {"freeze": "listener.convolution"},
-            "freeze: the model has no listener.convolution, but ctc, listener.bottom_rnn, "
-            "listener.conv, listener.middle_rnn, speller.attention, speller.embedding, "
-            "speller.out, speller.rnn",
+            "freeze: the model has no listener.convolution, but ctc, "
+            "listener.bottom_rnn, listener.conv, listener.middle_rnn, speller.attention, "
+            "speller.embedding, speller.out, speller.rnn",
         ),
         ({"freeze": "listener,speller,ctc"}, "leaves nothing to learn"),
         ({"init_from": "no/where/at/all"}, "is neither a run folder nor a Hugging Face id"),
@@ -289,7 +278,7 @@ def test_a_run_goes_on_as_it_was_begun(
         assert f"was begun {said}: leave that as it was" in done.error()
 
 
-def test_a_model_that_hears_backwards_is_tuned_without_ctc(tiny: Build) -> None:
+def test_what_a_model_excludes_is_switched_off(tiny: Build) -> None:
     features = replace(tones.TINY.features, input_reverse=True)
     small = Settings.preset("small")
     found = finetune.adopted(small, features, tiny().config, "syllable")
@@ -297,6 +286,9 @@ def test_a_model_that_hears_backwards_is_tuned_without_ctc(tiny: Build) -> None:
     blind = tiny(use_attention=False).config
     found = finetune.adopted(small, tones.TINY.features, blind, "syllable")
     assert (found.model.ctc_weight, found.model.guide_weight) == (small.model.ctc_weight, 0.0)
+    sharing = small.changed({"share_letters": True}, "test")
+    found = finetune.adopted(sharing, tones.TINY.features, tiny().config, "jamo")
+    assert (found.training.vocabulary, found.model.share_letters) == ("jamo", False)
 
 
 def test_other_rules_for_text_are_told(
