@@ -4,6 +4,7 @@ Also which parts of a model stay as they are. Knows nothing of batches or of how
 """
 
 import logging
+import re
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from pathlib import Path
@@ -23,7 +24,9 @@ from sorigeul.vocabulary import Kind, Vocabulary
 log = logging.getLogger(__name__)
 
 # All else in a model's configuration is its shape. The bands follow from the features.
-_NOT_SHAPE = {"dropout", "ctc_weight", "guide_weight", "n_mels", "vocabulary_size"}
+_NOT_SHAPE = {
+    "dropout", "ctc_weight", "guide_weight", "share_letters", "n_mels", "vocabulary_size",
+}  # fmt: skip
 _SHAPE = [field.name for field in fields(LASConfig) if field.name not in _NOT_SHAPE]
 _FEATURES = [field.name for field in fields(FeatureConfig)]
 _BY_UNIT = ("speller.embedding", "speller.out", "ctc")
@@ -38,13 +41,16 @@ def adopted(
 ) -> Settings:
     """`settings` with the features, the shape and the kind of characters of another model.
 
-    CTC is switched off where that model hears backwards, and its guide where it has no attention.
+    What those exclude is switched off: CTC where that model hears backwards, its guide where it has
+    no attention, shared letters where it writes letters.
     """
     shape = {name: getattr(model, name) for name in _SHAPE}
     if features.input_reverse:
         shape["ctc_weight"] = 0.0
     if features.input_reverse or not model.use_attention:
         shape["guide_weight"] = 0.0
+    if vocabulary == "jamo":
+        shape["share_letters"] = False
     return replace(
         settings,
         features=features,
@@ -142,17 +148,17 @@ def take_over(model: ListenAttendSpell, vocabulary: Vocabulary, pretrained: Pret
 def shares(old: Vocabulary, new: Vocabulary) -> Tensor:
     """How much of each unit of `old` makes up each unit of `new` (V', V), in float64.
 
-    A unit that both have is itself. A Hangul syllable that only `new` has is the mean of three: of
-    the syllables with its onset, those with its nucleus, those with its coda, since what sounds
-    alike in part should be expected in part. Any other unit is the mean of all characters. Every
-    row sums to 1, so a new unit scores no higher than the best known one: with greedy search the
-    model writes the same as before, until it learns.
+    A unit that both have is itself. A Hangul syllable that only `new` has is one part the
+    syllables with its onset, one part those with its nucleus, one part those with its coda, as far
+    as there are any, since what sounds alike in part should be expected in part. Any other unit is
+    the mean of all characters. Every row sums to 1, so a new unit scores no higher than the best
+    known one: with greedy search the model writes the same as before, until it learns.
     """
     ids = {unit: number for number, unit in enumerate(old.units)}
-    letters = torch.tensor([_letters(unit) for unit in old.units])
+    letters, wanted = torch.tensor(old.letters()), torch.tensor(new.letters())
     rows = torch.zeros(len(new), len(old), dtype=torch.float64)
-    for row, unit in zip(rows, new.units, strict=True):
-        alike = (letters == torch.tensor(_letters(unit))) & (letters >= 0)
+    for row, unit, own in zip(rows, new.units, wanted, strict=True):
+        alike = (letters == own) & (letters > 0)
         counts = alike.sum(0)
         if unit in ids:
             row[ids[unit]] = 1.0
@@ -161,14 +167,6 @@ def shares(old: Vocabulary, new: Vocabulary) -> Tensor:
         else:
             row[:-3] = 1 / (len(old) - 3)
     return rows
-
-
-def _letters(unit: str) -> tuple[int, int, int]:
-    """Onset, nucleus and coda of a Hangul syllable, by number; -1 for what is none."""
-    code = ord(unit[0]) - ord("가")
-    if len(unit) > 1 or not 0 <= code <= ord("힣") - ord("가"):
-        return -1, -1, -1
-    return code // 588, code % 588 // 28, code % 28
 
 
 def _set(layer: nn.Module, name: str, value: Tensor) -> None:
@@ -192,8 +190,9 @@ def freeze(model: nn.Module, parts: str) -> None:
     for part in filter(None, map(str.strip, parts.split(","))):
         chosen = [name for name in names if name == part or name.startswith(f"{part}.")]
         if not chosen:
-            there_are = {".".join(name.split(".")[:-1][:2]) for name in names}
-            raise UserError(f"freeze: the model has no {part}, but {', '.join(sorted(there_are))}")
+            layers = [re.split(r"\.parametrizations\.|\.[^.]+$", name)[0] for name in names]
+            there_are = sorted({".".join(layer.split(".")[:2]) for layer in layers})
+            raise UserError(f"freeze: the model has no {part}, but {', '.join(there_are)}")
         for name in chosen:
             model.get_parameter(name).requires_grad_(False)
     if not any(parameter.requires_grad for parameter in model.parameters()):
