@@ -3,12 +3,14 @@
 Knows nothing of what the commands do.
 """
 
+import argparse
 import contextlib
 import inspect
 import io
 import re
 from collections.abc import Callable, Sequence
 from itertools import dropwhile, takewhile
+from pathlib import Path
 from typing import Any
 
 import tyro
@@ -30,6 +32,51 @@ def places(arguments: Sequence[str]) -> list[str]:
         elif "=" not in argument:
             next(others, None)
     return places
+
+
+def starting_point(arguments: Sequence[str], preset: str) -> Any:
+    """The settings that the options change: those of --config, of the run, or of a preset.
+
+    Where a model is fine-tuned, its shape and features take the place of the preset's.
+    """
+    from sorigeul.settings import Settings
+
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--config", type=Path)
+    parser.add_argument("--preset")
+    parser.add_argument("--init_from", "--init-from")
+    with contextlib.redirect_stderr(io.StringIO()):  # tyro says it better, just after
+        try:
+            known, rest = parser.parse_known_args(list(arguments))
+        except SystemExit:
+            return Settings()
+    if known.config and known.preset:
+        raise UserError("--config and --preset exclude each other: each says where to start from")
+    given = places(rest)
+    folder = Path(given[1]) if len(given) > 1 else None
+    if folder and (folder / "config.yaml").is_file() and not (known.config or known.preset):
+        return Settings.from_yaml(folder / "config.yaml")
+    if known.config is None:
+        start = Settings.preset(known.preset or preset)
+        return _as_the_model(start, known.init_from, folder) if known.init_from else start
+    start = Settings.from_yaml(known.config)
+    if model := known.init_from or start.training.init_from:
+        # The file may leave the shape to the model, or contradict it, which is refused later.
+        return Settings.from_yaml(known.config, _as_the_model(Settings(), model, folder))
+    return start
+
+
+def _as_the_model(settings: Any, model: str, folder: Path | None) -> Any:
+    """The settings with shape and features of `model`, or of what a run made of it already."""
+    from sorigeul import checkpoint
+    from sorigeul.finetune import adopted
+    from sorigeul.settings import Settings
+
+    if folder and checkpoint.begun(folder):  # and the model may be gone
+        own = Settings.from_yaml(folder / "config.yaml")
+        return adopted(settings, own.features, own.model, own.training.vocabulary)
+    found = checkpoint.load(model)
+    return adopted(settings, found.features, found.model.config, found.vocabulary.kind)
 
 
 def parse_and_run(

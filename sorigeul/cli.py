@@ -3,10 +3,7 @@
 Each imports what it needs when it runs, so that `sorigeul --help` does not wait for torch.
 """
 
-import argparse
-import contextlib
 import difflib
-import io
 import json as json_format
 import logging
 import os
@@ -14,12 +11,12 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import tyro
 from tyro.conf import Positional
 
-from sorigeul.arguments import parse_and_run, place, places
+from sorigeul.arguments import parse_and_run, place, starting_point
 from sorigeul.errors import UserError
 
 log = logging.getLogger("sorigeul")
@@ -345,7 +342,7 @@ def train(arguments: Sequence[str]) -> None:
     from sorigeul import settings as rooms
 
     presets = ", ".join(rooms.presets())
-    start = _starting_point(arguments)
+    start = starting_point(arguments, DEFAULT_PRESET)
 
     def command(
         data: Data,
@@ -371,49 +368,38 @@ def train(arguments: Sequence[str]) -> None:
     parse_and_run(command, "train", arguments, values=True)
 
 
-def _starting_point(arguments: Sequence[str]) -> Any:
-    """The settings that the options change: those of --config, of --preset, or of the run.
+def doctor(arguments: Sequence[str]) -> None:
+    """Say what is installed; with OUT, whether data and settings can train, and if not, why."""
+    from sorigeul.memory import keep_freed_memory
 
-    Where a model is fine-tuned, its shape and features take the place of the preset's.
+    keep_freed_memory()  # before PyTorch is loaded
+    from sorigeul import doctor as practice
+    from sorigeul import settings as rooms
+
+    start = starting_point(arguments, DEFAULT_PRESET)
+
+    def command(
+        out: Annotated[Positional[Path | None], place("OUT")] = None,
+        preset: str = DEFAULT_PRESET,
+        config: File = None,
+        time_limit: float = practice.TIME_LIMIT,
+        settings: Annotated[rooms.Settings, tyro.conf.arg(name="")] = start,
+    ) -> None:
+        del preset, config  # in `settings` already
+        for line in practice.environment():
+            print(line, flush=True)
+        if out is not None:
+            practice.preflight(out, settings, time_limit)
+
+    command.__doc__ = f"""{doctor.__doc__}
+
+    Args:
+        out: folder of manifests, made by 'sorigeul prepare'
+        preset: settings to judge: {", ".join(rooms.presets())}
+        config: YAML file of settings to judge, such as the config.yaml of a run
+        time_limit: seconds after which it ends, whatever it has found by then
     """
-    from sorigeul.settings import Settings
-
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    parser.add_argument("--config", type=Path)
-    parser.add_argument("--preset")
-    parser.add_argument("--init_from", "--init-from")
-    with contextlib.redirect_stderr(io.StringIO()):  # tyro says it better, just after
-        try:
-            known, rest = parser.parse_known_args(list(arguments))
-        except SystemExit:
-            return Settings()
-    if known.config and known.preset:
-        raise UserError("--config and --preset exclude each other: each says where to start from")
-    given = places(rest)
-    folder = Path(given[1]) if len(given) > 1 else None
-    if folder and (folder / "config.yaml").is_file() and not (known.config or known.preset):
-        return Settings.from_yaml(folder / "config.yaml")
-    if known.config is None:
-        start = Settings.preset(known.preset or DEFAULT_PRESET)
-        return _as_the_model(start, known.init_from, folder) if known.init_from else start
-    start = Settings.from_yaml(known.config)
-    if model := known.init_from or start.training.init_from:
-        # The file may leave the shape to the model, or contradict it, which is refused later.
-        return Settings.from_yaml(known.config, _as_the_model(Settings(), model, folder))
-    return start
-
-
-def _as_the_model(settings: Any, model: str, folder: Path | None) -> Any:
-    """The settings with shape and features of `model`, or of what a run made of it already."""
-    from sorigeul import checkpoint
-    from sorigeul.finetune import adopted
-    from sorigeul.settings import Settings
-
-    if folder and checkpoint.begun(folder):  # and the model may be gone
-        own = Settings.from_yaml(folder / "config.yaml")
-        return adopted(settings, own.features, own.model, own.training.vocabulary)
-    found = checkpoint.load(model)
-    return adopted(settings, found.features, found.model.config, found.vocabulary.kind)
+    parse_and_run(command, "doctor", arguments, values=True)
 
 
 COMMANDS: dict[str, Callable[..., None]] = {
@@ -423,6 +409,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "transcribe": transcribe,
     "info": info,
     "bench": bench,
+    "doctor": doctor,
 }
 
 
@@ -477,8 +464,8 @@ def _run(arguments: list[str]) -> None:
         near = difflib.get_close_matches(name, COMMANDS, 1)
         hint = f"perhaps {near[0]}" if near else f"there are {', '.join(COMMANDS)}"
         raise UserError(f"'{name}' is no command; {hint}")
-    if name == "train":
-        train(rest)
+    if name in ("train", "doctor"):
+        COMMANDS[name](rest)
     else:
         parse_and_run(COMMANDS[name], name, rest)
 

@@ -43,6 +43,7 @@ __all__ = [
     "DataConfig",
     "Failure",
     "Share",
+    "Utterances",
     "evaluation_batches",
     "in_groups",
     "infeasible",

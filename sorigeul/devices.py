@@ -104,11 +104,12 @@ def _precision(wanted: str, on_gpu: bool) -> str:
         raise UserError(f"precision {wanted} needs a GPU: choose bfloat16 or float32 on a CPU")
     if wanted != "auto":
         return wanted
-    fast = torch.cuda.is_bf16_supported() if on_gpu else _cpu_has_bfloat16()
+    fast = torch.cuda.is_bf16_supported() if on_gpu else cpu_has_bfloat16()
     return "bfloat16" if fast else "float32"
 
 
-def _cpu_has_bfloat16() -> bool:
+def cpu_has_bfloat16() -> bool:
+    """Whether the processor computes in bfloat16 itself."""
     return any(
         torch.cpu.get_capabilities().get(name, False)
         for name in ("avx512_bf16", "amx_bf16", "bf16")
