@@ -31,10 +31,10 @@ CTC_REDUCTION = 8
 GUIDE_WIDTH = 2.0
 """CTC frames on either side of a character's place that its attention may use (one deviation)"""
 
-GUIDE_CAUTION = 0.3
-"""How fast the guide fades with CTC's loss a character: the power to which CTC's probability of a
-character is taken. Where a character is said is known long before which one it is, so that the
-probability itself would keep the guide away too long (docs/lab.md)."""
+GUIDE_LOSS = 2.5
+"""CTC's loss a character (nats) around which the guide sets in. Where a character is said is known
+before which one it is: at this loss CTC's path is good, though its probability of the text is not.
+Drawn to its paths much earlier, the attention holds CTC itself back (docs/lab.md)."""
 
 
 @dataclass(frozen=True)
@@ -305,7 +305,7 @@ class ListenAttendSpell(nn.Module):
         guide = torch.zeros_like(speller)
         if self.config.guide_weight > 0:
             a_character = ctc_each.detach() / token_lengths.clamp_min(1)
-            surety = torch.exp(-GUIDE_CAUTION * a_character)
+            surety = torch.exp(-(a_character / GUIDE_LOSS).pow(4))
             guide = self.guide(spelled, tokens, token_lengths, surety) / count
             total = total + self.config.guide_weight * guide
         return Losses(total, speller, ctc_loss, guide)
