@@ -2,7 +2,7 @@
 
     python benchmarks/results.py corpus data/pansori       sizes of its splits, texts they share
     python benchmarks/results.py keep RUN NAME [--group presets] [--note "what it shows"]
-    python benchmarks/results.py write                     docs/results.md and its plots
+    python benchmarks/results.py write                     docs/results.md, its plots, README tables
 
 `keep` copies what the tables need into docs/runs/NAME; figures that are poor are shown like others.
 """
@@ -31,6 +31,11 @@ DOCS = Path(__file__).resolve().parents[1] / "docs"
 CONFIG, TEST, ABOUT, CORPORA = "config.yaml", "test.json", "about.json", "corpus.json"
 GROUPS = ("presets", "ablation", "pretraining")  # come first, in this order
 NGRAM = 5
+BEGIN, END = "<!-- results -->", "<!-- end of results -->"
+READMES = {
+    "README.md": ["run", "CRR of the speller (%)", "CRR of the CTC head (%)", "minutes"],
+    "README.ko.md": ["학습", "스펠러의 CRR (%)", "CTC 헤드의 CRR (%)", "분"],
+}
 # Settings that change nothing of what is learnt, and differ from machine to machine.
 HOUSEKEEPING = {"audio_root", "log_every", "checkpoint_every", "num_workers", "alignment_by"}
 FIGURES = ("crr", "ctc_crr", "cer", "ctc_cer", "wer", "ctc_wer")
@@ -173,11 +178,29 @@ def _share(some: set[tuple[str, ...]], known: set[tuple[str, ...]]) -> float | N
 
 
 def write(docs: Path) -> None:
-    """Write docs/results.md and draw the plots that it shows."""
+    """Write docs/results.md, the tables of the READMEs, and draw the plots that it shows."""
     kept = runs(docs)
     write_text(docs / "results.md", page(docs, kept))
+    for name in READMES:
+        if (docs.parent / name).is_file():
+            write_text(docs.parent / name, readme(docs.parent / name, kept))
     for group in groups(kept):
         draw(docs / "images" / f"results_{group}.png", [one for one in kept if one.group == group])
+
+
+def readme(path: Path, kept: Sequence[Kept]) -> str:
+    """The text of a README with the table of the presets between its marks put in anew."""
+    before, begin, rest = path.read_text(encoding="utf-8").partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise UserError(f"{path} has no lines '{BEGIN}' and '{END}' to put the table between")
+    rows = [
+        [f"`{one.name}`", *(f"{one.test[name]:.1f}" if name in one.test else "-" for name in
+                            ("crr", "ctc_crr")), f"{one.minutes:.0f}"]
+        for one in kept
+        if one.group == GROUPS[0]
+    ]  # fmt: skip
+    return f"{before}{BEGIN}\n{_table(READMES[path.name], rows)}\n{END}{after}"
 
 
 def runs(docs: Path) -> list[Kept]:

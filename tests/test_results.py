@@ -145,3 +145,6 @@ def test_the_page_is_what_its_runs_say() -> None:
         pytest.skip("no run is kept")
     page = results.page(docs, results.runs(docs))
     assert (docs / "results.md").read_text(encoding="utf-8") == page, "make results"
+    for name in results.READMES:
+        text = (ROOT / name).read_text(encoding="utf-8")
+        assert results.readme(ROOT / name, results.runs(docs)) == text, "make results"
