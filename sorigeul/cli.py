@@ -126,6 +126,7 @@ def evaluate(
     data: Data,
     split: str = "test",
     json: File = None,
+    beam: int = 1,
     worst: int = 5,
     audio_root: str = "",
     precision: Precision = "float32",
@@ -137,11 +138,15 @@ def evaluate(
         data: folder of manifests, or one manifest
         split: which manifest of the folder
         json: write the figures here as JSON; - for standard output
+        beam: texts that the search keeps side by side, judged by speller and CTC head together; 1:
+            the speller's best character at every step
         worst: how many of the worst utterances to show, aligned
         audio_root: folder that holds the recordings now, where they have moved since the corpus was
             prepared
         precision: number format of the heavy arithmetic; int8 is for a CPU
     """
+    if beam < 1:
+        raise UserError(f"beam is {beam}, but must be at least 1")
     if worst < 0:
         raise UserError(f"worst is {worst}, but must be 0 or more")
     from sorigeul import data as manifests
@@ -163,8 +168,9 @@ def evaluate(
     batches = manifests.evaluation_batches(cuts, pretrained.vocabulary)
     with recognizer.arithmetic():
         found = recognise_all(
-            pretrained.model, batches, pretrained.vocabulary, recognizer.log_mel, normalizer
-        )
+            pretrained.model, batches, pretrained.vocabulary, recognizer.log_mel, normalizer,
+            beam=beam,
+        )  # fmt: skip
     for name, reason in found.failures.items():
         log.warning("%s counts as recognised as nothing: %s", name, reason)
     if found.unknown:

@@ -97,13 +97,15 @@ def evaluate(
     log_mel: LogMel,
     normalizer: str,
     total: int | None = None,
+    beam: int = 1,
 ) -> Evaluation:
     """Recognise all `batches` with a model in evaluation mode, on its own device, and judge it.
 
+    With a `beam` above 1 so many texts are searched side by side, by speller and CTC head together.
     Raises UserError where no transcript holds a character.
     """
     with progress_bar("recognising", total) as advance:
-        heard = recognise(model, batches, vocabulary, log_mel, advance)
+        heard = recognise(model, batches, vocabulary, log_mel, advance, beam)
     return judge([heard], vocabulary, normalizer)
 
 
@@ -114,6 +116,7 @@ def recognise(
     vocabulary: Vocabulary,
     log_mel: LogMel,
     advance: Advance,
+    beam: int = 1,
 ) -> Heard:
     """The first half of `evaluate`, which several processes can share out."""
     device = next(model.parameters()).device
@@ -123,7 +126,7 @@ def recognise(
     for batch in batches:
         failures += batch.failures
         if len(batch):
-            found, batch_loss = _recognize(model, batch.to(device), vocabulary, log_mel)
+            found, batch_loss = _recognize(model, batch.to(device), vocabulary, log_mel, beam)
             recognitions += found
             tokens = int(batch.token_lengths.sum()) + len(batch)
             loss, characters = loss + batch_loss * tokens, characters + tokens
@@ -154,11 +157,11 @@ def judge(shares: Sequence[Heard], vocabulary: Vocabulary, normalizer: str) -> E
 
 
 def _recognize(
-    model: ListenAttendSpell, batch: Batch, vocabulary: Vocabulary, log_mel: LogMel
+    model: ListenAttendSpell, batch: Batch, vocabulary: Vocabulary, log_mel: LogMel, beam: int
 ) -> tuple[list[Recognition], float]:
     features, lengths = log_mel(batch.waveforms, batch.lengths)
     listened = model.listen(features, lengths)
-    hypotheses = decode.greedy(model, listened)
+    hypotheses = decode.greedy(model, listened) if beam == 1 else decode.beam(model, listened, beam)
     ctc: list[str] | list[None] = [None] * len(batch)
     if model.config.ctc_weight > 0:
         ctc = [vocabulary.decode(tokens) for tokens in decode.ctc_greedy(model, listened)]

@@ -1,13 +1,16 @@
 """Search: a batch equals its members, the end mark ends, nothing runs for ever."""
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
+from torch.nn import functional
 
-from sorigeul.decode import Hypothesis, ctc_greedy, greedy
+from sorigeul.decode import Hypothesis, beam, ctc_greedy, greedy
+from sorigeul.model.ctc import PrefixScorer
 from sorigeul.model.las import LASConfig, ListenAttendSpell, Listened
 
 Tiny = Callable[..., ListenAttendSpell]
@@ -230,3 +233,107 @@ def test_ctc_needs_its_head(tiny: Tiny, utterances: Utterances) -> None:
     model = tiny()
     with pytest.raises(ValueError, match="no CTC head"):
         ctc_greedy(model, heard(model, utterances))
+
+
+# A beam
+
+
+def joint_score(
+    model: ListenAttendSpell, listened: Listened, text: tuple[int, ...], weight: float
+) -> float:
+    """Of a text that ends, by a teacher-forced pass and by PyTorch's CTC loss."""
+    config = model.config
+    tokens = torch.tensor([text], dtype=torch.long).view(1, -1)
+    spelled = model.spell(listened, tokens)
+    scores = spelled.logits[0].double()
+    scores[:, [config.sos_id, config.pad_id]] = -torch.inf
+    targets = torch.tensor([*text, config.eos_id])
+    speller = float(scores.log_softmax(-1).gather(1, targets.unsqueeze(1)).sum())
+    if not weight:
+        return speller
+    assert spelled.ctc_logits is not None
+    ctc = functional.ctc_loss(
+        spelled.ctc_logits.double().log_softmax(-1).transpose(0, 1), tokens, spelled.ctc_lengths,
+        torch.tensor([len(text)]), blank=config.pad_id, reduction="sum",
+    )  # fmt: skip
+    return (1 - weight) * speller - weight * float(ctc)
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.3, 1.0])
+def test_a_wide_beam_finds_the_best_of_all_texts(
+    tiny: Tiny, utterances: Utterances, weight: float
+) -> None:
+    model = tiny(vocabulary_size=5, ctc_weight=0.3, hidden_size=16)
+    features, lengths = utterances(24, 17, frames=24)
+    with torch.no_grad():
+        model.ctc.weight *= 8  # else nothing is better than silence
+        listened = model.listen(features, lengths)
+        found = beam(model, listened, 300, weight)
+        for row, one in enumerate(found):
+            count = int(lengths[row])
+            alone = model.listen(features[row : row + 1, :count], lengths[row : row + 1])
+            texts = (t for size in range(9) for t in itertools.product((0, 1), repeat=size))
+            best = max(texts, key=lambda text: joint_score(model, alone, text, weight))
+            assert tuple(one.tokens) == best
+
+
+def test_a_beam_of_one_without_ctc_is_greedy(taught: Taught) -> None:
+    model, listened = taught
+    for one, other in zip(beam(model, listened, 1), greedy(model, listened), strict=True):
+        if not other.finished:
+            continue  # what greedy cuts off, a search ends at its best place
+        assert one.tokens == other.tokens
+        assert one.finished
+        assert one.probabilities == pytest.approx(other.probabilities, abs=1e-4)
+        torch.testing.assert_close(one.alignment, other.alignment, rtol=0, atol=1e-4)
+
+
+def test_a_beam_over_a_batch_equals_its_members(tiny: Tiny, utterances: Utterances) -> None:
+    model = tiny(ctc_weight=0.3, score_function="location", feed_context=True)
+    features, lengths = utterances(*COUNTS, frames=140)
+    together = beam(model, heard(model, utterances), 4)
+    for row, count in enumerate(COUNTS):
+        with torch.no_grad():
+            heard_alone = model.listen(features[row : row + 1, :count], lengths[row : row + 1])
+        (alone,) = beam(model, heard_alone, 4)
+        assert together[row].tokens == alone.tokens
+        torch.testing.assert_close(together[row].alignment, alone.alignment, rtol=0, atol=1e-4)
+
+
+def test_a_beam_ends_a_model_that_never_does(tiny: Tiny, utterances: Utterances) -> None:
+    model = tiny(ctc_weight=0.3)
+    with torch.no_grad():
+        model.speller.out.bias[END] = -torch.inf
+    listened = heard(model, utterances)
+    for row, one in enumerate(beam(model, listened, 3)):
+        assert (
+            0 < len(one.tokens) <= min(limit(model, listened, row), int(listened.ctc_lengths[row]))
+        )
+        assert not one.finished
+    for row, one in enumerate(beam(model, listened, 3, ctc_weight=0)):
+        assert len(one.tokens) == limit(model, listened, row)
+        assert not one.finished
+
+
+def test_the_probability_of_a_beginning_is_that_of_all_its_texts() -> None:
+    """By every path of five frames over two characters and the blank."""
+    torch.manual_seed(0)
+    logits = torch.randn(2, 5, 3).double()
+    lengths = torch.tensor([5, 4])
+    scorer = PrefixScorer(logits, lengths, blank=2, width=1)
+    chances = logits.softmax(-1)
+    for text in [(), (0,), (0, 0), (0, 1), (1, 1, 0)]:
+        prefixes = scorer.start()
+        for token in text:
+            prefixes = scorer.extend(prefixes, torch.arange(2), torch.tensor([token, token]))
+        begun = torch.zeros(2, 2, dtype=torch.float64)
+        whole = torch.zeros(2, dtype=torch.float64)
+        for row, length in enumerate(lengths.tolist()):
+            for path in itertools.product(range(3), repeat=length):
+                said = tuple(unit for unit, _ in itertools.groupby(path) if unit != 2)
+                chance = chances[row, range(length), path].prod()
+                whole[row] += chance * (said == text)
+                for unit in (0, 1):
+                    begun[row, unit] += chance * (said[: len(text) + 1] == (*text, unit))
+        torch.testing.assert_close(scorer.whole(prefixes).exp(), whole)
+        torch.testing.assert_close(scorer.extensions(prefixes)[:, :2].exp(), begun)

@@ -9,7 +9,7 @@ import tones
 import torch
 from lhotse import CutSet
 
-from sorigeul import checkpoint, data
+from sorigeul import checkpoint, data, decode
 from sorigeul.checkpoint import Pretrained
 from sorigeul.data import Batch, Share, Utterances
 from sorigeul.errors import UserError
@@ -59,6 +59,25 @@ def test_a_recognition_holds_what_was_heard_and_where(model: Pretrained, corpus:
         assert one.seconds == pytest.approx(cuts[one.id].duration)
         assert one.hypothesis == model.vocabulary.decode(one.tokens)
         assert one.alignment.shape[0] == len(one.tokens)
+
+
+def test_a_beam_hears_the_speller_and_ctc_together(model: Pretrained, corpus: Path) -> None:
+    """Where the speller alone errs, CTC puts it right more often than not."""
+    read = batches(model, data.required_manifest(corpus, "train"))
+    log_mel = LogMel(model.features)
+    greedy, searched = (
+        evaluate(model.model, read, model.vocabulary, log_mel, model.normalizer, beam=beam)
+        for beam in (1, 4)
+    )
+    assert searched.score.crr >= greedy.score.crr
+    assert searched.ctc_score == greedy.ctc_score
+    assert searched.loss == greedy.loss
+    (batch, *_) = read
+    with torch.no_grad():
+        listened = model.model.listen(*log_mel(batch.waveforms, batch.lengths))
+    found = {one.id: one.tokens for one in searched.recognitions}
+    for name, one in zip(batch.ids, decode.beam(model.model, listened, 4), strict=True):
+        assert found[name] == one.tokens
 
 
 def test_order_and_company_change_nothing(model: Pretrained, corpus: Path) -> None:
