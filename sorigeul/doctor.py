@@ -98,8 +98,7 @@ def preflight(corpus: Path, settings: Settings, time_limit: float = TIME_LIMIT) 
     outcome = learn(few, vocabulary, settings, time_limit - (time.monotonic() - start), pretrained)
     print(_told(outcome))
     if not outcome.learnt:
-        others = " (or else what the warnings above say)" if found else ""
-        raise UserError(why_not(outcome, settings) + others)
+        raise UserError(why_not(outcome, settings))
     print("fit to train")
 
 
@@ -263,5 +262,6 @@ def why_not(outcome: Outcome, settings: Settings) -> str:
         )
     return (
         f"{few} could not be learnt by heart (CRR {outcome.crr:.0f} %, the loss stands at "
-        f"{outcome.loss:.2f}): listen to some recordings with their texts, and try --preset small"
+        f"{outcome.loss:.2f}): see the warnings if there are any, listen to some recordings with "
+        "their texts, and try --preset small"
     )

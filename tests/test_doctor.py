@@ -106,7 +106,7 @@ def test_what_can_be_learnt_is_fit_to_train(
     sorigeul: Command, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    done = sorigeul("doctor", corpus, *TINY, "--time_limit", "120")
+    done = sorigeul("doctor", corpus, *TINY, "--time_limit", "250")
     assert done.status == 0, done.err
     assert done.out.endswith("fit to train\n")
     assert re.search(r"learning \d+ utterances by heart", done.out)
@@ -211,7 +211,7 @@ def test_sixteenfold_reduction_and_a_fast_speaker(
 
 
 def test_letters_too_many_for_eightfold_reduction(sorigeul: Command, demo: Path) -> None:
-    error = sorigeul("doctor", demo, "--vocabulary", "jamo").error()
+    error = sorigeul("doctor", demo, *TINY, "--vocabulary", "jamo").error()
     assert "8-fold time_reduction" in error
     assert "set vocabulary syllable" in error
 
