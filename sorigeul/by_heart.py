@@ -214,7 +214,7 @@ class _Trial:
             ctc_crr=self.ctc_crr,
             forced_crr=self.forced_crr,
             loss=self.loss,
-            falling=not self.loss >= _FALLING * before,
+            falling=not (self.hopeless or self.loss >= _FALLING * before),
             finite=self.finite,
             lr=self.learner.settings.training.lr,
         )
