@@ -145,8 +145,6 @@ def evaluate(
             prepared
         precision: number format of the heavy arithmetic; int8 is for a CPU
     """
-    if beam < 1:
-        raise UserError(f"beam is {beam}, but must be at least 1")
     if worst < 0:
         raise UserError(f"worst is {worst}, but must be 0 or more")
     from sorigeul import data as manifests
@@ -155,7 +153,7 @@ def evaluate(
     from sorigeul.files import write_text
     from sorigeul.recognizer import Recognizer
 
-    recognizer = Recognizer.from_pretrained(run, precision=precision)
+    recognizer = Recognizer.from_pretrained(run, precision=precision, beam=beam)
     pretrained = recognizer.pretrained
     cuts = (
         manifests.open_manifest(data, audio_root)
@@ -205,6 +203,7 @@ def transcribe(
     batch_seconds: float = 0.0,
     jobs: int = 0,
     precision: Precision = "float32",
+    beam: int = 1,
 ) -> None:
     """Write down what is said in recordings of any format and length, or in a whole corpus.
 
@@ -227,6 +226,7 @@ def transcribe(
         jobs: with --manifest: processes that read recordings ahead; 0: as suits the device
         precision: number format of the heavy arithmetic; int8, for a CPU, is more than twice as
             fast as float32
+        beam: as of 'sorigeul evaluate'
     """
     if manifest is not None:
         if files or format != "txt" or attention is not None:
@@ -235,7 +235,9 @@ def transcribe(
             raise UserError("--manifest needs --out FILE, which holds a line for each recording")
         from sorigeul.transcribe import transcribe_corpus
 
-        transcribe_corpus(run, manifest, out, split, audio_root, batch_seconds, jobs, precision)
+        transcribe_corpus(
+            run, manifest, out, split, audio_root, batch_seconds, jobs, precision, beam
+        )
         return
     if split or audio_root or batch_seconds or jobs:
         raise UserError("--split, --audio_root, --batch_seconds and --jobs go with --manifest")
@@ -252,7 +254,7 @@ def transcribe(
     from sorigeul.recognizer import Recognizer
     from sorigeul.writers import WRITERS
 
-    recognizer = Recognizer.from_pretrained(run, precision=precision)
+    recognizer = Recognizer.from_pretrained(run, precision=precision, beam=beam)
     refused = 0
     for path in files:
         piped = str(path) == "-"

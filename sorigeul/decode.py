@@ -32,6 +32,11 @@ class Hypothesis:
     """false where the longest possible length was reached before an end mark"""
 
 
+def search(model: ListenAttendSpell, listened: Listened, width: int) -> list[Hypothesis]:
+    """The best text of each utterance: `greedy`, or of a `beam` above 1."""
+    return greedy(model, listened) if width == 1 else beam(model, listened, width)
+
+
 @torch.no_grad()
 def greedy(model: ListenAttendSpell, listened: Listened) -> list[Hypothesis]:
     """The best character at every step, for a whole batch at once.

@@ -161,7 +161,7 @@ def _recognize(
 ) -> tuple[list[Recognition], float]:
     features, lengths = log_mel(batch.waveforms, batch.lengths)
     listened = model.listen(features, lengths)
-    hypotheses = decode.greedy(model, listened) if beam == 1 else decode.beam(model, listened, beam)
+    hypotheses = decode.search(model, listened, beam)
     ctc: list[str] | list[None] = [None] * len(batch)
     if model.config.ctc_weight > 0:
         ctc = [vocabulary.decode(tokens) for tokens in decode.ctc_greedy(model, listened)]

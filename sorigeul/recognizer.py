@@ -100,11 +100,17 @@ class Recognizer:
     batch_seconds: float
     """seconds of sound, padding included, recognised side by side; may be set"""
 
-    def __init__(self, pretrained: Pretrained, precision: Precision = "float32") -> None:
+    def __init__(
+        self, pretrained: Pretrained, precision: Precision = "float32", beam: int = 1
+    ) -> None:
         """Take over a model, which can no longer be trained then.
 
-        In int8, which runs on a CPU only, recurrent and linear layers are rounded to eight bits.
+        In int8, which runs on a CPU only, recurrent and linear layers are rounded to eight bits. A
+        `beam` above 1 searches so many texts side by side, by speller and CTC head together.
         """
+        if beam < 1:
+            raise UserError(f"beam is {beam}, but must be at least 1")
+        self.beam = beam
         self.pretrained = pretrained
         self.device = next(pretrained.model.parameters()).device
         if precision == "int8" and self.device.type != "cpu":
@@ -123,12 +129,13 @@ class Recognizer:
         source: str | Path,
         device: str | torch.device | None = None,
         precision: Precision = "float32",
+        beam: int = 1,
     ) -> "Recognizer":
         """Load a run folder or a Hugging Face id; on a GPU where there is one, unless told.
 
         Raises `UserError` where `source` is neither, or is damaged.
         """
-        return cls(checkpoint.load(source, device or default_device()), precision)
+        return cls(checkpoint.load(source, device or default_device()), precision, beam)
 
     def arithmetic(self) -> torch.autocast:
         """The context in which the model computes at this recognizer's precision."""
@@ -170,7 +177,7 @@ class Recognizer:
         lengths = torch.tensor([len(sound) for sound in sounds], device=self.device)
         with self.arithmetic():
             listened = model.listen(*self.log_mel(waveforms, lengths))
-            found = decode.greedy(model, listened)
+            found = decode.search(model, listened, self.beam)
         for (start, end), one in zip(spans, found, strict=True):
             logs = [math.log(max(chance, 1e-9)) for chance in one.probabilities]
             yield Segment(

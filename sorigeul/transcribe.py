@@ -83,6 +83,7 @@ def transcribe_corpus(
     batch_seconds: float = 0.0,
     jobs: int = 0,
     precision: Precision = "float32",
+    beam: int = 1,
 ) -> None:
     """Recognise all recordings of `manifest` with the model `run`; write `out`, a line for each.
 
@@ -108,10 +109,10 @@ def transcribe_corpus(
         torch.cuda.set_device(local_rank % torch.cuda.device_count())
     pretrained = checkpoint.load(run, default_device())
     origin = {
-        "model": _model_hash(pretrained), "precision": precision,
+        "model": _model_hash(pretrained), "precision": precision, "beam": str(beam),
         "manifest": _manifest_hash(entries),
     }  # fmt: skip
-    recognizer = Recognizer(pretrained, precision)
+    recognizer = Recognizer(pretrained, precision, beam)
     recognizer.batch_seconds = batch_seconds or recognizer.batch_seconds
     share = shares(batches(entries, recognizer.batch_seconds), entries, world_size)[rank]
     lengths = [entry.seconds for entry in entries]

@@ -103,6 +103,19 @@ def test_what_was_learnt_is_recognised(listener: Recognizer, corpus: Path) -> No
         assert len(one.account) == 1  # nothing but decoded
 
 
+def test_a_beam_hears_no_worse(listener: Recognizer, run: Path, corpus: Path) -> None:
+    searching = Recognizer.from_pretrained(run, "cpu", beam=4)
+    said = tones.texts(48)[8:]
+    paths = [corpus.parent / "audio" / f"u{number:02}.wav" for number in range(8, 48)]
+    greedy, searched = (
+        score.score(said, [each.transcribe(path).text for path in paths], "plain/1").crr
+        for each in (listener, searching)
+    )
+    assert searched >= greedy
+    with pytest.raises(UserError, match="beam is 0, but must be at least 1"):
+        Recognizer.from_pretrained(run, "cpu", beam=0)
+
+
 def test_a_short_recording_is_one_segment(listener: Recognizer, corpus: Path) -> None:
     found = listener.transcribe(corpus.parent / "audio" / "u14.wav")
     (segment,) = found.segments
