@@ -28,7 +28,9 @@ __all__ = ["babble"]  # a fixture
 PROMPTLY = 60.0  # seconds within which a run has ended that cannot go on
 LONG: dict[str, Any] = {
     "max_steps": 0, "max_epochs": 4, "checkpoint_every": 3, "log_every": 2,
-    "speed_perturbation": True,
+    # Whatever draws, shares or averages.
+    "plain_epochs": 1, "speed_perturbation": True, "scheduled_sampling": 0.3, "share_letters": True,
+    "ema_decay": 0.9,
 }  # fmt: skip
 
 
