@@ -8,6 +8,7 @@
 """
 
 import argparse
+import hashlib
 import json
 import re
 import shlex
@@ -139,6 +140,7 @@ def corpus(folder: Path, docs: Path) -> None:
             "hours": round(sum(cut.duration for cut in cuts) / 3600, 3),
             "speakers": len(speakers[path.stem]),
             "characters": sum(map(len, texts[path.stem])),
+            "checksum": checksum(cut.id for cut in cuts),
         }
     for name in ("train", "test"):
         if name not in splits:
@@ -157,6 +159,11 @@ def corpus(folder: Path, docs: Path) -> None:
     corpora = _json(path) if path.is_file() else {}
     corpora[folder.resolve().name] = splits
     write_text(path, _dump(dict(sorted(corpora.items()))))
+
+
+def checksum(ids: Iterable[str]) -> str:
+    """Tells whether a split holds the same utterances: of the SHA-256 of their sorted ids."""
+    return hashlib.sha256("\n".join(sorted(ids)).encode()).hexdigest()[:12]
 
 
 def _letters(text: str) -> list[str]:
@@ -243,7 +250,7 @@ def _corpus_part(name: str, splits: dict[str, dict[str, Any]]) -> str:
         counts = splits[split]
         rows.append(
             [split, f"{counts['utterances']:,}", f"{counts['hours']:.2f}",
-             str(counts["speakers"]), f"{counts['characters']:,}"]
+             str(counts["speakers"]), f"{counts['characters']:,}", f"`{counts['checksum']}`"]
         )  # fmt: skip
         if split != "train":
             sharing.append(
@@ -255,7 +262,7 @@ def _corpus_part(name: str, splits: dict[str, dict[str, Any]]) -> str:
             )
     apart = all(not counts.get("speakers_in_train") for counts in splits.values())
     how = "split by speaker" if apart else "its splits share speakers"
-    head = ["split", "utterances", "hours", "speakers", "characters"]
+    head = ["split", "utterances", "hours", "speakers", "characters", "checksum of ids"]
     return f"## Corpus: {name}, {how}\n\n{_table(head, rows)}\n\n" + "\n".join(sharing)
 
 

@@ -11,6 +11,7 @@ import pytest
 import tones
 from commands import Command
 
+from sorigeul.corpora import prepare
 from sorigeul.files import write_text
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -136,6 +137,17 @@ def test_what_is_missing_is_said_in_a_line(
     assert not (tmp_path / "runs").exists()
     assert "keeps no run" in refusal(capsys, tmp_path, "write")
     assert "has no train.jsonl" in refusal(capsys, tmp_path, "corpus", tmp_path / "nowhere")
+
+
+def test_the_split_of_pansori_is_the_one_the_figures_are_of(tmp_path: Path) -> None:
+    corpus = ROOT.parent / "shared" / "corpora" / "pansori-tedxkr"
+    kept = ROOT / "docs" / "runs" / "corpus.json"
+    if not corpus.is_dir():
+        pytest.skip("Pansori TEDxKR is not here")
+    prepare("pansori", corpus, tmp_path / "pansori")
+    run_script(tmp_path, "corpus", tmp_path / "pansori")
+    now = json.loads((tmp_path / "runs" / "corpus.json").read_text(encoding="utf-8"))
+    assert now["pansori"] == json.loads(kept.read_text(encoding="utf-8"))["pansori"]
 
 
 def test_the_page_is_what_its_runs_say() -> None:
