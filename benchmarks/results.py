@@ -30,12 +30,13 @@ from sorigeul.settings import Settings, presets
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 CONFIG, TEST, ABOUT, CORPORA = "config.yaml", "test.json", "about.json", "corpus.json"
+BEAM = "test_beam.json"  # of evaluate --beam; may be missing
 GROUPS = ("presets", "ablation", "pretraining")  # come first, in this order
 NGRAM = 5
 BEGIN, END = "<!-- results -->", "<!-- end of results -->"
 READMES = {
-    "README.md": ["run", "CRR of the speller (%)", "CRR of the CTC head (%)", "minutes"],
-    "README.ko.md": ["학습", "스펠러의 CRR (%)", "CTC 헤드의 CRR (%)", "분"],
+    "README.md": ["run", "CRR of both (%)", "of the speller", "of the CTC head", "minutes"],
+    "README.ko.md": ["학습", "둘이 함께 찾은 CRR (%)", "스펠러", "CTC 헤드", "분"],
 }
 # Settings that change nothing of what is learnt, and differ from machine to machine.
 HOUSEKEEPING = {"audio_root", "log_every", "checkpoint_every", "num_workers", "alignment_by"}
@@ -52,6 +53,7 @@ class Kept:
     record: dict[str, Any]
     config: dict[str, Any]
     test: dict[str, Any]
+    beam: dict[str, Any]
     epochs: list[dict[str, Any]]
 
     @classmethod
@@ -59,9 +61,10 @@ class Kept:
         """The run in a folder of docs/runs."""
         about = _json(folder / ABOUT)
         record, test = _json(folder / provenance.RECORD), _json(folder / TEST)
+        beam = _json(folder / BEAM) if (folder / BEAM).is_file() else {}
         config = yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8"))
         epochs = read_metrics(folder, "epoch")
-        return cls(folder.name, about["group"], about["note"], record, config, test, epochs)
+        return cls(folder.name, about["group"], about["note"], record, config, test, beam, epochs)
 
     @property
     def minutes(self) -> float:
@@ -109,10 +112,13 @@ def keep(run: Path, name: str, docs: Path, test: Path | None, note: str, group: 
         raise UserError(f"{run} has no finished epoch yet: wait for one")
     if not test.is_file():
         raise UserError(f"no {test}: sorigeul evaluate {run} DATA --json {test}")
-    figures = _json(test)
-    figures["failures"] = len(figures.get("failures", ()))  # whose reasons name places
-    if "crr" not in figures:
-        raise UserError(f"{test} holds no crr: make it by sorigeul evaluate {run} DATA --json")
+    found = {TEST: _json(test)}
+    if (run / BEAM).is_file():
+        found[BEAM] = _json(run / BEAM)
+    for figures in found.values():
+        figures["failures"] = len(figures.get("failures", ()))  # whose reasons name places
+        if "crr" not in figures:
+            raise UserError(f"{test} holds no crr: make it by sorigeul evaluate {run} DATA --json")
     folder = docs / "runs" / name
     before = _json(folder / ABOUT) if (folder / ABOUT).is_file() else {"group": "others"}
     about = {"group": group or before["group"], "note": note or before.get("note", "")}
@@ -121,7 +127,8 @@ def keep(run: Path, name: str, docs: Path, test: Path | None, note: str, group: 
     write_text(folder / provenance.RECORD, _dump(record))
     write_text(folder / CONFIG, config)
     write_text(folder / METRICS, "".join(f"{json.dumps(row)}\n" for row in rows))
-    write_text(folder / TEST, _dump(figures))
+    for file, figures in found.items():
+        write_text(folder / file, _dump(figures))
     write_text(folder / ABOUT, _dump(about))
 
 
@@ -202,12 +209,17 @@ def readme(path: Path, kept: Sequence[Kept]) -> str:
     if not begin or not end:
         raise UserError(f"{path} has no lines '{BEGIN}' and '{END}' to put the table between")
     rows = [
-        [f"`{one.name}`", *(f"{one.test[name]:.1f}" if name in one.test else "-" for name in
-                            ("crr", "ctc_crr")), f"{one.minutes:.0f}"]
+        [f"`{one.name}`", *_rates(one), f"{one.minutes:.0f}"]
         for one in kept
         if one.group == GROUPS[0]
-    ]  # fmt: skip
+    ]
     return f"{before}{BEGIN}\n{_table(READMES[path.name], rows)}\n{END}{after}"
+
+
+def _rates(one: Kept) -> list[str]:
+    """CRR of a beam, of the speller and of the CTC head."""
+    found = (one.beam.get("crr"), one.test["crr"], one.test.get("ctc_crr"))
+    return ["-" if rate is None else f"{rate:.1f}" for rate in found]
 
 
 def runs(docs: Path) -> list[Kept]:
@@ -267,21 +279,22 @@ def _corpus_part(name: str, splits: dict[str, dict[str, Any]]) -> str:
 
 
 def _figures_table(members: Sequence[Kept]) -> str:
-    head = ["run", "what differs", "CRR", "CRR of CTC", "CER", "CER of CTC", "WER", "WER of CTC"]
-    head += ["minutes", "epochs", "note"]
+    head = ["run", "what differs", "CRR of both", "CRR", "CRR of CTC", "CER", "CER of CTC"]
+    head += ["WER", "WER of CTC", "minutes", "epochs", "note"]
     rows = []
     for one in members:
         figures = [f"{one.test[name]:.2f}" if name in one.test else "-" for name in FIGURES]
         epochs = f"{len(one.epochs)} of {one.config['max_epochs']}"
         rows.append(
-            [one.name, one.differences(), *figures, f"{one.minutes:.1f}", epochs, one.note]
+            [one.name, one.differences(), _rates(one)[0], *figures, f"{one.minutes:.1f}", epochs,
+             one.note]
         )  # fmt: skip
     counts = {(one.corpus, one.test["utterances"], one.test["normalizer"]) for one in members}
     tested = "; ".join(f"{name}, {count} utterances ({how})" for name, count, how in sorted(counts))
     return (
         f"On test, in %: {tested}. CRR leaves spaces out, CER counts them; of CTC: what the CTC "
-        "head alone makes of it. What differs: the nearest preset, and the settings that are not "
-        f"its own.\n\n{_table(head, rows)}"
+        "head alone makes of it; of both: by `sorigeul evaluate --beam 6`. What differs: the nearest "
+        f"preset, and the settings that are not its own.\n\n{_table(head, rows)}"
     )
 
 
