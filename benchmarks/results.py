@@ -293,8 +293,8 @@ def _figures_table(members: Sequence[Kept]) -> str:
     tested = "; ".join(f"{name}, {count} utterances ({how})" for name, count, how in sorted(counts))
     return (
         f"On test, in %: {tested}. CRR leaves spaces out, CER counts them; of CTC: what the CTC "
-        "head alone makes of it; of both: by `sorigeul evaluate --beam 6`. What differs: the nearest "
-        f"preset, and the settings that are not its own.\n\n{_table(head, rows)}"
+        "head alone makes of it; of both: by `sorigeul evaluate --beam 6`. What differs: the "
+        f"nearest preset, and the settings that are not its own.\n\n{_table(head, rows)}"
     )
 
 
