@@ -12,8 +12,9 @@ from torch import Tensor
 from sorigeul.model.ctc import PrefixScorer
 from sorigeul.model.las import ListenAttendSpell, Listened
 
-CTC_WEIGHT = 0.5
-"""weight of CTC in a beam, beside the speller (Bang et al. 2020 took the same for KsponSpeech)"""
+CTC_WEIGHT = 0.7
+"""weight of CTC in a beam, beside the speller; better on dev of Pansori than 0.5 (docs/lab.md),
+which Bang et al. 2020 took for KsponSpeech"""
 _CHARACTERS_PER_FRAME = 0.15  # 15 a second at 100 frames: half as fast again as anyone speaks
 _CHARACTERS_MORE = 8
 
