@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from collections.abc import Iterator
 
 import pytest
 import torch
@@ -122,6 +123,15 @@ def test_what_libraries_say_at_length_is_said_in_a_line(
 # Requests to stop
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """SIGINT as a terminal has it: a shell's background jobs ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_a_request_is_noted_and_a_second_one_obeyed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stopping, "_ECHO_SECONDS", 60.0)  # however slow this machine may be
     with StopRequests() as stop:
