@@ -40,6 +40,7 @@ READMES = {
 }
 # Settings that change nothing of what is learnt, and differ from machine to machine.
 HOUSEKEEPING = {"audio_root", "log_every", "checkpoint_every", "num_workers", "alignment_by"}
+PLACES = "audio_root|noise_dir|vocabulary|init_from"  # settings that may name one of a machine
 FIGURES = ("crr", "ctc_crr", "cer", "ctc_cer", "wer", "ctc_wer")
 
 
@@ -123,7 +124,7 @@ def keep(run: Path, name: str, docs: Path, test: Path | None, note: str, group: 
     before = _json(folder / ABOUT) if (folder / ABOUT).is_file() else {"group": "others"}
     about = {"group": group or before["group"], "note": note or before.get("note", "")}
     config = (run / CONFIG).read_text(encoding="utf-8")
-    config = re.sub(r"(?m)^(audio_root|vocabulary): .*/", r"\1: ", config)  # places of a machine
+    config = re.sub(rf"(?m)^({PLACES}): /.*/", r"\1: ", config)  # places of a machine
     write_text(folder / provenance.RECORD, _dump(record))
     write_text(folder / CONFIG, config)
     write_text(folder / METRICS, "".join(f"{json.dumps(row)}\n" for row in rows))
