@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Sequence
 from itertools import dropwhile, takewhile
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import tyro
 
@@ -34,13 +34,18 @@ def places(arguments: Sequence[str]) -> list[str]:
     return places
 
 
-def starting_point(arguments: Sequence[str], preset: str) -> Any:
-    """The settings that the options change: those of --config, of the run, or of a preset.
+class Beginning(NamedTuple):
+    """What the words of `train` and `doctor` say about where settings come from."""
 
-    Where a model is fine-tuned, its shape and features take the place of the preset's.
-    """
-    from sorigeul.settings import Settings
+    preset: str | None
+    config: Path | None
+    init_from: str | None
+    run: Path | None
+    """the second place, if there is one"""
 
+
+def beginning(arguments: Sequence[str]) -> Beginning:
+    """Look ahead for what decides the defaults of all other options."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--config", type=Path)
     parser.add_argument("--preset")
@@ -49,34 +54,12 @@ def starting_point(arguments: Sequence[str], preset: str) -> Any:
         try:
             known, rest = parser.parse_known_args(list(arguments))
         except SystemExit:
-            return Settings()
+            return Beginning(None, None, None, None)
     if known.config and known.preset:
         raise UserError("--config and --preset exclude each other: each says where to start from")
     given = places(rest)
-    folder = Path(given[1]) if len(given) > 1 else None
-    if folder and (folder / "config.yaml").is_file() and not (known.config or known.preset):
-        return Settings.from_yaml(folder / "config.yaml")
-    if known.config is None:
-        start = Settings.preset(known.preset or preset)
-        return _as_the_model(start, known.init_from, folder) if known.init_from else start
-    start = Settings.from_yaml(known.config)
-    if model := known.init_from or start.training.init_from:
-        # The file may leave the shape to the model, or contradict it, which is refused later.
-        return Settings.from_yaml(known.config, _as_the_model(Settings(), model, folder))
-    return start
-
-
-def _as_the_model(settings: Any, model: str, folder: Path | None) -> Any:
-    """The settings with shape and features of `model`, or of what a run made of it already."""
-    from sorigeul import checkpoint
-    from sorigeul.finetune import adopted
-    from sorigeul.settings import Settings
-
-    if folder and checkpoint.begun(folder):  # and the model may be gone
-        own = Settings.from_yaml(folder / "config.yaml")
-        return adopted(settings, own.features, own.model, own.training.vocabulary)
-    found = checkpoint.load(model)
-    return adopted(settings, found.features, found.model.config, found.vocabulary.kind)
+    run = Path(given[1]) if len(given) > 1 else None
+    return Beginning(known.preset, known.config, known.init_from, run)
 
 
 def parse_and_run(

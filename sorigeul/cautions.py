@@ -18,11 +18,7 @@ def of_text(
     cuts: CutSet, characters: Mapping[str, int], vocabulary: Vocabulary, settings: Settings
 ) -> Iterator[str]:
     """Which training text, whose `characters` are counted, vocabulary or frame rate leave out."""
-    unknown = {
-        unit: count
-        for character, count in characters.items()
-        for unit in vocabulary.unknown(character)
-    }
+    unknown = vocabulary.holes(characters)
     if unknown:
         yield (
             f"{sum(unknown.values())} characters of the training text ({len(unknown)} kinds) are "

@@ -76,8 +76,19 @@ def _write_weights(path: Path, weights: Mapping[str, Tensor], metadata: dict[str
             raise OSError(f"{path} could not be written: {error}") from error
 
 
-def load(source: str | Path, device: torch.device | str = "cpu") -> Pretrained:
-    """Load a published model from a run folder, or from the Hugging Face hub by its id."""
+@dataclass(frozen=True)
+class Described:
+    """What a published model is, without its weights."""
+
+    folder: Path
+    config: LASConfig
+    features: FeatureConfig
+    vocabulary: Vocabulary
+    normalizer: str
+
+
+def describe(source: str | Path) -> Described:
+    """Read what the model in a run folder, or on the Hugging Face hub by its id, is."""
     folder = _locate(source)
     config = _read_config(folder / CONFIG)
     vocabulary = (
@@ -92,28 +103,40 @@ def load(source: str | Path, device: torch.device | str = "cpu") -> Pretrained:
             f"{folder / VOCABULARY} has {len(vocabulary)} entries, but the model "
             f"{model_config.vocabulary_size}: restore the vocabulary it was trained with"
         )
+    if vocabulary.hash != config["vocabulary_hash"]:
+        raise _other_vocabulary(folder)
+    features = _build(FeatureConfig, config["features"], folder)
+    return Described(folder, model_config, features, vocabulary, config["normalizer"])
+
+
+def load(source: str | Path, device: torch.device | str = "cpu") -> Pretrained:
+    """Load a published model from a run folder, or from the Hugging Face hub by its id."""
+    described = describe(source)
+    folder, vocabulary = described.folder, described.vocabulary
     try:
         with safe_open(folder / WEIGHTS, framework="pt") as file:
             results = dict(file.metadata() or {})
         weights = load_file(folder / WEIGHTS)
     except (SafetensorError, OSError) as error:
         raise UserError(f"{folder / WEIGHTS} is damaged ({error}): copy it again") from error
-    trained_with = results.pop("vocabulary_hash", None)
-    if {vocabulary.hash} != {trained_with, config["vocabulary_hash"]}:
-        raise UserError(
-            f"{folder / VOCABULARY} is not the vocabulary of {WEIGHTS}: "
-            "restore the one it was trained with"
-        )
-    model = ListenAttendSpell(model_config)
+    if results.pop("vocabulary_hash", None) != vocabulary.hash:
+        raise _other_vocabulary(folder)
+    model = ListenAttendSpell(described.config)
     try:
         model.load_state_dict(weights)
     except RuntimeError as error:
         raise UserError(
             f"{folder / WEIGHTS} does not fit {CONFIG}: both must come from one run"
         ) from error
-    features = _build(FeatureConfig, config["features"], folder)
     model.to(device).eval()
-    return Pretrained(model, features, vocabulary, config["normalizer"], results)
+    return Pretrained(model, described.features, vocabulary, described.normalizer, results)
+
+
+def _other_vocabulary(folder: Path) -> UserError:
+    return UserError(
+        f"{folder / VOCABULARY} is not the vocabulary of {WEIGHTS}: "
+        "restore the one it was trained with"
+    )
 
 
 def _locate(source: str | Path) -> Path:

@@ -16,7 +16,7 @@ from typing import Annotated, Literal
 import tyro
 from tyro.conf import Positional
 
-from sorigeul.arguments import parse_and_run, place, starting_point
+from sorigeul.arguments import beginning, parse_and_run, place
 from sorigeul.errors import UserError
 
 log = logging.getLogger("sorigeul")
@@ -27,7 +27,6 @@ Corpus = Literal[
 Precision = Literal["float32", "bfloat16", "int8"]
 Suite = Literal["training", "features", "decoding", "loading", "startup"]
 DEFAULT_PRESET = "small"
-
 
 Run = Annotated[Positional[str], place("RUN")]
 Data = Annotated[Positional[Path], place("DATA")]
@@ -167,7 +166,7 @@ def evaluate(
     with recognizer.arithmetic():
         found = recognise_all(
             pretrained.model, batches, pretrained.vocabulary, recognizer.log_mel, normalizer,
-            beam=beam,
+            sum(1 for _ in cuts), beam,
         )  # fmt: skip
     for name, reason in found.failures.items():
         log.warning("%s counts as recognised as nothing: %s", name, reason)
@@ -346,11 +345,11 @@ def train(arguments: Sequence[str]) -> None:
 
     keep_freed_memory()  # before PyTorch is loaded
     # Parsed here, since the defaults come from a preset, a file or the run itself.
-    from sorigeul import provenance
+    from sorigeul import finetune, provenance
     from sorigeul import settings as rooms
 
     presets = ", ".join(rooms.presets())
-    start = starting_point(arguments, DEFAULT_PRESET)
+    start = finetune.starting_point(*beginning(arguments), default=DEFAULT_PRESET)
 
     def command(
         data: Data,
@@ -382,9 +381,10 @@ def doctor(arguments: Sequence[str]) -> None:
 
     keep_freed_memory()  # before PyTorch is loaded
     from sorigeul import doctor as practice
+    from sorigeul import finetune
     from sorigeul import settings as rooms
 
-    start = starting_point(arguments, DEFAULT_PRESET)
+    start = finetune.starting_point(*beginning(arguments), default=DEFAULT_PRESET)
 
     def command(
         out: Annotated[Positional[Path | None], place("OUT")] = None,

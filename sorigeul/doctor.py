@@ -67,8 +67,7 @@ def preflight(corpus: Path, settings: Settings, time_limit: float = TIME_LIMIT) 
     start = time.monotonic()
     cuts = data.required_manifest(corpus, "train", settings.data.audio_root)
     survey = data.survey(cuts)
-    # The folder is no run: it starts from nothing, or from the model of init_from.
-    vocabulary, pretrained = finetune.start(corpus, settings, survey.characters)
+    vocabulary, pretrained = finetune.start(settings, survey.characters)
     drawn = manifests.sample(cuts, _EXAMINED, survey.utterances, settings.training.seed)
     sample, usable = _examine(drawn, _SHARE_OF_EXAMINATION * time_limit)
     print(
@@ -197,7 +196,7 @@ def _holes(
         if (cuts := data.manifest(corpus, split, settings.data.audio_root)) is not None:
             splits[split] = data.survey(cuts).characters
     for split, characters in splits.items():
-        unknown = {one: n for one, n in characters.items() if vocabulary.unknown(one)}
+        unknown = vocabulary.holes(characters)
         share = sum(unknown.values()) / max(sum(characters.values()), 1)
         if not unknown:
             continue

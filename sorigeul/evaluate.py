@@ -2,12 +2,14 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional
+from torch.nn.utils import parametrize
 
 from sorigeul import alignment, decode
 from sorigeul.alignment import Alignment
@@ -18,6 +20,8 @@ from sorigeul.model.las import ListenAttendSpell
 from sorigeul.progress import Advance, progress_bar
 from sorigeul.score import Score, score
 from sorigeul.vocabulary import Vocabulary
+
+_OF_AN_EPOCH = ("loss", "crr", "ctc_crr", *(field.name for field in fields(Alignment)))
 
 
 @dataclass(frozen=True)
@@ -70,16 +74,15 @@ class Evaluation:
     loss: float
     """the speller's teacher-forced loss a character"""
 
-    @property
+    @cached_property
     def alignment(self) -> Alignment | None:
         """How well the attention aligns under teacher forcing; none without attention."""
         return alignment.mean(one.aligned for one in self.recognitions)
 
     def figures(self) -> dict[str, float]:
         """Loss, rates and figures of the alignment, as a run keeps them of every epoch."""
-        ctc = {} if self.ctc_score is None else {"ctc_crr": self.ctc_score.crr}
-        aligned = {} if self.alignment is None else vars(self.alignment)
-        return {"loss": self.loss, "crr": self.score.crr, **ctc, **aligned}
+        found = self.to_json()
+        return {name: found[name] for name in _OF_AN_EPOCH if name in found}
 
     def to_json(self) -> dict[str, Any]:
         """The figures of the score, of the CTC head and of the alignment, and the failures."""
@@ -101,7 +104,8 @@ def evaluate(
 ) -> Evaluation:
     """Recognise all `batches` with a model in evaluation mode, on its own device, and judge it.
 
-    With a `beam` above 1 so many texts are searched side by side, by speller and CTC head together.
+    `total` is how many utterances there are, for the progress shown. With a `beam` above 1 so many
+    texts are searched side by side, by speller and CTC head together.
     Raises UserError where no transcript holds a character.
     """
     with progress_bar("recognising", total) as advance:
@@ -110,6 +114,7 @@ def evaluate(
 
 
 @torch.no_grad()
+@parametrize.cached()  # shared letters are summed once, not for each character written
 def recognise(
     model: ListenAttendSpell,
     batches: Iterable[Batch],

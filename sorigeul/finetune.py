@@ -1,6 +1,7 @@
-"""What a run starts from, if not from nothing: the settings, characters and weights of a model.
+"""What a run starts from: settings, characters, and the weights of a model if there is one.
 
-Also which parts of a model stay as they are. Knows nothing of batches or of how a model learns.
+Also what a run that goes on must keep, and which parts of a model stay as they are. Knows nothing
+of batches or of how a model learns.
 """
 
 import logging
@@ -18,7 +19,7 @@ from sorigeul.checkpoint import Pretrained
 from sorigeul.errors import UserError
 from sorigeul.features import FeatureConfig
 from sorigeul.model.las import LASConfig, ListenAttendSpell
-from sorigeul.settings import Settings, TrainingConfig
+from sorigeul.settings import RUN_CONFIG, Settings
 from sorigeul.vocabulary import Kind, Vocabulary
 
 log = logging.getLogger(__name__)
@@ -34,6 +35,35 @@ _BY_UNIT = ("speller.embedding", "speller.out", "ctc")
 
 
 # Settings.
+
+
+def starting_point(
+    preset: str | None, config: Path | None, init_from: str | None, run: Path | None, default: str
+) -> Settings:
+    """The settings that the options change: those of a file, of the run, or of a preset.
+
+    Where a model is fine-tuned, its shape and features take the place of the preset's. The file may
+    leave them to the model, or contradict it, which is refused when the run starts.
+    """
+    if config is not None:
+        start = Settings.from_yaml(config)
+        source = init_from or start.training.init_from
+        if source:
+            return Settings.from_yaml(config, _as_the_model(Settings(), source, run))
+        return start
+    if run and (run / RUN_CONFIG).is_file() and not preset:
+        return Settings.of_run(run)
+    start = Settings.preset(preset or default)
+    return _as_the_model(start, init_from, run) if init_from else start
+
+
+def _as_the_model(settings: Settings, source: str, run: Path | None) -> Settings:
+    """The settings with shape and features of a model, or of what a run made of it already."""
+    if run and checkpoint.begun(run):  # and the model may be gone
+        own = Settings.of_run(run)
+        return adopted(settings, own.features, own.model, own.training.vocabulary)
+    model = checkpoint.describe(source)
+    return adopted(settings, model.features, model.config, model.vocabulary.kind)
 
 
 def adopted(
@@ -59,33 +89,51 @@ def adopted(
     )
 
 
-# Characters.
+# A run that begins, and one that goes on.
 
 
 def start(
-    folder: Path, settings: Settings, characters: Mapping[str, int]
+    settings: Settings, characters: Mapping[str, int]
 ) -> tuple[Vocabulary, Pretrained | None]:
-    """The vocabulary of the run `folder`, and the model to start from if it starts now.
+    """The vocabulary of a run that begins, and the model it begins from, if there is one.
 
     The model's own units keep their ids, and those of the new corpus follow, so that nothing known
-    is forgotten. Raises UserError where a run would go on otherwise than it was begun, or where the
-    settings contradict the model.
+    is forgotten. Raises UserError where the settings contradict the model.
     """
-    built = _vocabulary(characters, settings.training)
-    source = settings.training.init_from
-    if checkpoint.begun(folder):
-        kept = checkpoint.kept_vocabulary(folder)
-        if bool(source) != (kept is not None):
-            raise UserError(
-                f"{folder} was begun {'with' if kept else 'without'} init_from: leave that as it "
-                "was, or train into a new folder"
-            )
-        return (kept.extended(built) if kept else built), None
-    if not source:
+    built = _vocabulary(settings, characters)
+    if not settings.training.init_from:
         return built, None
-    pretrained = checkpoint.load(source)
+    pretrained = checkpoint.load(settings.training.init_from)
     _refuse_other_shape(settings, pretrained)
     return pretrained.vocabulary.extended(built), pretrained
+
+
+def resume(folder: Path, settings: Settings, characters: Mapping[str, int]) -> Vocabulary:
+    """The vocabulary of a run that goes on.
+
+    Raises UserError where the model, its features or whether it began from another one would be
+    otherwise than when the run was begun.
+    """
+    kept = checkpoint.kept_vocabulary(folder)
+    if bool(settings.training.init_from) != (kept is not None):
+        raise UserError(
+            f"{folder} was begun {'with' if kept else 'without'} init_from: leave that as it "
+            "was, or train into a new folder"
+        )
+    begun, now = Settings.of_run(folder).flat(), settings.flat()
+    for name in [*_FEATURES, *(field.name for field in fields(LASConfig))]:
+        if name in now and begun[name] != now[name]:
+            raise UserError(
+                f"{folder} was begun with {name} {begun[name]}, not {now[name]}: train "
+                f"into a new folder, or leave {name} as it was"
+            )
+    built = _vocabulary(settings, characters)
+    return kept.extended(built) if kept else built
+
+
+def _vocabulary(settings: Settings, characters: Mapping[str, int]) -> Vocabulary:
+    training = settings.training
+    return Vocabulary.named(training.vocabulary, characters, training.min_count)
 
 
 def describe(pretrained: Pretrained, vocabulary: Vocabulary, normalizer: str) -> None:
@@ -110,14 +158,6 @@ def _refuse_other_shape(settings: Settings, pretrained: Pretrained) -> None:
             f"{settings.training.init_from} has {said}: leave out {' '.join(differing)}, which "
             "follow from the model, or train without init_from"
         )
-
-
-def _vocabulary(characters: Mapping[str, int], training: TrainingConfig) -> Vocabulary:
-    """Built from the training transcripts, or read from a published table."""
-    for kind in get_args(Kind):
-        if training.vocabulary == kind:
-            return Vocabulary.from_characters(characters, kind, training.min_count)
-    return Vocabulary.from_csv(training.vocabulary)
 
 
 # Weights.

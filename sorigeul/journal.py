@@ -5,7 +5,6 @@ Knows how figures are kept and shown, nothing of how they come about.
 
 import json
 import os
-import platform
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from sorigeul import plots
 from sorigeul.files import write_text
+from sorigeul.provenance import processor
 
 METRICS = "metrics.jsonl"
 TABLE_HEAD = (
@@ -106,12 +106,8 @@ def table_row(row: dict[str, Any]) -> str:
 
 def environment(device: torch.device) -> str:
     """Device, CUDA version and PyTorch version, as the seed states them."""
-    name = (
-        torch.cuda.get_device_name(device)
-        if device.type == "cuda"
-        else f"{platform.machine()} CPU, {torch.get_num_threads()} threads"
-    )
+    threads = "" if device.type == "cuda" else f", {torch.get_num_threads()} threads"
     return (
-        f"Device : {name}\nCUDA version : {torch.version.cuda or '-'}\n"
+        f"Device : {processor(device)}{threads}\nCUDA version : {torch.version.cuda or '-'}\n"
         f"PyTorch version : {torch.__version__}"
     )

@@ -7,14 +7,14 @@ over the characters of all of them, however they were dealt out. Knows no files 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor
+from torch.optim.swa_utils import AveragedModel
 
-from sorigeul import devices, finetune, score
-from sorigeul.averages import MovingAverage
+from sorigeul import averages, devices, finetune, score
 from sorigeul.checkpoint import Pretrained
 from sorigeul.data import Batch
 from sorigeul.features import LogMel, spec_augment
@@ -65,10 +65,9 @@ class Learner:
             finetune.take_over(self.las, vocabulary, pretrained)
         with devices.together(fabric):
             finetune.freeze(self.las, training.freeze)
-        self.average: MovingAverage[ListenAttendSpell] | None = None
+        self.average: AveragedModel | None = None
         if training.ema_decay:
-            self.average = MovingAverage(self.las, training.ema_decay)
-            self.average.model.to(fabric.device)
+            self.average = averages.moving_average(self.las, training.ema_decay).to(fabric.device)
         self.scaler = getattr(fabric.strategy.precision, "scaler", None)
         listener = list(self.las.listener.parameters())  # which come first of all
         others = list(self.las.parameters())[len(listener) :]
@@ -91,7 +90,7 @@ class Learner:
     @property
     def judged(self) -> ListenAttendSpell:
         """What is evaluated and published: the average of the weights, if there is one."""
-        return self.las if self.average is None else self.average.model
+        return self.las if self.average is None else cast(ListenAttendSpell, self.average.module)
 
     def train(self) -> None:
         """Go over to training; what is frozen keeps its statistics, and goes by them."""
@@ -139,7 +138,7 @@ class Learner:
         if learnt or self.scaler is not None:  # which then lowers its scale, and steps not
             self.optimizer.step()
         if learnt and self.average is not None:
-            self.average.update(self.las)
+            self.average.update_parameters(self.las)
         self.optimizer.zero_grad()
         overflowed = sound and not learnt and self.scaler is not None
         suspects = [] if learnt or overflowed else self._suspects(filled, own)
@@ -165,8 +164,10 @@ class Learner:
             self.fabric.strategy.precision.load_state_dict(state["precision"])
         self.forcing.set_state(state["forcing"])
         if self.average is not None:  # from here on, in a run that had none
-            begin = {"updates": 0, "weights": state["model"]}
-            self.average.load_state_dict(state.get("average") or begin)
+            if state["average"] is None:
+                self.average.module.load_state_dict(state["model"])
+            else:
+                self.average.load_state_dict(state["average"])
 
     def rehearse(self, batch: Batch) -> None:
         """Go forward and back through a batch and learn nothing: does the memory suffice?"""

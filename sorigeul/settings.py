@@ -21,6 +21,9 @@ from sorigeul.features import FeatureConfig, SpecAugmentConfig
 from sorigeul.model.las import LASConfig
 from sorigeul.vocabulary import Kind
 
+RUN_CONFIG = "config.yaml"
+"""the file in a run's folder that holds its settings"""
+
 Precision = Literal["auto", "bfloat16", "float16", "float32", "tf32"]
 LearningRateSchedule = Literal["constant", "cosine"]
 
@@ -194,6 +197,11 @@ class Settings:
         if not isinstance(values, dict):
             raise UserError(f"{path} must hold lines of the form 'setting: value'")
         return (base or cls()).changed(values, str(path))
+
+    @classmethod
+    def of_run(cls, folder: Path) -> "Settings":
+        """The settings that the run in a folder goes by."""
+        return cls.from_yaml(folder / RUN_CONFIG)
 
     @classmethod
     def preset(cls, name: str) -> "Settings":

@@ -13,7 +13,7 @@ import logging
 import math
 import time
 from collections.abc import Iterable
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -26,21 +26,19 @@ from sorigeul.audio import SAMPLE_RATE
 from sorigeul.data import Batch, DataConfig, Share, in_groups
 from sorigeul.errors import UserError
 from sorigeul.evaluate import Evaluation, Heard, judge, recognise
-from sorigeul.features import FeatureConfig
 from sorigeul.files import write_text
 from sorigeul.journal import Journal
 from sorigeul.learner import Learner, Step
-from sorigeul.model.las import LASConfig, ListenAttendSpell
+from sorigeul.model.las import ListenAttendSpell
 from sorigeul.progress import progress_bar
-from sorigeul.settings import Settings
+from sorigeul.settings import RUN_CONFIG, Settings
 from sorigeul.stopping import StopRequests
 from sorigeul.tally import Position, Tally, dev_crr
 
 log = logging.getLogger(__name__)
 
-CONFIG = "config.yaml"
 _CONFIG_HEAD = "# To repeat this run: sorigeul train DATA NEW_RUN --config THIS_FILE\n\n"
-_STATE_FORMAT = 2  # of checkpoints
+_STATE_FORMAT = 3  # of checkpoints
 _BAD_STEPS = 10  # losses in a row that are not finite before the run gives up
 _FAILURES_AMONG = 100  # utterances of an epoch before their failures are judged
 
@@ -91,7 +89,11 @@ class Run:
             self.survey = data.survey(cuts)
             self.normalizer = data.normalizer(cuts)
             characters = self.survey.characters
-            self.vocabulary, pretrained = finetune.start(folder, settings, characters)
+            pretrained = None
+            if checkpoint.begun(folder):
+                self.vocabulary = finetune.resume(folder, settings, characters)
+            else:
+                self.vocabulary, pretrained = finetune.start(settings, characters)
             self.batches = data.training_batches(
                 cuts, self.vocabulary, settings.data, training.seed, share
             )
@@ -447,13 +449,17 @@ class Run:
                         f"{self.folder} was begun by another version of sorigeul: finish it with "
                         "that one, or train into a new folder"
                     )
-                self._refuse_other_model(state["vocabulary_hash"])
+                if state["vocabulary_hash"] != self.vocabulary.hash:
+                    raise UserError(
+                        f"{self.folder} was begun with another vocabulary: train into a new "
+                        "folder, or restore the transcripts it was begun with"
+                    )
         if state is not None:
             self._go_back_to(state)
         elif fabric.is_global_zero and self.settings.training.init_from:
             checkpoint.keep_vocabulary(self.folder, self.vocabulary)
         if fabric.is_global_zero:
-            write_text(self.folder / CONFIG, _CONFIG_HEAD + self.settings.to_yaml())
+            write_text(self.folder / RUN_CONFIG, _CONFIG_HEAD + self.settings.to_yaml())
             self.journal.begin(self.position.step, 0 if state is None else state["rows"])
 
     def _go_back_to(self, state: dict[str, Any]) -> None:
@@ -486,19 +492,3 @@ class Run:
             "the number of processes": self.fabric.world_size,
             "the number of utterances": self.survey.utterances,
         }
-
-    def _refuse_other_model(self, vocabulary_hash: str) -> None:
-        """A run goes on with the model, the features and the characters it was begun with."""
-        if vocabulary_hash != self.vocabulary.hash:
-            raise UserError(
-                f"{self.folder} was begun with another vocabulary: train into a new folder, or "
-                "restore the transcripts it was begun with"
-            )
-        begun, now = Settings.from_yaml(self.folder / CONFIG).flat(), self.settings.flat()
-        fixed = {field.name for kind in (FeatureConfig, LASConfig) for field in fields(kind)}
-        for name in fixed & now.keys():
-            if begun[name] != now[name]:
-                raise UserError(
-                    f"{self.folder} was begun with {name} {begun[name]}, not {now[name]}: train "
-                    f"into a new folder, or leave {name} as it was"
-                )

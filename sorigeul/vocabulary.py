@@ -77,6 +77,14 @@ class Vocabulary:
         return cls((*kept, *SPECIALS), kind)
 
     @classmethod
+    def named(cls, name: str, characters: Mapping[str, int], min_count: int) -> "Vocabulary":
+        """As ``from_characters`` where ``name`` is a kind; else the table of that path."""
+        for kind in get_args(Kind):
+            if name == kind:
+                return cls.from_characters(characters, kind, min_count)
+        return cls.from_csv(name)
+
+    @classmethod
     def from_csv(cls, path: str | Path) -> "Vocabulary":
         """Read a published table with the columns ``id,char`` (and ``freq``), ids from 0 upwards.
 
@@ -189,6 +197,10 @@ class Vocabulary:
     def unknown(self, text: str) -> list[str]:
         """Return the units of ``text`` that ``encode`` leaves out, in order."""
         return [unit for unit in _split(text, self.kind) if unit not in self._ids]
+
+    def holes(self, characters: Mapping[str, int]) -> dict[str, int]:
+        """Return those of the counted ``characters`` that ``encode`` leaves out, wholly or not."""
+        return {one: count for one, count in characters.items() if self.unknown(one)}
 
     def decode(self, ids: Iterable[int]) -> str:
         """Return the NFC text of ``ids`` up to the first end; starts and padding are skipped.
