@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
+_Tensors = list[Tensor] | tuple[Tensor, ...]
+
 
 def moving_average(model: nn.Module, decay: float) -> AveragedModel:
     """The exponential moving average of a model's weights, which is the model itself to begin with.
@@ -16,7 +18,7 @@ def moving_average(model: nn.Module, decay: float) -> AveragedModel:
     """
 
     @torch.no_grad()
-    def update(averages: list[Tensor], newest: list[Tensor], updates: int | Tensor) -> None:
+    def update(averages: _Tensors, newest: _Tensors, updates: int | Tensor) -> None:
         n = int(updates)
         torch._foreach_lerp_(averages, newest, 1 - min(decay, (1 + n) / (10 + n)))
 
