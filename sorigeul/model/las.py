@@ -34,7 +34,7 @@ GUIDE_WIDTH = 2.0
 GUIDE_LOSS = 2.5
 """CTC's loss a character (nats) around which the guide sets in. Where a character is said is known
 before which one it is: at this loss CTC's path is good, though its probability of the text is not.
-Drawn to its paths much earlier, the attention holds CTC itself back (docs/lab.md)."""
+Drawn to its paths much earlier, the attention seemed to hold CTC itself back (docs/lab.md)."""
 
 
 @dataclass(frozen=True)
