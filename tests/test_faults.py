@@ -7,19 +7,22 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import pytest
+import time_machine
 import tones
 import torch
 from commands import Done
 from processes import Forked, company
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from test_train import babble, curve, settings
 
-import sorigeul
 from sorigeul.journal import read_metrics
+from sorigeul.learner import Learner
 from sorigeul.settings import Settings
 from sorigeul.train import train
 
@@ -406,8 +409,37 @@ def test_the_first_recordings_alone_do_not_stop_a_run_and_a_hundred_do(
 # The clock
 
 
-def test_nothing_is_timed_by_a_clock_that_may_be_set() -> None:
-    package = Path(sorigeul.__file__).parent
-    sources = {path: path.read_text(encoding="utf-8") for path in package.rglob("*.py")}
-    assert sum("time.monotonic()" in source for source in sources.values()) >= 2
-    assert [path.name for path, source in sources.items() if "time.time()" in source] == []
+@pytest.mark.parametrize("days", [-400, 400])
+def test_a_clock_that_is_set_changes_nothing(
+    babble: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, days: int
+) -> None:
+    """In the middle of an epoch, and again between a run that stops and the one that goes on."""
+    limits: dict[str, Any] = {**LONG, "max_seconds": 600.0}
+    train(babble, tmp_path / "calm", settings(**limits))
+    learn = Learner.step
+    with time_machine.travel("2026-06-15", tick=True) as clock:
+
+        def jump(*given: Any, **named: Any) -> Any:
+            clock.shift(timedelta(days=days))
+            return learn(*given, **named)
+
+        monkeypatch.setattr(Learner, "step", jump)
+        train(babble, tmp_path / "set", settings(**{**limits, "max_epochs": 2}))
+        train(babble, tmp_path / "set", settings(**limits))
+    assert curve(tmp_path / "set") == curve(tmp_path / "calm")
+    assert same(state(tmp_path / "set"), state(tmp_path / "calm"))
+    seconds = [row["training_seconds"] for row in read_metrics(tmp_path / "set", "epoch")]
+    assert seconds == sorted(seconds)
+    assert 0 < seconds[-1] < 600
+    # TensorBoard goes by the clock between its files, so each of them is read on its own.
+    shown = [scalars(tmp_path / name) for name in ("set", "calm")]
+    assert shown[0] == shown[1] != []
+
+
+def scalars(run: Path) -> list[tuple[int, float]]:
+    """The dev CRR of each epoch, as TensorBoard reads it in the files of a run."""
+    found: list[tuple[int, float]] = []
+    for path in run.glob("events.*"):
+        events = EventAccumulator(str(path)).Reload().Scalars("epoch/valid_crr")
+        found += [(event.step, event.value) for event in events]
+    return sorted(found)
