@@ -26,10 +26,10 @@ from sorigeul.arguments import places
 from sorigeul.errors import UserError
 from sorigeul.files import write_text
 from sorigeul.journal import METRICS, read_metrics
-from sorigeul.settings import Settings, presets
+from sorigeul.settings import RUN_CONFIG, Settings, presets
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
-CONFIG, TEST, ABOUT, CORPORA = "config.yaml", "test.json", "about.json", "corpus.json"
+TEST, ABOUT, CORPORA = "test.json", "about.json", "corpus.json"
 BEAM = "test_beam.json"  # of evaluate --beam; may be missing
 GROUPS = ("presets", "ablation", "pretraining")  # come first, in this order
 NGRAM = 5
@@ -63,7 +63,7 @@ class Kept:
         about = _json(folder / ABOUT)
         record, test = _json(folder / provenance.RECORD), _json(folder / TEST)
         beam = _json(folder / BEAM) if (folder / BEAM).is_file() else {}
-        config = yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8"))
+        config = yaml.safe_load((folder / RUN_CONFIG).read_text(encoding="utf-8"))
         epochs = read_metrics(folder, "epoch")
         return cls(folder.name, about["group"], about["note"], record, config, test, beam, epochs)
 
@@ -123,10 +123,10 @@ def keep(run: Path, name: str, docs: Path, test: Path | None, note: str, group: 
     folder = docs / "runs" / name
     before = _json(folder / ABOUT) if (folder / ABOUT).is_file() else {"group": "others"}
     about = {"group": group or before["group"], "note": note or before.get("note", "")}
-    config = (run / CONFIG).read_text(encoding="utf-8")
+    config = (run / RUN_CONFIG).read_text(encoding="utf-8")
     config = re.sub(rf"(?m)^({PLACES}): /.*/", r"\1: ", config)  # places of a machine
     write_text(folder / provenance.RECORD, _dump(record))
-    write_text(folder / CONFIG, config)
+    write_text(folder / RUN_CONFIG, config)
     write_text(folder / METRICS, "".join(f"{json.dumps(row)}\n" for row in rows))
     for file, figures in found.items():
         write_text(folder / file, _dump(figures))
