@@ -344,7 +344,7 @@ class _EndsAfter(nn.Module):
 
 
 def _loading() -> Iterator[Figure]:
-    """Decoding of FLAC against the bare decoder."""
+    """Decoding of FLAC against the bare decoder, batches, and what a corpus costs at first."""
     with tempfile.TemporaryDirectory() as folder:
         files = _recordings(Path(folder), 120)
         seconds = sum(soundfile.info(file).duration for file in files)
@@ -354,7 +354,27 @@ def _loading() -> Iterator[Figure]:
         "decoding FLAC, one core", seconds / took, "times real time",
         f"libsndfile alone: {bare:.0f} times real time", seconds / took / bare,
     )  # fmt: skip
+    yield from _batches()
     yield from _growing_corpus()
+
+
+def _batches() -> Iterator[Figure]:
+    """What one core makes ready for a training, which bounds what any GPU can learn from."""
+    ways = {
+        "as they are": DataConfig(use_augment=False, num_workers=0),
+        "at three speeds": DataConfig(use_augment=False, num_workers=0, speed_perturbation=True),
+    }
+    for suffix, kind in ((".pcm", "PCM"), (".flac", "FLAC")):
+        with tempfile.TemporaryDirectory() as folder:
+            with _quietly():
+                _synthetic_corpus(Path(folder), 320, suffix)
+            cuts = data.required_manifest(Path(folder), "train")
+            vocabulary = Vocabulary.from_characters(data.survey(cuts).characters, "syllable", 1)
+            for way, config in ways.items():
+                batches = data.training_batches(cuts, vocabulary, config, 0)
+                seconds = sum(int(batch.lengths.sum()) for batch in batches) / SAMPLE_RATE
+                rate = seconds / best(partial(list, batches), 3)
+                yield Figure(f"batches of {kind} {way}, one core", rate, "audio-s/s")
 
 
 def _growing_corpus() -> Iterator[Figure]:
@@ -432,24 +452,25 @@ def _noise(seconds: float, seed: int = 0) -> "np.ndarray[Any, np.dtype[np.float3
     return (0.05 * loudness * (hum + draw.standard_normal(len(time)))).astype(np.float32)
 
 
-def _recordings(folder: Path, count: int) -> list[Path]:
-    """FLAC files of 1 to 9 s, as long as Pansori's utterances are."""
+def _recordings(folder: Path, count: int, suffix: str = ".flac") -> list[Path]:
+    """Files of 1 to 9 s, as long as Pansori's utterances are."""
     seconds = np.random.default_rng(7).gamma(4.0, 0.8, count).clip(1, 9)
     files = []
     for number, length in enumerate(seconds):
-        files.append(folder / f"{number:04d}.flac")
-        soundfile.write(files[-1], _noise(length, number), SAMPLE_RATE)
+        files.append(folder / f"{number:04d}{suffix}")
+        form = "RAW" if suffix == ".pcm" else None
+        soundfile.write(files[-1], _noise(length, number), SAMPLE_RATE, "PCM_16", format=form)
     return files
 
 
-def _synthetic_corpus(out: Path, utterances: int) -> None:
+def _synthetic_corpus(out: Path, utterances: int, suffix: str = ".flac") -> None:
     """A prepared corpus of noise, with as much text as is spoken in its time."""
     draw = np.random.default_rng(3)
     sound = out / "audio"
     sound.mkdir(parents=True)
     lines = ["audio\ttext\tspeaker\tsplit"]
-    for number, file in enumerate(_recordings(sound, utterances)):
-        amount = max(1, round(soundfile.info(file).duration * _CHARACTERS_A_SECOND * 0.7))
+    for number, file in enumerate(_recordings(sound, utterances, suffix)):
+        amount = max(1, round(audio.load(file).duration * _CHARACTERS_A_SECOND * 0.7))
         text = "".join(chr(0xAC00 + 28 * draw.integers(0, 399)) for _ in range(amount))
         lines.append(f"{file}\t{text}\ts{number % 10}\ttrain")
     table = out / "table.tsv"
