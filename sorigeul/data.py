@@ -142,6 +142,10 @@ class Share:
     of: int = 1
     """processes in all"""
 
+    def __call__(self, cuts: CutSet) -> CutSet:
+        """Its part of a batch of cuts."""
+        return CutSet.from_cuts(islice(cuts, self.rank, None, self.of))
+
 
 ALL = Share()
 
@@ -187,24 +191,16 @@ class Batch:
 
 
 class Utterances(torch.utils.data.Dataset[Batch]):
-    """Decodes the audio of a sampled set of cuts. One that cannot be read is named, not hidden.
+    """Decodes the audio of a sampled set of cuts. One that cannot be read is named, not hidden."""
 
-    Of several processes each draws the same sets, and decodes its own share of every one.
-    """
-
-    def __init__(
-        self,
-        vocabulary: Vocabulary,
-        share: Share = ALL,
-        noise: augmentation.Noise | None = None,
-    ) -> None:
-        self.vocabulary, self.share, self.noise = vocabulary, share, noise
+    def __init__(self, vocabulary: Vocabulary, noise: augmentation.Noise | None = None) -> None:
+        self.vocabulary, self.noise = vocabulary, noise
 
     def __getitem__(self, cuts: CutSet) -> Batch:
         kept: list[MonoCut] = []
         waveforms: list[np.ndarray[Any, np.dtype[np.float32]]] = []
         failures: list[Failure] = []
-        for cut in islice(cuts, self.share.rank, None, self.share.of):
+        for cut in cuts:
             try:
                 waveforms.append(self._heard(cut))
                 kept.append(cut)
@@ -321,7 +317,7 @@ def training_batches(
     )
     follow(read, sampler)
     draws.sampler = sampler
-    return _loader(sampler, Utterances(vocabulary, share, noise), config.num_workers)
+    return _loader(sampler, share, Utterances(vocabulary, noise), config.num_workers)
 
 
 def in_groups(batches: Iterable[Batch], size: int) -> Iterator[list[Batch]]:
@@ -367,10 +363,15 @@ def evaluation_batches(
     ordered = cuts.to_eager().sort_by_duration(ascending=False)
     seconds = _EVALUATION_SECONDS * share.of
     sampler = SimpleCutSampler(ordered, max_duration=seconds, rank=0, world_size=1)
-    return _loader(sampler, Utterances(vocabulary, share), num_workers)
+    return _loader(sampler, share, Utterances(vocabulary), num_workers)
 
 
-def _loader(sampler: CutSampler, utterances: Utterances, num_workers: int) -> StatefulDataLoader:
+def _loader(
+    sampler: CutSampler, share: Share, utterances: Utterances, num_workers: int
+) -> StatefulDataLoader:
+    # Each process draws the same sets and decodes its share of every one. The rest is taken off
+    # before a worker has to unpack it: of 64 processes, that would take longer than decoding.
+    sampler.map(share)
     with warnings.catch_warnings():
         # Of torchdata 0.11 under newer torch; its users can do nothing about it.
         warnings.filterwarnings("ignore", message=".*set_vital")

@@ -265,6 +265,8 @@ def test_a_process_reads_nothing_but_its_share(cuts: CutSet) -> None:
     for rank in (0, 1):
         half = epoch(loader(cuts, share=Share(rank, 2)))
         assert half == [batch[rank::2] for batch in whole]
+        sent = sampled(loader(cuts, share=Share(rank, 2)))
+        assert [[cut.id for cut in batch] for batch in sent] == half, "a worker was sent more"
 
 
 def test_all_processes_are_in_the_same_place(cuts: CutSet) -> None:
@@ -319,8 +321,10 @@ def test_the_longest_batch_is_as_large_as_any_share(
     assert longest.waveforms.shape == (len(longest), round(found.longest * 16_000))
     assert longest.token_lengths.tolist() == [found.most_characters] * len(longest)
     samples = [
-        -(-len(batch) // processes) * round(16_000 * max(cut.duration for cut in batch))
-        for batch in sampled(loader(many, share=Share(0, processes), **size))
+        len(batch) * round(16_000 * max(cut.duration for cut in batch))
+        for rank in range(processes)
+        for batch in sampled(loader(many, share=Share(rank, processes), **size))
+        if len(batch)
     ]
     # By seconds, a share may get one utterance of twenty more than its part.
     assert max(samples) <= longest.waveforms.numel() * (1.0 if "batch_size" in size else 1.1)
