@@ -4,7 +4,9 @@
     python benchmarks/results.py keep RUN NAME [--group presets] [--note "what it shows"]
     python benchmarks/results.py write                     docs/results.md, its plots, README tables
 
-`keep` copies what the tables need into docs/runs/NAME; figures that are poor are shown like others.
+`keep` copies what the tables need into docs/runs/NAME, where `sorigeul evaluate RUN DATA` has left
+its figures: `--json RUN/test.json` and, with a CTC head, `--beam 1 --json RUN/test_speller.json`.
+Figures that are poor are shown like others.
 """
 
 import argparse
@@ -29,8 +31,8 @@ from sorigeul.journal import METRICS, read_metrics
 from sorigeul.settings import RUN_CONFIG, Settings, presets
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
-TEST, ABOUT, CORPORA = "test.json", "about.json", "corpus.json"
-BEAM = "test_beam.json"  # of evaluate --beam; may be missing
+ABOUT, CORPORA = "about.json", "corpus.json"
+TEST, SPELLER = "test.json", "test_speller.json"  # of evaluate, and of evaluate --beam 1
 GROUPS = ("presets", "ablation", "pretraining")  # come first, in this order
 NGRAM = 5
 BEGIN, END = "<!-- results -->", "<!-- end of results -->"
@@ -41,7 +43,7 @@ READMES = {
 # Settings that change nothing of what is learnt, and differ from machine to machine.
 HOUSEKEEPING = {"audio_root", "log_every", "checkpoint_every", "num_workers", "alignment_by"}
 PLACES = "audio_root|noise_dir|vocabulary|init_from"  # settings that may name one of a machine
-FIGURES = ("crr", "ctc_crr", "cer", "ctc_cer", "wer", "ctc_wer")
+FIGURES = ("crr", "cer", "wer")
 
 
 @dataclass(frozen=True)
@@ -53,19 +55,25 @@ class Kept:
     note: str
     record: dict[str, Any]
     config: dict[str, Any]
-    test: dict[str, Any]
-    beam: dict[str, Any]
+    both: dict[str, Any]
+    """on test, by speller and CTC head together; empty without a CTC head, or if not measured"""
+    speller: dict[str, Any]
+    """on test, by the speller alone; and by the CTC head alone"""
     epochs: list[dict[str, Any]]
 
     @classmethod
     def read(cls, folder: Path) -> "Kept":
         """The run in a folder of docs/runs."""
         about = _json(folder / ABOUT)
-        record, test = _json(folder / provenance.RECORD), _json(folder / TEST)
-        beam = _json(folder / BEAM) if (folder / BEAM).is_file() else {}
+        record = _json(folder / provenance.RECORD)
+        test = _json(folder / TEST) if (folder / TEST).is_file() else {}
+        two = (folder / SPELLER).is_file()
+        both, speller = (test, _json(folder / SPELLER)) if two else ({}, test)
         config = yaml.safe_load((folder / RUN_CONFIG).read_text(encoding="utf-8"))
         epochs = read_metrics(folder, "epoch")
-        return cls(folder.name, about["group"], about["note"], record, config, test, beam, epochs)
+        return cls(
+            folder.name, about["group"], about["note"], record, config, both, speller, epochs
+        )
 
     @property
     def minutes(self) -> float:
@@ -99,27 +107,20 @@ class Kept:
 # Keeping.
 
 
-def keep(run: Path, name: str, docs: Path, test: Path | None, note: str, group: str) -> None:
+def keep(run: Path, name: str, docs: Path, note: str, group: str) -> None:
     """Copy what the tables need of a run. Raises UserError where something of it is missing."""
     for word in filter(None, (name, group)):  # which name a folder and a plot
         if not re.fullmatch(r"[\w-][\w.-]*", word):
             raise UserError(f"'{word}' is no name: use letters, digits, '-', '_' and '.'")
-    test = test or run / TEST
     record = provenance.read(run)
     if record is None:
         raise UserError(f"{run} has no run.json (trained by an older version?): train it again")
     rows = [row for row in read_metrics(run) if row["kind"] != "step"]
     if not any(row["kind"] == "epoch" for row in rows):
         raise UserError(f"{run} has no finished epoch yet: wait for one")
-    if not test.is_file():
-        raise UserError(f"no {test}: sorigeul evaluate {run} DATA --json {test}")
-    found = {TEST: _json(test)}
-    if (run / BEAM).is_file():
-        found[BEAM] = _json(run / BEAM)
-    for figures in found.values():
-        figures["failures"] = len(figures.get("failures", ()))  # whose reasons name places
-        if "crr" not in figures:
-            raise UserError(f"{test} holds no crr: make it by sorigeul evaluate {run} DATA --json")
+    found = {TEST: _figures(run, TEST, "")}
+    if "ctc_crr" in found[TEST]:
+        found[SPELLER] = _figures(run, SPELLER, "--beam 1 ")
     folder = docs / "runs" / name
     before = _json(folder / ABOUT) if (folder / ABOUT).is_file() else {"group": "others"}
     about = {"group": group or before["group"], "note": note or before.get("note", "")}
@@ -131,6 +132,15 @@ def keep(run: Path, name: str, docs: Path, test: Path | None, note: str, group: 
     for file, figures in found.items():
         write_text(folder / file, _dump(figures))
     write_text(folder / ABOUT, _dump(about))
+
+
+def _figures(run: Path, file: str, how: str) -> dict[str, Any]:
+    """What `sorigeul evaluate --json` wrote."""
+    path = run / file
+    found = _json(path) if path.is_file() else {}
+    if "crr" not in found:
+        raise UserError(f"no figures in {path}: sorigeul evaluate {run} DATA {how}--json {path}")
+    return {**found, "failures": len(found.get("failures", ()))}  # whose reasons name places
 
 
 def corpus(folder: Path, docs: Path) -> None:
@@ -218,8 +228,8 @@ def readme(path: Path, kept: Sequence[Kept]) -> str:
 
 
 def _rates(one: Kept) -> list[str]:
-    """CRR of a beam, of the speller and of the CTC head."""
-    found = (one.beam.get("crr"), one.test["crr"], one.test.get("ctc_crr"))
+    """CRR of both together, of the speller and of the CTC head."""
+    found = (one.both.get("crr"), one.speller["crr"], one.speller.get("ctc_crr"))
     return ["-" if rate is None else f"{rate:.1f}" for rate in found]
 
 
@@ -280,22 +290,22 @@ def _corpus_part(name: str, splits: dict[str, dict[str, Any]]) -> str:
 
 
 def _figures_table(members: Sequence[Kept]) -> str:
-    head = ["run", "what differs", "CRR of both", "CRR", "CRR of CTC", "CER", "CER of CTC"]
-    head += ["WER", "WER of CTC", "minutes", "epochs", "note"]
+    head = ["run", "what differs", "CRR, both", "CER", "WER", "CRR, speller", "CER", "WER"]
+    head += ["CRR, CTC", "CER", "WER", "minutes", "epochs", "note"]
     rows = []
     for one in members:
-        figures = [f"{one.test[name]:.2f}" if name in one.test else "-" for name in FIGURES]
+        by_ctc = {name: one.speller.get(f"ctc_{name}") for name in FIGURES}
+        found = [each.get(name) for each in (one.both, one.speller, by_ctc) for name in FIGURES]
+        figures = ["-" if rate is None else f"{rate:.2f}" for rate in found]
         epochs = f"{len(one.epochs)} of {one.config['max_epochs']}"
-        rows.append(
-            [one.name, one.differences(), _rates(one)[0], *figures, f"{one.minutes:.1f}", epochs,
-             one.note]
-        )  # fmt: skip
-    counts = {(one.corpus, one.test["utterances"], one.test["normalizer"]) for one in members}
+        rows.append([one.name, one.differences(), *figures, f"{one.minutes:.1f}", epochs, one.note])
+    counts = {(one.corpus, one.speller["utterances"], one.speller["normalizer"]) for one in members}
     tested = "; ".join(f"{name}, {count} utterances ({how})" for name, count, how in sorted(counts))
     return (
-        f"On test, in %: {tested}. CRR leaves spaces out, CER counts them; of CTC: what the CTC "
-        "head alone makes of it; of both: by `sorigeul evaluate --beam 6`. What differs: the "
-        f"nearest preset, and the settings that are not its own.\n\n{_table(head, rows)}"
+        f"On test, in %: {tested}. CRR leaves spaces out, CER counts them. Both: speller and CTC "
+        "head search together (`sorigeul evaluate`); then the speller alone (`--beam 1`), and the "
+        "CTC head alone. What differs: the nearest preset, and the settings that are not its own."
+        f"\n\n{_table(head, rows)}"
     )
 
 
@@ -372,7 +382,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     keeping = commands.add_parser("keep", help="copy what the tables need of a run")
     keeping.add_argument("run", type=Path)
     keeping.add_argument("name")
-    keeping.add_argument("--test", type=Path, help="default: test.json in RUN")
     keeping.add_argument("--note", default="", help="a line on what the run shows")
     keeping.add_argument("--group", default="", help="presets, ablation, pretraining or another")
     describing = commands.add_parser("corpus", help="count a prepared corpus")
@@ -381,7 +390,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = parser.parse_args(arguments)
     try:
         if given.command == "keep":
-            keep(given.run, given.name, given.docs, given.test, given.note, given.group)
+            keep(given.run, given.name, given.docs, given.note, given.group)
         elif given.command == "corpus":
             corpus(given.folder, given.docs)
         else:

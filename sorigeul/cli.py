@@ -125,7 +125,7 @@ def evaluate(
     data: Data,
     split: str = "test",
     json: File = None,
-    beam: int = 1,
+    beam: int = 0,
     worst: int = 5,
     audio_root: str = "",
     precision: Precision = "float32",
@@ -138,7 +138,7 @@ def evaluate(
         split: which manifest of the folder
         json: write the figures here as JSON; - for standard output
         beam: texts that the search keeps side by side, judged by speller and CTC head together; 1:
-            the speller's best character at every step
+            the speller's best character at every step; 0: 6 for a model with a CTC head, else 1
         worst: how many of the worst utterances to show, aligned
         audio_root: folder that holds the recordings now, where they have moved since the corpus was
             prepared
@@ -202,7 +202,7 @@ def transcribe(
     batch_seconds: float = 0.0,
     jobs: int = 0,
     precision: Precision = "float32",
-    beam: int = 1,
+    beam: int = 0,
 ) -> None:
     """Write down what is said in recordings of any format and length, or in a whole corpus.
 

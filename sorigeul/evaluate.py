@@ -100,12 +100,12 @@ def evaluate(
     log_mel: LogMel,
     normalizer: str,
     total: int | None = None,
-    beam: int = 1,
+    beam: int = 0,
 ) -> Evaluation:
     """Recognise all `batches` with a model in evaluation mode, on its own device, and judge it.
 
-    `total` is how many utterances there are, for the progress shown. With a `beam` above 1 so many
-    texts are searched side by side, by speller and CTC head together.
+    `total` is how many utterances there are, for the progress shown; `beam` is the width of
+    `decode.search`.
     Raises UserError where no transcript holds a character.
     """
     with progress_bar("recognising", total) as advance:

@@ -101,15 +101,15 @@ class Recognizer:
     """seconds of sound, padding included, recognised side by side; may be set"""
 
     def __init__(
-        self, pretrained: Pretrained, precision: Precision = "float32", beam: int = 1
+        self, pretrained: Pretrained, precision: Precision = "float32", beam: int = 0
     ) -> None:
         """Take over a model, which can no longer be trained then.
 
-        In int8, which runs on a CPU only, recurrent and linear layers are rounded to eight bits. A
-        `beam` above 1 searches so many texts side by side, by speller and CTC head together.
+        In int8, which runs on a CPU only, recurrent and linear layers are rounded to eight bits.
+        `beam` texts are searched side by side, as `decode.search` does.
         """
-        if beam < 1:
-            raise UserError(f"beam is {beam}, but must be at least 1")
+        if beam < 0:
+            raise UserError(f"beam is {beam}, but must be 0 or more")
         self.beam = beam
         self.pretrained = pretrained
         self.device = next(pretrained.model.parameters()).device
@@ -129,7 +129,7 @@ class Recognizer:
         source: str | Path,
         device: str | torch.device | None = None,
         precision: Precision = "float32",
-        beam: int = 1,
+        beam: int = 0,
     ) -> "Recognizer":
         """Load a run folder or a Hugging Face id; on a GPU where there is one, unless told.
 

@@ -83,7 +83,7 @@ def transcribe_corpus(
     batch_seconds: float = 0.0,
     jobs: int = 0,
     precision: Precision = "float32",
-    beam: int = 1,
+    beam: int = 0,
 ) -> None:
     """Recognise all recordings of `manifest` with the model `run`; write `out`, a line for each.
 

@@ -146,4 +146,4 @@ def test_the_help_breaks_its_lines_where_they_are_full_and_tells_no_empty_defaul
         in said
     )
     assert "torchrun --nproc-per-node 8 -m sorigeul transcribe RUN --manifest DATA" in said
-    assert re.findall(r"\(default: (.*?)\)", said) == ["txt", "0.0", "0", "float32", "1"]
+    assert re.findall(r"\(default: (.*?)\)", said) == ["txt", "0.0", "0", "float32", "0"]

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from sorigeul.decode import Hypothesis, beam, ctc_greedy, greedy
+from sorigeul.decode import WIDTH, Hypothesis, beam, ctc_greedy, greedy, search
 from sorigeul.model.ctc import PrefixScorer
 from sorigeul.model.las import LASConfig, ListenAttendSpell, Listened
 
@@ -286,6 +286,20 @@ def test_a_beam_of_one_without_ctc_is_greedy(taught: Taught) -> None:
         assert one.finished
         assert one.probabilities == pytest.approx(other.probabilities, abs=1e-4)
         torch.testing.assert_close(one.alignment, other.alignment, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("ctc_weight", [0.0, 0.3])
+def test_both_heads_search_where_there_are_two(
+    tiny: Tiny, utterances: Utterances, ctc_weight: float
+) -> None:
+    model = tiny(ctc_weight=ctc_weight)
+    listened = heard(model, utterances)
+    found = search(model, listened)
+    expected = beam(model, listened, WIDTH) if ctc_weight else greedy(model, listened)
+    assert [one.tokens for one in found] == [one.tokens for one in expected]
+    assert [one.tokens for one in search(model, listened, 1)] == [
+        one.tokens for one in greedy(model, listened)
+    ]
 
 
 def test_a_beam_over_a_batch_equals_its_members(tiny: Tiny, utterances: Utterances) -> None:

@@ -24,8 +24,9 @@ def model(run: Path) -> Pretrained:
 
 
 def evaluated(model: Pretrained, batches: Iterable[Batch]) -> Evaluation:
+    """By the speller alone, as an epoch of training is."""
     log_mel = LogMel(model.features)
-    return evaluate(model.model, batches, model.vocabulary, log_mel, model.normalizer)
+    return evaluate(model.model, batches, model.vocabulary, log_mel, model.normalizer, beam=1)
 
 
 def batches(model: Pretrained, cuts: CutSet) -> list[Batch]:

@@ -104,16 +104,16 @@ def test_what_was_learnt_is_recognised(listener: Recognizer, corpus: Path) -> No
 
 
 def test_a_beam_hears_no_worse(listener: Recognizer, run: Path, corpus: Path) -> None:
-    searching = Recognizer.from_pretrained(run, "cpu", beam=4)
+    alone = Recognizer.from_pretrained(run, "cpu", beam=1)
     said = tones.texts(48)[8:]
     paths = [corpus.parent / "audio" / f"u{number:02}.wav" for number in range(8, 48)]
     greedy, searched = (
         score.score(said, [each.transcribe(path).text for path in paths], "plain/1").crr
-        for each in (listener, searching)
+        for each in (alone, listener)
     )
     assert searched >= greedy
-    with pytest.raises(UserError, match="beam is 0, but must be at least 1"):
-        Recognizer.from_pretrained(run, "cpu", beam=0)
+    with pytest.raises(UserError, match="beam is -1, but must be 0 or more"):
+        Recognizer.from_pretrained(run, "cpu", beam=-1)
 
 
 def test_a_short_recording_is_one_segment(listener: Recognizer, corpus: Path) -> None:
@@ -200,7 +200,7 @@ def test_what_cannot_be_heard_is_told(listener: Recognizer, tmp_path: Path) -> N
 
 
 def test_text_without_an_end_is_marked_and_has_an_end_all_the_same(run: Path) -> None:
-    listener = Recognizer.from_pretrained(run, "cpu")
+    listener = Recognizer.from_pretrained(run, "cpu", beam=1)
     with torch.no_grad():
         listener.pretrained.model.speller.out.bias[listener.pretrained.vocabulary.eos_id] = -1e4
     found = listener.transcribe(encoded(tones.spoken("가나다라"), SAMPLE_RATE, "WAV"))

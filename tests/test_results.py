@@ -45,9 +45,10 @@ def trained(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def tested(trained: Path, corpus: Path, sorigeul: Command) -> Path:
-    if not (trained / "test.json").exists():
-        done = sorigeul("evaluate", trained, corpus, "--json", trained / "test.json")
-        assert done.status == 0, done.err
+    for how, file in (((), "test.json"), (("--beam", "1"), "test_speller.json")):
+        if not (trained / file).exists():
+            done = sorigeul("evaluate", trained, corpus, *how, "--json", trained / file)
+            assert done.status == 0, done.err
     return trained
 
 
@@ -75,8 +76,10 @@ def test_a_kept_run_has_its_row_and_writing_again_changes_nothing(
     page = (tmp_path / "results.md").read_text(encoding="utf-8")
     test = json.loads((tested / "test.json").read_text(encoding="utf-8"))
     (row, how) = (line for line in page.splitlines() if line.startswith("| first |"))
-    for name in ("crr", "ctc_crr", "cer", "ctc_cer", "wer", "ctc_wer"):
-        assert f" {test[name]:.2f} " in row
+    speller = json.loads((tested / "test_speller.json").read_text(encoding="utf-8"))
+    figures = [test[name] for name in ("crr", "cer", "wer")]
+    figures += [speller[name] for name in ("crr", "cer", "wer", "ctc_crr", "ctc_cer", "ctc_wer")]
+    assert " | ".join(f"{figure:.2f}" for figure in figures) in row
     for part in ("`hidden_size 16`", " 2 of 2 ", "a note \\| with a bar"):
         assert part in row
     assert "alignment_by" not in row
@@ -132,7 +135,10 @@ def test_what_is_missing_is_said_in_a_line(
     (old / "test.json").unlink()
     assert f"sorigeul evaluate {old} DATA" in refusal(capsys, tmp_path, "keep", old, "old")
     write_text(old / "test.json", "{}")
-    assert "holds no crr" in refusal(capsys, tmp_path, "keep", old, "old")
+    assert "no figures in" in refusal(capsys, tmp_path, "keep", old, "old")
+    shutil.copy(tested / "test.json", old)
+    (old / "test_speller.json").unlink()
+    assert "DATA --beam 1 --json" in refusal(capsys, tmp_path, "keep", old, "old")
     assert "is no name" in refusal(capsys, tmp_path, "keep", tested, "../old")
     assert not (tmp_path / "runs").exists()
     assert "keeps no run" in refusal(capsys, tmp_path, "write")
