@@ -364,11 +364,12 @@ def _batches() -> Iterator[Figure]:
         "as they are": DataConfig(use_augment=False, num_workers=0),
         "at three speeds": DataConfig(use_augment=False, num_workers=0, speed_perturbation=True),
     }
+    utterances = 320
     with tempfile.TemporaryDirectory() as folder:
         for kind, suffix in (("PCM", ".pcm"), ("FLAC", ".flac")):
             corpus = Path(folder, kind)
             with _quietly():
-                _synthetic_corpus(corpus, 320, suffix)
+                _synthetic_corpus(corpus, utterances, suffix)
             cuts = data.required_manifest(corpus, "train")
             vocabulary = Vocabulary.from_characters(data.survey(cuts).characters, "syllable", 1)
             for way, config in ways.items():
@@ -379,7 +380,7 @@ def _batches() -> Iterator[Figure]:
         # Every process draws the batches of all and decodes its share: more of them draw no faster.
         config = DataConfig(num_workers=0, speed_perturbation=True)  # and a copy of each
         batches = data.training_batches(cuts, vocabulary, config, 0)
-        rate = 640 / best(partial(list, batches.sampler), 3)
+        rate = 2 * utterances / best(partial(list, batches.sampler), 3)
         yield Figure("drawing of batches, however many processes", rate, "utterances/s")
 
 

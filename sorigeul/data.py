@@ -142,7 +142,7 @@ class Share:
     of: int = 1
     """processes in all"""
 
-    def __call__(self, cuts: CutSet) -> CutSet:
+    def rows(self, cuts: CutSet) -> CutSet:
         """Its part of a batch of cuts."""
         return CutSet.from_cuts(islice(cuts, self.rank, None, self.of))
 
@@ -371,7 +371,7 @@ def _loader(
 ) -> StatefulDataLoader:
     # Each process draws the same sets and decodes its share of every one. The rest is taken off
     # before a worker has to unpack it: of 64 processes, that would take longer than decoding.
-    sampler.map(share)
+    sampler.map(share.rows)
     with warnings.catch_warnings():
         # Of torchdata 0.11 under newer torch; its users can do nothing about it.
         warnings.filterwarnings("ignore", message=".*set_vital")

@@ -123,7 +123,10 @@ def recognise(
     advance: Advance,
     beam: int = 1,
 ) -> Heard:
-    """The first half of `evaluate`, which several processes can share out."""
+    """The first half of `evaluate`, which several processes can share out.
+
+    By the speller alone unless asked otherwise: that is what an epoch of training wants to know.
+    """
     device = next(model.parameters()).device
     recognitions: list[Recognition] = []
     failures: list[Failure] = []
