@@ -280,7 +280,8 @@ def test_no_alignment_is_said_once_and_not_again_when_resumed(
         lines = [one.getMessage() for one in caplog.records if one.levelname == "WARNING"]
         return [line for line in lines if "alignment" in line]
 
-    run, early = tmp_path / "run", {"max_steps": 0, "alignment_by": 8}  # epochs of six or seven
+    run = tmp_path / "run"  # of epochs of six or seven steps
+    early = {"max_steps": 0, "alignment_by": 8, "listener_layer_size": 4}
     train(babble, run, settings(max_epochs=1, **early))
     assert said() == []
     train(babble, run, settings(max_epochs=3, **early))
@@ -289,7 +290,11 @@ def test_no_alignment_is_said_once_and_not_again_when_resumed(
     for name in ("diagonality", "coverage", "focus"):
         assert f"{name} {row[f'valid_{name}']:.2f}" in line
     assert f"in {row['step']} steps" in line
-    for remedy in ("guide_weight", "time_reduction below 16", f"sorigeul doctor {babble}"):
+    remedies = (
+        "guide_weight", "time_reduction below 16", "listener_layer_size of 3",
+        f"sorigeul doctor {babble}",
+    )  # fmt: skip
+    for remedy in remedies:
         assert remedy in line
     train(babble, run, settings(max_epochs=4, **early))
     assert said() == [line]
