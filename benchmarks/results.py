@@ -2,6 +2,7 @@
 
     python benchmarks/results.py corpus data/pansori       sizes of its splits, texts they share
     python benchmarks/results.py keep RUN NAME [--group presets] [--note "what it shows"]
+                                                           [--like another run that is kept]
     python benchmarks/results.py write                     docs/results.md, its plots, README tables
 
 `keep` copies what the tables need into docs/runs/NAME, where `sorigeul evaluate RUN DATA` has left
@@ -53,6 +54,8 @@ class Kept:
     name: str
     group: str
     note: str
+    like: str
+    """the kept run to compare its settings with; empty: the nearest preset"""
     record: dict[str, Any]
     config: dict[str, Any]
     both: dict[str, Any]
@@ -71,9 +74,8 @@ class Kept:
         both, speller = (test, _json(folder / SPELLER)) if two else ({}, test)
         config = yaml.safe_load((folder / RUN_CONFIG).read_text(encoding="utf-8"))
         epochs = read_metrics(folder, "epoch")
-        return cls(
-            folder.name, about["group"], about["note"], record, config, both, speller, epochs
-        )
+        group, note, like = about["group"], about["note"], about.get("like", "")
+        return cls(folder.name, group, note, like, record, config, both, speller, epochs)
 
     @property
     def minutes(self) -> float:
@@ -87,19 +89,23 @@ class Kept:
         found = places(shlex.split(command)[2:]) if command else []
         return Path(found[0]).name if found else "-"
 
-    def differences(self) -> str:
-        """The preset it is nearest to, and the settings that differ from that."""
+    def differences(self, kept: Sequence["Kept"]) -> str:
+        """What it is compared with, of the presets or of `kept`, and the settings that differ."""
         defaults = Settings().flat()
+        usual = {preset: Settings.preset(preset).flat() for preset in presets()}
+        if self.like:
+            usual = {one.name: {**defaults, **one.config} for one in kept if one.name == self.like}
+        own = {**defaults, **self.config}  # a setting younger than the run was at its default
         found = []
-        for preset in presets():
-            stated = Settings.preset(preset).flat()
-            own = {**defaults, **self.config}  # a setting younger than the run was at its default
+        for name, stated in usual.items():
             differing = [
-                f"`{name} {own[name]}`"
-                for name, value in stated.items()
-                if name not in HOUSEKEEPING and own[name] != value
+                f"`{setting} {own[setting]}`"
+                for setting, value in stated.items()
+                if setting not in HOUSEKEEPING and own[setting] != value
             ]
-            found.append((len(differing), preset, differing))
+            found.append((len(differing), name, differing))
+        if not found:
+            raise UserError(f"{self.name} is to be compared with {self.like}, which is not kept")
         _, nearest, differing = min(found)
         return ", ".join([f"`{nearest}`", *differing])
 
@@ -107,7 +113,7 @@ class Kept:
 # Keeping.
 
 
-def keep(run: Path, name: str, docs: Path, note: str, group: str) -> None:
+def keep(run: Path, name: str, docs: Path, note: str, group: str, like: str = "") -> None:
     """Copy what the tables need of a run. Raises UserError where something of it is missing."""
     for word in filter(None, (name, group)):  # which name a folder and a plot
         if not re.fullmatch(r"[\w-][\w.-]*", word):
@@ -123,7 +129,11 @@ def keep(run: Path, name: str, docs: Path, note: str, group: str) -> None:
         found[SPELLER] = _figures(run, SPELLER, "--beam 1 ")
     folder = docs / "runs" / name
     before = _json(folder / ABOUT) if (folder / ABOUT).is_file() else {"group": "others"}
-    about = {"group": group or before["group"], "note": note or before.get("note", "")}
+    about = {
+        "group": group or before["group"],
+        "note": note or before.get("note", ""),
+        "like": like or before.get("like", ""),
+    }
     config = (run / RUN_CONFIG).read_text(encoding="utf-8")
     config = re.sub(rf"(?m)^({PLACES}): /.*/", r"\1: ", config)  # places of a machine
     write_text(folder / provenance.RECORD, _dump(record))
@@ -260,7 +270,7 @@ def page(docs: Path, kept: Sequence[Kept]) -> str:
     ]
     for group in groups(kept):
         members = [one for one in kept if one.group == group]
-        parts += [f"## {group.capitalize()}", _figures_table(members)]
+        parts += [f"## {group.capitalize()}", _figures_table(members, kept)]
         parts += [f"![CRR of dev against minutes of training](images/results_{group}.png)"]
         parts += [_commands(members)]
     return "\n\n".join(parts) + "\n"
@@ -289,7 +299,7 @@ def _corpus_part(name: str, splits: dict[str, dict[str, Any]]) -> str:
     return f"## Corpus: {name}, {how}\n\n{_table(head, rows)}\n\n" + "\n".join(sharing)
 
 
-def _figures_table(members: Sequence[Kept]) -> str:
+def _figures_table(members: Sequence[Kept], kept: Sequence[Kept]) -> str:
     head = ["run", "what differs", "CRR, both", "CER", "WER", "CRR, speller", "CER", "WER"]
     head += ["CRR, CTC", "CER", "WER", "minutes", "epochs", "note"]
     rows = []
@@ -298,13 +308,16 @@ def _figures_table(members: Sequence[Kept]) -> str:
         found = [each.get(name) for each in (one.both, one.speller, by_ctc) for name in FIGURES]
         figures = ["-" if rate is None else f"{rate:.2f}" for rate in found]
         epochs = f"{len(one.epochs)} of {one.config['max_epochs']}"
-        rows.append([one.name, one.differences(), *figures, f"{one.minutes:.1f}", epochs, one.note])
+        rows.append(
+            [one.name, one.differences(kept), *figures, f"{one.minutes:.1f}", epochs, one.note]
+        )
     counts = {(one.corpus, one.speller["utterances"], one.speller["normalizer"]) for one in members}
     tested = "; ".join(f"{name}, {count} utterances ({how})" for name, count, how in sorted(counts))
     return (
         f"On test, in %: {tested}. CRR leaves spaces out, CER counts them. Both: speller and CTC "
         "head search together (`sorigeul evaluate`); then the speller alone (`--beam 1`), and the "
-        "CTC head alone. What differs: the nearest preset, and the settings that are not its own."
+        "CTC head alone. What differs: the preset or run it is compared with, and the settings that "
+        "are not of that."
         f"\n\n{_table(head, rows)}"
     )
 
@@ -384,13 +397,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     keeping.add_argument("name")
     keeping.add_argument("--note", default="", help="a line on what the run shows")
     keeping.add_argument("--group", default="", help="presets, ablation, pretraining or another")
+    keeping.add_argument("--like", default="", help="kept run to compare with, not a preset")
     describing = commands.add_parser("corpus", help="count a prepared corpus")
     describing.add_argument("folder", type=Path)
     commands.add_parser("write", help="write results.md and its plots")
     given = parser.parse_args(arguments)
     try:
         if given.command == "keep":
-            keep(given.run, given.name, given.docs, given.note, given.group)
+            keep(given.run, given.name, given.docs, given.note, given.group, given.like)
         elif given.command == "corpus":
             corpus(given.folder, given.docs)
         else:

@@ -97,11 +97,26 @@ def test_a_kept_run_has_its_row_and_writing_again_changes_nothing(
     assert {json.loads(line)["kind"] for line in kept.read_text().splitlines()} == {"epoch"}
 
 
-def test_keeping_again_keeps_note_and_group(tested: Path, tmp_path: Path) -> None:
+def test_a_run_is_compared_with_the_one_it_is_like(
+    tested: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_script(tmp_path, "keep", tested, "old", "--group", "ablation")
+    run_script(tmp_path, "keep", tested, "new", "--group", "ablation", "--like", "old")
+    config = tmp_path / "runs" / "new" / "config.yaml"
+    text = config.read_text(encoding="utf-8")
+    config.write_text(text.replace("hidden_size: 16", "hidden_size: 24"), encoding="utf-8")
+    run_script(tmp_path, "write")
+    page = (tmp_path / "results.md").read_text(encoding="utf-8")
+    assert "| new | `old`, `hidden_size 24` | " in page
+    shutil.rmtree(tmp_path / "runs" / "old")
+    assert "compared with old, which is not kept" in refusal(capsys, tmp_path, "write")
+
+
+def test_keeping_again_keeps_what_is_said_of_it(tested: Path, tmp_path: Path) -> None:
     run_script(tmp_path, "keep", tested, "one", "--group", "ablation", "--note", "what it shows")
     run_script(tmp_path, "keep", tested, "one")
     about = json.loads((tmp_path / "runs" / "one" / "about.json").read_text(encoding="utf-8"))
-    assert about == {"group": "ablation", "note": "what it shows"}
+    assert about == {"group": "ablation", "note": "what it shows", "like": ""}
 
 
 def test_what_the_splits_share_is_counted(tmp_path: Path) -> None:
