@@ -316,8 +316,7 @@ def _figures_table(members: Sequence[Kept], kept: Sequence[Kept]) -> str:
     return (
         f"On test, in %: {tested}. CRR leaves spaces out, CER counts them. Both: speller and CTC "
         "head search together (`sorigeul evaluate`); then the speller alone (`--beam 1`), and the "
-        "CTC head alone. What differs: the preset or run it is compared with, and the settings that "
-        "are not of that."
+        "CTC head alone. What differs: the preset or run it is compared with, and which settings."
         f"\n\n{_table(head, rows)}"
     )
 
