@@ -20,7 +20,7 @@ from sorigeul.manifests import required_manifest, sound
 
 VOICES = 6  # at once, or as many as there are
 SECONDS = 60  # of a recording of noise
-RECORDINGS = 30  # at most
+RECORDINGS = 30
 LOW, HIGH = 0.0, 15.0  # dB
 
 
@@ -48,7 +48,7 @@ def main() -> None:
 
 
 def babble(cuts: CutSet, folder: Path) -> None:
-    """Write recordings of `VOICES` speakers at once, each heard in one recording only."""
+    """Write recordings of `VOICES` speakers at once, who are drawn anew for each."""
     folder.mkdir(parents=True, exist_ok=True)
     spoken: dict[str, list[Samples]] = {}
     for cut in cuts:
