@@ -113,7 +113,7 @@ class Kept:
 # Keeping.
 
 
-def keep(run: Path, name: str, docs: Path, note: str, group: str, like: str = "") -> None:
+def keep(run: Path, name: str, docs: Path, note: str, group: str, like: str) -> None:
     """Copy what the tables need of a run. Raises UserError where something of it is missing."""
     for word in filter(None, (name, group)):  # which name a folder and a plot
         if not re.fullmatch(r"[\w-][\w.-]*", word):

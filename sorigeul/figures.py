@@ -89,10 +89,10 @@ class Figure:
         """The name, the value with its unit, the yardstick, the ratio, the targets."""
         targets = "; ".join(f"{target}: {verdict}" for target, verdict in self.verdicts().items())
         ratio = "" if self.ratio is None else f"{self.ratio:.2f}"
-        return [self.name, f"{_figure(self.value)} {self.unit}", self.yardstick, ratio, targets]
+        return [self.name, f"{_rounded(self.value)} {self.unit}", self.yardstick, ratio, targets]
 
 
-def _figure(value: float) -> str:
+def _rounded(value: float) -> str:
     """Four digits, or as many as there are before the point."""
     return f"{value:,.0f}" if value >= 1000 else f"{value:.4g}"
 

@@ -351,7 +351,7 @@ def pansori(tmp_path: Path) -> Path:
 
 @pytest.mark.prove
 def test_small_aligns_real_speech_within_two_epochs(pansori: Path, tmp_path: Path) -> None:
-    """What its ancestors did not; after the same two epochs CTC stood at 25 % once."""
+    """What its ancestors did not; after the same two epochs CTC stood at 33 % once."""
     changes = {"max_steps": 580, "lr_schedule": "constant"}
     two = Settings.preset("small").changed(changes, "test")
     train(pansori, tmp_path / "run", two)
