@@ -14,9 +14,10 @@ import numpy as np
 import soundfile
 from lhotse import CutSet, Recording
 
-from sorigeul.audio import SAMPLE_RATE, Samples
-from sorigeul.augmentation import Noise
-from sorigeul.manifests import required_manifest, sound
+from sorigeul.data.cut_audio import load_cut_audio
+from sorigeul.data.manifests import required_manifest
+from sorigeul.sound.audio import SAMPLE_RATE, Samples
+from sorigeul.sound.augmentation import Noise
 
 VOICES = 6  # at once, or as many as there are
 SECONDS = 60  # of a recording of noise
@@ -39,7 +40,7 @@ def main() -> None:
     cuts = []
     for cut in required_manifest(given.corpus, "test"):
         path = place / f"{cut.id}.flac"
-        _write(path, noise.mixed(sound(cut), cut.id))
+        _write(path, noise.mixed(load_cut_audio(cut), cut.id))
         cut.start = 0.0
         cut.recording = Recording.from_file(path, recording_id=cut.recording_id)
         cuts.append(cut)
@@ -52,7 +53,7 @@ def babble(cuts: CutSet, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     spoken: dict[str, list[Samples]] = {}
     for cut in cuts:
-        spoken.setdefault(cut.supervisions[0].speaker, []).append(sound(cut))
+        spoken.setdefault(cut.supervisions[0].speaker, []).append(load_cut_audio(cut))
     voices = [np.concatenate(utterances) for _, utterances in sorted(spoken.items())]
     voices = [voice / voice.std() for voice in voices]
     size = SECONDS * SAMPLE_RATE

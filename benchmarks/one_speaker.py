@@ -11,7 +11,7 @@ from collections import Counter
 from pathlib import Path
 from random import Random
 
-from sorigeul.files import write_text
+from sorigeul.base.files import write_text
 
 TRAIN, DEV = 50, 20
 
@@ -28,8 +28,10 @@ def main() -> None:
     own = [line for line, who in zip(lines, speakers, strict=True) if who == speaker]
     Random(0).shuffle(own)
     for split, part in (
-        ("train", own[:TRAIN]), ("dev", own[TRAIN : TRAIN + DEV]), ("test", own[TRAIN + DEV :])
-    ):  # fmt: skip
+        ("train", own[:TRAIN]),
+        ("dev", own[TRAIN : TRAIN + DEV]),
+        ("test", own[TRAIN + DEV :]),
+    ):
         write_text(given.out / f"{split}.jsonl", "".join(f"{line}\n" for line in sorted(part)))
     print(f"{count} utterances of {speaker}: {given.out}")
 

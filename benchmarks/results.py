@@ -24,12 +24,13 @@ from typing import Any
 import yaml
 from matplotlib.figure import Figure
 
-from sorigeul import data, plots, provenance
-from sorigeul.arguments import places
-from sorigeul.errors import UserError
-from sorigeul.files import write_text
-from sorigeul.journal import METRICS, read_metrics
-from sorigeul.settings import RUN_CONFIG, Settings, presets
+from sorigeul.base import plots, provenance
+from sorigeul.base.errors import UserError
+from sorigeul.base.files import write_text
+from sorigeul.cli.arguments import positionals
+from sorigeul.data import manifests
+from sorigeul.training.metrics import METRICS, read_metrics
+from sorigeul.training.settings import RUN_CONFIG, Settings, presets
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 ABOUT, CORPORA = "about.json", "corpus.json"
@@ -86,7 +87,7 @@ class Kept:
     def corpus(self) -> str:
         """The name of the folder of manifests."""
         command = self.record["command"]
-        found = places(shlex.split(command)[2:]) if command else []
+        found = positionals(shlex.split(command)[2:]) if command else []
         return Path(found[0]).name if found else "-"
 
     def differences(self, kept: Sequence["Kept"]) -> str:
@@ -118,7 +119,7 @@ def keep(run: Path, name: str, docs: Path, note: str, group: str, like: str) -> 
     for word in filter(None, (name, group)):  # which name a folder and a plot
         if not re.fullmatch(r"[\w-][\w.-]*", word):
             raise UserError(f"'{word}' is no name: use letters, digits, '-', '_' and '.'")
-    record = provenance.read(run)
+    record = provenance.read_record(run)
     if record is None:
         raise UserError(f"{run} has no run.json (trained by an older version?): train it again")
     rows = [row for row in read_metrics(run) if row["kind"] != "step"]
@@ -159,7 +160,7 @@ def corpus(folder: Path, docs: Path) -> None:
     texts: dict[str, list[str]] = {}
     speakers: dict[str, set[str]] = {}
     for path in sorted(folder.glob("*.jsonl")):
-        cuts = list(data.required_manifest(folder, path.stem))
+        cuts = list(manifests.required_manifest(folder, path.stem))
         texts[path.stem] = [cut.supervisions[0].text for cut in cuts]
         named = {cut.supervisions[0].speaker for cut in cuts}
         speakers[path.stem] = {speaker for speaker in named if speaker}
@@ -199,9 +200,7 @@ def _letters(text: str) -> list[str]:
 
 
 def _ngrams(texts: Iterable[Sequence[str]]) -> set[tuple[str, ...]]:
-    return {
-        tuple(text[at : at + NGRAM]) for text in texts for at in range(len(text) - NGRAM + 1)
-    }  # fmt: skip
+    return {tuple(text[at : at + NGRAM]) for text in texts for at in range(len(text) - NGRAM + 1)}
 
 
 def _share(some: set[tuple[str, ...]], known: set[tuple[str, ...]]) -> float | None:
@@ -282,9 +281,15 @@ def _corpus_part(name: str, splits: dict[str, dict[str, Any]]) -> str:
     for split in sorted(splits, key=lambda each: (each != "train", each != "dev", each)):
         counts = splits[split]
         rows.append(
-            [split, f"{counts['utterances']:,}", f"{counts['hours']:.2f}",
-             str(counts["speakers"]), f"{counts['characters']:,}", f"`{counts['checksum']}`"]
-        )  # fmt: skip
+            [
+                split,
+                f"{counts['utterances']:,}",
+                f"{counts['hours']:.2f}",
+                str(counts["speakers"]),
+                f"{counts['characters']:,}",
+                f"`{counts['checksum']}`",
+            ]
+        )
         if split != "train":
             sharing.append(
                 f"- {split}: {counts['speakers_in_train'] or 'none'} of its speakers in train; "
@@ -374,7 +379,7 @@ def draw(path: Path, members: Sequence[Kept]) -> None:
         axes.set_ylim(-5, 105)
         axes.grid(alpha=0.3)
     axes.legend(fontsize=8)
-    plots.save(figure, path)
+    plots.save_figure(figure, path)
 
 
 def _json(path: Path) -> dict[str, Any]:

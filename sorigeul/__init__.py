@@ -3,15 +3,16 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sorigeul.model.las import LASConfig, ListenAttendSpell
-    from sorigeul.recognizer import Recognizer
+    from sorigeul.model.config import LASConfig
+    from sorigeul.model.las import ListenAttendSpell
+    from sorigeul.recognition.recognizer import Recognizer
 
 __all__ = ["LASConfig", "ListenAttendSpell", "Recognizer"]
 
 _HOMES = {
-    "LASConfig": "sorigeul.model.las",
+    "LASConfig": "sorigeul.model.config",
     "ListenAttendSpell": "sorigeul.model.las",
-    "Recognizer": "sorigeul.recognizer",
+    "Recognizer": "sorigeul.recognition.recognizer",
 }
 
 

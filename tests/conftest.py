@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from commands import Command
+    from helpers.commands import Command
     from torch import Tensor
 
     from sorigeul import ListenAttendSpell
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # Before they are loaded: what they assert is explained as in a test.
-pytest.register_assert_rewrite("commands", "waves")
+pytest.register_assert_rewrite("helpers.commands", "helpers.waves")
 
 
 @pytest.fixture(scope="session")
@@ -33,9 +33,14 @@ def tiny() -> Callable[..., ListenAttendSpell]:
 
     def build(**changes: Any) -> ListenAttendSpell:
         settings: dict[str, Any] = {
-            "hidden_size": 8, "conv_channels": 4, "n_mels": 8, "vocabulary_size": 30,
-            "listener_layer_size": 3, "speller_layer_size": 2, "attention_heads": 2,
-        }  # fmt: skip
+            "hidden_size": 8,
+            "conv_channels": 4,
+            "n_mels": 8,
+            "vocabulary_size": 30,
+            "listener_layer_size": 3,
+            "speller_layer_size": 2,
+            "attention_heads": 2,
+        }
         torch.manual_seed(1)
         model = ListenAttendSpell(LASConfig(**(settings | changes)))
         with torch.no_grad():  # as after training: an identity or a zero would hide what it skips
@@ -67,7 +72,7 @@ def utterances() -> Callable[..., tuple[Tensor, Tensor]]:
 @pytest.fixture(scope="session")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Manifests of 40 short recordings to train on, 4 for dev, 4 for test. To be read only."""
-    import tones
+    from helpers import tones
 
     splits = ["test"] * 4 + ["dev"] * 4 + ["train"] * 40
     return tones.manifests(tmp_path_factory.mktemp("corpus"), tones.texts(48), splits)
@@ -76,9 +81,9 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def run(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a finished run, trained on `corpus` with `tones.TINY`. To be read only."""
-    import tones
+    from helpers import tones
 
-    from sorigeul.train import train
+    from sorigeul.training.run import train
 
     folder = tmp_path_factory.mktemp("runs") / "tiny"
     train(corpus, folder, tones.TINY)
@@ -87,7 +92,7 @@ def run(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def sorigeul(capsys: pytest.CaptureFixture[str]) -> Iterator[Command]:
-    from commands import Command
+    from helpers.commands import Command
 
     log = logging.getLogger("sorigeul")
     before = log.handlers, log.level, log.propagate

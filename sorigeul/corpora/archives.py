@@ -20,10 +20,10 @@ from typing import Any, Literal, NamedTuple
 
 import soundfile
 
-from sorigeul.audio import SAMPLE_RATE, AudioError, load
+from sorigeul.base.files import replacing
 from sorigeul.corpora.items import Utterance
-from sorigeul.corpora.manifest import cut_line, recording
-from sorigeul.files import replacing
+from sorigeul.corpora.lhotse_cuts import cut_line, recording_fields
+from sorigeul.sound.audio import SAMPLE_RATE, AudioError, load
 
 Format = Literal["flac", "opus"]
 
@@ -145,7 +145,7 @@ def _store(tar: tarfile.TarFile, utterance: Utterance, format: Format) -> dict[s
         _add(tar, f"{utterance.id}.nometa", b"")
         return {"unreadable": str(error)}
     offset = _add(tar, f"{utterance.id}.{format}", content)
-    _add(tar, f"{utterance.id}.json", json.dumps(recording(utterance, "shar", "")).encode())
+    _add(tar, f"{utterance.id}.json", json.dumps(recording_fields(utterance, "shar", "")).encode())
     return {"member": {"offset": offset, "size": len(content), "crc32": zlib.crc32(content)}}
 
 

@@ -4,15 +4,16 @@ import os
 import stat
 from typing import NamedTuple
 
-from sorigeul.audio import probe
+from sorigeul.base.errors import UserError
+from sorigeul.corpora.duration_cache import CachedDuration
 from sorigeul.corpora.items import Rejected, Utterance
-from sorigeul.corpora.probes import Probe
-from sorigeul.errors import UserError
-from sorigeul.text import TranscriptError, decode_text, normalizer
+from sorigeul.sound.audio import probe
+from sorigeul.text.encoding import decode_text
+from sorigeul.text.normalization import TranscriptError, normalizer
 
 MIN_DURATION = 0.1
 
-Task = tuple[Utterance | Rejected, Probe | None]
+Task = tuple[Utterance | Rejected, CachedDuration | None]
 """What a reader yielded, and what an earlier run knows of its recording."""
 
 
@@ -59,7 +60,7 @@ def _transcript(utterance: Utterance) -> str:
     return decode_text(content, utterance.transcript.name)
 
 
-def _measured(utterance: Utterance, known: Probe | None) -> Probe:
+def _measured(utterance: Utterance, known: CachedDuration | None) -> CachedDuration:
     """Return what is known if the file is the one that was known, else measure."""
     try:
         found = os.stat(utterance.audio)

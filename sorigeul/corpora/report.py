@@ -10,7 +10,7 @@ from sorigeul.corpora.items import Rejected, Utterance
 
 
 @dataclass
-class Tally:
+class SplitCounts:
     """Counts over the utterances added to it."""
 
     utterances: int = 0
@@ -74,7 +74,7 @@ def to_json(content: Any, indent: int | None = None) -> str:
     return text
 
 
-def total(tallies: Collection[Tally]) -> dict[str, float]:
+def total(tallies: Collection[SplitCounts]) -> dict[str, float]:
     """Return what all the tallies hold together; a speaker in two of them is one."""
     return {
         "utterances": sum(tally.utterances for tally in tallies),
@@ -84,12 +84,12 @@ def total(tallies: Collection[Tally]) -> dict[str, float]:
 
 
 def compare(
-    published: Mapping[str, Mapping[str, float]], found: Mapping[str, Tally]
+    published: Mapping[str, Mapping[str, float]], found: Mapping[str, SplitCounts]
 ) -> dict[str, dict[str, dict[str, float]]]:
     """Set what was found beside each published count. ``all`` stands for everything found."""
     compared: dict[str, dict[str, dict[str, float]]] = {}
     for split, counts in published.items():
-        tallies = found.values() if split == "all" else [found.get(split, Tally())]
+        tallies = found.values() if split == "all" else [found.get(split, SplitCounts())]
         measured = total(tallies)
         compared[split] = {
             what: {"published": count, "found": measured[what]} for what, count in counts.items()
@@ -108,9 +108,9 @@ def differences(
                 yield f"{split}: {found:,} usable {what}; published: {expected:,}"
 
 
-def summary(tallies: Mapping[str, Tally]) -> dict[str, dict[str, float]]:
+def summary(tallies: Mapping[str, SplitCounts]) -> dict[str, dict[str, float]]:
     """Return the counts of each split under the names they have in the report."""
-    train = tallies.get("train", Tally()).sentences
+    train = tallies.get("train", SplitCounts()).sentences
     return {
         split: {
             "utterances": tally.utterances,
@@ -125,7 +125,7 @@ def summary(tallies: Mapping[str, Tally]) -> dict[str, dict[str, float]]:
     }
 
 
-def repeated_sentences(tallies: Mapping[str, Tally]) -> Iterator[str]:
+def repeated_sentences(tallies: Mapping[str, SplitCounts]) -> Iterator[str]:
     """Warn of held-out splits whose sentences are mostly in train, as those of Zeroth-Korean."""
     for split, counts in summary(tallies).items():
         known, all_ = counts["sentences_in_train"], counts["distinct_sentences"]

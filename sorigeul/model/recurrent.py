@@ -165,11 +165,16 @@ class _GRUSteps(torch.autograd.Function):
         turned, offset = weight.transpose(1, 2), bias.unsqueeze(1)
         # Everything a step touches, cut up beforehand: cutting costs as much as computing.
         for into_both, into_new, both, reset, update, new, fed, fed_both, fed_new, after in zip(
-            projected[..., : 2 * hidden].unbind(), projected[..., 2 * hidden :].unbind(),
-            gates[..., : 2 * hidden].unbind(), *(gate.unbind() for gate in gates.chunk(3, dim=-1)),
-            recurrent.unbind(), recurrent[..., : 2 * hidden].unbind(),
-            recurrent[..., 2 * hidden :].unbind(), states[1:].unbind(), strict=True,
-        ):  # fmt: skip
+            projected[..., : 2 * hidden].unbind(),
+            projected[..., 2 * hidden :].unbind(),
+            gates[..., : 2 * hidden].unbind(),
+            *(gate.unbind() for gate in gates.chunk(3, dim=-1)),
+            recurrent.unbind(),
+            recurrent[..., : 2 * hidden].unbind(),
+            recurrent[..., 2 * hidden :].unbind(),
+            states[1:].unbind(),
+            strict=True,
+        ):
             torch.baddbmm(offset, state.to(weight.dtype), turned, out=fed)
             torch.add(into_both, fed_both, out=both).sigmoid_()
             torch.addcmul(into_new, reset, fed_new, out=new).tanh_()

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from sorigeul.model.attention import Attention, Memory
+from sorigeul.model.config import LASConfig
 from sorigeul.model.recurrent import recurrent, run_stateful
 
 
@@ -36,26 +37,27 @@ class SpellerState:
 class Speller(nn.Module):
     """Recurrent layers over the characters, attention over the frames, a linear layer to scores.
 
-    Parameters
-    ----------
-    feed_context : the recurrent layers also read the last attention output (input feeding,
-        Luong et al. 2015, section 3.3; LAS does so, the seed's print does not)
-    two_way : the listener's frames join a forward and a backward half
+    With `feed_context` the recurrent layers also read the last attention output (input feeding,
+    Luong et al. 2015, section 3.3; LAS does so, the seed's print does not).
     """
 
-    def __init__(
-        self, vocabulary_size: int, width: int, layers: int, cell: str, dropout: float,
-        use_attention: bool, score_function: str, heads: int, feed_context: bool, two_way: bool,
-    ) -> None:  # fmt: skip
+    def __init__(self, config: LASConfig) -> None:
         super().__init__()
-        self.feed_context = feed_context
-        self.two_way = two_way
-        self.has_cells = cell == "lstm"
-        self.rnn = recurrent(cell, width * (2 if feed_context else 1), width, layers, dropout)
-        self.embedding = nn.Embedding(vocabulary_size, width)
+        width, dropout = config.width, config.dropout
+        self.feed_context = config.feed_context
+        self.bidirectional_memory = config.use_bidirectional
+        """whether the listener's frames join a forward and a backward half"""
+        self.has_cells = config.cell == "lstm"
+        inputs = width * (2 if config.feed_context else 1)
+        self.rnn = recurrent(config.cell, inputs, width, config.speller_layer_size, dropout)
+        self.embedding = nn.Embedding(config.vocabulary_size, width)
         self.input_dropout = nn.Dropout(dropout)
-        self.attention = Attention(score_function, width, heads) if use_attention else None
-        self.out = nn.Linear(width, vocabulary_size)
+        self.attention = (
+            Attention(config.score_function, width, config.attention_heads)
+            if config.use_attention
+            else None
+        )
+        self.out = nn.Linear(width, config.vocabulary_size)
 
     def remember(self, frames: Tensor, lengths: Tensor) -> Memory:
         """Listener frames (B, S, D) with lengths (B,) -> the memory every step attends to."""
@@ -77,7 +79,7 @@ class Speller(nn.Module):
             last = memory.valid.sum(1) - 1
             final = memory.values[torch.arange(batch, device=last.device), last]
             summary = final
-            if self.two_way:
+            if self.bidirectional_memory:
                 summary = torch.cat(
                     (final[:, : width // 2], memory.values[:, 0, width // 2 :]), dim=1
                 )

@@ -1,0 +1,40 @@
+"""The machine that a program runs on: processor, memory, load, versions."""
+
+import os
+import platform
+from datetime import datetime, timezone
+from pathlib import Path
+
+import torch
+
+
+def processor(device: torch.device) -> str:
+    """The name of the GPU, or of the processor."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text(encoding="utf-8").splitlines() if cpuinfo.is_file() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def memory_gib(device: torch.device) -> float | None:
+    """Memory of the GPU or the machine in GiB."""
+    if device.type == "cuda":
+        found = torch.cuda.get_device_properties(device).total_memory
+    elif hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
+        found = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    else:
+        return None
+    return round(found / 2**30, 1)
+
+
+def describe_machine() -> str:
+    """Date, machine, threads, load and versions, in one line."""
+    load = f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "unknown"
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return (
+        f"{datetime.now(timezone.utc):%Y-%m-%d}, {processor(device)}, {os.cpu_count()} cores, "
+        f"{torch.get_num_threads()} threads, load {load}, PyTorch {torch.__version__}, "
+        f"Python {platform.python_version()}"
+    )

@@ -1,0 +1,99 @@
+"""What people would rather see than read: attention, learning curves. Knows how to draw."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import koreanize_matplotlib  # noqa: F401  (registers a font with Hangul)
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+
+from sorigeul.base.files import replacing
+
+mpl.use("Agg")
+
+
+def attention(
+    path: Path,
+    alignment: "np.ndarray[Any, Any]",
+    characters: Sequence[str],
+    seconds: float,
+    title: str,
+) -> None:
+    """Draw the attention (U, S) of U characters over `seconds` of audio into a PNG."""
+    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    axes = figure.add_subplot()
+    rows = max(len(characters), 1)
+    image = axes.imshow(
+        alignment if len(characters) else np.zeros((1, max(alignment.shape[1], 1))),
+        aspect="auto",
+        origin="lower",
+        interpolation="nearest",
+        cmap="viridis",
+        vmin=0,
+        vmax=1,
+        extent=(0, seconds, -0.5, rows - 0.5),
+    )
+    axes.set_yticks(range(len(characters)), ["·" if c == " " else c for c in characters])
+    axes.tick_params(axis="y", labelsize=max(4, min(10, 220 // rows)))
+    axes.set_xlabel("seconds")
+    axes.set_title(title.replace("$", r"\$"), fontsize=10, wrap=True)  # else it is read as TeX
+    figure.colorbar(image, label="attention")
+    save_figure(figure, path)
+
+
+def learning_curves(path: Path, epochs: Sequence[dict[str, Any]]) -> None:
+    """Draw loss, recognition rate and, where there are any, figures of the alignment into a PNG.
+
+    Each epoch is a row of `metrics.jsonl`.
+    """
+    panels = [
+        (("train_loss", "valid_loss"), "loss a character", None),
+        (("train_crr", "valid_crr", "valid_ctc_crr", "test_crr"), "CRR (%)", (-5, 105)),
+        (("valid_diagonality", "valid_coverage", "valid_focus"), "alignment", (-0.05, 1.05)),
+    ]
+    if not any(name in epoch for epoch in epochs for name in panels[2][0]):
+        del panels[2]
+    figure = Figure(figsize=(4.5 * len(panels), 3.6), layout="constrained")
+    number = [epoch["epoch"] for epoch in epochs]
+    for axes, (names, label, limits) in zip(figure.subplots(1, len(panels)), panels, strict=True):
+        for name in names:
+            values = [epoch.get(name) for epoch in epochs]
+            if any(value is not None for value in values):
+                shown = [np.nan if value is None else value for value in values]
+                axes.plot(number, shown, marker="o", markersize=3, label=name.replace("_", " "))
+        axes.set_xlabel("epoch")
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.set_ylabel(label)
+        axes.grid(alpha=0.3)
+        if axes.lines:
+            axes.legend()
+        axes.set_ylim(limits)
+    save_figure(figure, path)
+
+
+def scaling_curves(
+    path: Path,
+    title: str,
+    x_label: str,
+    y_label: str,
+    curves: Mapping[str, Sequence[tuple[float, float]]],
+) -> None:
+    """Draw how something grows, each curve a list of points, into a PNG; both axes from zero."""
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    axes = figure.add_subplot()
+    for name, points in curves.items():
+        axes.plot(*zip(*points, strict=True), marker="o", markersize=4, label=name)
+    axes.set(title=title, xlabel=x_label, ylabel=y_label)
+    axes.set_xlim(0)
+    axes.set_ylim(0)
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=8)
+    save_figure(figure, path)
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write a figure as a PNG, whole or not at all."""
+    with replacing(path) as temporary:
+        figure.savefig(temporary, dpi=110, format="png")

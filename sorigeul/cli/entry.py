@@ -1,0 +1,110 @@
+"""The commands of `sorigeul`: their options, what they print. The work is done elsewhere.
+
+Each imports what it needs when it runs, so that `sorigeul --help` does not wait for torch.
+"""
+
+import difflib
+import logging
+import os
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+
+from sorigeul.base.errors import UserError
+from sorigeul.cli.arguments import parse_and_run
+from sorigeul.cli.prepare import prepare
+from sorigeul.cli.recognize import evaluate, transcribe
+from sorigeul.cli.tools import bench, doctor, info
+from sorigeul.cli.train import train
+
+log = logging.getLogger("sorigeul")
+
+
+COMMANDS: dict[str, Callable[..., None]] = {
+    "prepare": prepare,
+    "train": train,
+    "evaluate": evaluate,
+    "transcribe": transcribe,
+    "info": info,
+    "bench": bench,
+    "doctor": doctor,
+}
+
+
+def _overview() -> str:
+    summaries = {name: command.__doc__ or "" for name, command in COMMANDS.items()}
+    lines = [f"  {name:<12}{text.splitlines()[0]}" for name, text in summaries.items()]
+    return (
+        "usage: sorigeul COMMAND …\n\nKorean speech recognition with Listen, Attend and Spell.\n\n"
+        + "\n".join(lines)
+        + "\n\n'sorigeul COMMAND --help' explains a command. --debug shows where an error arose."
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a command and exit: 0 done, 2 a mistake in what was asked, 1 a fault of the program."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in given
+    given = [argument for argument in given if argument != "--debug"]
+    _log_to_standard_error()
+    try:
+        _run(given)
+        sys.stdout.flush()
+    except UserError as error:
+        sys.exit(_fail(str(error), 2, debug))
+    except BrokenPipeError:  # whoever read our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(_fail("interrupted", 130, debug))
+    except (FileExistsError, IsADirectoryError, NotADirectoryError, PermissionError) as error:
+        sys.exit(_fail(f"{error.filename}: {error.strerror}; choose another place", 2, debug))
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        sys.exit(_fail(f"{place}{error.strerror or error}", 1, debug))
+    except Exception as error:  # noqa: BLE001  (the last one there is)
+        reason = " ".join(str(error).split())
+        reason = f"unexpected {type(error).__name__}: {reason} (--debug shows where)"
+        sys.exit(_fail(reason, 1, debug))
+
+
+def _run(arguments: list[str]) -> None:
+    if not arguments or arguments[0] in ("--help", "-h"):
+        print(_overview())
+        return
+    if arguments[0] == "--version":
+        from importlib.metadata import version
+
+        print(version("sorigeul"))
+        return
+    name, *rest = arguments
+    if name not in COMMANDS:
+        near = difflib.get_close_matches(name, COMMANDS, 1)
+        hint = f"perhaps {near[0]}" if near else f"there are {', '.join(COMMANDS)}"
+        raise UserError(f"'{name}' is no command; {hint}")
+    if name in ("train", "doctor"):
+        COMMANDS[name](rest)
+    else:
+        parse_and_run(COMMANDS[name], name, rest)
+
+
+def _fail(message: str, status: int, debug: bool) -> int:
+    if debug:
+        traceback.print_exc()
+    print(f"error: {message}", file=sys.stderr)
+    return status
+
+
+def _log_to_standard_error() -> None:
+    """Our own notes and warnings, a line each; the libraries' stay silent."""
+
+    class Line(logging.Formatter):
+        def format(self, record: logging.LogRecord) -> str:
+            prefix = "warning: " if record.levelno >= logging.WARNING else ""
+            return prefix + record.getMessage()
+
+    handler = logging.StreamHandler()
+    handler.setFormatter(Line())
+    log.handlers = [handler]
+    log.setLevel(logging.INFO)
+    log.propagate = False

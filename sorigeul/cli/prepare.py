@@ -1,0 +1,118 @@
+"""The commands of `sorigeul`: their options, what they print. The work is done elsewhere.
+
+Each imports what it needs when it runs, so that `sorigeul --help` does not wait for torch.
+"""
+
+import logging
+from pathlib import Path
+from typing import Annotated, Literal
+
+from tyro.conf import Positional
+
+from sorigeul.base.errors import UserError
+from sorigeul.cli.arguments import positional
+
+log = logging.getLogger(__name__)
+
+Corpus = Literal[
+    "kspon", "zeroth", "pansori", "clovacall", "commonvoice", "fleurs", "table", "demo"
+]
+
+
+def prepare(
+    corpus: Positional[Corpus],
+    source: Annotated[Positional[Path], positional("SOURCE")],
+    out: Annotated[Positional[Path | None], positional("OUT")] = None,
+    text: Literal["pronunciation", "spelling"] | Path = "pronunciation",
+    seed: int = 0,
+    max_duration: float = 35.0,
+    dev_share: float = 0.1,
+    test_share: float = 0.1,
+    utterances: int = 0,
+    hours: float = 0.0,
+    jobs: int = 0,
+    shards: int = 0,
+    shard_format: Literal["flac", "opus"] = "flac",
+    shard: str = "",
+) -> None:
+    """Read a corpus; write its manifests and a report of what was found.
+
+    Interrupted, it keeps what it measured, and the same command goes on.
+
+    Args:
+        corpus: which corpus; table is a CSV, TSV or JSONL with columns audio and text, demo is
+            synthesised speech
+        source: its folder or table; demo has none: sorigeul prepare demo OUT
+        out: folder for train.jsonl, dev.jsonl, test.jsonl and report.json
+        text: for kspon, which side of (70%)/(칠십 퍼센트) to keep; for demo, a text file whose
+            sentences to say in place of made-up ones
+        seed: seed of the split, and of the voices of demo
+        max_duration: longest utterance in seconds; longer ones are rejected
+        dev_share: share of the speech for dev where the corpus has no dev of its own
+        test_share: share of the speech for test where the corpus has no test of its own
+        utterances: demo only: how many to synthesise; 0: as many as --hours says, else 3,000
+        hours: demo only: hours of speech to synthesise, within some 2 %; sentences of a text file
+            are said again in other voices where they are fewer
+        jobs: processes that measure recordings and write archives; 0: one a core
+        shards: also write archives of this many utterances each (1000, say), train.shar beside
+            train.jsonl and so on; train and evaluate then read those, in place of many small files;
+            0: none
+        shard_format: format of the recordings in archives: flac, 16-bit, or opus, a fifth as large
+        shard: i/n: do the i-th of n parts of the work, on n machines that see SOURCE and OUT under
+            the same paths; each says what is next, and at last the command without --shard puts
+            everything together
+    """
+    import signal
+
+    from sorigeul.base.process_pool import cores
+    from sorigeul.corpora.catalog import CORPORA
+    from sorigeul.corpora.options import PrepareOptions, Shard
+    from sorigeul.corpora.preparation import prepare, prepare_shard
+    from sorigeul.synthesis.demo import DEMO
+
+    found_in: Path | None = source
+    if out is None:
+        if corpus != "demo":
+            raise UserError(f"prepare {corpus} takes two places: SOURCE, then OUT")
+        found_in, out = None, source
+    if jobs < 0:
+        raise UserError(f"jobs is {jobs}, but must be 0 or more")
+    text_file = str(text) if isinstance(text, Path) else ""
+    options = PrepareOptions(
+        text="pronunciation" if isinstance(text, Path) else text,
+        seed=seed,
+        max_duration=max_duration,
+        dev_share=dev_share,
+        test_share=test_share,
+        utterances=utterances,
+        hours=hours,
+        text_file=text_file,
+        shards=shards,
+        shard_format=shard_format,
+    )
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # leaves what Ctrl-C leaves
+    jobs = jobs or cores()
+    chosen = DEMO if corpus == "demo" else CORPORA[corpus]
+    try:
+        if shard:
+            share = Shard.parse(shard)
+            print(prepare_shard(chosen, found_in, out, share, options, jobs))
+            return
+        report = prepare(chosen, found_in, out, options, jobs)
+    except KeyboardInterrupt:
+        log.warning("what was done so far is kept: the same command goes on from there")
+        raise
+    for split, counts in report.splits.items():
+        print(
+            f"{split}: {counts['utterances']:,} utterances, {counts['hours']:.2f} h, "
+            f"{counts['speakers']} speakers, {counts['characters']:,} characters"
+        )
+    for item in report.rejected[:5]:
+        log.warning("rejected %s (%s): %s", item.item, item.where, item.reason)
+    for warning in report.warnings:
+        log.warning("%s", warning)
+    print(
+        f"{report.total['utterances']:,} usable utterances, {report.total['hours']:.2f} h, "
+        f"{report.total['speakers']} speakers; {len(report.rejected):,} rejected, the reasons are "
+        f"in {out / 'report.json'}"
+    )

@@ -1,0 +1,105 @@
+"""The commands of `sorigeul`: their options, what they print. The work is done elsewhere.
+
+Each imports what it needs when it runs, so that `sorigeul --help` does not wait for torch.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+from tyro.conf import Positional
+
+from sorigeul.cli.arguments import look_ahead, parse_and_run, positional
+from sorigeul.cli.options import DEFAULT_PRESET, File, Run
+
+Suite = Literal["training", "features", "decoding", "loading", "startup"]
+
+
+def info(run: Run) -> None:
+    """Say what a run or a published model is.
+
+    Args:
+        run: run folder, or Hugging Face id
+    """
+    from sorigeul.base import provenance
+    from sorigeul.pretrained.loading import load_pretrained
+
+    pretrained = load_pretrained(run)
+    print(pretrained.model)
+    print(f"\nparameters: {sum(part.numel() for part in pretrained.model.parameters()):,}")
+    vocabulary = pretrained.vocabulary
+    print(f"vocabulary: {len(vocabulary):,} units ({vocabulary.kind}), {vocabulary.hash[:12]}")
+    print(f"text: {pretrained.normalizer}\nfeatures: {pretrained.features}")
+    for name, value in sorted(pretrained.results.items()):
+        print(f"{name}: {value}")
+    print("".join(f"{line}\n" for line in provenance.lines(Path(run))), end="")
+    table = Path(run) / "results.md"
+    if table.is_file():
+        print(f"\n{table.read_text(encoding='utf-8')}")
+
+
+def bench(
+    suites: Annotated[Positional[tuple[Suite, ...]], positional("SUITE…")] = (),
+    json: bool = False,
+    report: File = None,
+) -> None:
+    """Measure the speed of everything against yardsticks in the same run.
+
+    Args:
+        suites: what to measure; all of it if nothing is named
+        json: print a line of JSON for each figure instead of a table
+        report: Markdown file whose table between the lines '<!-- figures -->' and
+            '<!-- end of figures -->' is replaced; plots go to docs/images beside it
+    """
+    from sorigeul.base.memory import keep_freed_memory
+
+    keep_freed_memory()  # before PyTorch is loaded
+    from sorigeul.base.machine import describe_machine
+    from sorigeul.bench import measurements
+    from sorigeul.bench.suites import SUITES
+    from sorigeul.bench.suites import bench as measure
+
+    measured_on, found = describe_machine(), []
+    for figure in measure(suites or SUITES):
+        found.append(figure)
+        print(figure.to_json() if json else " | ".join(figure.cells()).rstrip(" |"), flush=True)
+    if report is not None:
+        command = " ".join(["sorigeul bench", *suites, f"--report {report}"])
+        measurements.write_report(report, command, measured_on, found)
+
+
+def doctor(arguments: Sequence[str]) -> None:
+    """Say what is installed; with OUT, whether data and settings can train, and if not, why."""
+    from sorigeul.base.memory import keep_freed_memory
+
+    keep_freed_memory()  # before PyTorch is loaded
+    from sorigeul.doctor.environment import environment
+    from sorigeul.doctor.preflight import TIME_LIMIT, preflight
+    from sorigeul.training.settings import Settings, presets
+    from sorigeul.training.starting_point import starting_point
+
+    start = starting_point(*look_ahead(arguments), default=DEFAULT_PRESET)
+
+    def command(
+        out: Annotated[Positional[Path | None], positional("OUT")] = None,
+        preset: str = DEFAULT_PRESET,
+        config: File = None,
+        time_limit: float = TIME_LIMIT,
+        settings: Annotated[Settings, tyro.conf.arg(name="")] = start,
+    ) -> None:
+        del preset, config  # in `settings` already
+        for line in environment():
+            print(line, flush=True)
+        if out is not None:
+            preflight(out, settings, time_limit)
+
+    command.__doc__ = f"""{doctor.__doc__}
+
+    Args:
+        out: folder of manifests, made by 'sorigeul prepare'
+        preset: settings to judge: {", ".join(presets())}
+        config: YAML file of settings to judge, such as the config.yaml of a run
+        time_limit: seconds after which it ends, whatever it has found by then
+    """
+    parse_and_run(command, "doctor", arguments, values=True)

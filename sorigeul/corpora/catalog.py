@@ -1,0 +1,25 @@
+"""The corpora that are read from a folder or a file, by name. `synthesis` adds the demo corpus."""
+
+from sorigeul.corpora.items import Corpus
+from sorigeul.corpora.readers import (
+    clovacall,
+    commonvoice,
+    fleurs,
+    kspon,
+    pansori,
+    table,
+    zeroth,
+)
+
+CORPORA = {
+    corpus.name: corpus
+    for corpus in (
+        Corpus("kspon", kspon.read, kspon.normalizer_name),
+        Corpus("zeroth", zeroth.read),
+        Corpus("pansori", pansori.read),
+        Corpus("clovacall", clovacall.read),
+        Corpus("commonvoice", commonvoice.read),
+        Corpus("fleurs", fleurs.read),
+        Corpus("table", table.read),
+    )
+}

@@ -1,0 +1,105 @@
+"""One's own recordings, listed in a CSV, TSV or JSONL file. Knows columns and how to name them."""
+
+import csv
+import json
+import unicodedata
+from collections.abc import Iterator
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+from sorigeul.base.errors import UserError
+from sorigeul.corpora.items import Layout, Rejected, Utterance
+from sorigeul.corpora.options import PrepareOptions
+from sorigeul.text.encoding import decode_text
+
+COLUMNS = "audio and text, optionally speaker and split"
+SPLITS = ("train", "dev", "test")
+Row = dict[str, Any]
+
+
+def read(
+    source: Path | None, out: Path, options: PrepareOptions
+) -> Iterator[Utterance | Rejected | Layout]:
+    """Yield an utterance a row; paths in ``audio`` start at the table's folder."""
+    del out, options
+    if source is None or not source.is_file():
+        raise UserError(f"{source}: no such file; give a .csv, .tsv or .jsonl table with {COLUMNS}")
+    text = decode_text(source.read_bytes(), str(source))
+    match source.suffix.lower():
+        case ".csv":
+            rows = _separated(text, source, csv.excel)
+        case ".tsv":
+            rows = _separated(text, source, csv.excel_tab)
+        case ".jsonl":
+            rows = _jsonl(text, source)
+        case other:
+            raise UserError(f"{source}: a table ends in .csv, .tsv or .jsonl, not '{other}'")
+    yield Layout(f"table of {COLUMNS}")
+    for number, row in rows:
+        yield row if isinstance(row, Rejected) else _utterance(row, source, number)
+
+
+def _separated(
+    text: str, source: Path, dialect: type[csv.Dialect]
+) -> Iterator[tuple[int, Row | Rejected]]:
+    # Strict, for a stray quotation mark would otherwise swallow the lines that follow it.
+    rows = csv.reader(StringIO(text, newline=""), dialect, strict=True)
+    try:
+        header = [name.strip() for name in next(rows, [])]
+        _check_columns(header, source)
+        for fields in filter(None, rows):
+            row: Row | Rejected = dict(zip(header, fields, strict=False))
+            if len(fields) != len(header):
+                reason = f"{len(fields)} fields where the header has {len(header)}"
+                row = _rejected(reason, source, rows.line_num)
+            yield rows.line_num, row
+    except csv.Error as error:
+        raise UserError(f"{source}:{rows.line_num}: not a readable table ({error})") from error
+
+
+def _jsonl(text: str, source: Path) -> Iterator[tuple[int, Row | Rejected]]:
+    checked = False
+    for number, line in enumerate(text.split("\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            yield number, _rejected(f"not JSON ({error})", source, number)
+            continue
+        if not isinstance(row, dict):
+            yield number, _rejected("not a JSON object", source, number)
+            continue
+        if not checked:
+            _check_columns(list(row), source)
+            checked = True
+        yield number, row
+
+
+def _check_columns(found: list[str], source: Path) -> None:
+    if missing := [column for column in ("audio", "text") if column not in found]:
+        raise UserError(
+            f"{source}: no column {' and no column '.join(missing)}; it has to have {COLUMNS}, "
+            f"and has {', '.join(found) or 'nothing'}"
+        )
+
+
+def _utterance(row: Row, source: Path, number: int) -> Utterance | Rejected:
+    audio, text = row.get("audio"), row.get("text")
+    if not isinstance(audio, str) or not isinstance(text, str) or not audio:
+        return _rejected("audio or text is missing", source, number)
+    split = row.get("split") or None
+    if split not in (*SPLITS, None):
+        return _rejected(f"split '{split}' is none of {', '.join(SPLITS)}", source, number)
+    path = source.parent / audio
+    if not path.exists():
+        # macOS writes Hangul file names decomposed, and the table has been read as NFC.
+        decomposed = source.parent / unicodedata.normalize("NFD", audio)
+        path = decomposed if decomposed.exists() else path
+    speaker = str(row.get("speaker") or "") or None
+    return Utterance(audio, path, text, speaker, split, where=f"{source.name}:{number}")
+
+
+def _rejected(reason: str, source: Path, number: int) -> Rejected:
+    return Rejected(f"row {number}", reason, f"{source.name}:{number}")

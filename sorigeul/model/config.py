@@ -1,0 +1,127 @@
+"""The configuration of Listen, Attend and Spell: its shape, and the weights of its losses."""
+
+import math
+from dataclasses import dataclass
+from typing import Annotated, get_args
+
+import tyro
+
+from sorigeul.base.errors import UserError
+from sorigeul.model.attention import ScoreFunction
+from sorigeul.model.recurrent import CELLS, Cell
+
+CONV_REDUCTION = 4
+"""how many times shorter the convolutions leave the frames"""
+
+CTC_REDUCTION = 8
+"""CTC reads the highest listener stack that shrinks time at most this much: at 100 frames a second
+12.5 remain, above the 6.8 characters a second of KsponSpeech's speakers. Sixteen-fold would leave
+6.25, from which an average utterance cannot be aligned."""
+
+
+@dataclass(frozen=True)
+class LASConfig:
+    """The shape of the model and the weights of its losses. Defaults are the seed's."""
+
+    use_bidirectional: bool = True
+    """if True, becomes a bidirectional encoder"""
+    use_attention: bool = True
+    """flag indication whether to use attention mechanism or not; without it the speller starts from
+    a summary of the utterance"""
+    score_function: ScoreFunction = "self"
+    """which attention to use"""
+    use_pyramidal: bool = True
+    """flag indication whether to use pLSTM or not; without it time shrinks 4-fold"""
+    listener_layer_size: int = 5
+    """number of listener's RNN layers"""
+    speller_layer_size: int = 3
+    """number of speller's RNN layers"""
+    hidden_size: int = 256
+    """size of hidden state of RNN; the speller's is twice that if the listener is bidirectional"""
+    dropout: float = 0.5
+    """dropout probability"""
+    time_reduction: int = 16
+    """how many times shorter the pyramid leaves the frames: 8 or 16"""
+    cell: Cell = "gru"
+    """recurrent cell: gru, lstm or plain rnn"""
+    conv_channels: int = 64
+    """channels of the first convolutional stage; the second has twice as many"""
+    attention_heads: int = 4
+    """heads of multi-head attention"""
+    feed_context: bool = False
+    """feed the attention's output back into the speller (as published; not in the seed's print)"""
+    ctc_weight: float = 0.0
+    """weight of the CTC loss beside the speller's; 0 leaves the CTC head out"""
+    guide_weight: float = 0.0
+    """weight of the loss that draws the attention to where CTC hears each character"""
+    share_letters: bool = False
+    """let syllables share what their letters (초성, 중성, 종성) have in common"""
+    n_mels: Annotated[int, tyro.conf.Suppress] = 80
+    vocabulary_size: Annotated[int, tyro.conf.Suppress] = 2040
+
+    @classmethod
+    def seed(cls, n_mels: int = 128, vocabulary_size: int = 2040) -> "LASConfig":
+        """The model the seed document prints. Its feature table says 80 mel bands, its tree 128."""
+        return cls(n_mels=n_mels, vocabulary_size=vocabulary_size)
+
+    def __post_init__(self) -> None:
+        def refuse(setting: str, wanted: str) -> None:
+            raise UserError(f"{setting} is {getattr(self, setting)}, but must be {wanted}")
+
+        for setting in ("hidden_size", "conv_channels", "speller_layer_size", "attention_heads"):
+            if getattr(self, setting) < 1:
+                refuse(setting, "at least 1")
+        if self.score_function not in get_args(ScoreFunction):
+            refuse("score_function", "one of " + ", ".join(get_args(ScoreFunction)))
+        if self.cell not in CELLS:
+            refuse("cell", "one of " + ", ".join(CELLS))
+        if self.time_reduction not in (8, 16):
+            refuse("time_reduction", "8 or 16 (use_pyramidal False gives 4)")
+        if self.listener_layer_size < self.pyramid_levels + 1:
+            refuse("listener_layer_size", f"at least {self.pyramid_levels + 1}: one layer a stack")
+        if not 0 <= self.dropout < 1:
+            refuse("dropout", "at least 0 and below 1")
+        if not 0 <= self.ctc_weight < 1:
+            refuse("ctc_weight", "at least 0 and below 1")
+        if self.guide_weight < 0:
+            refuse("guide_weight", "0 or more")
+        if self.guide_weight > 0 and not (self.ctc_weight > 0 and self.use_attention):
+            refuse("guide_weight", "0 without ctc_weight and use_attention: CTC guides attention")
+        if self.n_mels < CONV_REDUCTION:
+            refuse("n_mels", f"at least {CONV_REDUCTION}")
+        if self.vocabulary_size < 4:
+            refuse("vocabulary_size", "at least 4: one character and three specials")
+        if self.score_function == "multi-head" and self.width % self.attention_heads:
+            refuse("attention_heads", f"a divisor of the speller's width {self.width}")
+
+    @property
+    def pyramid_levels(self) -> int:
+        return int(math.log2(self.reduction // CONV_REDUCTION))
+
+    @property
+    def reduction(self) -> int:
+        """Feature frames to one frame that the speller attends to."""
+        return self.time_reduction if self.use_pyramidal else CONV_REDUCTION
+
+    @property
+    def ctc_reduction(self) -> int:
+        """Feature frames to one frame that CTC reads."""
+        return min(self.reduction, CTC_REDUCTION)
+
+    @property
+    def width(self) -> int:
+        """Width D of the listener's frames and of the speller."""
+        return self.hidden_size * (2 if self.use_bidirectional else 1)
+
+    @property
+    def sos_id(self) -> int:
+        return self.vocabulary_size - 3
+
+    @property
+    def eos_id(self) -> int:
+        return self.vocabulary_size - 2
+
+    @property
+    def pad_id(self) -> int:
+        """Padding of targets, and the blank of CTC, since neither is ever a target."""
+        return self.vocabulary_size - 1

@@ -1,0 +1,147 @@
+"""The run folder: publish and load a model, save and find the state of a run.
+
+Knows files and tensors; nothing of audio, batches or how a model is trained. A published model is
+three files that need nothing but this package, and are never read through pickle.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file
+
+from sorigeul.base.errors import UserError
+from sorigeul.model.config import LASConfig
+from sorigeul.model.las import ListenAttendSpell
+from sorigeul.sound.features import FeatureConfig
+from sorigeul.text.vocabulary import Vocabulary
+
+WEIGHTS, CONFIG, VOCABULARY = "model.safetensors", "config.json", "vocabulary.json"
+
+_Config = TypeVar("_Config", FeatureConfig, LASConfig)
+
+
+@dataclass(frozen=True)
+class PretrainedModel:
+    """A model and all it takes to use it."""
+
+    model: ListenAttendSpell
+    features: FeatureConfig
+    vocabulary: Vocabulary
+    normalizer: str
+    """name and version of the text normaliser its transcripts went through"""
+    results: dict[str, str]
+    """what was measured when it was published"""
+
+
+@dataclass(frozen=True)
+class ModelDescription:
+    """What a published model is, without its weights."""
+
+    folder: Path
+    config: LASConfig
+    features: FeatureConfig
+    vocabulary: Vocabulary
+    normalizer: str
+
+
+def describe_pretrained(source: str | Path) -> ModelDescription:
+    """Read what the model in a run folder, or on the Hugging Face hub by its id, is."""
+    folder = _locate(source)
+    config = _read_config(folder / CONFIG)
+    vocabulary = (
+        Vocabulary.from_json(  # which compares its hash, so that nothing is replaced unseen
+            (folder / VOCABULARY).read_text(encoding="utf-8", errors="replace"),
+            str(folder / VOCABULARY),
+        )
+    )
+    model_config = _build_config(LASConfig, config["model"], folder)
+    if len(vocabulary) != model_config.vocabulary_size:
+        raise UserError(
+            f"{folder / VOCABULARY} has {len(vocabulary)} entries, but the model "
+            f"{model_config.vocabulary_size}: restore the vocabulary it was trained with"
+        )
+    if vocabulary.hash != config["vocabulary_hash"]:
+        raise _vocabulary_mismatch(folder)
+    features = _build_config(FeatureConfig, config["features"], folder)
+    return ModelDescription(folder, model_config, features, vocabulary, config["normalizer"])
+
+
+def load_pretrained(source: str | Path, device: torch.device | str = "cpu") -> PretrainedModel:
+    """Load a published model from a run folder, or from the Hugging Face hub by its id."""
+    described = describe_pretrained(source)
+    folder, vocabulary = described.folder, described.vocabulary
+    try:
+        with safe_open(folder / WEIGHTS, framework="pt") as file:
+            results = dict(file.metadata() or {})
+        weights = load_file(folder / WEIGHTS)
+    except (SafetensorError, OSError) as error:
+        raise UserError(f"{folder / WEIGHTS} is damaged ({error}): copy it again") from error
+    if results.pop("vocabulary_hash", None) != vocabulary.hash:
+        raise _vocabulary_mismatch(folder)
+    model = ListenAttendSpell(described.config)
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError as error:
+        raise UserError(
+            f"{folder / WEIGHTS} does not fit {CONFIG}: both must come from one run"
+        ) from error
+    model.to(device).eval()
+    return PretrainedModel(model, described.features, vocabulary, described.normalizer, results)
+
+
+def _vocabulary_mismatch(folder: Path) -> UserError:
+    return UserError(
+        f"{folder / VOCABULARY} is not the vocabulary of {WEIGHTS}: "
+        "restore the one it was trained with"
+    )
+
+
+def _locate(source: str | Path) -> Path:
+    folder = Path(source)
+    if folder.is_dir():
+        missing = [name for name in (CONFIG, VOCABULARY, WEIGHTS) if not (folder / name).exists()]
+        if missing:
+            raise UserError(
+                f"{folder} holds no finished model ({', '.join(missing)} missing): "
+                "train one with 'sorigeul train', or wait for its first epoch"
+            )
+        return folder
+    looks_like_hub_id = str(source).count("/") == 1 and not str(source).startswith((".", "/"))
+    if not looks_like_hub_id:
+        raise UserError(f"{source} is neither a run folder nor a Hugging Face id")
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(str(source), allow_patterns=[WEIGHTS, CONFIG, VOCABULARY]))
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise UserError(
+            f"{source} is no folder here, and the Hugging Face hub gave no such model: {reason}"
+        ) from error
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+        known = isinstance(config, dict) and config["format"] == "sorigeul/1"
+        known = known and {"model", "features", "normalizer", "vocabulary_hash"} <= config.keys()
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError):
+        known = False
+    if not known:
+        raise UserError(f"{path} is damaged or of another program: restore it from the run")
+    return dict(config)
+
+
+def _build_config(kind: type[_Config], values: dict[str, Any], folder: Path) -> _Config:
+    try:
+        return kind(**values)
+    except TypeError as error:
+        raise UserError(
+            f"{folder / CONFIG} has settings this version does not know ({error}): "
+            "use the version of sorigeul that wrote it"
+        ) from error

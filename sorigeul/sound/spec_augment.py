@@ -1,0 +1,82 @@
+"""Waveform to log-mel spectrogram, input reversal, SpecAugment.
+
+The only place that knows what a frame is. Knows nothing of files, text or models.
+
+Shapes: B utterances, N samples, T frames, F mel bands. Lengths travel beside every padded tensor.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from sorigeul.base.errors import UserError
+from sorigeul.sound.features import valid_mask
+
+
+@dataclass(frozen=True)
+class SpecAugmentConfig:
+    """SpecAugment (Park et al. 2019) without time warping."""
+
+    frequency_masks: int = 2
+    """number of masked bands of frequency in an augmented copy"""
+    frequency_mask_share: float = 0.3
+    """widest frequency mask, as a share of the mel bands"""
+    time_masks: int = 2
+    """number of masked stretches of time in an augmented copy"""
+    time_mask_seconds: float = 0.4
+    """longest time mask in seconds"""
+    time_mask_share: float = 0.15
+    """longest time mask as a share of the utterance, so that a short one keeps most of itself"""
+
+    def __post_init__(self) -> None:
+        for setting, value in vars(self).items():
+            if value < 0:
+                raise UserError(f"{setting} is {value:g}, but must be at least 0")
+        if self.frequency_masks * self.frequency_mask_share >= 1:
+            raise UserError("frequency masks could cover all bands: lower frequency_mask_share")
+        if self.time_masks * self.time_mask_share >= 1:
+            raise UserError("time masks could cover a whole utterance: lower time_mask_share")
+
+
+def spec_augment(
+    features: Tensor,
+    lengths: Tensor,
+    chosen: Tensor,
+    config: SpecAugmentConfig,
+    frames_per_second: float = 100.0,
+) -> Tensor:
+    """Mask random bands and stretches of the chosen utterances with each band's mean.
+
+    Parameters
+    ----------
+    features : (B, T, F); `lengths` : (B,) valid frames; `chosen` : (B,) boolean
+
+    The widths are uniform from 0 to their maximum and the positions uniform among those that fit
+    (Park et al. 2019, section 2). Draws come from torch's global CPU generator, so a seed gives the
+    same masks on every device.
+    """
+    batch, time, bands = features.shape
+    device = features.device
+
+    def spans(count: int, widest: Tensor, room: Tensor, size: int) -> Tensor:
+        """`count` random spans an utterance -> boolean (B, size), true where masked."""
+        width = (torch.rand(batch, count).to(device) * (widest.unsqueeze(1) + 1)).floor()
+        start = (torch.rand(batch, count).to(device) * (room.unsqueeze(1) - width + 1)).floor()
+        position = torch.arange(size, device=device)
+        inside = (position >= start.unsqueeze(-1)) & (
+            position < (start + width).clamp_max(room.unsqueeze(1)).unsqueeze(-1)
+        )
+        return inside.any(1)
+
+    widest_band = torch.full((batch,), int(bands * config.frequency_mask_share), device=device)
+    all_bands = torch.full((batch,), bands, device=device)
+    widest_time = (lengths * config.time_mask_share).clamp_max(
+        config.time_mask_seconds * frames_per_second
+    )
+    masked_bands = spans(config.frequency_masks, widest_band, all_bands, bands).unsqueeze(1)
+    masked_times = spans(config.time_masks, widest_time.floor(), lengths, time).unsqueeze(2)
+    mean = features.sum(1, keepdim=True) / lengths.view(-1, 1, 1)
+    masked = (masked_bands | masked_times) & chosen.view(-1, 1, 1)
+    masked = masked & valid_mask(lengths, time).unsqueeze(-1)
+    return torch.where(masked, mean, features)

@@ -1,0 +1,231 @@
+"""Text to ids and back. Knows units and their order, nothing of tensors or of transcript marks."""
+
+import csv
+import hashlib
+import json
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from io import StringIO
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from sorigeul.base.errors import UserError
+from sorigeul.text.encoding import decode_text
+
+SPECIALS = ("<s>", "</s>", "_")
+"""Start, end and padding, in the order of their ids: always the last three of a vocabulary."""
+
+Kind = Literal["syllable", "jamo"]
+_FORMAT = "sorigeul-vocabulary/1"
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """The V units a model writes, by id; the last three are ``SPECIALS``.
+
+    ``syllable`` units are characters of NFC text; ``jamo`` units are characters of NFD text, so a
+    syllable is written as its conjoining letters (초성, 중성, 종성). Raises ValueError for units
+    that are not single, distinct characters followed by the specials.
+    """
+
+    units: tuple[str, ...]
+    kind: Kind = "syllable"
+
+    def __post_init__(self) -> None:
+        """Refuse units that cannot be told apart."""
+        if self.kind not in get_args(Kind):
+            raise ValueError(f"kind {self.kind!r} is none of {', '.join(get_args(Kind))}")
+        if self.units[-3:] != SPECIALS:
+            raise ValueError(f"the last three units must be {' '.join(SPECIALS)}")
+        if len(self.units) == 3:
+            raise ValueError("there are no units but the specials")
+        for unit, count in Counter(self.units).items():
+            if count > 1:
+                raise ValueError(f"unit {unit!r} occurs {count} times")
+            if len(unit) != 1 and unit not in SPECIALS:
+                raise ValueError(f"unit {unit!r} is not a single character")
+
+    @classmethod
+    def from_texts(
+        cls, texts: Iterable[str], kind: Kind = "syllable", min_count: int = 1
+    ) -> "Vocabulary":
+        """Collect the units of ``texts``, the most frequent first, equals by code point.
+
+        Units seen fewer than ``min_count`` times are left out. Raises UserError if none is left.
+        """
+        characters: Counter[str] = Counter()
+        for text in texts:
+            characters.update(unicodedata.normalize("NFC", text))
+        return cls.from_characters(characters, kind, min_count)
+
+    @classmethod
+    def from_characters(
+        cls, characters: Mapping[str, int], kind: Kind = "syllable", min_count: int = 1
+    ) -> "Vocabulary":
+        """As ``from_texts``, of texts whose NFC has each of the ``characters`` so many times."""
+        counts: Counter[str] = Counter()
+        for character, count in characters.items():
+            for unit in _split(character, kind):
+                counts[unit] += count
+        kept = [u for u, count in counts.items() if count >= min_count and u not in SPECIALS]
+        if not kept:
+            raise UserError(f"no character occurs {min_count} times in the texts: no vocabulary")
+        kept.sort(key=lambda unit: (-counts[unit], unit))
+        return cls((*kept, *SPECIALS), kind)
+
+    @classmethod
+    def named(cls, name: str, characters: Mapping[str, int], min_count: int) -> "Vocabulary":
+        """As ``from_characters`` where ``name`` is a kind; else the table of that path."""
+        for kind in get_args(Kind):
+            if name == kind:
+                return cls.from_characters(characters, kind, min_count)
+        return cls.from_csv(name)
+
+    @classmethod
+    def from_csv(cls, path: str | Path) -> "Vocabulary":
+        """Read a published table with the columns ``id,char`` (and ``freq``), ids from 0 upwards.
+
+        Raises UserError, with the line, for a table that is missing or damaged.
+        """
+        path = Path(path)
+        if not path.is_file():
+            raise UserError(f"{path}: no such vocabulary file")
+        rows = csv.reader(StringIO(decode_text(path.read_bytes(), str(path)), newline=""))
+        units: list[str] = []
+        try:
+            header = next(rows, [])
+            if header[:2] != ["id", "char"]:
+                found = ",".join(header)
+                raise UserError(f"{path}: the first line must be 'id,char,freq', not {found!r}")
+            for row in filter(None, rows):
+                if len(row) != len(header) or row[0] != str(len(units)):
+                    expected = f"{len(header)} fields, the first {len(units)}"
+                    raise UserError(
+                        f"{path}:{rows.line_num}: expected {expected}; found {','.join(row)!r}"
+                    )
+                units.append(row[1])
+            return cls(tuple(units))
+        except (ValueError, csv.Error) as error:
+            raise UserError(f"{path}: not a usable vocabulary: {error}") from error
+
+    def extended(self, other: "Vocabulary") -> "Vocabulary":
+        """These units, which keep their ids, then those of ``other`` that are not among them.
+
+        Raises UserError where one is of syllables and the other of letters.
+        """
+        if self.kind != other.kind:
+            raise UserError(f"a {self.kind} vocabulary cannot be extended by a {other.kind} one")
+        known = set(self.units)
+        added = [unit for unit in other.units if unit not in known]
+        return Vocabulary((*self.units[:-3], *added, *SPECIALS), self.kind) if added else self
+
+    @classmethod
+    def from_json(cls, text: str, name: str) -> "Vocabulary":
+        """Read what ``to_json`` wrote; UserError with ``name`` if it is damaged or another file."""
+        try:
+            content = json.loads(text)
+            if not isinstance(content, dict) or content.get("format") != _FORMAT:
+                raise ValueError(f"its format is not {_FORMAT}")
+            units: Any = content.get("units")
+            kind: Any = content.get("kind")
+            if not isinstance(units, list) or not all(isinstance(unit, str) for unit in units):
+                raise ValueError("its units are not a list of strings")
+            vocabulary = cls(tuple(units), kind)
+            if content.get("hash") != vocabulary.hash:
+                raise ValueError("its units do not match its hash")
+        except ValueError as error:
+            raise UserError(f"{name}: not a usable vocabulary: {error}") from error
+        return vocabulary
+
+    def to_json(self) -> str:
+        """Return everything as one JSON object."""
+        content = {
+            "format": _FORMAT,
+            "kind": self.kind,
+            "hash": self.hash,
+            "units": self.units,
+        }
+        return json.dumps(content, ensure_ascii=False) + "\n"
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 (hexadecimal) of kind and units: equal for exactly the same vocabulary."""
+        content = json.dumps([self.kind, *self.units])
+        return hashlib.sha256(content.encode("ascii")).hexdigest()
+
+    def __len__(self) -> int:
+        return len(self.units)
+
+    @property
+    def sos_id(self) -> int:
+        """Id of ``<s>``, which starts an utterance."""
+        return len(self.units) - 3
+
+    @property
+    def eos_id(self) -> int:
+        """Id of ``</s>``, which ends an utterance."""
+        return len(self.units) - 2
+
+    @property
+    def pad_id(self) -> int:
+        """Id of ``_``, which fills up a batch."""
+        return len(self.units) - 1
+
+    @cached_property
+    def _ids(self) -> dict[str, int]:
+        # Without the specials: an underscore in a text must never turn into padding.
+        return {unit: i for i, unit in enumerate(self.units[:-3])}
+
+    def split(self, text: str) -> str:
+        """Return the units of ``text``, known or not: the characters of its NFC or NFD."""
+        return _split(text, self.kind)
+
+    def encode(self, text: str) -> list[int]:
+        """Return the ids of the units of ``text``, without start and end; unknown ones left out."""
+        return [self._ids[unit] for unit in _split(text, self.kind) if unit in self._ids]
+
+    def letters(self) -> list[tuple[int, int, int]]:
+        """Return the ids of each unit's letters (초성, 중성, 종성), from 1; 0 for none.
+
+        A unit that is no syllable has none.
+        """
+        return [_letters(unit) for unit in self.units]
+
+    def unknown(self, text: str) -> list[str]:
+        """Return the units of ``text`` that ``encode`` leaves out, in order."""
+        return [unit for unit in _split(text, self.kind) if unit not in self._ids]
+
+    def holes(self, characters: Mapping[str, int]) -> dict[str, int]:
+        """Return those of the counted ``characters`` that ``encode`` leaves out, wholly or not."""
+        return {one: count for one, count in characters.items() if self.unknown(one)}
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """Return the NFC text of ``ids`` up to the first end; starts and padding are skipped.
+
+        Raises ValueError for an id that the vocabulary does not have.
+        """
+        units: list[str] = []
+        for i in ids:
+            if not 0 <= i < len(self.units):
+                raise ValueError(f"id {i} is not in a vocabulary of {len(self.units)}")
+            if i == self.eos_id:
+                break
+            if i not in (self.sos_id, self.pad_id):
+                units.append(self.units[i])
+        return unicodedata.normalize("NFC", "".join(units))
+
+
+def _letters(unit: str) -> tuple[int, int, int]:
+    """Unicode orders the syllables from U+AC00 by initial (19), vowel (21) and final (28)."""
+    index = ord(unit) - 0xAC00 if len(unit) == 1 else -1
+    if not 0 <= index < 19 * 21 * 28:
+        return 0, 0, 0
+    initial, vowel, final = index // (21 * 28), index // 28 % 21, index % 28
+    return 1 + initial, 20 + vowel, 40 + final if final else 0
+
+
+def _split(text: str, kind: Kind) -> str:
+    return unicodedata.normalize("NFC" if kind == "syllable" else "NFD", text)

@@ -1,0 +1,113 @@
+"""What a run measures: `metrics.jsonl`, TensorBoard events, the seed's table, learning curves.
+
+Knows how figures are kept and shown, nothing of how they come about.
+"""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.utils.tensorboard import SummaryWriter
+
+from sorigeul.base import plots
+from sorigeul.base.files import write_text
+from sorigeul.base.machine import processor
+
+METRICS = "metrics.jsonl"
+TABLE_HEAD = (
+    "|Epoch|train CRR (%)|valid CRR (%)|test CRR (%)|\n|:-----:|:---------:|:--------:|:------:|"
+)
+
+
+def read_metrics(folder: Path, kind: str | None = None) -> list[dict[str, Any]]:
+    """The rows of a run's `metrics.jsonl`, of one kind (`step`, `epoch`) or all."""
+    path = folder / METRICS
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    # What follows the last line end was cut off, when the run was killed or the disk full.
+    rows = [json.loads(line) for line in text.split("\n")[:-1]]
+    return [row for row in rows if kind in (None, row["kind"])]
+
+
+class MetricsLog:
+    """The figures of one run, kept up to date while it trains."""
+
+    def __init__(self, folder: Path, device: torch.device) -> None:
+        self.folder, self.device = folder, device
+        self.rows = 0
+        self._path = folder / METRICS
+        self._board: SummaryWriter | None = None
+
+    def begin(self, step: int, rows: int) -> None:
+        """Start after `step` with the first `rows` rows; forget what an interrupted run wrote on.
+
+        The step alone does not tell which rows to keep: the last step of an epoch and the epoch
+        itself have the same.
+        """
+        kept = read_metrics(self.folder)[:rows]
+        write_text(self._path, "".join(f"{json.dumps(row)}\n" for row in kept))
+        self.rows = len(kept)
+        self._board = SummaryWriter(str(self.folder), purge_step=step + 1)
+
+    @property
+    def _events(self) -> SummaryWriter:
+        assert self._board is not None, "begin comes first"
+        return self._board
+
+    def keep(self) -> int:
+        """See to it that what is written outlives a power cut; return how many rows it is."""
+        with self._path.open("rb+") as file:
+            os.fsync(file.fileno())
+        self._events.flush()
+        return self.rows
+
+    def write(self, row: dict[str, Any]) -> None:
+        """Add a row, which holds its `kind` and `step`."""
+        try:
+            with self._path.open("a", encoding="utf-8") as file:
+                file.write(f"{json.dumps(row)}\n")
+        except OSError as error:
+            error.filename = str(self._path)  # of a failed write, Python names no file
+            raise
+        self.rows += 1
+        for name, value in row.items():
+            if isinstance(value, float):
+                self._events.add_scalar(f"{row['kind']}/{name}", value, row["step"])
+
+    def close_epoch(self, row: dict[str, Any], started: str) -> None:
+        """Add the row of an epoch, renew table and curves, and print the table's new line."""
+        self.write(row)
+        epochs = read_metrics(self.folder, "epoch")
+        plots.learning_curves(self.folder / "plots" / "learning_curves.png", epochs)
+        table = "\n".join([TABLE_HEAD, *map(table_row, epochs)])
+        write_text(
+            self.folder / "results.md",
+            f"### Training Environment\n```\n{training_environment(self.device)}\n```\n\n"
+            f"### Training Result\n\nTraining Start Date: {started}\n\n{table}\n\n"
+            "**CRR** : Character Recognition Rate, spaces left out. Training's is measured on "
+            "teacher-forced output, the others free-running.\n",
+        )
+        if len(epochs) == 1:
+            print(TABLE_HEAD)
+        print(table_row(row), flush=True)
+
+    def close(self) -> None:
+        """Flush the events."""
+        if self._board is not None:
+            self._board.close()
+
+
+def table_row(row: dict[str, Any]) -> str:
+    """A line of the seed's table; a dash where there is no such split."""
+    rates = (row.get(name) for name in ("train_crr", "valid_crr", "test_crr"))
+    return "|".join(["", str(row["epoch"]), *("-" if r is None else f"{r:.2f}" for r in rates), ""])
+
+
+def training_environment(device: torch.device) -> str:
+    """Device, CUDA version and PyTorch version, as the seed states them."""
+    threads = "" if device.type == "cuda" else f", {torch.get_num_threads()} threads"
+    return (
+        f"Device : {processor(device)}{threads}\nCUDA version : {torch.version.cuda or '-'}\n"
+        f"PyTorch version : {torch.__version__}"
+    )

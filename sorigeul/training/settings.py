@@ -1,0 +1,266 @@
+"""Everything a run is told: the settings of all rooms side by side, presets, YAML.
+
+Every name is used once, so that ``--n_mels 80`` on the command line, ``n_mels: 80`` in a preset
+and ``n_mels: 80`` in the run's `config.yaml` are the same thing. Knows nothing of what the settings
+do.
+"""
+
+import dataclasses
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+import yaml
+
+from sorigeul.base.errors import UserError
+from sorigeul.data.config import DataConfig
+from sorigeul.model.config import LASConfig
+from sorigeul.sound.features import FeatureConfig
+from sorigeul.sound.spec_augment import SpecAugmentConfig
+from sorigeul.text.vocabulary import Kind
+
+RUN_CONFIG = "config.yaml"
+"""the file in a run's folder that holds its settings"""
+
+Precision = Literal["auto", "bfloat16", "float16", "float32", "tf32"]
+LearningRateSchedule = Literal["constant", "cosine"]
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How the model is trained. Defaults are the seed's where it names one."""
+
+    lr: float = 1e-4
+    """learning rate"""
+    lr_schedule: LearningRateSchedule = "constant"
+    """constant, or cosine: falls to nothing at the end of max_epochs or max_steps"""
+    warmup_steps: int = 0
+    """steps over which the learning rate rises to lr"""
+    listener_lr: float = 1.0
+    """factor on the learning rate of the listener; below 1 it learns slower than the rest"""
+    teacher_forcing: float = 0.90
+    """The probability that teacher forcing will be used, drawn for each batch"""
+    scheduled_sampling: float = 0.0
+    """share of the characters in a teacher-forced batch that the speller's own guess replaces, each
+    drawn for itself"""
+    use_label_smoothing: bool = True
+    """flag indication whether to use label smoothing or not"""
+    label_smoothing: float = 0.1
+    """share of the probability that label smoothing spreads over all characters"""
+    max_grad_norm: float = 5.0
+    """norm to which gradients are clipped"""
+    max_epochs: int = 20
+    """epochs to train"""
+    max_steps: int = 0
+    """steps to train; 0: no limit"""
+    max_seconds: float = 0.0
+    """seconds to train, evaluation between epochs left out; 0: no limit"""
+    patience: int = 0
+    """epochs without a better CRR on dev (the speller's or the CTC head's, whichever is higher)
+    after which the run ends; 0: it goes on to max_epochs"""
+    ema_decay: float = 0.0
+    """decay of an exponential moving average of the weights (0.999, say), which is then what is
+    evaluated and published; 0: none"""
+    average_best: int = 1
+    """best epochs whose mean is published at the end if it is better on dev than each; 1: none"""
+    accumulate: int = 1
+    """batches that make one step: as if batch_size were so many times larger, in no more memory"""
+    checkpoint_every: int = 1000
+    """steps between checkpoints; one is written after each epoch as well"""
+    log_every: int = 20
+    """steps between two rows of metrics"""
+    max_failures: float = 0.1
+    """share of an epoch's utterances whose audio may be unreadable; with more the run stops"""
+    alignment_by: int = 3000
+    """step after which a warning is due if attention aligns nothing yet; 0: never"""
+    vocabulary: str = "syllable"
+    """syllable or jamo, built from the training transcripts, or the path of a table id,char,freq"""
+    min_count: int = 1
+    """characters seen less often in training are left out of a vocabulary that is built"""
+    init_from: str = ""
+    """run folder, or Hugging Face id, of a model to fine-tune: its weights, its shape, its features
+    and its characters, to which those of the new corpus are added; empty: begin from nothing"""
+    freeze: str = ""
+    """parts that stay as they are, by the beginnings of their names: listener.conv,speller.rnn"""
+    precision: Precision = "auto"
+    """number format of the heavy arithmetic; auto: bfloat16 where the processor has it; float16 and
+    tf32 are for GPUs"""
+    checkpoint_activations: bool = False
+    """compute the convolutions again rather than keep what they gave: less memory, slower"""
+    devices: int = 1
+    """GPUs, or processes on a CPU, to train on; torchrun and Slurm say it themselves"""
+    seed: int = 0
+    """seed of every random draw: the same seed and settings give the same run"""
+
+    def __post_init__(self) -> None:
+        def need(setting: str, holds: bool, wanted: str) -> None:
+            if not holds:
+                raise UserError(f"{setting} is {getattr(self, setting)}, but must be {wanted}")
+
+        need("lr", self.lr > 0, "above 0")
+        need("listener_lr", self.listener_lr > 0, "above 0")
+        need("ema_decay", 0 <= self.ema_decay < 1, "at least 0 and below 1")
+        need("teacher_forcing", 0 <= self.teacher_forcing <= 1, "between 0 and 1")
+        need("scheduled_sampling", 0 <= self.scheduled_sampling <= 1, "between 0 and 1")
+        need("label_smoothing", 0 <= self.label_smoothing < 1, "at least 0 and below 1")
+        need("max_grad_norm", self.max_grad_norm > 0, "above 0")
+        need("max_epochs", self.max_epochs >= 1, "at least 1")
+        need("max_failures", 0 <= self.max_failures <= 1, "between 0 and 1")
+        for setting in (
+            "accumulate",
+            "average_best",
+            "checkpoint_every",
+            "devices",
+            "log_every",
+            "min_count",
+        ):
+            need(setting, getattr(self, setting) >= 1, "at least 1")
+        if self.vocabulary not in get_args(Kind):  # a run may go on in another working directory
+            object.__setattr__(self, "vocabulary", str(Path(self.vocabulary).absolute()))
+        if self.init_from and Path(self.init_from).is_dir():  # otherwise a Hugging Face id
+            object.__setattr__(self, "init_from", str(Path(self.init_from).absolute()))
+        for setting in (
+            "warmup_steps",
+            "max_steps",
+            "max_seconds",
+            "patience",
+            "alignment_by",
+            "seed",
+        ):
+            need(setting, getattr(self, setting) >= 0, "0 or more")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The settings of a run, each beside those of its room. Defaults are the seed's."""
+
+    features: FeatureConfig = field(default_factory=FeatureConfig)
+    spec_augment: SpecAugmentConfig = field(default_factory=SpecAugmentConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    model: LASConfig = field(default_factory=LASConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+
+    def __post_init__(self) -> None:
+        if self.model.ctc_weight > 0 and self.features.input_reverse:
+            raise UserError(
+                "ctc_weight and input_reverse exclude each other: CTC reads from left to right; "
+                "set input_reverse False or ctc_weight 0"
+            )
+        if self.model.share_letters and self.training.vocabulary == "jamo":
+            raise UserError(
+                "share_letters is for syllables: set it False, or vocabulary to syllable"
+            )
+        if self.model.n_mels != self.features.n_mels:
+            model = dataclasses.replace(self.model, n_mels=self.features.n_mels)
+            object.__setattr__(self, "model", model)
+
+    def flat(self) -> dict[str, Any]:
+        """Every setting by its name."""
+        values: dict[str, Any] = {}
+        for section, names in _sections().items():
+            part = getattr(self, section)
+            values.update({name: getattr(part, name) for name in names})
+        return values
+
+    def changed(self, changes: Mapping[str, Any], origin: str) -> "Settings":
+        """These settings with some replaced by name; `origin` is what error messages blame."""
+        sections = _sections()
+        home = {name: section for section, names in sections.items() for name in names}
+        parts: dict[str, dict[str, Any]] = {section: {} for section in sections}
+        for name, value in changes.items():
+            if name not in home:
+                near = difflib.get_close_matches(str(name), home, 1)  # YAML may say 7:
+                hint = f"perhaps {near[0]}" if near else "'sorigeul train --help' lists them"
+                raise UserError(f"{origin}: '{name}' is no setting; {hint}")
+            parts[home[name]][name] = _typed(name, value, sections[home[name]][name], origin)
+        return dataclasses.replace(
+            self,
+            **{
+                section: dataclasses.replace(getattr(self, section), **values)
+                for section, values in parts.items()
+                if values
+            },
+        )
+
+    def to_yaml(self) -> str:
+        """All settings, a paragraph a room."""
+        values = self.flat()
+        paragraphs = [
+            f"# {section}\n"
+            + yaml.safe_dump(
+                {name: values[name] for name in names}, sort_keys=False, allow_unicode=True
+            )
+            for section, names in _sections().items()
+        ]
+        return "\n".join(paragraphs)
+
+    @classmethod
+    def from_yaml(cls, path: Path, base: "Settings | None" = None) -> "Settings":
+        """The settings in a YAML file; those it leaves out come from `base` or the seed."""
+        try:
+            values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise UserError(f"{path}: there is no such file of settings") from None
+        except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
+            reason = " ".join(str(error).split())
+            raise UserError(f"{path} cannot be read as YAML: {reason}") from error
+        if not isinstance(values, dict):
+            raise UserError(f"{path} must hold lines of the form 'setting: value'")
+        return (base or cls()).changed(values, str(path))
+
+    @classmethod
+    def of_run(cls, folder: Path) -> "Settings":
+        """The settings that the run in a folder goes by."""
+        return cls.from_yaml(folder / RUN_CONFIG)
+
+    @classmethod
+    def preset(cls, name: str) -> "Settings":
+        """The settings a recipe names: see `presets`."""
+        if name not in presets():
+            raise UserError(f"preset '{name}' is none of {', '.join(presets())}")
+        with resources.as_file(resources.files("sorigeul.recipes") / f"{name}.yaml") as path:
+            return cls.from_yaml(path)
+
+
+def presets() -> list[str]:
+    """The names of the recipes that come with the package."""
+    folder = resources.files("sorigeul.recipes")
+    return sorted(Path(item.name).stem for item in folder.iterdir() if item.name.endswith(".yaml"))
+
+
+_FROM_DATA = ("n_mels", "vocabulary_size")
+"""settings of the model that follow from the features and the vocabulary"""
+
+
+def _sections() -> dict[str, dict[str, Any]]:
+    """Section -> its settings' names -> their types."""
+    return {
+        section.name: {
+            name: kind
+            for name, kind in get_type_hints(section.type).items()
+            if not (section.type is LASConfig and name in _FROM_DATA)
+        }
+        for section in dataclasses.fields(Settings)
+        if isinstance(section.type, type)
+    }
+
+
+def _typed(name: str, value: Any, kind: Any, origin: str) -> Any:
+    """The value as the setting's type wants it: YAML reads 1e-4 as text and 10 as an int."""
+    if get_origin(kind) is Literal:
+        if value in get_args(kind):
+            return value
+        wanted = "one of " + ", ".join(map(str, get_args(kind)))
+        raise UserError(f"{origin}: {name} is {value!r}, but must be {wanted}")
+    try:
+        if isinstance(value, bool) != (kind is bool) or (kind is str and type(value) is not str):
+            raise ValueError
+        if kind is int and int(value) != value:
+            raise ValueError
+        return kind(value)
+    except (TypeError, ValueError, OverflowError):
+        wanted = {bool: "True or False", int: "a whole number", float: "a number"}.get(kind, "text")
+        raise UserError(f"{origin}: {name} is {value!r}, but must be {wanted}") from None

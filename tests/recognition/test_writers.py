@@ -1,0 +1,166 @@
+"""Each format, to the letter."""
+
+import csv
+import json
+from io import StringIO
+
+import pytest
+import torch
+
+from sorigeul.recognition.transcription import Segment, Transcription
+from sorigeul.recognition.writers import WRITERS
+
+
+def segment(start: float, end: float, text: str, finished: bool = True) -> Segment:
+    return Segment(start, end, text, 0.98765, finished, list(text), torch.zeros(len(text), 1))
+
+
+SPOKEN = Transcription(
+    text="안녕하세요 A&B <끝> 한 시간 뒤",
+    segments=[
+        segment(0.0, 1.5, "안녕하세요"),
+        segment(2.0004, 59.9996, "A&B <끝>", finished=False),
+        segment(61.0, 62.0, ""),
+        segment(3725.25, 3726.0078, "한 시간 뒤"),
+    ],
+    duration=3726.00781,
+    account=("decoded WAV (Signed 16 bit PCM)", "resampled from 44100 Hz to 16000 Hz"),
+)
+
+GOLDEN = {
+    "txt": """\
+안녕하세요
+A&B <끝>
+
+한 시간 뒤
+""",
+    "json": """\
+{
+  "text": "안녕하세요 A&B <끝> 한 시간 뒤",
+  "language": "ko",
+  "duration": 3726.008,
+  "account": [
+    "decoded WAV (Signed 16 bit PCM)",
+    "resampled from 44100 Hz to 16000 Hz"
+  ],
+  "segments": [
+    {
+      "start": 0.0,
+      "end": 1.5,
+      "text": "안녕하세요",
+      "confidence": 0.9877,
+      "finished": true
+    },
+    {
+      "start": 2.0,
+      "end": 60.0,
+      "text": "A&B <끝>",
+      "confidence": 0.9877,
+      "finished": false
+    },
+    {
+      "start": 61.0,
+      "end": 62.0,
+      "text": "",
+      "confidence": 0.9877,
+      "finished": true
+    },
+    {
+      "start": 3725.25,
+      "end": 3726.008,
+      "text": "한 시간 뒤",
+      "confidence": 0.9877,
+      "finished": true
+    }
+  ]
+}
+""",
+    "srt": """\
+1
+00:00:00,000 --> 00:00:01,500
+안녕하세요
+
+2
+00:00:02,000 --> 00:01:00,000
+A&B <끝>
+
+3
+01:02:05,250 --> 01:02:06,008
+한 시간 뒤
+
+""",
+    "vtt": """\
+WEBVTT
+
+00:00:00.000 --> 00:00:01.500
+안녕하세요
+
+00:00:02.000 --> 00:01:00.000
+A&amp;B &lt;끝&gt;
+
+01:02:05.250 --> 01:02:06.008
+한 시간 뒤
+
+""",
+    "tsv": """\
+start\tend\ttext
+0\t1500\t안녕하세요
+2000\t60000\tA&B <끝>
+61000\t62000\t
+3725250\t3726008\t한 시간 뒤
+""",
+}
+
+NOTHING = Transcription("", [], 21.0, ())
+
+
+def test_every_format_has_a_golden_text() -> None:
+    assert WRITERS.keys() == GOLDEN.keys()
+
+
+@pytest.mark.parametrize("kind", GOLDEN)
+def test_formats_to_the_letter(kind: str) -> None:
+    assert WRITERS[kind](SPOKEN) == GOLDEN[kind]
+
+
+@pytest.mark.parametrize(
+    ("kind", "content"),
+    [("txt", ""), ("srt", ""), ("vtt", "WEBVTT\n\n"), ("tsv", "start\tend\ttext\n")],
+)
+def test_a_recording_without_speech_is_an_empty_file_of_its_format(kind: str, content: str) -> None:
+    assert WRITERS[kind](NOTHING) == content
+
+
+def test_json_without_speech_keeps_its_keys() -> None:
+    found = json.loads(WRITERS["json"](NOTHING))
+    assert found == {"text": "", "language": "ko", "duration": 21.0, "account": [], "segments": []}
+
+
+def test_json_can_hold_any_text() -> None:
+    text = '따옴표 " 역사선 \\ 줄\n탭\t끝\u2028'
+    found = json.loads(WRITERS["json"](Transcription(text, [segment(0, 1, text)], 1.0, ())))
+    assert (found["text"], found["segments"][0]["text"]) == (text, text)
+
+
+def test_tsv_reads_back() -> None:
+    rows = list(csv.DictReader(StringIO(WRITERS["tsv"](SPOKEN)), dialect=csv.excel_tab))
+    assert [row["text"] for row in rows] == [one.text for one in SPOKEN.segments]
+    assert [int(row["end"]) - int(row["start"]) for row in rows] == [1500, 58000, 1000, 758]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "clock"),
+    [
+        (0.0, "00:00:00,000"),
+        (0.0004, "00:00:00,000"),
+        (0.9996, "00:00:01,000"),
+        (59.9995, "00:01:00,000"),
+        (3599.9999, "01:00:00,000"),
+        (86_400 + 61.001, "24:01:01,001"),
+        (360_000.0, "100:00:00,000"),
+    ],
+)
+def test_a_time_carries_over_into_minutes_and_hours(seconds: float, clock: str) -> None:
+    cue = Transcription("가", [segment(seconds, seconds, "가")], seconds, ())
+    assert WRITERS["srt"](cue) == f"1\n{clock} --> {clock}\n가\n\n"
+    assert clock.replace(",", ".") in WRITERS["vtt"](cue)

@@ -1,0 +1,182 @@
+"""Files that are no sound, or hardly: what is refused, in which words, and what is still read."""
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from helpers.waves import refused, wave, with_libav, with_soundfile
+
+from sorigeul.sound.audio import SAMPLE_RATE, AudioError, load, probe
+
+
+def test_missing_file_and_folder(tmp_path: Path) -> None:
+    for read in (load, probe):
+        with pytest.raises(AudioError, match="No such file"):
+            read(tmp_path / "none.wav")
+        with pytest.raises(AudioError, match="Is a directory"):
+            read(tmp_path)
+        with pytest.raises(AudioError, match="cannot be opened"):
+            read("a\0.wav")
+
+
+@pytest.fixture
+def no_root() -> Iterator[None]:
+    """Root reads everything: be nobody meanwhile."""
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(65534)
+    yield
+    os.seteuid(user)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="no such permissions there")
+def test_unreadable_file(no_root: None) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "a.wav"
+        path.write_bytes(with_soundfile(wave()))
+        load(path)
+        path.chmod(0)
+        assert "Permission denied" in refused(path)
+
+
+NOT_AUDIO: dict[str, bytes] = {
+    "text": "소리글 is text\n".encode() * 50,
+    "zeros": bytes(5_000),
+    "noise": np.random.default_rng(1).bytes(5_000),
+    "one byte": b"R",
+    "riff": b"RIFF",
+    "ogg": b"OggS",
+    "id3": b"ID3",
+    "playlist": b"ffconcat version 1.0\nfile secret.wav\n",
+    "zip": b"PK\x03\x04" + bytes(100),
+}
+
+
+@pytest.mark.parametrize("kind", NOT_AUDIO)
+def test_what_is_not_audio(
+    tmp_path: Path, kind: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "secret.wav").write_bytes(with_soundfile(wave()))  # what the playlist names
+    path = tmp_path / "a.wav"
+    path.write_bytes(NOT_AUDIO[kind])
+    assert "not a recording" in refused(path) or "cut short" in refused(path)
+    with pytest.raises(AudioError):
+        probe(path)
+    assert capfd.readouterr() == ("", ""), "decoders keep quiet"
+
+
+def test_pictures_hold_no_sound(tmp_path: Path) -> None:
+    path = tmp_path / "a.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=10, width=16, height=16, pix_fmt="yuv420p")
+        container.mux(stream.encode(av.VideoFrame(16, 16, "yuv420p")))
+        container.mux(stream.encode(None))
+    assert "no sound" in refused(path)
+    with pytest.raises(AudioError, match="no sound"):
+        probe(path)
+
+
+def test_empty_files(tmp_path: Path) -> None:
+    for file in ("a.wav", "a.pcm", "a.m4a"):
+        path = tmp_path / file
+        path.touch()
+        assert "the file is empty" in refused(path)
+        with pytest.raises(AudioError, match="the file is empty"):
+            probe(path)
+
+
+def test_a_header_without_sound(tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    path.write_bytes(with_soundfile(np.empty(0, np.float32)))
+    assert "holds no sound" in refused(path)
+    with pytest.raises(AudioError, match="holds no sound"):
+        probe(path)
+
+
+ENCODED: dict[str, Callable[[Path], bytes]] = {
+    "wav": lambda _: with_soundfile(wave()),
+    "aiff": lambda _: with_soundfile(wave(), kind="AIFF"),
+    "flac": lambda _: with_soundfile(wave(), kind="FLAC"),
+    "vorbis": lambda _: with_soundfile(wave(), kind="OGG"),
+    "opus": lambda _: with_soundfile(wave(), kind="OGG", subtype="OPUS"),
+    "mp3": lambda _: with_soundfile(wave(), kind="MP3"),
+    "m4a": lambda folder: with_libav(folder / "a.m4a", "aac", 44_100),
+    "m4a, header first": lambda folder: with_libav(
+        folder / "a.m4a", "aac", 44_100, movflags="faststart"
+    ),
+    "webm": lambda folder: with_libav(folder / "a.webm", "libopus", 48_000),
+}
+
+
+@pytest.mark.parametrize("kind", ENCODED)
+@pytest.mark.parametrize("kept", [0.5, 0.9])
+def test_a_cut_file_is_refused(
+    tmp_path: Path, kind: str, kept: float, capfd: pytest.CaptureFixture[str]
+) -> None:
+    data = ENCODED[kind](tmp_path)
+    assert load(data).duration == pytest.approx(2.0, abs=0.05)
+    capfd.readouterr()  # what encoders say
+    message = refused(data[: int(kept * len(data))], "cut")
+    assert "cut short or damaged" in message or (kind == "m4a" and "or a damaged one" in message)
+    assert capfd.readouterr() == ("", ""), "decoders keep quiet"
+
+
+def test_wav_written_into_a_pipe_has_no_length_to_keep() -> None:
+    wav = with_soundfile(wave())
+    at = wav.index(b"data") + 4
+    for unknown in (b"\xff\xff\xff\xff", b"\x00\xf0\xff\x7f"):
+        streamed = wav[:at] + unknown + wav[at + 4 :]
+        np.testing.assert_array_equal(load(streamed).samples, load(wav).samples)
+
+
+def test_wav_cut_within_the_last_sample() -> None:
+    assert "promises 64000 bytes of sound and has 63999" in refused(
+        with_soundfile(wave())[:-1], "a"
+    )
+
+
+def test_an_impossible_rate_is_refused() -> None:
+    wav = bytearray(with_soundfile(wave()))
+    wav[24:28] = (1).to_bytes(4, "little")
+    assert "sampling rate of 1 Hz" in refused(bytes(wav), "a.wav")
+
+
+@pytest.mark.parametrize(
+    ("kind", "level"), [("WAV", 0.0), ("WAV", 0.25), ("FLAC", -0.5), ("OGG", 0.0), ("MP3", 0.0)]
+)
+def test_silence(kind: str, level: float) -> None:
+    for rate in (SAMPLE_RATE, 48_000):
+        constant = np.full(rate, level, np.float32)
+        assert "only silence" in refused(with_soundfile(constant, rate, kind), "a")
+
+
+def test_faint_sound_is_not_silence() -> None:
+    assert load(with_soundfile(wave() * 1e-4)).duration == 2.0
+    below_16_bits = with_soundfile(wave() * 1e-5, subtype="FLOAT")
+    assert "only silence" in refused(below_16_bits, "a.wav")
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_values_that_are_not_numbers(value: float) -> None:
+    samples = wave()
+    samples[SAMPLE_RATE // 2] = value
+    assert "the first at 0.50 s" in refused(with_soundfile(samples, subtype="FLOAT"), "a.wav")
+
+
+def test_damage_anywhere_is_an_audio_error_or_a_recording() -> None:
+    """Whatever a byte is changed to, nothing but `AudioError` comes out."""
+    dice = np.random.default_rng(2)
+    for kind in ("WAV", "FLAC", "OGG"):
+        data = with_soundfile(wave(0.5), kind=kind)
+        for _ in range(60):
+            damaged = bytearray(data)
+            for at in dice.integers(0, min(len(data), int(dice.choice([60, len(data)]))), 3):
+                damaged[at] = int(dice.integers(256))
+            with contextlib.suppress(AudioError):
+                assert np.isfinite(load(bytes(damaged)).samples).all()

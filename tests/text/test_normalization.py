@@ -1,0 +1,141 @@
+"""Normalisers: ETRI's rules by worked examples and properties; decoding of text files."""
+
+import re
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sorigeul.base.errors import UserError
+from sorigeul.text.encoding import decode_text
+from sorigeul.text.normalization import TranscriptError, normalizer
+
+SPOKEN = normalizer("kspon-pronunciation")
+WRITTEN = normalizer("kspon-spelling")
+PLAIN = normalizer("plain")
+
+EXAMPLES = [
+    (
+        "b/ 아/ 모+ 몬 소리야 (70%)/(칠 십 퍼센트) 확률이라니 n/",
+        "아 모 몬 소리야 칠 십 퍼센트 확률이라니",
+        "아 모 몬 소리야 70% 확률이라니",
+    ),
+    (
+        "o/ 근데 (70%)/(칠십 퍼센트)가 커 보이긴 하는데 (200)/(이백) 벌다 (140)/(백 사십) "
+        "벌면 빡셀걸? b/",
+        "근데 칠십 퍼센트가 커 보이긴 하는데 이백 벌다 백 사십 벌면 빡셀걸?",
+        "근데 70%가 커 보이긴 하는데 200 벌다 140 벌면 빡셀걸?",
+    ),
+    (
+        "근데 (3학년)/(삼 학년) 때 까지는 국가장학금 바+ 받으면서 다녔던 건가?",
+        "근데 삼 학년 때 까지는 국가장학금 바 받으면서 다녔던 건가?",
+        "근데 3학년 때 까지는 국가장학금 바 받으면서 다녔던 건가?",
+    ),
+    ("c# 배워봤어?", "c샾 배워봤어?", "c# 배워봤어?"),
+    ("아/ 몬 소리야, 그건 또. b/", "아 몬 소리야, 그건 또.", "아 몬 소리야, 그건 또."),
+    ("u/ l/ 단어* 그/*, 어+/ 음/.", "단어 그, 어 음.", "단어 그, 어 음."),
+    ("70% 할인", "70퍼센트 할인", "70% 할인"),
+    ("( 70% ) / ( 칠십 퍼센트 )다", "칠십 퍼센트다", "70%다"),
+    ("(1+1)/(원 플러스 원) (A/S)/(에이에스)", "원 플러스 원 에이에스", "1+1 A/S"),
+    ("n/ b/", "", ""),
+    ("  그래\t이건 \u3000뭐 ", "그래 이건 뭐", "그래 이건 뭐"),
+]
+
+
+@pytest.mark.parametrize(("raw", "spoken", "written"), EXAMPLES)
+def test_kspon_worked_examples(raw: str, spoken: str, written: str) -> None:
+    assert SPOKEN(raw) == spoken
+    assert WRITTEN(raw) == written
+    decomposed = unicodedata.normalize("NFD", raw)
+    assert SPOKEN(decomposed) == spoken
+    assert WRITTEN(decomposed) == written
+
+
+@pytest.mark.parametrize("tag", ["o/", "n/", "b/", "l/", "u/"])
+def test_tags_count_only_as_whole_tokens(tag: str) -> None:
+    assert SPOKEN(f"{tag} 가 {tag} {tag} 나 {tag}") == "가 나"
+    for glued in (f"가{tag}", f"{tag}가", f"a{tag}", f"{tag}{tag}", f"({tag})/(가)"):
+        with pytest.raises(TranscriptError):
+            WRITTEN(glued)
+    with pytest.raises(TranscriptError):
+        SPOKEN(f"가{tag}")
+
+
+@pytest.mark.parametrize(
+    ("malformed", "reason"),
+    [
+        ("(70%/(칠십 퍼센트) 정도", "bracket without its pair: '('"),
+        ("(70%)/칠십 퍼센트) 정도", "bracket without its pair"),
+        ("70%)/(칠십 퍼센트) 정도", "bracket without its pair: ')'"),
+        ("(웃음) 그래", "bracket without its pair"),
+        ("( )/( ) 그래", "empty side: '( )/( )'"),
+        ("()/(칠십) 그래", "empty side"),
+        ("((3)/(세) 개)/(세 개) 있어", "bracket without its pair"),
+        ("(세 개)/(세)/(삼) 개", "bracket without its pair"),
+        ("x/ 그래", "mark that belongs to no word: '/'"),
+        ("+ 그래", "mark that belongs to no word: '+'"),
+        ("그래 * 뭐", "mark that belongs to no word: '*' in '그래 * 뭐'"),
+    ],
+)
+def test_malformed_transcripts_are_refused_with_a_reason(malformed: str, reason: str) -> None:
+    for normalize in (SPOKEN, WRITTEN):
+        with pytest.raises(TranscriptError, match=re.escape(reason)):
+            normalize(malformed)
+
+
+def test_signs_within_latin_words_have_no_pronunciation() -> None:
+    assert WRITTEN("A/S 받아") == "A/S 받아"
+    with pytest.raises(TranscriptError, match="'/' in 'A/S 받아'"):
+        SPOKEN("A/S 받아")
+
+
+TRANSCRIPT = st.text("가나ㅋ각 ()/+*%#bno.,?!1Aa\u1100\u1161\u11a8\t", max_size=24)
+
+
+@given(TRANSCRIPT)
+def test_what_is_read_is_clean_and_stays_as_it_is(raw: str) -> None:
+    for normalize, never in ((SPOKEN, "()/+*%#"), (WRITTEN, "()"), (PLAIN, "")):
+        try:
+            clean = normalize(raw)
+        except TranscriptError:
+            continue
+        assert not set(clean) & set(never)
+        assert clean == unicodedata.normalize("NFC", " ".join(clean.split()))
+        assert normalize(clean) == clean
+
+
+@given(st.text())
+def test_plain_keeps_everything_but_spacing(raw: str) -> None:
+    assert PLAIN(raw).split() == unicodedata.normalize("NFC", raw).split()
+
+
+def test_names_and_versions() -> None:
+    assert str(SPOKEN) == "kspon-pronunciation/1"
+    assert str(WRITTEN) == "kspon-spelling/1"
+    assert str(PLAIN) == "plain/1"
+    with pytest.raises(UserError, match="kspon-pronunciation, kspon-spelling, plain"):
+        normalizer("kspon")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp949"])
+def test_decode_text_reads_either_encoding(encoding: str) -> None:
+    assert decode_text("똠방각하\r\n펲시\r콜라\n".encode(encoding), "x") == "똠방각하\n펲시\n콜라\n"
+
+
+def test_decode_text_composes() -> None:
+    assert decode_text(unicodedata.normalize("NFD", "한글").encode(), "x") == "한글"
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ("가나".encode() + b"\xff\xff", r"notes\.txt: .*\(not UTF-8 from byte 6 on\)"),
+        ("가나다라".encode("cp949") + b"\xff\xff", r"notes\.txt: .*\(not CP949 from byte 8 on\)"),
+        (b"\xef\xbb\xbf\xb0\xa1", r"notes\.txt: .*\(not UTF-8 from byte 3 on\)"),
+        ("가".encode("utf-16"), r"notes\.txt: .* from byte 0 on\)"),
+    ],
+)
+def test_decode_text_names_file_and_byte(data: bytes, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        decode_text(data, "notes.txt")
