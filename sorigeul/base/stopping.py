@@ -12,7 +12,7 @@ class StopRequests:
     """SIGINT and SIGTERM, to be answered after the step at hand; a second one ends at once."""
 
     def __init__(self) -> None:
-        self.asked = False
+        self.requested = False
 
     def __enter__(self) -> "StopRequests":
         numbers = (signal.SIGINT, signal.SIGTERM)
@@ -25,8 +25,8 @@ class StopRequests:
 
     def _request(self, number: int, _: FrameType | None) -> None:
         now = time.monotonic()
-        if not self.asked:
-            self.asked, self._since = True, now
+        if not self.requested:
+            self.requested, self._since = True, now
         elif now - self._since > _ECHO_SECONDS:
             self.__exit__()
             os.kill(os.getpid(), number)

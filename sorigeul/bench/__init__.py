@@ -1,0 +1,3 @@
+"""Benchmarks: suites that measure the package against yardsticks in the same run."""
+
+__all__ = ["measurements", "suites"]

@@ -116,7 +116,7 @@ class LazyCuts:
             for fields in _lines(file):
                 yield self._cut(file, fields)
 
-    def chosen(self, numbers: Collection[int]) -> Iterator[MonoCut]:
+    def select(self, numbers: Collection[int]) -> Iterator[MonoCut]:
         """Those of these numbers, counted from 0 in the order of the files: most lines are only
         read."""
         lines = ((file, fields) for file in self.files for fields in _lines(file))
@@ -131,7 +131,7 @@ class LazyCuts:
         source.source = str(file.parent / source.source) if inside else self.place(source.source)
         return cut
 
-    def said(self) -> Iterator[tuple[str, str, float]]:
+    def transcripts(self) -> Iterator[tuple[str, str, float]]:
         """Id, NFC text and seconds of each cut: a third of the time that the cuts take."""
         for file in self.files:
             for number, fields in enumerate(_lines(file), 1):

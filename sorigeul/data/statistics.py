@@ -34,7 +34,7 @@ def manifest_statistics(cuts: CutSet) -> ManifestStatistics:
     """Count the utterances of a manifest, their seconds and their characters."""
     utterances, seconds, longest, most = 0, 0.0, 0.0, 0
     characters: Counter[str] = Counter()
-    for _, said, duration in as_lazy_cuts(cuts).said():
+    for _, said, duration in as_lazy_cuts(cuts).transcripts():
         utterances += 1
         seconds += duration
         characters.update(said)
@@ -45,7 +45,7 @@ def manifest_statistics(cuts: CutSet) -> ManifestStatistics:
 def draw_sample(cuts: CutSet, size: int, of: int, seed: int) -> list[MonoCut]:
     """So many cuts of a manifest that has `of`, in an order drawn by `seed`."""
     random = Random(seed)
-    drawn = list(as_lazy_cuts(cuts).chosen(set(random.sample(range(of), min(size, of)))))
+    drawn = list(as_lazy_cuts(cuts).select(set(random.sample(range(of), min(size, of)))))
     random.shuffle(drawn)
     return drawn
 
@@ -54,7 +54,7 @@ def too_fast_for_ctc(
     cuts: CutSet, vocabulary: Vocabulary, frames_per_second: float
 ) -> Iterator[tuple[str, str]]:
     """Utterances that CTC cannot align at this frame rate, as (id, reason)."""
-    for name, said, seconds in as_lazy_cuts(cuts).said():
+    for name, said, seconds in as_lazy_cuts(cuts).transcripts():
         frames = int(seconds * frames_per_second)
         # Leaving out unknown characters never makes it more, and few have to be looked up.
         if _ctc_frames(vocabulary.split(said)) > frames:

@@ -78,7 +78,7 @@ class Sample:
         return Lengths(logs[:, 0], logs[:, 1])
 
     @cached_property
-    def letters_heard(self) -> float:
+    def text_association(self) -> float:
         """By how many deviations the sound depends more on the text than if they were shuffled."""
         if not self.heard:
             return 0.0
@@ -210,7 +210,7 @@ def _wrong_speed(sample: Sample) -> list[Finding]:
 
 
 def _mismatched(sample: Sample) -> list[Finding]:
-    lengths, letters_heard = sample.lengths, sample.letters_heard
+    lengths, text_association = sample.lengths, sample.text_association
     enough = len(sample.heard) >= _UTTERANCES_TO_HEAR
     remedy = (
         "texts and recordings do not belong together, likeliest since the transcripts are shuffled "
@@ -223,13 +223,13 @@ def _mismatched(sample: Sample) -> list[Finding]:
         )
         if lengths.short and lengths.correlation < _TOO_LOW * lengths.expected:
             return [Finding(f"{says}: {remedy}", fatal=True)]
-    if enough and letters_heard < _DEVIATIONS:
+    if enough and text_association < _DEVIATIONS:
         says = (
             "what is said does not show in the sound of the recordings "
-            f"({letters_heard:.1f} deviations from chance)"
+            f"({text_association:.1f} deviations from chance)"
         )
         # Where lengths agree, a crowd of speakers and rooms may have drowned the letters.
-        fatal = letters_heard < _CHANCE or lengths.short or not lengths.tell
+        fatal = text_association < _CHANCE or lengths.short or not lengths.tell
         return [Finding(f"{says}: {remedy}", fatal)]
     return []
 

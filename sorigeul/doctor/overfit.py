@@ -109,7 +109,7 @@ def overfit(
     start = time.monotonic()
     settings = overfit_settings(settings)
     fabric = devices.launch(settings.training)
-    with devices.explained(fabric), progress_bar("by heart", 100, counted=False) as advance:
+    with devices.explain_crash(fabric), progress_bar("by heart", 100, counted=False) as advance:
         learner = Learner(settings, vocabulary, fabric, pretrained)
         trial = _Trial(cuts, vocabulary, learner, start)
         end = seconds
@@ -183,7 +183,7 @@ class _Trial:
             self.steps += 1
             count = int(batch.token_lengths.sum()) + len(batch)
             step = learner.step([batch], [count], rate * min(1.0, self.steps / _WARMUP_STEPS))
-            self.bad_steps = 0 if step.learnt else self.bad_steps + 1
+            self.bad_steps = 0 if step.updated else self.bad_steps + 1
             errors, characters = errors + step.errors, characters + step.characters
             loss, tokens = loss + step.losses[1] * count, tokens + count
             if self.time_left(end) <= 0:

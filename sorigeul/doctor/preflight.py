@@ -117,7 +117,8 @@ def _describe_sample(sample: Sample) -> Iterator[str]:
     )
     yield (
         f"  length of text and of speech correlate by {lengths.correlation:.2f} (expected: above "
-        f"{lengths.expected:.2f}); text shows in the sound by {sample.letters_heard:.1f} deviations"
+        f"{lengths.expected:.2f}); text shows in the sound by "
+        f"{sample.text_association:.1f} deviations"
     )
 
 
@@ -179,7 +180,7 @@ def _vocabulary_gaps(
         if (cuts := manifests.manifest(corpus, split, settings.data.audio_root)) is not None:
             splits[split] = manifest_statistics(cuts).characters
     for split, characters in splits.items():
-        unknown = vocabulary.holes(characters)
+        unknown = vocabulary.unknown_characters(characters)
         share = sum(unknown.values()) / max(sum(characters.values()), 1)
         if not unknown:
             continue

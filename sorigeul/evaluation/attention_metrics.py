@@ -45,7 +45,7 @@ class AttentionMetrics:
         return self.diagonality >= FORMED
 
 
-def measure(attention: Tensor, energy: Tensor) -> AttentionMetrics | None:
+def measure_attention(attention: Tensor, energy: Tensor) -> AttentionMetrics | None:
     """Attention (U, S) of U characters over S frames in time order, and the frames' energy (S,).
 
     Each row of attention sums to 1. None where order means nothing: for less than two characters or
@@ -67,7 +67,7 @@ def measure(attention: Tensor, energy: Tensor) -> AttentionMetrics | None:
     return AttentionMetrics(*(min(max(float(figure), 0.0), 1.0) for figure in figures))
 
 
-def mean(alignments: Iterable[AttentionMetrics | None]) -> AttentionMetrics | None:
+def mean_metrics(alignments: Iterable[AttentionMetrics | None]) -> AttentionMetrics | None:
     """The means over the utterances that have figures; none where none has."""
     found = [astuple(one) for one in alignments if one is not None]
     if not found:

@@ -13,8 +13,7 @@ from torch.nn.utils import parametrize
 
 from sorigeul.base.progress import Advance, progress_bar
 from sorigeul.data.batches import Batch, Failure
-from sorigeul.evaluation import attention_metrics
-from sorigeul.evaluation.attention_metrics import AttentionMetrics
+from sorigeul.evaluation.attention_metrics import AttentionMetrics, mean_metrics, measure_attention
 from sorigeul.evaluation.scores import Score, score
 from sorigeul.model.las import ListenAttendSpell
 from sorigeul.model.losses import joint_losses
@@ -41,7 +40,7 @@ class Recognition:
     tokens: list[int]
     alignment: Tensor
     """attention (U, S) over the listener's frames, in the order of time"""
-    aligned: AttentionMetrics | None
+    attention_metrics: AttentionMetrics | None
     """figures of the attention under teacher forcing, which do not suffer from what the speller
     gets wrong; none for a model without attention or a text of less than two characters"""
 
@@ -79,11 +78,11 @@ class Evaluation:
     """the speller's teacher-forced loss a character"""
 
     @cached_property
-    def alignment(self) -> AttentionMetrics | None:
+    def attention_metrics(self) -> AttentionMetrics | None:
         """How well the attention aligns under teacher forcing; none without attention."""
-        return attention_metrics.mean(one.aligned for one in self.recognitions)
+        return mean_metrics(one.attention_metrics for one in self.recognitions)
 
-    def figures(self) -> dict[str, float]:
+    def epoch_metrics(self) -> dict[str, float]:
         """Loss, rates and figures of the alignment, as a run keeps them of every epoch."""
         found = self.to_json()
         return {name: found[name] for name in _OF_AN_EPOCH if name in found}
@@ -92,9 +91,9 @@ class Evaluation:
         """The figures of the score, of the CTC head and of the alignment, and the failures."""
         by_ctc = {} if self.ctc_score is None else self.ctc_score.to_json()
         ctc = {f"ctc_{name}": by_ctc[name] for name in ("crr", "cer", "wer") if by_ctc}
-        aligned = {} if self.alignment is None else vars(self.alignment)
+        attention = {} if self.attention_metrics is None else vars(self.attention_metrics)
         rest = {"loss": self.loss, "unknown": self.unknown, "failures": self.failures}
-        return {**self.score.to_json(), **ctc, **aligned, **rest}
+        return {**self.score.to_json(), **ctc, **attention, **rest}
 
 
 def evaluate(
@@ -168,17 +167,17 @@ def _recognize(
     model: ListenAttendSpell, batch: Batch, vocabulary: Vocabulary, log_mel: LogMel, beam: int
 ) -> tuple[list[Recognition], float]:
     features, lengths = log_mel(batch.waveforms, batch.lengths)
-    listened = model.listen(features, lengths)
-    hypotheses = search(model, listened, beam)
+    encoded = model.listen(features, lengths)
+    hypotheses = search(model, encoded, beam)
     ctc: list[str] | list[None] = [None] * len(batch)
     if model.config.ctc_weight > 0:
-        ctc = [vocabulary.decode(tokens) for tokens in ctc_greedy_search(model, listened)]
-    spelled = model.spell(listened, batch.tokens)
+        ctc = [vocabulary.decode(tokens) for tokens in ctc_greedy_search(model, encoded)]
+    spelled = model.spell(encoded, batch.tokens)
     loss = joint_losses(model.config, spelled, batch.tokens, batch.token_lengths).speller
     backwards = log_mel.config.input_reverse
-    aligned: list[AttentionMetrics | None] = [None] * len(batch)
+    metrics: list[AttentionMetrics | None] = [None] * len(batch)
     if model.config.use_attention:
-        aligned = _alignments(spelled.alignments, listened.lengths, batch, backwards)
+        metrics = _attention_metrics(spelled.alignments, encoded.lengths, batch, backwards)
     recognitions = [
         Recognition(
             id=batch.ids[row],
@@ -189,14 +188,14 @@ def _recognize(
             tokens=hypothesis.tokens,
             # Where the model hears backwards, its first frame is the last of the recording.
             alignment=hypothesis.alignment.flip(1) if backwards else hypothesis.alignment,
-            aligned=aligned[row],
+            attention_metrics=metrics[row],
         )
         for row, hypothesis in enumerate(hypotheses)
     ]
     return recognitions, float(loss)
 
 
-def _alignments(
+def _attention_metrics(
     attention: Tensor, frames: Tensor, batch: Batch, backwards: bool
 ) -> list[AttentionMetrics | None]:
     """Figures of each utterance's attention (B, U + 1, S), the end mark's row left out."""
@@ -207,5 +206,5 @@ def _alignments(
         squares = batch.waveforms[row : row + 1, :samples] ** 2
         energy = functional.adaptive_avg_pool1d(squares, valid)
         looked = attention[row, :characters, :valid]
-        found.append(attention_metrics.measure(looked.flip(1) if backwards else looked, energy[0]))
+        found.append(measure_attention(looked.flip(1) if backwards else looked, energy[0]))
     return found

@@ -1,5 +1,7 @@
-"""Listen, Attend and Spell. Tensors in, tensors out: knows no files, no text, no corpus.
+"""Listen, Attend and Spell. Tensors in, tensors out: no files, no text, no corpora.
 
-Shapes, throughout the package: B utterances, T frames, F mel bands, S listener frames,
+Shapes, throughout the package: B utterances, N samples, T frames, F mel bands, S listener frames,
 U characters, D width, V vocabulary, K beam.
 """
+
+__all__ = ["config", "jamo_embedding", "las", "losses"]

@@ -32,7 +32,7 @@ class Memory:
 
 
 class ScoredAttention(nn.Module, ABC):
-    """What the kinds have in common. Subclasses give `scores`, and `remember` where it helps."""
+    """What the kinds have in common. Subclasses give `scores`, and `make_keys` where it helps."""
 
     recurrent = False
     """whether a step's scores depend on the step before"""
@@ -41,7 +41,7 @@ class ScoredAttention(nn.Module, ABC):
         super().__init__()
         self.W = nn.Linear(2 * width, width)
 
-    def remember(self, frames: Tensor) -> Tensor:
+    def make_keys(self, frames: Tensor) -> Tensor:
         """Frames (B, S, D) -> keys (B, S, A)."""
         return frames
 
@@ -82,7 +82,7 @@ class DotAttention(ScoredAttention):
         self.query = nn.Linear(width, width)
         self.key = nn.Linear(width, width)
 
-    def remember(self, frames: Tensor) -> Tensor:
+    def make_keys(self, frames: Tensor) -> Tensor:
         return cast(Tensor, self.key(frames))
 
     def scores(self, query: Tensor, memory: Memory, previous: Tensor | None) -> Tensor:
@@ -100,7 +100,7 @@ class AdditiveAttention(ScoredAttention):
         self.key = nn.Linear(width, width, bias=False)
         self.score = nn.Linear(width, 1, bias=False)
 
-    def remember(self, frames: Tensor) -> Tensor:
+    def make_keys(self, frames: Tensor) -> Tensor:
         return cast(Tensor, self.key(frames))
 
     def scores(self, query: Tensor, memory: Memory, previous: Tensor | None) -> Tensor:
@@ -145,7 +145,7 @@ class MultiHeadAttention(ScoredAttention):
         batch, length, _ = tensor.shape
         return tensor.reshape(batch, length, self.heads, -1).transpose(1, 2)
 
-    def remember(self, frames: Tensor) -> Tensor:
+    def make_keys(self, frames: Tensor) -> Tensor:
         return torch.cat((self.key(frames), self.value(frames)), dim=-1)
 
     def scores(self, query: Tensor, memory: Memory, previous: Tensor | None) -> Tensor:
@@ -182,9 +182,9 @@ class Attention(nn.Module):
     def recurrent(self) -> bool:
         return self.attention.recurrent
 
-    def remember(self, frames: Tensor, valid: Tensor) -> Memory:
+    def make_memory(self, frames: Tensor, valid: Tensor) -> Memory:
         """Frames (B, S, D), valid (B, S) -> the memory the speller attends to."""
-        return Memory(frames, self.attention.remember(frames), valid)
+        return Memory(frames, self.attention.make_keys(frames), valid)
 
     def forward(
         self, query: Tensor, memory: Memory, previous: Tensor | None = None

@@ -75,13 +75,13 @@ class ListenAttendSpell(nn.Module):
         levels = int(math.log2(self.config.ctc_reduction // CONV_REDUCTION))
         return ListenerOutput(*outputs[-1], *outputs[levels])
 
-    def remember(self, listened: ListenerOutput) -> Memory:
+    def make_memory(self, encoded: ListenerOutput) -> Memory:
         """The memory the speller attends to at every step."""
-        return self.speller.remember(listened.frames, listened.lengths)
+        return self.speller.make_memory(encoded.frames, encoded.lengths)
 
-    def ctc_logits(self, listened: ListenerOutput) -> Tensor | None:
+    def ctc_logits(self, encoded: ListenerOutput) -> Tensor | None:
         """Scores of the CTC head (B, S', V), if there is one."""
-        return self.ctc(listened.ctc_frames) if self.config.ctc_weight > 0 else None
+        return self.ctc(encoded.ctc_frames) if self.config.ctc_weight > 0 else None
 
     def forward(
         self,
@@ -100,13 +100,13 @@ class ListenAttendSpell(nn.Module):
 
     def spell(
         self,
-        listened: ListenerOutput,
+        encoded: ListenerOutput,
         tokens: Tensor,
         teacher_forcing: bool = True,
         sampling: float = 0.0,
     ) -> LASOutput:
         """As `forward`, of what the listener heard."""
-        memory = self.remember(listened)
+        memory = self.make_memory(encoded)
         inputs = functional.pad(tokens, (1, 0), value=self.config.sos_id)
         if teacher_forcing:
             if sampling > 0:
@@ -114,7 +114,7 @@ class ListenAttendSpell(nn.Module):
             logits, alignments, _ = self.speller(inputs, memory)
         else:
             logits, alignments = self.speller.free_run(inputs[:, 0], inputs.shape[1], memory)
-        return LASOutput(logits, alignments, self.ctc_logits(listened), listened.ctc_lengths)
+        return LASOutput(logits, alignments, self.ctc_logits(encoded), encoded.ctc_lengths)
 
     @torch.no_grad()
     def _sampled(self, inputs: Tensor, memory: Memory, share: float) -> Tensor:

@@ -97,8 +97,8 @@ class Listener(nn.Module):
 
         The last of the list is what the speller attends to; the earlier ones have more frames.
         """
-        listened, lengths = self.convolve(features, lengths)
-        outputs = [(run_padded(self.bottom_rnn, listened, lengths), lengths)]
+        encoded, lengths = self.convolve(features, lengths)
+        outputs = [(run_padded(self.bottom_rnn, encoded, lengths), lengths)]
         for name in self._pyramid:
             outputs.append(self.get_submodule(name)(*outputs[-1]))
         return outputs

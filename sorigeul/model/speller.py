@@ -59,12 +59,12 @@ class Speller(nn.Module):
         )
         self.out = nn.Linear(width, config.vocabulary_size)
 
-    def remember(self, frames: Tensor, lengths: Tensor) -> Memory:
+    def make_memory(self, frames: Tensor, lengths: Tensor) -> Memory:
         """Listener frames (B, S, D) with lengths (B,) -> the memory every step attends to."""
         valid = torch.arange(frames.shape[1], device=frames.device) < lengths.unsqueeze(1)
         if self.attention is None:
             return Memory(frames, frames, valid)
-        return self.attention.remember(frames, valid)
+        return self.attention.make_memory(frames, valid)
 
     def start(self, memory: Memory) -> SpellerState:
         """The state before the first character: zeros, or without attention the summary.

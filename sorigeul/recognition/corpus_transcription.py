@@ -129,10 +129,10 @@ def _recognize(
                 parts.append(batch, _rows(recognizer, [entries[place] for place in batch], sounds))
                 if parts.rank == 0 and time.monotonic() - parts.looked > _POLL_SECONDS:
                     advance(parts.read(), _progress(parts))
-                if stop.asked:
+                if stop.requested:
                     break
         except UserError:
-            if not stop.asked:  # else the same signal has ended those that read
+            if not stop.requested:  # else the same signal has ended those that read
                 raise
         except torch.OutOfMemoryError as error:
             raise UserError(
@@ -141,7 +141,7 @@ def _recognize(
             ) from error
         while parts.rank == 0:
             advance(parts.read(), _progress(parts))
-            if parts.complete or stop.asked:
+            if parts.complete or stop.requested:
                 break
             if parts.looked - parts.changed > _PATIENCE_SECONDS:
                 raise UserError(

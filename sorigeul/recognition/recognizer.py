@@ -86,7 +86,7 @@ class Recognizer:
         Recordings over 20 s are cut at pauses into segments of speech. Raises `AudioError` for
         what cannot be heard.
         """
-        return self.transcribe_all([SegmentedRecording.of(audio.load(source, name))])[0]
+        return self.transcribe_all([SegmentedRecording.from_recording(audio.load(source, name))])[0]
 
     def transcribe_all(self, speeches: Sequence[SegmentedRecording]) -> list[Transcription]:
         """Recognise recordings side by side, each as it would be alone.
@@ -115,8 +115,8 @@ class Recognizer:
         waveforms = torch.nn.utils.rnn.pad_sequence(sounds, batch_first=True).to(self.device)
         lengths = torch.tensor([len(sound) for sound in sounds], device=self.device)
         with self.arithmetic():
-            listened = model.listen(*self.log_mel(waveforms, lengths))
-            found = search(model, listened, self.beam)
+            encoded = model.listen(*self.log_mel(waveforms, lengths))
+            found = search(model, encoded, self.beam)
         for (start, end), one in zip(spans, found, strict=True):
             logs = [math.log(max(chance, 1e-9)) for chance in one.probabilities]
             yield Segment(

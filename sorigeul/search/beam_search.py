@@ -49,7 +49,7 @@ class _Beam:
 
 @torch.no_grad()
 def beam_search(
-    model: ListenAttendSpell, listened: ListenerOutput, width: int, ctc_weight: float = CTC_WEIGHT
+    model: ListenAttendSpell, encoded: ListenerOutput, width: int, ctc_weight: float = CTC_WEIGHT
 ) -> list[Hypothesis]:
     """The best text of `width` (K) that are written side by side, judged by speller and CTC head.
 
@@ -58,11 +58,11 @@ def beam_search(
     only fall as a text grows, so an utterance is done when a text that has ended is better than all
     that go on. A model without a CTC head is searched by its speller alone.
     """
-    config, limits = model.config, length_limits(model, listened)
+    config, limits = model.config, length_limits(model, encoded)
     batch, device = len(limits), limits.device
     utterance = torch.arange(batch, device=device).repeat_interleave(width)
-    memory = model.remember(listened).select(utterance)
-    judge = _JointScorer(model, listened, width, ctc_weight)
+    memory = model.make_memory(encoded).select(utterance)
+    judge = _JointScorer(model, encoded, width, ctc_weight)
     tokens = torch.full((batch * width,), config.sos_id, device=device)
     nothing = torch.zeros(batch * width, 0, device=device)
     written = _Beam(
@@ -90,7 +90,7 @@ def beam_search(
         scores, row = ended.view(batch, width).max(1)
         row += torch.arange(batch, device=device) * width
         for one in (scores > best_scores).nonzero().flatten().tolist():
-            chosen, frames = int(row[one]), int(listened.lengths[one])
+            chosen, frames = int(row[one]), int(encoded.lengths[one])
             best[one] = written.hypothesis(chosen, frames, finished=not bool(stuck[chosen]))
         best_scores = torch.maximum(best_scores, scores)
         alive = (going > best_scores.unsqueeze(1)).flatten()
@@ -109,15 +109,15 @@ class _JointScorer:
     """The scores of the texts in a beam: the speller's and, if there is one, the CTC head's."""
 
     def __init__(
-        self, model: ListenAttendSpell, listened: ListenerOutput, width: int, ctc_weight: float
+        self, model: ListenAttendSpell, encoded: ListenerOutput, width: int, ctc_weight: float
     ) -> None:
-        logits = model.ctc_logits(listened)
-        frames = listened.frames
+        logits = model.ctc_logits(encoded)
+        frames = encoded.frames
         self.spelled = frames.new_zeros(len(frames) * width, dtype=torch.float64)
         self.ctc: PrefixScorer | None = None
         self.weight = 0.0
         if logits is not None and ctc_weight > 0:
-            lengths, blank = listened.ctc_lengths, model.config.pad_id
+            lengths, blank = encoded.ctc_lengths, model.config.pad_id
             self.ctc, self.weight = PrefixScorer(logits, lengths, blank, width), ctc_weight
             self.prefixes = self.ctc.start()
 

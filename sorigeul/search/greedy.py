@@ -11,15 +11,15 @@ from sorigeul.search.hypothesis import Hypothesis, length_limits
 
 
 @torch.no_grad()
-def greedy_search(model: ListenAttendSpell, listened: ListenerOutput) -> list[Hypothesis]:
+def greedy_search(model: ListenAttendSpell, encoded: ListenerOutput) -> list[Hypothesis]:
     """The best character at every step, for a whole batch at once.
 
     An utterance ends at its end mark, or after as many characters as nobody could have said in its
     time: a model that repeats itself stops all the same.
     """
     config = model.config
-    limits = length_limits(model, listened)
-    memory = model.remember(listened)
+    limits = length_limits(model, encoded)
+    memory = model.make_memory(encoded)
     batch, device = len(limits), limits.device
     tokens = torch.full((batch, 1), config.sos_id, device=device)
     running = torch.ones(batch, dtype=torch.bool, device=device)
@@ -41,7 +41,7 @@ def greedy_search(model: ListenAttendSpell, listened: ListenerOutput) -> list[Hy
     kept = (ids != config.eos_id).sum(1).tolist()
     chances = torch.stack(probabilities, 1).cpu()
     alignment = torch.stack(alignments, 1).cpu()
-    lengths = listened.lengths.tolist()
+    lengths = encoded.lengths.tolist()
     return [
         Hypothesis(
             tokens=ids[row, :count].tolist(),
@@ -54,14 +54,14 @@ def greedy_search(model: ListenAttendSpell, listened: ListenerOutput) -> list[Hy
 
 
 @torch.no_grad()
-def ctc_greedy_search(model: ListenAttendSpell, listened: ListenerOutput) -> list[list[int]]:
+def ctc_greedy_search(model: ListenAttendSpell, encoded: ListenerOutput) -> list[list[int]]:
     """The best path of the CTC head: repeats merged, blanks removed (Graves et al. 2006)."""
-    logits = model.ctc_logits(listened)
+    logits = model.ctc_logits(encoded)
     if logits is None:
         raise ValueError("this model has no CTC head")
     config = model.config
     rows = logits.argmax(-1).cpu()
-    lengths = listened.ctc_lengths.tolist()
+    lengths = encoded.ctc_lengths.tolist()
     return [
         [token for token in row[:length].unique_consecutive().tolist() if token < config.sos_id]
         for row, length in zip(rows, lengths, strict=True)

@@ -28,7 +28,7 @@ class Hypothesis:
     """false where the longest possible length was reached before an end mark"""
 
 
-def length_limits(model: ListenAttendSpell, listened: ListenerOutput) -> Tensor:
+def length_limits(model: ListenAttendSpell, encoded: ListenerOutput) -> Tensor:
     """More characters than anyone could have said in the time of each utterance (B,)."""
-    frames = listened.lengths * model.config.reduction
+    frames = encoded.lengths * model.config.reduction
     return (frames * _CHARACTERS_PER_FRAME).long() + _CHARACTERS_MORE

@@ -25,7 +25,7 @@ class SegmentedRecording:
     """first sample and the one after the last"""
 
     @classmethod
-    def of(cls, recording: Recording) -> "SegmentedRecording":
+    def from_recording(cls, recording: Recording) -> "SegmentedRecording":
         """Find the speech in a recording."""
         return cls(recording, speech_segments(torch.from_numpy(recording.samples)))
 

@@ -187,7 +187,7 @@ class Vocabulary:
         """Return the ids of the units of ``text``, without start and end; unknown ones left out."""
         return [self._ids[unit] for unit in _split(text, self.kind) if unit in self._ids]
 
-    def letters(self) -> list[tuple[int, int, int]]:
+    def jamo_ids(self) -> list[tuple[int, int, int]]:
         """Return the ids of each unit's letters (초성, 중성, 종성), from 1; 0 for none.
 
         A unit that is no syllable has none.
@@ -198,7 +198,7 @@ class Vocabulary:
         """Return the units of ``text`` that ``encode`` leaves out, in order."""
         return [unit for unit in _split(text, self.kind) if unit not in self._ids]
 
-    def holes(self, characters: Mapping[str, int]) -> dict[str, int]:
+    def unknown_characters(self, characters: Mapping[str, int]) -> dict[str, int]:
         """Return those of the counted ``characters`` that ``encode`` leaves out, wholly or not."""
         return {one: count for one, count in characters.items() if self.unknown(one)}
 

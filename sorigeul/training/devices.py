@@ -48,7 +48,7 @@ def launch(training: TrainingConfig) -> Fabric:
     or asks for what this machine has not.
     """
     on_gpu = torch.cuda.is_available()
-    here, nodes, environment = _company(training.devices, os.environ)
+    here, nodes, environment = _cluster(training.devices, os.environ)
     if on_gpu and here > torch.cuda.device_count():
         raise UserError(
             f"{here} processes here want a GPU each, but see {torch.cuda.device_count()}: lower "
@@ -80,7 +80,7 @@ def launch(training: TrainingConfig) -> Fabric:
     return fabric
 
 
-def _company(devices: int, environment: Mapping[str, str]) -> tuple[int, int, ClusterEnvironment]:
+def _cluster(devices: int, environment: Mapping[str, str]) -> tuple[int, int, ClusterEnvironment]:
     """Processes on this node, nodes, and who starts them."""
     if TorchElasticEnvironment.detect():
         here, everywhere = int(environment["LOCAL_WORLD_SIZE"]), int(environment["WORLD_SIZE"])
@@ -133,7 +133,7 @@ def _end_with(launcher: int) -> None:
 # What the processes tell each other. Every one of them has to call these, in the same order.
 
 
-def total(fabric: Fabric, figures: Sequence[float]) -> list[float]:
+def sum_over_processes(fabric: Fabric, figures: Sequence[float]) -> list[float]:
     """Add up figures over the processes."""
     if fabric.world_size == 1:
         return list(figures)
@@ -154,13 +154,13 @@ def gather(fabric: Fabric, own: T) -> list[T]:
 # How they end.
 
 
-def refusal(fabric: Fabric, message: str) -> BaseException:
+def error_on_one_process(fabric: Fabric, message: str) -> BaseException:
     """What to raise where all processes have found the same: one of them says it."""
     return UserError(message) if fabric.is_global_zero else SystemExit(2)
 
 
 @contextmanager
-def together(fabric: Fabric) -> Iterator[None]:
+def raise_together(fabric: Fabric) -> Iterator[None]:
     """End all processes where one of them refuses what it reads, and say once why.
 
     Within, they tell each other nothing.
@@ -172,11 +172,11 @@ def together(fabric: Fabric) -> Iterator[None]:
         failure = str(error)
     for message in gather(fabric, failure):
         if message is not None:
-            raise refusal(fabric, message)
+            raise error_on_one_process(fabric, message)
 
 
 @contextmanager
-def explained(fabric: Fabric) -> Iterator[None]:
+def explain_crash(fabric: Fabric) -> Iterator[None]:
     """Say in a line what ended a process, where its libraries say it in many or not at all."""
     try:
         yield

@@ -57,7 +57,7 @@ def unit_mixture(old: Vocabulary, new: Vocabulary) -> Tensor:
     known one: with greedy search the model writes the same as before, until it learns.
     """
     ids = {unit: number for number, unit in enumerate(old.units)}
-    letters, wanted = torch.tensor(old.letters()), torch.tensor(new.letters())
+    letters, wanted = torch.tensor(old.jamo_ids()), torch.tensor(new.jamo_ids())
     rows = torch.zeros(len(new), len(old), dtype=torch.float64)
     for row, unit, own in zip(rows, new.units, wanted, strict=True):
         alike = (letters == own) & (letters > 0)

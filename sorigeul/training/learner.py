@@ -32,7 +32,7 @@ from sorigeul.training.weight_averaging import moving_average
 class StepResult:
     """What came of a step, over all its batches and all processes."""
 
-    learnt: bool
+    updated: bool
     """false where loss or gradient were not finite, and the weights stayed as they were"""
     overflowed: bool
     """nothing was learnt, but only since float16 was scaled too high, which it no longer is"""
@@ -64,11 +64,11 @@ class Learner:
         training = settings.training
         fabric.seed_everything(training.seed, verbose=False)
         model = replace(settings.model, vocabulary_size=len(vocabulary))
-        self.las = ListenAttendSpell(model, torch.tensor(vocabulary.letters()))
+        self.las = ListenAttendSpell(model, torch.tensor(vocabulary.jamo_ids()))
         self.las.listener.checkpoint_activations = training.checkpoint_activations
         if pretrained is not None:
             transfer_weights(self.las, vocabulary, pretrained)
-        with devices.together(fabric):
+        with devices.raise_together(fabric):
             freeze(self.las, training.freeze)
         self.average: AveragedModel | None = None
         if training.ema_decay:
@@ -93,7 +93,7 @@ class Learner:
             torch.manual_seed(training.seed + fabric.global_rank)
 
     @property
-    def judged(self) -> ListenAttendSpell:
+    def evaluated_model(self) -> ListenAttendSpell:
         """What is evaluated and published: the average of the weights, if there is one."""
         return self.las if self.average is None else cast(ListenAttendSpell, self.average.module)
 
@@ -137,7 +137,7 @@ class Learner:
         )
         assert norm is not None
         *own, gradient_norm = torch.cat((sums, norm.view(1))).tolist()
-        all_losses = devices.total(fabric, own)
+        all_losses = devices.sum_over_processes(fabric, own)
         sound = all(map(math.isfinite, all_losses))
         learnt = sound and math.isfinite(gradient_norm)
         if learnt or self.scaler is not None:  # which then lowers its scale, and steps not
@@ -174,7 +174,7 @@ class Learner:
             else:
                 self.average.load_state_dict(state["average"])
 
-    def rehearse(self, batch: Batch) -> None:
+    def check_memory(self, batch: Batch) -> None:
         """Go forward and back through a batch and learn nothing: does the memory suffice?"""
         on_gpu = self.fabric.device.type == "cuda"
         # What Adam will keep, where it has not begun to.
@@ -232,5 +232,5 @@ class Learner:
             ]
             wrong, said = scores.character_errors(batch.texts, hypotheses)
             characters, errors = characters + said, errors + wrong
-        characters, errors = map(int, devices.total(self.fabric, (characters, errors)))
+        characters, errors = map(int, devices.sum_over_processes(self.fabric, (characters, errors)))
         return characters, errors

@@ -61,7 +61,7 @@ def train(corpus: Path, folder: Path, settings: Settings, command: str | None = 
     hand, with a checkpoint.
     """
     fabric = devices.launch(settings.training)
-    with devices.explained(fabric):
+    with devices.explain_crash(fabric):
         run = Run(corpus, folder, settings, fabric)
         run.restore()
         if run.position.finished:
@@ -72,7 +72,7 @@ def train(corpus: Path, folder: Path, settings: Settings, command: str | None = 
         else:
             run.begin_record(command)
             if fabric.device.type == "cuda":
-                run.rehearse()
+                run.check_memory()
         with StopRequests() as stop:
             while not run.position.finished and not run.stopped(stop):
                 if run.train_epoch(stop):
@@ -94,7 +94,7 @@ class Run:
         self.corpus, self.folder, self.settings, self.fabric = corpus, folder, settings, fabric
         training = settings.training
         share = ProcessShare(fabric.global_rank, fabric.world_size)
-        with devices.together(fabric):
+        with devices.raise_together(fabric):
             moved_to = settings.data.audio_root
             cuts = manifests.required_manifest(corpus, "train", moved_to)
             self.survey = manifest_statistics(cuts)
@@ -140,7 +140,7 @@ class Run:
 
     def stopped(self, stop: StopRequests) -> bool:
         """Whether any of the processes was asked to stop."""
-        return bool(devices.total(self.fabric, [stop.asked])[0])
+        return bool(devices.sum_over_processes(self.fabric, [stop.requested])[0])
 
     def train_epoch(self, stop: StopRequests) -> bool:
         """Go to the end of the epoch at hand; false if the run was asked to stop before."""
@@ -188,7 +188,7 @@ class Run:
         failures = sum(len(batch.failures) for batch in batches)
         self.position.step += 1
         mine = self.fabric.is_global_zero  # one clock decides
-        *characters, utterances, failed, samples, ending, stopping = devices.total(
+        *characters, utterances, failed, samples, ending, stopping = devices.sum_over_processes(
             self.fabric,
             [
                 *(int(batch.token_lengths.sum()) + len(batch) for batch in batches),
@@ -196,7 +196,7 @@ class Run:
                 failures,
                 sum(int(batch.lengths.sum()) for batch in batches),
                 mine and self._limit_reached(seconds),
-                stop.asked,
+                stop.requested,
             ],
         )
         tally = self.tally
@@ -208,7 +208,7 @@ class Run:
             step = self.learner.step(
                 batches, list(map(int, characters)), self.learning_rate(), self.sampling()
             )
-            if step.learnt:
+            if step.updated:
                 tally.add(step, samples / SAMPLE_RATE)
             self._watch_over(step)
         every = self.settings.training.log_every
@@ -218,8 +218,8 @@ class Run:
 
     def _watch_over(self, step: StepResult) -> None:
         """Name what a loss that is not finite came from; give up when they follow each other."""
-        self.tally.skipped_steps += not step.learnt
-        if step.learnt or step.overflowed:
+        self.tally.skipped_steps += not step.updated
+        if step.updated or step.overflowed:
             self.position.bad_steps = 0
             return
         self.position.bad_steps += 1
@@ -247,7 +247,7 @@ class Run:
             )
 
     def _refusal(self, message: str) -> BaseException:
-        return devices.refusal(self.fabric, message)
+        return devices.error_on_one_process(self.fabric, message)
 
     def learning_rate(self) -> float:
         """The rate of the step at hand: a linear rise, then constant or half a cosine."""
@@ -288,7 +288,7 @@ class Run:
             "training_seconds": round(self.position.seconds, 1),
         }
         self.learner.model.eval()
-        row.update(self._judge(self.learner.judged, epoch=True))
+        row.update(self._judge(self.learner.evaluated_model, epoch=True))
         if self.fabric.is_global_zero:
             self.journal.close_epoch(row, self.position.started)
         position, training = self.position, self.settings.training
@@ -296,7 +296,7 @@ class Run:
         position.stale_epochs += 1
         if judged > position.best_crr:
             position.best_crr, position.stale_epochs = judged, 0
-            self._publish(self.learner.judged, row, str(position.epoch))
+            self._publish(self.learner.evaluated_model, row, str(position.epoch))
         if training.average_best > 1:
             self._keep_among_best(judged)
         position.epoch += 1
@@ -319,16 +319,18 @@ class Run:
         best = sorted([*position.best, (judged, position.epoch)], reverse=True)
         position.best = best[: self.settings.training.average_best]
         if (judged, position.epoch) in position.best and self.fabric.is_global_zero:
-            checkpoints.save_epoch_weights(self.folder, position.epoch, self.learner.judged)
+            checkpoints.save_epoch_weights(
+                self.folder, position.epoch, self.learner.evaluated_model
+            )
 
     def average_best(self) -> None:
         """Publish the mean of the best epochs if it is better on dev than what is published."""
         position, fabric = self.position, self.fabric
         epochs = sorted(epoch for _, epoch in position.best)
         fabric.barrier()  # the first process may still be writing the last of them
-        with devices.together(fabric):
+        with devices.raise_together(fabric):
             kept = [checkpoints.load_epoch_weights(self.folder, epoch) for epoch in epochs]
-        model = copy.deepcopy(self.learner.judged).eval()
+        model = copy.deepcopy(self.learner.evaluated_model).eval()
         model.load_state_dict(average_weights(kept))
         row = {
             "kind": "average",
@@ -361,10 +363,12 @@ class Run:
         for split, batches in self.evaluations.items():
             name = "valid" if split == "dev" else split
             heard, evaluation = self._evaluate(model, batches)
-            row |= {f"{name}_{figure}": value for figure, value in evaluation.figures().items()}
+            row |= {
+                f"{name}_{figure}": value for figure, value in evaluation.epoch_metrics().items()
+            }
             if epoch and split == "dev" and evaluation.recognitions:
                 self._plot_attention(heard, evaluation)
-                self._watch_alignment(evaluation.alignment)
+                self._watch_alignment(evaluation.attention_metrics)
         return row
 
     def _evaluate(
@@ -374,7 +378,7 @@ class Run:
         with progress_bar("recognising", None) as advance:
             heard = recognize(model, batches, self.vocabulary, self.learner.log_mel, advance)
         shares = devices.gather(self.fabric, heard.without_alignments())
-        with devices.together(self.fabric):
+        with devices.raise_together(self.fabric):
             evaluation = score_recognitions(shares, self.vocabulary, self.normalizer)
         return heard, evaluation
 
@@ -421,10 +425,10 @@ class Run:
 
     # Checkpoints.
 
-    def rehearse(self) -> None:
+    def check_memory(self) -> None:
         """Go through the longest batch there can be, so that memory runs out now if it will."""
         survey = self.survey
-        self.learner.rehearse(
+        self.learner.check_memory(
             longest_batch(
                 survey.longest,
                 survey.most_characters,
@@ -456,11 +460,11 @@ class Run:
     def restore(self) -> None:
         """Go back to the newest checkpoint of the folder, or begin."""
         fabric, state = self.fabric, None
-        with devices.together(fabric):
+        with devices.raise_together(fabric):
             if fabric.is_global_zero:
                 state = checkpoints.latest_checkpoint(self.folder)
         step = devices.gather(fabric, None if state is None else state["position"]["step"])[0]
-        with devices.together(fabric):
+        with devices.raise_together(fabric):
             if step is not None and state is None:
                 state = checkpoints.checkpoint_of_step(self.folder, step)
             if state is not None:

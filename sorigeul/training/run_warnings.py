@@ -22,7 +22,7 @@ def text_warnings(
     cuts: CutSet, characters: Mapping[str, int], vocabulary: Vocabulary, settings: Settings
 ) -> Iterator[str]:
     """Which training text, whose `characters` are counted, vocabulary or frame rate leave out."""
-    unknown = vocabulary.holes(characters)
+    unknown = vocabulary.unknown_characters(characters)
     if unknown:
         yield (
             f"{sum(unknown.values())} characters of the training text ({len(unknown)} kinds) are "

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from sorigeul.evaluation.attention_metrics import AttentionMetrics, mean, measure
+from sorigeul.evaluation.attention_metrics import AttentionMetrics, mean_metrics, measure_attention
 
 
 def at(*places: int, frames: int) -> Tensor:
@@ -13,7 +13,9 @@ def at(*places: int, frames: int) -> Tensor:
 
 
 def figures(attention: Tensor, energy: Tensor | None = None) -> AttentionMetrics:
-    found = measure(attention, torch.ones(attention.shape[1]) if energy is None else energy)
+    found = measure_attention(
+        attention, torch.ones(attention.shape[1]) if energy is None else energy
+    )
     assert found is not None
     return found
 
@@ -68,11 +70,11 @@ def test_diagonality_is_the_chance_that_draws_fall_in_order() -> None:
     generator = torch.Generator().manual_seed(1)
     drawn = torch.multinomial(attention, 40_000, replacement=True, generator=generator)
     signs = [
-        (drawn[later] - drawn[earlier]).sign().float().mean()
+        (drawn[later] - drawn[earlier]).sign().float().mean_metrics()
         for later in range(4)
         for earlier in range(later)
     ]
-    expected = max(0.0, float(torch.stack(signs).mean()))
+    expected = max(0.0, float(torch.stack(signs).mean_metrics()))
     assert figures(attention).diagonality == pytest.approx(expected, abs=0.01)
 
 
@@ -118,16 +120,16 @@ def test_figures_lie_between_0_and_1_and_loudness_changes_nothing(seed: int) -> 
 
 @pytest.mark.parametrize("shape", [(0, 5), (1, 5), (5, 1), (0, 0)])
 def test_order_means_nothing_for_less_than_two(shape: tuple[int, int]) -> None:
-    assert measure(torch.ones(shape), torch.ones(shape[1])) is None
+    assert measure_attention(torch.ones(shape), torch.ones(shape[1])) is None
 
 
 def test_means_are_over_those_that_have_figures() -> None:
     one, other = AttentionMetrics(0.2, 0.4, 0.0), AttentionMetrics(0.6, 1.0, 0.5)
-    assert mean([one, None, other]) == AttentionMetrics(
+    assert mean_metrics([one, None, other]) == AttentionMetrics(
         pytest.approx(0.4), pytest.approx(0.7), pytest.approx(0.25)
     )
-    assert mean([None]) is None
-    assert mean([]) is None
+    assert mean_metrics([None]) is None
+    assert mean_metrics([]) is None
 
 
 def test_figures_read_as_a_line() -> None:

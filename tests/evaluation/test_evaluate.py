@@ -77,9 +77,9 @@ def test_a_beam_hears_the_speller_and_ctc_together(model: PretrainedModel, corpu
     (batch, *_) = read
     with torch.no_grad():
         log_mel = LogMel(model.features)
-        listened = model.model.listen(*log_mel(batch.waveforms, batch.lengths))
+        encoded = model.model.listen(*log_mel(batch.waveforms, batch.lengths))
     found = {one.id: one.tokens for one in searched.recognitions}
-    for name, one in zip(batch.ids, beam_search(model.model, listened, 4), strict=True):
+    for name, one in zip(batch.ids, beam_search(model.model, encoded, 4), strict=True):
         assert found[name] == one.tokens
 
 
@@ -114,9 +114,11 @@ def test_processes_that_share_a_corpus_judge_it_as_one(
         assert found.ctc_score == together.ctc_score
         assert found.loss == pytest.approx(together.loss, rel=1e-4)
         assert found.failures == together.failures
-        assert found.alignment is not None
-        assert together.alignment is not None
-        assert vars(found.alignment) == pytest.approx(vars(together.alignment), abs=1e-4)
+        assert found.attention_metrics is not None
+        assert together.attention_metrics is not None
+        assert vars(found.attention_metrics) == pytest.approx(
+            vars(together.attention_metrics), abs=1e-4
+        )
         assert sorted(one.id for one in found.recognitions) == sorted(
             one.id for one in together.recognitions
         )
@@ -180,9 +182,9 @@ def test_figures_by_name(model: PretrainedModel, with_gaps: CutSet) -> None:
     assert found.ctc_score is not None
     for name in ("crr", "cer", "wer"):
         assert figures[f"ctc_{name}"] == getattr(found.ctc_score, name)
-    assert found.alignment is not None
+    assert found.attention_metrics is not None
     for name in ("diagonality", "coverage", "focus"):
-        assert figures[name] == getattr(found.alignment, name)
+        assert figures[name] == getattr(found.attention_metrics, name)
 
 
 def test_a_model_without_ctc_has_no_ctc_figures(model: PretrainedModel, corpus: Path) -> None:
@@ -199,13 +201,13 @@ def test_a_trained_model_aligns_and_an_untrained_one_does_not(
     model: PretrainedModel, corpus: Path
 ) -> None:
     cuts = manifests.required_manifest(corpus, "train")
-    trained = evaluated(model, batches(model, cuts)).alignment
+    trained = evaluated(model, batches(model, cuts)).attention_metrics
     assert trained is not None
     assert trained.formed, trained
     assert trained.focus > 0.5
     torch.manual_seed(0)
     fresh = type(model.model)(model.model.config).eval()
-    untrained = evaluated(replace(model, model=fresh), batches(model, cuts)).alignment
+    untrained = evaluated(replace(model, model=fresh), batches(model, cuts)).attention_metrics
     assert untrained is not None
     assert not untrained.formed, untrained
     assert untrained.focus < 0.2
@@ -216,7 +218,7 @@ def test_a_model_without_attention_has_no_alignment(model: PretrainedModel, corp
     plain = type(model.model)(config).eval()
     cuts = manifests.required_manifest(corpus, "dev")
     found = evaluated(replace(model, model=plain), batches(model, cuts))
-    assert found.alignment is None
+    assert found.attention_metrics is None
     assert "diagonality" not in found.to_json()
 
 
@@ -224,8 +226,8 @@ def test_hearing_backwards_is_undone_in_the_alignment(model: PretrainedModel, co
     backwards = replace(model, features=replace(model.features, input_reverse=True))
     cuts = manifests.required_manifest(corpus, "train")
     found = evaluated(backwards, batches(backwards, cuts))
-    assert found.alignment is not None
-    assert found.alignment.diagonality < 0.1
+    assert found.attention_metrics is not None
+    assert found.attention_metrics.diagonality < 0.1
     # The end of each recording is heard first, and the model reads from first to last.
     later = earlier = 0
     for one in found.recognitions:

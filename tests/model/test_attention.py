@@ -31,7 +31,7 @@ def test_kinds_are_the_five() -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_alignments_sum_to_1_over_valid_frames_and_are_0_on_padding(kind: str) -> None:
     attention, frames, query = made(kind)
-    _, alignment = attention(query, attention.remember(frames, VALID))
+    _, alignment = attention(query, attention.make_memory(frames, VALID))
     assert alignment.shape == (3, 5, 45)
     torch.testing.assert_close(alignment.sum(2), torch.ones(3, 5))
     assert (alignment >= 0).all()
@@ -41,10 +41,10 @@ def test_alignments_sum_to_1_over_valid_frames_and_are_0_on_padding(kind: str) -
 @pytest.mark.parametrize("kind", KINDS)
 def test_padding_and_neighbours_change_nothing(kind: str) -> None:
     attention, frames, query = made(kind)
-    merged, alignment = attention(query, attention.remember(frames, VALID))
+    merged, alignment = attention(query, attention.make_memory(frames, VALID))
     for row, length in enumerate(LENGTHS.tolist()):
         valid = torch.ones(1, length, dtype=torch.bool)
-        memory = attention.remember(frames[row : row + 1, :length], valid)
+        memory = attention.make_memory(frames[row : row + 1, :length], valid)
         alone, weights = attention(query[row : row + 1], memory)
         torch.testing.assert_close(alone[0], merged[row], rtol=0, atol=1e-5)
         torch.testing.assert_close(weights[0], alignment[row, :, :length], rtol=0, atol=1e-5)
@@ -84,7 +84,7 @@ def expected_scores(attention: Attention, kind: str, query: Tensor, frames: Tens
 @pytest.mark.parametrize("kind", ["self", "dot", "additive", "location"])
 def test_single_headed_kinds_follow_their_equation(kind: str) -> None:
     attention, frames, query = made(kind)
-    merged, alignment = attention(query, attention.remember(frames, VALID))
+    merged, alignment = attention(query, attention.make_memory(frames, VALID))
     for row, length in enumerate(LENGTHS.tolist()):
         scores = expected_scores(attention, kind, query[row], frames[row, :length])
         weights = scores.softmax(1)
@@ -106,7 +106,7 @@ def test_multi_head_attention_is_torchs() -> None:
         reference.out_proj.weight.copy_(torch.eye(WIDTH))
         reference.out_proj.bias.zero_()
     context, weights = reference(query, frames, frames, key_padding_mask=~VALID)
-    merged, alignment = attention(query, attention.remember(frames, VALID))
+    merged, alignment = attention(query, attention.make_memory(frames, VALID))
     torch.testing.assert_close(alignment, weights)
     torch.testing.assert_close(merged, torch.tanh(own.W(torch.cat((context, query), dim=2))))
 
@@ -114,7 +114,7 @@ def test_multi_head_attention_is_torchs() -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_only_location_looks_at_where_it_looked(kind: str) -> None:
     attention, frames, query = made(kind)
-    memory = attention.remember(frames, VALID)
+    memory = attention.make_memory(frames, VALID)
     one = query[:, :1]
     start = torch.zeros(3, 45)
     start[:, 0] = 1.0
@@ -126,7 +126,7 @@ def test_only_location_looks_at_where_it_looked(kind: str) -> None:
 
 def test_memory_of_chosen_utterances() -> None:
     attention, frames, query = made("dot")
-    memory = attention.remember(frames, VALID)
+    memory = attention.make_memory(frames, VALID)
     rows = torch.tensor([1, 1, 0])
     chosen = memory.select(rows)
     assert isinstance(chosen, Memory)

@@ -34,12 +34,12 @@ CONFIG = LASConfig(
 
 def learner() -> ListenAttendSpell:
     torch.manual_seed(0)
-    return ListenAttendSpell(CONFIG, torch.tensor(VOCABULARY.letters()))
+    return ListenAttendSpell(CONFIG, torch.tensor(VOCABULARY.jamo_ids()))
 
 
 def test_letters_are_those_of_unicode() -> None:
     """Two units have a letter in common exactly where their decompositions have."""
-    letters = dict(zip(VOCABULARY.units, VOCABULARY.letters(), strict=True))
+    letters = dict(zip(VOCABULARY.units, VOCABULARY.jamo_ids(), strict=True))
     for one, mine in letters.items():
         spelled = unicodedata.normalize("NFD", one) if "가" <= one <= "힣" else ""
         assert sum(letter > 0 for letter in mine) == len(spelled)
@@ -48,7 +48,7 @@ def test_letters_are_those_of_unicode() -> None:
                 theirs = unicodedata.normalize("NFD", other)
                 assert len(set(mine) & set(others) - {0}) == len(set(spelled) & set(theirs))
     assert letters["a"] == letters[" "] == letters["</s>"] == (0, 0, 0)
-    every = Vocabulary((*map(chr, range(0xAC00, 0xD7A4)), *SPECIALS)).letters()
+    every = Vocabulary((*map(chr, range(0xAC00, 0xD7A4)), *SPECIALS)).jamo_ids()
     assert len(set(every)) == 11_172 + 1
     assert {letter for three in every for letter in three} == set(range(19 + 21 + 27 + 1))
 
@@ -56,7 +56,7 @@ def test_letters_are_those_of_unicode() -> None:
 def test_a_rare_syllable_is_what_its_letters_are() -> None:
     """What is learnt of 각 and 난 carries over to 간, which was not there, and not to others."""
     layer = nn.Linear(4, len(VOCABULARY), bias=False)
-    share_letters(layer, torch.tensor(VOCABULARY.letters()))
+    share_letters(layer, torch.tensor(VOCABULARY.jamo_ids()))
     before = layer.weight.detach().clone()
     heard = torch.ones(2, 4)
     said = torch.tensor(VOCABULARY.encode("각난"))
@@ -98,7 +98,7 @@ def test_to_begin_with_the_rows_have_the_size_of_a_plain_layer() -> None:
     vocabulary = Vocabulary((*map(chr, range(0xAC00, 0xB000)), *SPECIALS))
     layer = nn.Linear(64, len(vocabulary))
     usual = float(layer.weight.detach().std())
-    share_letters(layer, torch.tensor(vocabulary.letters()))
+    share_letters(layer, torch.tensor(vocabulary.jamo_ids()))
     assert float(layer.weight.detach().std()) == pytest.approx(usual, rel=0.1)
 
 

@@ -303,7 +303,7 @@ def test_padding_and_neighbours_change_nothing(
     features, lengths = utterances(*counts, frames=frames)
     text, sizes = tokens(2, 6, 5)
     with torch.no_grad():
-        batch, listened = model(features, lengths, text), model.listen(features, lengths)
+        batch, encoded = model(features, lengths, text), model.listen(features, lengths)
         for row, count in enumerate(counts):
             alone = model(
                 features[row : row + 1, :count],
@@ -311,7 +311,7 @@ def test_padding_and_neighbours_change_nothing(
                 text[row : row + 1, : sizes[row]],
             )
             places = alone.logits.shape[1]
-            heard, valid = int(listened.lengths[row]), int(batch.ctc_lengths[row])
+            heard, valid = int(encoded.lengths[row]), int(batch.ctc_lengths[row])
             assert alone.alignments.shape[2] == heard
             assert int(alone.ctc_lengths) == alone.ctc_logits.shape[1] == valid
             for found, expected in (
@@ -375,9 +375,9 @@ def test_teacher_forcing_starts_with_the_start_mark(tiny: Tiny, utterances: Utte
     model = tiny()
     text, _ = tokens(6)
     with torch.no_grad():
-        listened = model.listen(*utterances(61))
+        encoded = model.listen(*utterances(61))
         marked = torch.cat((torch.tensor([[27]]), text), dim=1)
-        expected, _, _ = model.speller(marked, model.remember(listened))
+        expected, _, _ = model.speller(marked, model.make_memory(encoded))
         assert torch.equal(model(*utterances(61), text).logits, expected)
 
 
@@ -387,15 +387,15 @@ def test_scheduled_sampling_replaces_characters_by_the_spellers_own(
     model = tiny()
     text, _ = tokens(6, 5)
     with torch.no_grad():
-        listened = model.listen(*utterances(61, 38))
-        memory = model.remember(listened)
+        encoded = model.listen(*utterances(61, 38))
+        memory = model.make_memory(encoded)
         true = torch.cat((torch.tensor([[27], [27]]), text), dim=1)
         own = model.speller(true, memory)[0][:, :-1, :27].argmax(2)
         read = torch.where(true[:, 1:] == 29, true[:, 1:], own)
         expected, _, _ = model.speller(torch.cat((true[:, :1], read), dim=1), memory)
-        assert torch.equal(model.spell(listened, text, sampling=1.0).logits, expected)
+        assert torch.equal(model.spell(encoded, text, sampling=1.0).logits, expected)
         assert torch.equal(
-            model.spell(listened, text, sampling=0.0).logits, model.speller(true, memory)[0]
+            model.spell(encoded, text, sampling=0.0).logits, model.speller(true, memory)[0]
         )
         # Half of them: some of the inputs differ from the text, some do not.
         torch.manual_seed(0)
@@ -426,14 +426,14 @@ def test_ctc_reads_the_stack_that_can_be_aligned(
     counts = (61, 38)
     with torch.no_grad():
         stacks = model.listener(*utterances(*counts))
-        listened = model.listen(*utterances(*counts))
+        encoded = model.listen(*utterances(*counts))
         spelled = model(*utterances(*counts), tokens(6, 5)[0])
-    assert listened.lengths.tolist() == [-(-(n // 4) // (speller // 4)) for n in counts]
-    assert listened.ctc_lengths.tolist() == [-(-(n // 4) // (ctc // 4)) for n in counts]
-    assert torch.equal(listened.frames, stacks[-1][0])
-    assert torch.equal(listened.ctc_frames, stacks[{4: 0, 8: 1}[ctc]][0])
-    assert torch.equal(spelled.ctc_lengths, listened.ctc_lengths)
-    assert torch.equal(spelled.ctc_logits, model.ctc(listened.ctc_frames))
+    assert encoded.lengths.tolist() == [-(-(n // 4) // (speller // 4)) for n in counts]
+    assert encoded.ctc_lengths.tolist() == [-(-(n // 4) // (ctc // 4)) for n in counts]
+    assert torch.equal(encoded.frames, stacks[-1][0])
+    assert torch.equal(encoded.ctc_frames, stacks[{4: 0, 8: 1}[ctc]][0])
+    assert torch.equal(spelled.ctc_lengths, encoded.ctc_lengths)
+    assert torch.equal(spelled.ctc_logits, model.ctc(encoded.ctc_frames))
 
 
 def test_without_its_weight_there_is_no_ctc(tiny: Tiny, utterances: Utterances) -> None:

@@ -25,7 +25,7 @@ def made(tiny: Tiny, kind: str, cell: str, feed_context: bool) -> tuple[ListenAt
     model = tiny(cell=cell, feed_context=feed_context, **attention)
     generator = torch.Generator().manual_seed(10)
     frames = torch.randn(3, 9, model.config.width, generator=generator)
-    return model, model.speller.remember(frames, torch.tensor([9, 4, 1]))
+    return model, model.speller.make_memory(frames, torch.tensor([9, 4, 1]))
 
 
 def text(model: ListenAttendSpell, length: int = 6) -> Tensor:
@@ -105,7 +105,7 @@ def test_characters_drop_out_in_training_only(tiny: Tiny) -> None:
     for training, drops in ((True, True), (False, False)):
         model = tiny(speller_layer_size=1, dropout=0.5).train(training)
         frames = torch.randn(3, 9, model.config.width)
-        memory = model.speller.remember(frames, torch.tensor([9, 4, 1]))
+        memory = model.speller.make_memory(frames, torch.tensor([9, 4, 1]))
         once, again = (model.speller(text(model), memory)[0] for _ in range(2))
         assert torch.equal(once, again) is not drops
 
@@ -127,7 +127,7 @@ def test_without_attention_it_starts_from_a_summary(tiny: Tiny, cell: str, two_w
     model = tiny(use_attention=False, cell=cell, use_bidirectional=two_way)
     width = model.config.width
     frames = torch.randn(2, 9, width, generator=torch.Generator().manual_seed(10))
-    state = model.speller.start(model.speller.remember(frames, torch.tensor([9, 4])))
+    state = model.speller.start(model.speller.make_memory(frames, torch.tensor([9, 4])))
     for row, last in enumerate((8, 3)):
         half = width // 2 if two_way else width
         summary = torch.cat((frames[row, last, :half], frames[row, 0, half:]))

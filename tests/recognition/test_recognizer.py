@@ -219,10 +219,10 @@ def test_attention_is_in_the_order_of_time_even_where_the_model_hears_backwards(
     features = replace(pretrained.features, input_reverse=True)
     backwards = Recognizer(replace(pretrained, features=features))
     samples = torch.from_numpy(tones.spoken("가나다라"))
-    listened = pretrained.model.listen(
+    encoded = pretrained.model.listen(
         *backwards.log_mel(samples[None], torch.tensor([len(samples)]))
     )
-    (expected,) = greedy_search(pretrained.model, listened)
+    (expected,) = greedy_search(pretrained.model, encoded)
     (segment,) = backwards.transcribe(encoded(samples.numpy(), SAMPLE_RATE, "WAV")).segments
     assert len(segment.characters) > 0
     assert torch.allclose(segment.alignment.flip(1), expected.alignment, atol=1e-2)
@@ -262,9 +262,13 @@ def test_recordings_side_by_side_are_what_each_is_alone(
     recordings = [load(path) for path in paths]
     recordings.insert(5, load(encoded(speech, SAMPLE_RATE, "WAV")))
     listener.batch_seconds = 0.1
-    alone = [listener.transcribe_all([SegmentedRecording.of(one)])[0] for one in recordings]
+    alone = [
+        listener.transcribe_all([SegmentedRecording.from_recording(one)])[0] for one in recordings
+    ]
     listener.batch_seconds = seconds
-    together = listener.transcribe_all([SegmentedRecording.of(one) for one in recordings])
+    together = listener.transcribe_all(
+        [SegmentedRecording.from_recording(one) for one in recordings]
+    )
     for one, other in zip(together, alone, strict=True):
         assert_same(one, other, tolerance=1e-3)
         assert one.confidence == pytest.approx(other.confidence, abs=1e-3)

@@ -30,9 +30,9 @@ def heard(model: ListenAttendSpell, utterances: Utterances) -> ListenerOutput:
         return model.listen(*utterances(*COUNTS, frames=140))
 
 
-def limit(model: ListenAttendSpell, listened: ListenerOutput, row: int) -> int:
+def limit(model: ListenAttendSpell, encoded: ListenerOutput, row: int) -> int:
     """15 characters a second at 100 frames, and eight for the shortest."""
-    return int(0.15 * int(listened.lengths[row]) * model.config.reduction) + 8
+    return int(0.15 * int(encoded.lengths[row]) * model.config.reduction) + 8
 
 
 KINDS: list[dict[str, Any]] = [
@@ -53,27 +53,27 @@ def taught(
     The first text is longer than the search allows, the second empty.
     """
     model = tiny(hidden_size=16, **request.param)
-    listened = heard(model, utterances)
+    encoded = heard(model, utterances)
     sizes = torch.tensor([14, 0, 3, 9, 12, 1, 6, 5])
     text = torch.randint(START, (8, 14), generator=torch.Generator().manual_seed(14))
     text[torch.arange(14) >= sizes.unsqueeze(1)] = PADDING
     optimizer = torch.optim.Adam(model.speller.parameters(), lr=0.02)
     for _ in range(120):
         optimizer.zero_grad()
-        joint_losses(model.config, model.spell(listened, text), text, sizes).total.backward()
+        joint_losses(model.config, model.spell(encoded, text), text, sizes).total.backward()
         optimizer.step()
     with torch.no_grad():  # a free run may say them, a search not
         model.speller.out.bias[[START, PADDING]] = -1e4
-    return model, listened
+    return model, encoded
 
 
 Taught = tuple[ListenAttendSpell, ListenerOutput]
 
 
 def test_a_batch_equals_its_members(taught: Taught, utterances: Utterances) -> None:
-    model, listened = taught
+    model, encoded = taught
     features, lengths = utterances(*COUNTS, frames=140)
-    together = greedy_search(model, listened)
+    together = greedy_search(model, encoded)
     assert len({str(one.tokens) for one in together}) > 4  # they do say different things
     for row, count in enumerate(COUNTS):
         with torch.no_grad():
@@ -86,31 +86,31 @@ def test_a_batch_equals_its_members(taught: Taught, utterances: Utterances) -> N
 
 
 def test_greedy_is_free_running_up_to_the_end_mark(taught: Taught) -> None:
-    model, listened = taught
+    model, encoded = taught
     with torch.no_grad():
         first = torch.full((len(COUNTS),), START)
-        logits, alignments = model.speller.free_run(first, 40, model.remember(listened))
-    found = greedy_search(model, listened)
+        logits, alignments = model.speller.free_run(first, 40, model.make_memory(encoded))
+    found = greedy_search(model, encoded)
     for row, one in enumerate(found):
-        most = limit(model, listened, row)
+        most = limit(model, encoded, row)
         best = logits[row].argmax(1).tolist()
         end = min(best.index(END) if END in best else most, most)
         assert one.tokens == best[:end]
         assert one.finished is (end < most)
         expected = logits[row, :end].softmax(1).amax(1).tolist()
         assert one.probabilities == pytest.approx(expected, abs=1e-4)
-        valid = int(listened.lengths[row])
+        valid = int(encoded.lengths[row])
         torch.testing.assert_close(one.alignment, alignments[row, :end, :valid], rtol=0, atol=1e-4)
     assert {one.finished for one in found} == {True, False}
     assert len({len(one.tokens) for one in found if one.finished}) > 2
 
 
 def test_a_hypothesis_is_of_one_length(taught: Taught) -> None:
-    model, listened = taught
-    for row, one in enumerate(greedy_search(model, listened)):
+    model, encoded = taught
+    for row, one in enumerate(greedy_search(model, encoded)):
         count = len(one.tokens)
         assert len(one.probabilities) == count
-        assert one.alignment.shape == (count, int(listened.lengths[row]))
+        assert one.alignment.shape == (count, int(encoded.lengths[row]))
         if model.config.use_attention:
             torch.testing.assert_close(one.alignment.sum(1), torch.ones(count))
 
@@ -144,36 +144,36 @@ def test_a_model_that_never_ends_is_stopped(
     model = tiny(**changes)
     with torch.no_grad():
         model.speller.out.bias[END] = -torch.inf
-    listened = heard(model, utterances)
-    for row, one in enumerate(greedy_search(model, listened)):
+    encoded = heard(model, utterances)
+    for row, one in enumerate(greedy_search(model, encoded)):
         assert not one.finished
-        assert len(one.tokens) == limit(model, listened, row)
+        assert len(one.tokens) == limit(model, encoded, row)
 
 
 def test_a_model_that_hears_nothing_spells_nothing(tiny: Tiny, utterances: Utterances) -> None:
     model = tiny()
     with torch.no_grad():
         model.speller.out.bias[END] = 1e4
-    listened = heard(model, utterances)
-    for row, one in enumerate(greedy_search(model, listened)):
+    encoded = heard(model, utterances)
+    for row, one in enumerate(greedy_search(model, encoded)):
         assert one.tokens == one.probabilities == []
         assert one.finished
-        assert one.alignment.shape == (0, int(listened.lengths[row]))
+        assert one.alignment.shape == (0, int(encoded.lengths[row]))
 
 
 def test_search_leaves_no_gradient(tiny: Tiny, utterances: Utterances) -> None:
     model = tiny()
-    listened = model.listen(*utterances(*COUNTS))
-    assert listened.frames.requires_grad
-    assert not any(one.alignment.requires_grad for one in greedy_search(model, listened))
+    encoded = model.listen(*utterances(*COUNTS))
+    assert encoded.frames.requires_grad
+    assert not any(one.alignment.requires_grad for one in greedy_search(model, encoded))
 
 
 def test_half_precision_searches_too(tiny: Tiny, utterances: Utterances) -> None:
     for cell in ("gru", "lstm", "rnn"):
         model = tiny(cell=cell, score_function="location", feed_context=True, ctc_weight=0.3)
         with torch.autocast("cpu", torch.bfloat16):
-            listened = heard(model, utterances)
-            found, heard_by_ctc = greedy_search(model, listened), ctc_greedy_search(model, listened)
+            encoded = heard(model, utterances)
+            found, heard_by_ctc = greedy_search(model, encoded), ctc_greedy_search(model, encoded)
         assert len(found) == len(heard_by_ctc) == len(COUNTS)
         assert all(one.alignment.dtype == torch.float32 for one in found)
 
@@ -237,8 +237,8 @@ def test_ctc_of_a_batch_equals_its_members(tiny: Tiny, utterances: Utterances) -
     together = ctc_greedy_search(model, heard(model, utterances))
     assert any(together)
     for row, count in enumerate(COUNTS):
-        listened = model.listen(features[row : row + 1, :count], lengths[row : row + 1])
-        assert ctc_greedy_search(model, listened) == [together[row]]
+        encoded = model.listen(features[row : row + 1, :count], lengths[row : row + 1])
+        assert ctc_greedy_search(model, encoded) == [together[row]]
 
 
 def test_ctc_needs_its_head(tiny: Tiny, utterances: Utterances) -> None:
@@ -251,12 +251,12 @@ def test_ctc_needs_its_head(tiny: Tiny, utterances: Utterances) -> None:
 
 
 def joint_score(
-    model: ListenAttendSpell, listened: ListenerOutput, text: tuple[int, ...], weight: float
+    model: ListenAttendSpell, encoded: ListenerOutput, text: tuple[int, ...], weight: float
 ) -> float:
     """Of a text that ends, by a teacher-forced pass and by PyTorch's CTC loss."""
     config = model.config
     tokens = torch.tensor([text], dtype=torch.long).view(1, -1)
-    spelled = model.spell(listened, tokens)
+    spelled = model.spell(encoded, tokens)
     scores = spelled.logits[0].double()
     scores[:, [config.sos_id, config.pad_id]] = -torch.inf
     targets = torch.tensor([*text, config.eos_id])
@@ -283,8 +283,8 @@ def test_a_wide_beam_finds_the_best_of_all_texts(
     features, lengths = utterances(24, 17, frames=24)
     with torch.no_grad():
         model.ctc.weight *= 8  # else nothing is better than silence
-        listened = model.listen(features, lengths)
-        found = beam_search(model, listened, 300, weight)
+        encoded = model.listen(features, lengths)
+        found = beam_search(model, encoded, 300, weight)
         for row, one in enumerate(found):
             count = int(lengths[row])
             alone = model.listen(features[row : row + 1, :count], lengths[row : row + 1])
@@ -294,9 +294,9 @@ def test_a_wide_beam_finds_the_best_of_all_texts(
 
 
 def test_a_beam_of_one_without_ctc_is_greedy(taught: Taught) -> None:
-    model, listened = taught
+    model, encoded = taught
     for one, other in zip(
-        beam_search(model, listened, 1), greedy_search(model, listened), strict=True
+        beam_search(model, encoded, 1), greedy_search(model, encoded), strict=True
     ):
         if not other.finished:
             continue  # what greedy cuts off, a search ends at its best place
@@ -311,14 +311,14 @@ def test_both_heads_search_where_there_are_two(
     tiny: Tiny, utterances: Utterances, ctc_weight: float
 ) -> None:
     model = tiny(ctc_weight=ctc_weight)
-    listened = heard(model, utterances)
-    found = search(model, listened)
+    encoded = heard(model, utterances)
+    found = search(model, encoded)
     expected = (
-        beam_search(model, listened, BEAM_WIDTH) if ctc_weight else greedy_search(model, listened)
+        beam_search(model, encoded, BEAM_WIDTH) if ctc_weight else greedy_search(model, encoded)
     )
     assert [one.tokens for one in found] == [one.tokens for one in expected]
-    assert [one.tokens for one in search(model, listened, 1)] == [
-        one.tokens for one in greedy_search(model, listened)
+    assert [one.tokens for one in search(model, encoded, 1)] == [
+        one.tokens for one in greedy_search(model, encoded)
     ]
 
 
@@ -338,14 +338,12 @@ def test_a_beam_ends_a_model_that_never_does(tiny: Tiny, utterances: Utterances)
     model = tiny(ctc_weight=0.3)
     with torch.no_grad():
         model.speller.out.bias[END] = -torch.inf
-    listened = heard(model, utterances)
-    for row, one in enumerate(beam_search(model, listened, 3)):
-        assert (
-            0 < len(one.tokens) <= min(limit(model, listened, row), int(listened.ctc_lengths[row]))
-        )
+    encoded = heard(model, utterances)
+    for row, one in enumerate(beam_search(model, encoded, 3)):
+        assert 0 < len(one.tokens) <= min(limit(model, encoded, row), int(encoded.ctc_lengths[row]))
         assert not one.finished
-    for row, one in enumerate(beam_search(model, listened, 3, ctc_weight=0)):
-        assert len(one.tokens) == limit(model, listened, row)
+    for row, one in enumerate(beam_search(model, encoded, 3, ctc_weight=0)):
+        assert len(one.tokens) == limit(model, encoded, row)
         assert not one.finished
 
 

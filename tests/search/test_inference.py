@@ -64,7 +64,7 @@ def test_eight_bits_are_a_quarter_of_the_size(tiny: Tiny) -> None:
 def test_quantized_search_ends_and_is_repeatable(tiny: Tiny, utterances: Utterances) -> None:
     model = quantize(tiny())
     with torch.no_grad():
-        listened = model.listen(*utterances(80, 50))
-        first, second = greedy_search(model, listened), greedy_search(model, listened)
+        encoded = model.listen(*utterances(80, 50))
+        first, second = greedy_search(model, encoded), greedy_search(model, encoded)
     assert [one.tokens for one in first] == [one.tokens for one in second]
     assert all(one.alignment.shape[0] == len(one.tokens) for one in first)

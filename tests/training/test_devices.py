@@ -33,7 +33,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 def told(environment: pytest.MonkeyPatch, **variables: str) -> tuple[int, int, type]:
     for name, value in variables.items():
         environment.setenv(name, value)
-    here, nodes, launcher = devices._company(1, os.environ)
+    here, nodes, launcher = devices._cluster(1, os.environ)
     return here, nodes, type(launcher)
 
 
@@ -44,7 +44,7 @@ def test_slurm_tells_how_many_there_are(environment: pytest.MonkeyPatch) -> None
 def test_a_job_of_one_task_starts_its_processes_itself(environment: pytest.MonkeyPatch) -> None:
     alone = {**SLURM, "SLURM_NTASKS": "1", "SLURM_NTASKS_PER_NODE": "1"}
     assert told(environment, **alone) == (1, 1, LightningEnvironment)
-    here, _, launcher = devices._company(4, os.environ)
+    here, _, launcher = devices._cluster(4, os.environ)
     assert (here, launcher.creates_processes_externally) == (4, False)
 
 
@@ -118,7 +118,7 @@ def test_what_libraries_say_at_length_is_said_in_a_line(
     error: Exception, kind: type[Exception], said: str
 ) -> None:
     fabric = devices.launch(TrainingConfig(precision="float32"))
-    with pytest.raises(kind, match=said or None) as raised, devices.explained(fabric):
+    with pytest.raises(kind, match=said or None) as raised, devices.explain_crash(fabric):
         raise error
     assert "\n" not in str(raised.value)
 
@@ -138,10 +138,10 @@ def interruptible() -> Iterator[None]:
 def test_a_request_is_noted_and_a_second_one_obeyed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stopping, "_ECHO_SECONDS", 60.0)  # however slow this machine may be
     with StopRequests() as stop:
-        assert not stop.asked
+        assert not stop.requested
         # Raised in this thread: one sent to the process may reach it a moment later.
         signal.raise_signal(signal.SIGINT)
-        assert stop.asked
+        assert stop.requested
         # The same request, come by way of the process group as well.
         signal.raise_signal(signal.SIGINT)
         signal.raise_signal(signal.SIGTERM)

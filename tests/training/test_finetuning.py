@@ -156,7 +156,7 @@ def test_what_is_frozen_keeps_its_bits_and_all_else_moves(
     one.train()
     for batch in batches[:2]:
         one.step([batch], [int(batch.token_lengths.sum()) + len(batch)], 0.01)
-    for found in (one.las.state_dict(), one.judged.state_dict()):
+    for found in (one.las.state_dict(), one.evaluated_model.state_dict()):
         for name, tensor in found.items():
             assert torch.equal(tensor, before[name]) == name.startswith(frozen), name
 

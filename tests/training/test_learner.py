@@ -113,7 +113,7 @@ def half(scale: float) -> Learner:
 
 def test_float16_follows_float32(batches: list[Batch], exact: list[float]) -> None:
     found = steps(half(2.0**10), batches, 40)
-    assert all(step.learnt for step in found)
+    assert all(step.updated for step in found)
     assert 1e-6 < largest_difference([step.losses[0] for step in found], exact) < 0.01
     # What is written down is the gradient itself, not what it was scaled to.
     plain = steps(learner(), batches, 1)[0]
@@ -124,7 +124,7 @@ def test_float16_that_is_scaled_too_high_is_scaled_lower(batches: list[Batch]) -
     one = half(2.0**40)
     before = weights(one)
     first = steps(one, batches, 1)[0]
-    assert (first.learnt, first.overflowed, first.suspects) == (False, True, [])
+    assert (first.updated, first.overflowed, first.suspects) == (False, True, [])
     after = weights(one)
     assert all(
         torch.equal(before[n], after[n])
@@ -134,7 +134,7 @@ def test_float16_that_is_scaled_too_high_is_scaled_lower(batches: list[Batch]) -
     assert one.scaler is not None
     assert one.scaler.get_scale() == 2.0**39
     later = steps(one, batches, 30)
-    assert later[-1].learnt
+    assert later[-1].updated
     state = one.fabric.strategy.precision.state_dict()
     assert state["scale"] == one.scaler.get_scale() < 2.0**30
     other = half(1.0)
@@ -148,7 +148,7 @@ def test_a_loss_that_is_not_finite_is_no_matter_of_scale(batches: list[Batch]) -
         with torch.no_grad():
             one.las.speller.out.bias[0] = torch.nan
         (step,) = steps(one, batches, 1)
-        assert (step.learnt, step.overflowed) == (False, False)
+        assert (step.updated, step.overflowed) == (False, False)
         assert step.suspects == batches[0].ids
 
 
@@ -199,7 +199,7 @@ def test_a_rehearsal_leaves_everything_as_it_was(batches: list[Batch], again: bo
         one.model.train()
         if rehearsed:
             before, draws = weights(one), torch.get_rng_state()
-            one.rehearse(longest_batch(3.0, 12, VOCABULARY, changed.data))
+            one.check_memory(longest_batch(3.0, 12, VOCABULARY, changed.data))
             assert equal(before, weights(one))
             assert torch.equal(draws, torch.get_rng_state())
             assert not one.optimizer.state
@@ -221,5 +221,5 @@ def test_a_rehearsal_goes_through_the_whole_model(monkeypatch: pytest.MonkeyPatc
         learn()
 
     monkeypatch.setattr(one.optimizer, "zero_grad", look, raising=False)
-    one.rehearse(longest_batch(3.0, 12, VOCABULARY, one.settings.data))
+    one.check_memory(longest_batch(3.0, 12, VOCABULARY, one.settings.data))
     assert all(seen["gradients"])

@@ -156,7 +156,7 @@ def test_processes_rehearse_together(
 
     def restore_and_rehearse(run: Run) -> None:
         restore(run)
-        run.rehearse()
+        run.check_memory()
 
     monkeypatch.setattr(Run, "restore", restore_and_rehearse)
     trained(gappy, tmp_path / "run", CURVE, 2, max_steps=5)

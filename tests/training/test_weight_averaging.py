@@ -34,21 +34,21 @@ def test_the_moving_average_is_the_one_computed_by_hand(batches: list[Batch]) ->
         now = weights(one)
         for name, parameter in one.las.named_parameters():
             expected[name] = decay * expected[name] + (1 - decay) * parameter.detach()
-    found = one.judged.state_dict()
+    found = one.evaluated_model.state_dict()
     for name, tensor in found.items():
         if name in dict(one.las.named_parameters()):
             torch.testing.assert_close(tensor, expected[name], rtol=1e-5, atol=1e-6)
             assert not torch.equal(tensor, now[name])
         else:
             assert torch.equal(tensor, now[name]), name
-    assert not one.judged.training
+    assert not one.evaluated_model.training
 
 
 def test_averaging_leaves_the_training_as_it_is(batches: list[Batch]) -> None:
     averaged, plain = learner(PLAIN.changed({"ema_decay": 0.9}, "test")), learner(PLAIN)
     assert steps(averaged, batches, 3) == steps(plain, batches, 3)
     assert equal(weights(averaged), weights(plain))
-    assert plain.judged is plain.las
+    assert plain.evaluated_model is plain.las
 
 
 def test_the_moving_average_is_what_is_published(babble: Path, tmp_path: Path) -> None:
@@ -239,8 +239,10 @@ def test_what_goes_by_dev_needs_one(babble: Path, tmp_path: Path, changes: dict[
 def test_a_step_that_failed_moves_no_average(batches: list[Batch]) -> None:
     one = learner(PLAIN.changed({"ema_decay": 0.9}, "test"))
     steps(one, batches, 1)
-    before: dict[str, Tensor] = {n: part.clone() for n, part in one.judged.named_parameters()}
+    before: dict[str, Tensor] = {
+        n: part.clone() for n, part in one.evaluated_model.named_parameters()
+    }
     bad = copy.deepcopy(batches[0])
     bad.waveforms[0, :100] = torch.nan
-    assert not steps(one, [bad], 1)[0].learnt
-    assert equal(before, dict(one.judged.named_parameters()))
+    assert not steps(one, [bad], 1)[0].updated
+    assert equal(before, dict(one.evaluated_model.named_parameters()))
