@@ -38,7 +38,7 @@ quickstart: $(VENV)/installed
 	@echo 'The attention plot: $(RUN)/attention.png'
 
 test: check
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n auto --dist loadfile
 
 check: $(VENV)/installed-dev
 	$(BIN)/ruff check .

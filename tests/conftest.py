@@ -1,4 +1,4 @@
-"""Small parts that several rooms' tests share."""
+"""Fixtures that the tests of several folders share."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ if TYPE_CHECKING:
 
     from sorigeul import ListenAttendSpell
 
-# Before torch is loaded: tiny models gain nothing from threads, and on a busy machine those wait
-# for each other many times as long as they work.
+# Set before torch is loaded: tiny models gain nothing from threads, and on a busy machine threads
+# wait for each other many times as long as they work.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-# Before they are loaded: what they assert is explained as in a test.
-pytest.register_assert_rewrite("helpers.commands", "helpers.waves")
+# Called before they are loaded, so that a failed assertion in them shows its values.
+pytest.register_assert_rewrite("helpers.commands", "helpers.processes", "helpers.waves")
 
 
 @pytest.fixture(scope="session")
 def tiny() -> Callable[..., ListenAttendSpell]:
-    """Builds a small model in evaluation mode, no weight of which is at a neutral value."""
+    """Builds a small model in evaluation mode, with no weight at a neutral value."""
     import torch
 
     from sorigeul import LASConfig, ListenAttendSpell
@@ -43,7 +43,7 @@ def tiny() -> Callable[..., ListenAttendSpell]:
         }
         torch.manual_seed(1)
         model = ListenAttendSpell(LASConfig(**(settings | changes)))
-        with torch.no_grad():  # as after training: an identity or a zero would hide what it skips
+        with torch.no_grad():  # as after training: a layer at identity or zero could hide errors
             for parameter in model.parameters():
                 parameter.add_(0.2 * torch.randn_like(parameter))
             for name, statistic in model.named_buffers():
@@ -56,7 +56,7 @@ def tiny() -> Callable[..., ListenAttendSpell]:
 
 @pytest.fixture(scope="session")
 def utterances() -> Callable[..., tuple[Tensor, Tensor]]:
-    """Builds features (B, T, F) of noise, zero past each length, and the lengths (B,)."""
+    """Builds features (B, T, F) of noise, zero beyond each length, and the lengths (B,)."""
     import torch
 
     def build(*lengths: int, frames: int = 0, bands: int = 8) -> tuple[Tensor, Tensor]:
@@ -71,7 +71,7 @@ def utterances() -> Callable[..., tuple[Tensor, Tensor]]:
 
 @pytest.fixture(scope="session")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Manifests of 40 short recordings to train on, 4 for dev, 4 for test. To be read only."""
+    """Manifests of 40 short recordings for train, 4 for dev, 4 for test. Do not change them."""
     from helpers import tones
 
     splits = ["test"] * 4 + ["dev"] * 4 + ["train"] * 40
@@ -80,7 +80,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def run(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a finished run, trained on `corpus` with `tones.TINY`. To be read only."""
+    """The folder of a finished run on `corpus` with `tones.TINY`. Do not change it."""
     from helpers import tones
 
     from sorigeul.training.run import train
@@ -92,6 +92,7 @@ def run(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def sorigeul(capsys: pytest.CaptureFixture[str]) -> Iterator[Command]:
+    """Runs a command in this process; the logger that it sets up is restored afterwards."""
     from helpers.commands import Command
 
     log = logging.getLogger("sorigeul")
@@ -102,12 +103,13 @@ def sorigeul(capsys: pytest.CaptureFixture[str]) -> Iterator[Command]:
 
 @pytest.fixture
 def audio(corpus: Path) -> Path:
+    """The folder of the recordings of `corpus`, u00.wav to u47.wav."""
     return corpus.parent / "audio"
 
 
 @pytest.fixture
 def bad(tmp_path: Path) -> dict[str, Path]:
-    """Files in which nothing can be heard."""
+    """Files without any audible sound, by what is wrong with them."""
     import numpy as np
     import soundfile
 

@@ -1,4 +1,4 @@
-"""What every folder stands on: errors, whole files, progress, processes, memory, plots."""
+"""Shared by all folders: errors, atomic writes, progress bar, process pool, provenance, plots."""
 
 __all__ = [
     "errors",

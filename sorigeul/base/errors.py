@@ -1,4 +1,4 @@
-"""What went wrong, said once, in one line. Knows nothing of where it is shown."""
+"""The exception for a user's mistake: a message of one line. Does not know where it is shown."""
 
 
 class UserError(Exception):

@@ -1,4 +1,4 @@
-"""Files that are either whole or not there. Knows nothing of what they hold."""
+"""Atomic writing: a file is replaced as a whole, or stays as it was."""
 
 import os
 import tempfile
@@ -9,14 +9,15 @@ from pathlib import Path
 
 @contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Yield a temporary path beside ``path``, which takes its place once the block is done.
+    """Yield the path of a temporary file that replaces ``path`` when the block ends.
 
-    If the block raises, or the disk is full, ``path`` stays as it was and the temporary is removed.
-    The folder of ``path`` is created.
+    The temporary file lies in the same folder as ``path``; that folder is created if it is missing.
+    If the block raises, or the disk is full, the temporary file is removed and ``path`` stays as it
+    was. An OSError of the write carries ``path`` as its file name.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    # The suffix stays last, since some writers choose their format by it.
+    # The suffix is kept, since some writers choose their format by it.
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=path.suffix)
     os.close(handle)
     temporary = Path(name)
@@ -26,10 +27,10 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
             os.fsync(file.fileno())
         umask = os.umask(0)
         os.umask(umask)
-        temporary.chmod(0o666 & ~umask)  # mkstemp's 0600 would hide the file from a group
+        temporary.chmod(0o666 & ~umask)  # mkstemp's 0600 would keep group and others from reading
         temporary.replace(path)
     except OSError as error:
-        # Of a failed write, Python names no file, or one that nobody has heard of.
+        # The error of a failed write names no file, or the temporary one, which the user never saw.
         if error.errno and error.filename in (None, name, temporary):
             error.filename = str(path)
         raise

@@ -1,4 +1,4 @@
-"""The machine that a program runs on: processor, memory, load, versions."""
+"""Describes the machine: processor or GPU, memory, load, versions."""
 
 import os
 import platform
@@ -9,7 +9,7 @@ import torch
 
 
 def processor(device: torch.device) -> str:
-    """The name of the GPU, or of the processor."""
+    """Model name of the GPU, or of the CPU if ``device`` is one."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     cpuinfo = Path("/proc/cpuinfo")
@@ -19,18 +19,18 @@ def processor(device: torch.device) -> str:
 
 
 def memory_gib(device: torch.device) -> float | None:
-    """Memory of the GPU or the machine in GiB."""
+    """Memory of the GPU, or of the machine, in GiB; None if the system does not report it."""
     if device.type == "cuda":
-        found = torch.cuda.get_device_properties(device).total_memory
+        total_bytes = torch.cuda.get_device_properties(device).total_memory
     elif hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
-        found = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        total_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     else:
         return None
-    return round(found / 2**30, 1)
+    return round(total_bytes / 2**30, 1)
 
 
 def describe_machine() -> str:
-    """Date, machine, threads, load and versions, in one line."""
+    """Date (UTC), processor, cores, threads, load and versions, in one line."""
     load = f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "unknown"
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     return (

@@ -1,4 +1,4 @@
-"""What people would rather see than read: attention, learning curves. Knows how to draw."""
+"""Plots as PNG files: attention, learning curves, benchmark curves."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,7 +21,7 @@ def attention(
     seconds: float,
     title: str,
 ) -> None:
-    """Draw the attention (U, S) of U characters over `seconds` of audio into a PNG."""
+    """Plot the attention (U, S) of U characters over S listener frames, `seconds` of audio."""
     figure = Figure(figsize=(8, 4.5), layout="constrained")
     axes = figure.add_subplot()
     rows = max(len(characters), 1)
@@ -38,34 +38,36 @@ def attention(
     axes.set_yticks(range(len(characters)), ["·" if c == " " else c for c in characters])
     axes.tick_params(axis="y", labelsize=max(4, min(10, 220 // rows)))
     axes.set_xlabel("seconds")
-    axes.set_title(title.replace("$", r"\$"), fontsize=10, wrap=True)  # else it is read as TeX
+    axes.set_title(title.replace("$", r"\$"), fontsize=10, wrap=True)  # "$" would start TeX
     figure.colorbar(image, label="attention")
     save_figure(figure, path)
 
 
 def learning_curves(path: Path, epochs: Sequence[dict[str, Any]]) -> None:
-    """Draw loss, recognition rate and, where there are any, figures of the alignment into a PNG.
+    """Plot loss, character recognition rate (CRR) and alignment metrics over the epochs.
 
-    Each epoch is a row of `metrics.jsonl`.
+    Each epoch is a row of `metrics.jsonl`. The panel of the alignment is left out if no epoch has
+    alignment metrics.
     """
     panels = [
-        (("train_loss", "valid_loss"), "loss a character", None),
+        (("train_loss", "valid_loss"), "loss per character", None),
         (("train_crr", "valid_crr", "valid_ctc_crr", "test_crr"), "CRR (%)", (-5, 105)),
         (("valid_diagonality", "valid_coverage", "valid_focus"), "alignment", (-0.05, 1.05)),
     ]
     if not any(name in epoch for epoch in epochs for name in panels[2][0]):
         del panels[2]
     figure = Figure(figsize=(4.5 * len(panels), 3.6), layout="constrained")
-    number = [epoch["epoch"] for epoch in epochs]
-    for axes, (names, label, limits) in zip(figure.subplots(1, len(panels)), panels, strict=True):
+    numbers = [epoch["epoch"] for epoch in epochs]
+    for axes, (names, y_label, limits) in zip(figure.subplots(1, len(panels)), panels, strict=True):
         for name in names:
             values = [epoch.get(name) for epoch in epochs]
             if any(value is not None for value in values):
-                shown = [np.nan if value is None else value for value in values]
-                axes.plot(number, shown, marker="o", markersize=3, label=name.replace("_", " "))
+                with_gaps = [np.nan if value is None else value for value in values]
+                label = name.replace("_", " ")
+                axes.plot(numbers, with_gaps, marker="o", markersize=3, label=label)
         axes.set_xlabel("epoch")
         axes.xaxis.get_major_locator().set_params(integer=True)
-        axes.set_ylabel(label)
+        axes.set_ylabel(y_label)
         axes.grid(alpha=0.3)
         if axes.lines:
             axes.legend()
@@ -80,7 +82,7 @@ def scaling_curves(
     y_label: str,
     curves: Mapping[str, Sequence[tuple[float, float]]],
 ) -> None:
-    """Draw how something grows, each curve a list of points, into a PNG; both axes from zero."""
+    """Plot curves, each a list of points (x, y), with both axes starting at zero."""
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.add_subplot()
     for name, points in curves.items():
@@ -94,6 +96,6 @@ def scaling_curves(
 
 
 def save_figure(figure: Figure, path: Path) -> None:
-    """Write a figure as a PNG, whole or not at all."""
+    """Write a figure as a PNG, atomically."""
     with replacing(path) as temporary:
         figure.savefig(temporary, dpi=110, format="png")

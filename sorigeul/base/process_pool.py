@@ -1,4 +1,4 @@
-"""Work shared among processes, its results in order. Knows nothing of what the work is."""
+"""A map over worker processes with results in input order. Does not know what the work is."""
 
 import multiprocessing
 import os
@@ -15,56 +15,60 @@ from sorigeul.base.errors import UserError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-_AHEAD = 8  # chunks a process, so that one slow item does not hold up the others at once
+
+CHUNKS_PER_PROCESS = 8
+"""chunks in flight for each process, so that one slow item does not stall the others at once"""
 
 
 def cores() -> int:
-    """Return how many cores this process may use."""
+    """Return how many CPU cores this process may use."""
     allowed = getattr(os, "sched_getaffinity", None)  # containers and Slurm allow fewer than all
     return len(allowed(0)) if allowed else os.cpu_count() or 1
 
 
-def in_order(
+def map_in_order(
     work: Callable[[Item], Result],
     items: Iterable[Item],
     jobs: int,
-    chunk: int,
-    name: Callable[[Item], str],
+    chunk_size: int,
+    item_name: Callable[[Item], str],
 ) -> Generator[tuple[Item, Result], None, None]:
-    """Yield each item with ``work(item)``, worked out by ``jobs`` processes, ``chunk`` at a time.
+    """Yield ``(item, work(item))`` in the order of ``items``, computed by ``jobs`` processes.
 
-    Two chunks or less are not worth the processes. What ``work`` raises is raised here, and a
-    process that dies is a UserError with the ``name`` of the item it was at. The processes end with
-    the generator, and with this process, however it ends.
+    Items are sent ``chunk_size`` at a time and read at most `CHUNKS_PER_PROCESS` chunks ahead for
+    each process. With one job, or fewer items than two chunks, the work is done in this process. An
+    exception of ``work`` is raised here. If a process dies, a UserError gives the ``item_name`` of
+    the item it was working on. The processes end with the generator, and also when this process is
+    killed.
     """
     items = iter(items)
-    first = list(islice(items, 2 * chunk))
-    if jobs == 1 or len(first) < 2 * chunk:
+    first = list(islice(items, 2 * chunk_size))
+    if jobs == 1 or len(first) < 2 * chunk_size:
         for item in chain(first, items):
             yield item, work(item)
         return
     source = chain(first, items)
-    chunks = iter(lambda: _Chunk[Item, Result](list(islice(source, chunk))), _Chunk([]))
-    begun: deque[_Chunk[Item, Result]] = deque()
+    chunks = iter(lambda: _Chunk[Item, Result](list(islice(source, chunk_size))), _Chunk([]))
+    pending: deque[_Chunk[Item, Result]] = deque()
     workers = [_Worker(work) for _ in range(jobs)]
     try:
         while True:
             for worker in workers:
-                if worker.chunk is None and len(begun) < jobs * _AHEAD:
-                    if (following := next(chunks, None)) is None:
+                if worker.chunk is None and len(pending) < jobs * CHUNKS_PER_PROCESS:
+                    if (chunk := next(chunks, None)) is None:
                         break
-                    begun.append(following)
-                    worker.begin(following)
-            if begun and begun[0].results is not None:
-                yield from zip(begun[0].items, begun[0].results, strict=True)
-                begun.popleft()
+                    pending.append(chunk)
+                    worker.send(chunk)
+            if pending and pending[0].results is not None:
+                yield from zip(pending[0].items, pending[0].results, strict=True)
+                pending.popleft()
                 continue
             busy = {worker.pipe: worker for worker in workers if worker.chunk is not None}
             if not busy:
                 return
             for pipe in wait(list(busy)):
                 assert isinstance(pipe, Connection)
-                busy[pipe].finish(name)
+                busy[pipe].receive(item_name)
     finally:
         for worker in workers:
             worker.end()
@@ -74,37 +78,41 @@ def in_order(
 class _Chunk(Generic[Item, Result]):
     items: list[Item]
     results: list[Result] | None = None
-    """Once they are there."""
+    """None until the process has sent them"""
 
 
 class _Worker(Generic[Item, Result]):
-    """A process, and this side of the pipe to it."""
+    """A worker process and the parent's end of the pipe to it."""
 
     def __init__(self, work: Callable[[Item], Result]) -> None:
         self.chunk: _Chunk[Item, Result] | None = None
-        self.pipe, theirs = multiprocessing.Pipe()
-        self._at = multiprocessing.RawValue("l")
+        self.pipe, worker_end = multiprocessing.Pipe()
+        self._index = multiprocessing.RawValue("l")
         self._process = multiprocessing.Process(
-            target=_serve, args=(work, theirs, self.pipe, self._at), daemon=True
+            target=_run_worker, args=(work, worker_end, self.pipe, self._index), daemon=True
         )
         self._process.start()
-        theirs.close()
+        worker_end.close()
 
-    def begin(self, chunk: _Chunk[Item, Result]) -> None:
-        self.chunk, self._at.value = chunk, 0
-        with suppress(BrokenPipeError):  # it is dead, which `finish` is about to notice
+    def send(self, chunk: _Chunk[Item, Result]) -> None:
+        """Give the process its next chunk."""
+        self.chunk, self._index.value = chunk, 0
+        with suppress(BrokenPipeError):  # the process is dead, which `receive` reports
             self.pipe.send(chunk.items)
 
-    def finish(self, name: Callable[[Item], str]) -> None:
-        """Take what the process has sent; UserError if it is dead."""
+    def receive(self, item_name: Callable[[Item], str]) -> None:
+        """Store the results of the chunk.
+
+        Raises what ``work`` raised, or UserError if the process is dead.
+        """
         assert self.chunk is not None
         try:
             answer: list[Result] | Exception = self.pipe.recv()
         except (EOFError, ConnectionResetError):
             self._process.join()
-            at = name(self.chunk.items[self._at.value])
+            name = item_name(self.chunk.items[self._index.value])
             raise UserError(
-                f"{at}: the process that was at it died ({_cause(self._process.exitcode)}): if "
+                f"{name}: the process working on it died ({_cause(self._process.exitcode)}): if "
                 "memory ran out give fewer --jobs, else move this recording away; then give the "
                 "same command again"
             ) from None
@@ -124,10 +132,17 @@ def _cause(exitcode: int | None) -> str:
     return signal.Signals(-exitcode).name
 
 
-def _serve(work: Callable[[Any], Any], pipe: Connection, others: Connection, at: Any) -> None:
-    """Answer chunks of items with their results until the other side is closed."""
-    others.close()  # else this side would keep the other one open
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process; the first decides
+def _run_worker(
+    work: Callable[[Any], Any], pipe: Connection, parent_end: Connection, index: Any
+) -> None:
+    """Receive chunks of items and send their results, until the parent closes the pipe.
+
+    ``index`` is shared memory: the position in the chunk of the item that is being worked on.
+    """
+    # A forked process inherits the parent's end. Left open here, it would keep the pipe open, and
+    # this process would wait forever after the parent is gone.
+    parent_end.close()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the parent decides
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     while True:
         try:
@@ -137,11 +152,11 @@ def _serve(work: Callable[[Any], Any], pipe: Connection, others: Connection, at:
         results = []
         failure = None
         try:
-            for at.value, item in enumerate(items):
+            for index.value, item in enumerate(items):
                 results.append(work(item))
-        except Exception as error:  # noqa: BLE001  (raised again on the other side)
+        except Exception as error:  # noqa: BLE001  (raised again in the parent)
             failure = error
         try:
             pipe.send(failure or results)
-        except OSError:  # nobody is there to hear it
+        except OSError:  # the parent is gone
             return

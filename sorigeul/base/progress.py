@@ -1,23 +1,23 @@
-"""A progress bar on standard error, and silence where that is no terminal."""
+"""A progress bar on standard error; silent if that is not a terminal."""
 
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 Advance = Callable[[float, str], None]
-"""called with how much was done since the last call and a note to show beside the bar"""
+"""called with the amount done since the last call and a note to show beside the bar"""
 
 
 @contextmanager
 def progress_bar(
     description: str, total: float | None, done: float = 0, counted: bool = True
 ) -> Iterator[Advance]:
-    """Show how far `total` items have come (None: unknown), with the time left; gone at the end.
+    """Show a progress bar over `total` items (None: unknown), with the time left, during a block.
 
-    `done` of them were done before. Those that cannot be `counted`, such as seconds of sound, are
-    not told in numbers. Of several processes the first one shows it.
+    `done` items were finished before. Amounts that are not `counted`, such as seconds of audio, are
+    shown as a bar without numbers. In distributed training only the first process shows the bar.
     """
-    # Imported here, since rich's progress costs a tenth of a second that `--help` need not pay.
+    # Imported here: it takes a tenth of a second, which `--help` does not need.
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
     from rich.progress import TimeRemainingColumn as TimeLeft
@@ -36,7 +36,7 @@ def progress_bar(
     with Progress(*columns, console=console, transient=True, disable=silent) as bar:
         task = bar.add_task(description, total=total, completed=round(done), note="")
 
-        def advance(more: float, note: str) -> None:
-            bar.update(task, advance=more, note=note)
+        def advance(amount: float, note: str) -> None:
+            bar.update(task, advance=amount, note=note)
 
         yield advance

@@ -1,6 +1,7 @@
-"""What a run came of, for whoever wants to repeat it: command, code, machine, time.
+"""How a run was made, in `run.json`: command, code version, machine and training time.
 
-Facts for a reader; nothing reads them back to decide anything. Names no user, host or home folder.
+The record is for a reader who wants to repeat the run; no decision depends on it. It does not
+contain the name of the user, the host or the home folder.
 """
 
 import json
@@ -24,14 +25,14 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 
 
 def command_line(arguments: Sequence[str]) -> str:
-    """The words of a command as one would type them, the home folder as ~."""
-    return " ".join(map(_typed, arguments))
+    """Return the command as one would type it in a shell, with the home folder as ``~``."""
+    return " ".join(map(_shell_word, arguments))
 
 
-def _typed(word: str) -> str:
+def _shell_word(word: str) -> str:
     if word.startswith("-") and "=" in word:
         option, _, value = word.partition("=")
-        return f"{shlex.quote(option)}={_typed(value)}"
+        return f"{shlex.quote(option)}={_shell_word(value)}"
     home = os.path.expanduser("~").rstrip("/") + "/"
     if len(home) > 1 and word.startswith(home):
         return "~/" + shlex.quote(word.removeprefix(home))
@@ -39,22 +40,26 @@ def _typed(word: str) -> str:
 
 
 def commit() -> str | None:
-    """The commit of the package's source, "+changes" where it was edited since; else none."""
+    """Return the git commit of the package's source, with "+changes" if it was edited since.
+
+    None if the package is not in a git checkout of its own.
+    """
 
     def git(*arguments: str) -> str:
         command = ("git", "-C", str(_PACKAGE), *arguments)
-        done = subprocess.run(command, capture_output=True, check=True, text=True, timeout=60)
-        return done.stdout.strip()
+        completed = subprocess.run(command, capture_output=True, check=True, text=True, timeout=60)
+        return completed.stdout.strip()
 
     try:
-        git("ls-files", "--error-unmatch", "__init__.py")  # else another project's checkout
+        # Fails if the package is not tracked: then the checkout is another project's.
+        git("ls-files", "--error-unmatch", "__init__.py")
         return git("rev-parse", "HEAD") + ("+changes" if git("status", "--porcelain", ".") else "")
     except (OSError, subprocess.SubprocessError):
         return None
 
 
 def run_facts(command: str | None, device: torch.device) -> dict[str, Any]:
-    """What runs here: `command` by this code on this machine."""
+    """Return the command, the versions of the code, and the machine, for the record of a run."""
     return {
         "command": command,
         "version": version("sorigeul"),
@@ -67,28 +72,30 @@ def run_facts(command: str | None, device: torch.device) -> dict[str, Any]:
     }
 
 
-def begin_record(run: Path, now: Mapping[str, Any], started: str, processes: int) -> None:
-    """Write the record of a run that begins or goes on.
+def begin_record(run: Path, facts: Mapping[str, Any], started: str, processes: int) -> None:
+    """Write the record of a run that starts or resumes.
 
-    Where it goes on by another command, code or machine than before, the record keeps both.
+    If the run resumes with another command, code or machine, the previous facts are kept under
+    ``earlier``.
     """
-    before = read_record(run) or {"training_seconds": 0.0, "finished": False, "earlier": []}
-    then = {name: before[name] for name in now if name in before}
-    if then and then != now:
-        before["earlier"].append(then)
-    told = {**now, "processes": processes, "started": started}
-    _write_record(run, {**told, **before, **told})  # in this order, whatever the old one's was
+    record = read_record(run) or {"training_seconds": 0.0, "finished": False, "earlier": []}
+    previous = {name: record[name] for name in facts if name in record}
+    if previous and previous != facts:
+        record["earlier"].append(previous)
+    current = {**facts, "processes": processes, "started": started}
+    # Twice, so that its keys come first whatever the order in the old record, and its values win.
+    _write_record(run, {**current, **record, **current})
 
 
 def end_record(run: Path, seconds: float, finished: bool) -> None:
-    """Add to the record, if there is one, how long the run has trained and whether to its end."""
+    """Add the training time and whether the run is finished to the record, if there is one."""
     record = read_record(run)
     if record is not None:
         _write_record(run, {**record, "training_seconds": round(seconds, 1), "finished": finished})
 
 
 def read_record(run: Path) -> dict[str, Any] | None:
-    """The record of a run, none where it has none; UserError if it cannot be read."""
+    """Return the record of a run, None if it has none; UserError if it cannot be read."""
     path = run / RECORD
     if not path.is_file():
         return None
@@ -102,11 +109,11 @@ def read_record(run: Path) -> dict[str, Any] | None:
 
 
 def lines(run: Path) -> list[str]:
-    """The record of a run, if it has one, a line each fact."""
+    """Return the record of a run as lines ``name: fact``; no lines if there is no record."""
     record = dict(read_record(run) or {})
-    earlier = [("before", each["command"]) for each in record.pop("earlier", [])]
-    told = [*record.items(), *earlier]
-    return [f"{name}: {fact}" for name, fact in told if fact is not None]
+    earlier = [("before", facts["command"]) for facts in record.pop("earlier", [])]
+    named_facts = [*record.items(), *earlier]
+    return [f"{name}: {fact}" for name, fact in named_facts if fact is not None]
 
 
 def _write_record(run: Path, record: Mapping[str, Any]) -> None:

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sorigeul.base.memory import MEMORY_SETTING
+from sorigeul.base.memory import HUGE_PAGES_VARIABLE
 from sorigeul.model.config import LASConfig
 from sorigeul.model.las import ListenAttendSpell
 
@@ -227,14 +227,14 @@ def plain_step_seconds(
 
     Of its own, since ours keeps the memory it frees, which nobody's first program does.
     """
-    kept = os.environ.pop(MEMORY_SETTING, None)
+    kept = os.environ.pop(HUGE_PAGES_VARIABLE, None)
     try:
         with ProcessPoolExecutor(1, get_context("spawn")) as alone:
             work = (config, rows, seconds, characters, device)
             return alone.submit(_plain_step_seconds, *work).result()
     finally:
         if kept is not None:
-            os.environ[MEMORY_SETTING] = kept
+            os.environ[HUGE_PAGES_VARIABLE] = kept
 
 
 def _plain_step_seconds(

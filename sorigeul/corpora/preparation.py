@@ -11,7 +11,7 @@ from typing import TextIO
 
 from sorigeul.base.errors import UserError
 from sorigeul.base.files import replacing
-from sorigeul.base.process_pool import in_order
+from sorigeul.base.process_pool import map_in_order
 from sorigeul.base.progress import progress_bar
 from sorigeul.corpora import archives
 from sorigeul.corpora.archives import Archive, Unreadable
@@ -211,7 +211,7 @@ def _read(
     elif first is not None:
         items = chain((first,), items)
     work = partial(check, rules.name, options.max_duration)
-    with closing(in_order(work, _tasks(items, known), jobs, _CHUNK, _recording)) as checked:
+    with closing(map_in_order(work, _tasks(items, known), jobs, _CHUNK, _recording)) as checked:
         begun = list(islice(checked, 1))  # the processes, before the bar begins a thread
         with progress_bar("measuring", found.layout.items) as advance:
             for (item, probe), result in chain(begun, checked):
@@ -297,7 +297,7 @@ def _archives(
 def _write_archives(wanted: Iterator[Archive], found: _Found, jobs: int) -> list[Unreadable]:
     """Write archives side by side; return the recordings they could not take in."""
     unreadable: dict[str, Unreadable] = {}
-    with closing(in_order(archives.write, wanted, jobs, 1, str)) as written:
+    with closing(map_in_order(archives.write, wanted, jobs, 1, str)) as written:
         begun = list(islice(written, 1))
         with progress_bar("archives", len(found.ids)) as advance:
             for archive, refused in chain(begun, written):

@@ -1,8 +1,4 @@
-"""Whether a corpus and settings can train, told within minutes: the story of `sorigeul doctor`.
-
-First the environment, then what can be told of the data without training, since that takes seconds
-and explains more; then thirty utterances learnt by heart. Knows what the commands print and advise.
-"""
+"""Versions, device, installed extras and free disk space, as `sorigeul doctor` prints them."""
 
 import importlib.util
 import shutil
@@ -20,22 +16,25 @@ _EXTRAS = {
     "export": ("onnx", "onnxruntime"),
     "lm": ("kenlm",),
 }
+"""modules of each extra of the package"""
 
 
 def environment() -> Iterator[str]:
-    """Versions, device, extras and room, a line each."""
+    """Describe the environment, in a line each for versions, device, extras and disk space."""
     yield f"sorigeul {version('sorigeul')}; {describe_machine()}"
     if torch.cuda.is_available():
         names = ", ".join(map(torch.cuda.get_device_name, range(torch.cuda.device_count())))
         yield f"device: {names}, CUDA {torch.version.cuda}"
     else:
-        fast = "bfloat16 in hardware" if devices.cpu_has_bfloat16() else "no bfloat16: float32"
-        yield f"device: CPU, {fast}"
-    missing = {
-        extra: [name for name in names if importlib.util.find_spec(name) is None]
-        for extra, names in _EXTRAS.items()
+        precision = "bfloat16 in hardware" if devices.cpu_has_bfloat16() else "no bfloat16: float32"
+        yield f"device: CPU, {precision}"
+    missing_modules = {
+        extra: [module for module in modules if importlib.util.find_spec(module) is None]
+        for extra, modules in _EXTRAS.items()
     }
-    there = [extra for extra, names in missing.items() if not names]
-    away = [f"{extra} ({', '.join(names)})" for extra, names in missing.items() if names]
-    yield f"extras: {', '.join(there) or 'none'}; not installed: {', '.join(away) or 'none'}"
+    installed = [extra for extra, modules in missing_modules.items() if not modules]
+    missing = [
+        f"{extra} ({', '.join(modules)})" for extra, modules in missing_modules.items() if modules
+    ]
+    yield f"extras: {', '.join(installed) or 'none'}; not installed: {', '.join(missing) or 'none'}"
     yield f"free disk space here: {shutil.disk_usage('.').free / 1e9:.1f} GB"

@@ -1,7 +1,6 @@
-"""What can ail a corpus, told from figures of a few hundred of its utterances.
+"""Acoustic measurements of one utterance: seconds of speech, level, bandwidth, pitch, spectrum.
 
-Knows sound and text; nothing of files, manifests, models or settings. Every bound below stands
-between what sound corpora gave and what damaged copies of them gave (docs/lab.md, "the doctor").
+Does not know about files, manifests, models or settings.
 """
 
 import unicodedata
@@ -18,98 +17,109 @@ Array = npt.NDArray[np.floating[Any]]
 
 _WINDOW, _HOP, _FFT = 400, 160, 512  # samples: 25, 10 and 32 ms
 _FRAMES_PER_SECOND = SAMPLE_RATE / _HOP
-_AUDIBLE = 25.0  # dB below an utterance's loud frames that still count as speech
-_FAINT = -60.0  # dB of full scale: 30 steps of 16-bit audio
-_FLAT = 3.0  # dB between loud and quiet frames of a steady noise; speech has 10 and more
-_PITCHES = (60.0, 600.0)  # Hz
+_SPEECH_RANGE = 25.0  # dB below the loud frames of an utterance that still count as speech
+_LOUD_RANGE = 20.0  # dB below the loud frames that count as loud themselves
+_LOWEST_PEAK = -60.0  # dB of full scale: 30 steps of 16-bit audio
+_LEAST_DYNAMIC_RANGE = 3.0  # dB; steady noise stays below it, speech has 10 and more
+_BANDS = 24
+_PITCH_WINDOW = 640  # samples: 40 ms
+_PITCH_RANGE = (60.0, 600.0)  # Hz
 _VOICED = 0.6  # autocorrelation, of 1
 
 
 @dataclass(frozen=True, eq=False)
 class Measurements:
-    """What is measured of an utterance."""
+    """What is measured of one utterance."""
 
     id: str
     text: str
-    seconds: float
+    """NFC"""
     speech: float
     """seconds within 25 dB of its loud frames"""
     peak: float
     """dB of full scale"""
-    contrast: float
+    dynamic_range: float
     """dB between its loud and its quiet frames"""
-    treble: float
-    """dB of 4.3 to 7 kHz above 2.5 to 3.5 kHz where it is loud"""
+    high_band: float
+    """level of 4.3 to 7 kHz in its loud frames, in dB above the level of 2.5 to 3.5 kHz"""
     pitch: float
-    """Hz; nan where nothing is voiced"""
-    colour: Array
-    """means and deviations of its log spectrum in 24 bands, where there is speech (48,)"""
+    """Hz; nan if nothing is voiced"""
+    spectrum: Array
+    """means and deviations of the log power in 24 bands over the frames of speech (48,)"""
 
     @property
     def characters(self) -> int:
+        """Characters of the text, spaces left out."""
         return len("".join(self.text.split()))
 
     @property
     def is_hangul(self) -> bool:
-        """Whether its characters are syllables, by which the pace of speech can be told."""
-        return sum("가" <= one <= "힣" for one in self.text) >= 0.8 * max(self.characters, 1)
+        """Whether its characters are Hangul syllables, so that they measure the speaking rate."""
+        syllables = sum("가" <= character <= "힣" for character in self.text)
+        return syllables >= 0.8 * max(self.characters, 1)
 
     @property
     def is_silent(self) -> bool:
-        return self.peak < _FAINT or self.contrast < _FLAT
+        """Whether it is silence or steady noise."""
+        return self.peak < _LOWEST_PEAK or self.dynamic_range < _LEAST_DYNAMIC_RANGE
 
 
 def measure(name: str, text: str, samples: Samples) -> Measurements:
-    """The figures of samples (N,) at 16 kHz that are said to hold this text."""
-    frames = _framed(samples, _WINDOW) * np.hanning(_WINDOW)
+    """Measure the utterance `name`: samples (N,) at 16 kHz whose transcript is `text`."""
+    frames = _frames(samples, _WINDOW) * np.hanning(_WINDOW)
     power = np.abs(np.fft.rfft(frames, _FFT)) ** 2  # (T, _FFT // 2 + 1)
     level = 10 * np.log10(power.sum(1) + 1e-12)
-    quiet, loud = np.percentile(level, [10, 95])
-    speech = power[level > loud - _AUDIBLE]
+    quiet_level, loud_level = np.percentile(level, [10, 95])
+    is_loud = level > loud_level - _LOUD_RANGE
+    speech_power = power[level > loud_level - _SPEECH_RANGE]
     hertz = np.fft.rfftfreq(_FFT, 1 / SAMPLE_RATE)
-    spectrum = power[level > loud - 20].mean(0)
+    loud_power = power[is_loud].mean(0)
 
-    def band(low: float, high: float) -> float:
-        return float(10 * np.log10(spectrum[(low <= hertz) & (hertz < high)].mean() + 1e-15))
+    def band_level(low: float, high: float) -> float:
+        band = loud_power[(low <= hertz) & (hertz < high)]
+        return float(10 * np.log10(band.mean() + 1e-15))
 
-    # Bands that grow with frequency, as the ear's do.
-    edges = np.unique(np.geomspace(3, _FFT // 2 + 1, 25).round().astype(int))
-    logs = np.log(np.add.reduceat(speech[:, : edges[-1]], edges[:-1], axis=1) + 1e-8)
+    # Bands that widen with frequency, as those of the ear do.
+    edges = np.unique(np.geomspace(3, _FFT // 2 + 1, _BANDS + 1).round().astype(int))
+    band_power = np.add.reduceat(speech_power[:, : edges[-1]], edges[:-1], axis=1)
+    log_power = np.log(band_power + 1e-8)
     return Measurements(
         id=name,
         text=unicodedata.normalize("NFC", text),
-        seconds=len(samples) / SAMPLE_RATE,
-        speech=len(speech) / _FRAMES_PER_SECOND,
+        speech=len(speech_power) / _FRAMES_PER_SECOND,
         peak=float(20 * np.log10(np.abs(samples).max() + 1e-12)),
-        contrast=float(loud - quiet),
-        treble=band(4300, 7000) - band(2500, 3500),
-        pitch=_pitch(samples, level > loud - 20),
-        colour=np.concatenate((logs.mean(0), logs.std(0))),
+        dynamic_range=float(loud_level - quiet_level),
+        high_band=band_level(4300, 7000) - band_level(2500, 3500),
+        pitch=_median_pitch(samples, is_loud),
+        spectrum=np.concatenate((log_power.mean(0), log_power.std(0))),
     )
 
 
-def _framed(samples: Samples, window: int) -> Array:
+def _frames(samples: Samples, window: int) -> Array:
+    """Samples (N,) -> overlapping frames (T, window), one every 10 ms."""
     padded = np.pad(samples, (0, max(0, window - len(samples))))
     return np.lib.stride_tricks.sliding_window_view(padded, window)[::_HOP]
 
 
-def _pitch(samples: Samples, loud: npt.NDArray[np.bool_]) -> float:
-    """The middle pitch of the loud frames, to within 5 %, by the autocorrelation of each."""
-    window = 640
-    frames = _framed(samples, window)
-    frames = frames[: len(loud)][loud[: len(frames)]]
-    shape = np.hanning(window)
-    tapered = (frames - frames.mean(1, keepdims=True)) * shape
+def _median_pitch(samples: Samples, is_loud: npt.NDArray[np.bool_]) -> float:
+    """Median pitch in Hz of the loud frames, to within 5 %, from the autocorrelation of each.
+
+    nan if none of them is voiced.
+    """
+    frames = _frames(samples, _PITCH_WINDOW)
+    frames = frames[: len(is_loud)][is_loud[: len(frames)]]
+    window = np.hanning(_PITCH_WINDOW)
+    windowed = (frames - frames.mean(1, keepdims=True)) * window
 
     def autocorrelation(rows: Array) -> Array:
-        return np.fft.irfft(np.abs(np.fft.rfft(rows, 2048)) ** 2)[..., :window]
+        return np.fft.irfft(np.abs(np.fft.rfft(rows, 2048)) ** 2)[..., :_PITCH_WINDOW]
 
-    # Divided by the window's own, without which short lags would win (Boersma 1993).
-    found = autocorrelation(tapered) / autocorrelation(shape)
-    found /= found[:, :1] + 1e-12
-    first, last = (round(SAMPLE_RATE / hertz) for hertz in reversed(_PITCHES))
-    strength = found[:, first:last]
-    best = strength.max(1, initial=0.0)
-    lags = first + (strength >= 0.9 * best[:, None]).argmax(1)
-    voiced = best > _VOICED
-    return float(np.median(SAMPLE_RATE / lags[voiced])) if voiced.any() else nan
+    # Divided by that of the window, without which short lags would win (Boersma 1993).
+    correlation = autocorrelation(windowed) / autocorrelation(window)
+    correlation /= correlation[:, :1] + 1e-12
+    first_lag, last_lag = (round(SAMPLE_RATE / hertz) for hertz in reversed(_PITCH_RANGE))
+    strength = correlation[:, first_lag:last_lag]
+    strongest = strength.max(1, initial=0.0)
+    lags = first_lag + (strength >= 0.9 * strongest[:, None]).argmax(1)
+    is_voiced = strongest > _VOICED
+    return float(np.median(SAMPLE_RATE / lags[is_voiced])) if is_voiced.any() else nan

@@ -1,11 +1,11 @@
-"""Thirty utterances learnt by heart: whether a model with these settings can learn at all.
+"""Overfit test: train on thirty utterances and check that the model can recite them.
 
-The learner is the one that trains, and recognition the one that evaluates; nothing is written.
-Knows nothing of why it might fail.
+It trains with the learner of `sorigeul train` and recognises as an epoch of it does, and writes no
+files. Does not know why a test may fail.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import inf, log, nan
 from random import Random
@@ -24,62 +24,67 @@ from sorigeul.training.settings import Settings
 
 UTTERANCES = 30
 PASSED_CRR = 90.0
-"""free-running CRR in % from which on they are known by heart"""
+"""free-running CRR in % from which on the test is passed"""
 OVERFIT_LR = 0.002
-"""Suits models of some million parameters and batches of six; a higher lr is put to the test."""
+"""suits models of some million parameters and batches of six; a higher lr is used as it is"""
 
-_BATCH = 6
+Clock = Callable[[], float]
+"""seconds since some moment; given by a test so that its result does not depend on the machine"""
+
+_BATCH_SIZE = 6
 _WARMUP_STEPS = 20
-_LONGEST = 6.0  # seconds that need not be exceeded, where the middle length is more
-_SHARE_OF_RECOGNITION = 0.2  # of the time
-_EPOCHS_TO_FALL, _FALLEN = 40, 0.7  # of the loss of the first epoch
-_EPOCHS_TO_RISE, _RISEN = 5, 3.0
-_FALLING = 0.95  # of the loss a quarter of the time before
-_BAD_STEPS = 10  # in a row, whose loss is not finite
-_PATIENCE = 2.0  # times as long as CTC took, for the speller to follow
+_LONGEST_MEDIAN = 6.0  # seconds; if the median duration is longer, utterances of 6 s are chosen
+_RECOGNITION_SHARE = 0.2  # of the time, at most
+_EPOCHS_TO_FALL, _LOSS_AFTER_FALL = 40, 0.7  # of the loss of the first epoch
+_EPOCHS_TO_RISE, _LOSS_AFTER_RISE = 5, 3.0  # of the loss of the first epoch
+_STILL_FALLING = 0.95  # of the loss a quarter of the epochs before
+_NON_FINITE_STEPS = 10  # in a row
+_SPELLER_PATIENCE = 2.0  # times the seconds that CTC took, for the speller to follow
 _LEAST_PATIENCE = 45.0  # seconds
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How far it came. Rates in %, free-running but for one."""
+    """Result of an overfit test. Rates are in %, and free-running unless they say otherwise."""
 
     utterances: int
     seconds: float
     epochs: int
     crr: float
+    """of the speller"""
     ctc_crr: float | None
     """of the CTC head, if there is one"""
     forced_crr: float
-    """teacher-forced, of the last epoch"""
+    """of the speller, teacher-forced, in the last epoch"""
     loss: float
-    """of the speller a character, in the last epoch"""
+    """of the speller, for each character, in the last epoch"""
     falling: bool
-    """whether it was lower than a quarter of the time before"""
+    """whether the loss still fell in the last quarter of the epochs"""
     finite: bool
+    """whether the loss stayed finite"""
     lr: float
 
     @property
-    def learnt(self) -> bool:
+    def passed(self) -> bool:
         return self.crr >= PASSED_CRR
 
     @property
-    def learnt_by_ctc(self) -> bool:
+    def ctc_passed(self) -> bool:
         return self.ctc_crr is not None and self.ctc_crr >= PASSED_CRR
 
 
 def choose_utterances(cuts: Sequence[MonoCut]) -> list[MonoCut]:
-    """Those nearest to the middle length, no text twice, the shortest first."""
+    """The thirty cuts nearest to the median duration, each text once, the shortest first."""
     if not cuts:
         return []
-    middle = min(sorted(cut.duration for cut in cuts)[len(cuts) // 2], _LONGEST)
+    median = min(sorted(cut.duration for cut in cuts)[len(cuts) // 2], _LONGEST_MEDIAN)
     by_text = {text(cut): cut for cut in reversed(cuts)}
-    near = sorted(by_text.values(), key=lambda cut: abs(log(cut.duration / middle)))
-    return sorted(near[:UTTERANCES], key=lambda cut: float(cut.duration))
+    nearest = sorted(by_text.values(), key=lambda cut: abs(log(cut.duration / median)))
+    return sorted(nearest[:UTTERANCES], key=lambda cut: float(cut.duration))
 
 
 def overfit_settings(settings: Settings) -> Settings:
-    """The settings without what keeps a model from learning by heart."""
+    """The settings without everything that keeps a model from overfitting."""
     return settings.changed(
         {
             "dropout": 0.0,
@@ -97,118 +102,137 @@ def overfit(
     cuts: Sequence[MonoCut],
     vocabulary: Vocabulary,
     settings: Settings,
-    seconds: float,
+    time_limit: float,
     pretrained: PretrainedModel | None = None,
+    clock: Clock = time.monotonic,
 ) -> Outcome:
-    """Learn the cuts until the speller knows them, or time is up.
+    """Train on the cuts until the speller recites them, or `time_limit` seconds have passed.
 
-    Where the CTC head knows them and the speller does not follow, or nothing is learnt at all, the
-    time ends earlier. Raises UserError where memory runs out, or the settings ask for what this
-    machine has not.
+    Ends earlier if the loss shows that nothing is learnt, or if the CTC head has passed the test
+    and the speller does not follow. Raises UserError if memory runs out, or if the settings ask
+    for something that this machine does not have.
     """
-    start = time.monotonic()
+    start = clock()
     settings = overfit_settings(settings)
     fabric = devices.launch(settings.training)
-    with devices.explain_crash(fabric), progress_bar("by heart", 100, counted=False) as advance:
+    with devices.explain_crash(fabric), progress_bar("overfit test", 100, counted=False) as advance:
         learner = Learner(settings, vocabulary, fabric, pretrained)
-        trial = _Trial(cuts, vocabulary, learner, start)
-        end = seconds
-        while trial.time_left(end) > 0 and not trial.hopeless and trial.crr < PASSED_CRR:
-            before = trial.seconds
-            trial.learn(end)
-            if trial.recognising < _SHARE_OF_RECOGNITION * trial.seconds:
-                trial.recognise()
-                if trial.ctc_crr is not None and trial.ctc_crr >= PASSED_CRR and end == seconds:
-                    patience = max(_LEAST_PATIENCE, _PATIENCE * trial.seconds)
-                    end = min(seconds, trial.seconds + patience)
-            note = f"loss {trial.loss:.2f}, CRR {trial.crr:.0f} %"
-            advance((trial.seconds - before) / seconds * 100, note)
-        if trial.unheard:
-            trial.recognise()
-        return trial.outcome()
+        test = _OverfitTest(cuts, vocabulary, learner, clock, start)
+        deadline = time_limit
+        while test.time_left(deadline) > 0 and not test.is_hopeless and test.crr < PASSED_CRR:
+            seconds_before = test.seconds
+            test.train_epoch(deadline)
+            if test.recognition_seconds < _RECOGNITION_SHARE * test.seconds:
+                test.recognize()
+                ctc_passed = test.ctc_crr is not None and test.ctc_crr >= PASSED_CRR
+                if ctc_passed and deadline == time_limit:
+                    patience = max(_LEAST_PATIENCE, _SPELLER_PATIENCE * test.seconds)
+                    deadline = min(time_limit, test.seconds + patience)
+            note = f"loss {test.loss:.2f}, CRR {test.crr:.0f} %"
+            advance((test.seconds - seconds_before) / time_limit * 100, note)
+        if test.recognition_is_outdated:
+            test.recognize()
+        return test.outcome()
 
 
-class _Trial:
-    """A learner, its utterances, and how far it has come."""
+class _OverfitTest:
+    """A learner, its utterances, and its progress."""
 
     def __init__(
-        self, cuts: Sequence[MonoCut], vocabulary: Vocabulary, learner: Learner, start: float
+        self,
+        cuts: Sequence[MonoCut],
+        vocabulary: Vocabulary,
+        learner: Learner,
+        clock: Clock,
+        start: float,
     ) -> None:
         self.learner, self.vocabulary, self.utterances = learner, vocabulary, len(cuts)
-        self.start = start
-        read = UtteranceDataset(vocabulary)
-        parts = (cuts[first : first + _BATCH] for first in range(0, len(cuts), _BATCH))
-        self.batches: list[Batch] = [read[CutSet.from_cuts(part)] for part in parts]
-        self.draws = Random(learner.settings.training.seed)
-        self.recognising = self.recognition = 0.0
-        """seconds in all, and the last time"""
-        self.unheard = True
-        """whether it has learnt since it was last recognised"""
-        self.steps = self.epochs = self.bad_steps = 0
+        self.clock, self.start = clock, start
+        dataset = UtteranceDataset(vocabulary)
+        self.batches: list[Batch] = [
+            dataset[CutSet.from_cuts(cuts[first : first + _BATCH_SIZE])]
+            for first in range(0, len(cuts), _BATCH_SIZE)
+        ]
+        self.random = Random(learner.settings.training.seed)
+        self.recognition_seconds = self.last_recognition_seconds = 0.0
+        self.recognition_is_outdated = True
+        """whether the model was trained since it was last used for recognition"""
+        self.steps = self.epochs = self.non_finite_steps = 0
         self.losses: list[float] = []
+        """of each epoch"""
         self.crr = self.forced_crr = 0.0
         self.ctc_crr: float | None = None
 
     @property
     def seconds(self) -> float:
-        return time.monotonic() - self.start
+        """Seconds since the start of the test."""
+        return self.clock() - self.start
 
-    def time_left(self, end: float) -> float:
-        """Seconds to learn in, since what was learnt must be recognised before the end."""
-        return end - self.seconds - 1.5 * self.recognition
+    def time_left(self, deadline: float) -> float:
+        """Seconds to train in, so that a last recognition ends before the deadline."""
+        return deadline - self.seconds - 1.5 * self.last_recognition_seconds
 
     @property
     def loss(self) -> float:
+        """Of the last epoch."""
         return self.losses[-1] if self.losses else nan
 
     @property
-    def hopeless(self) -> bool:
-        """Whether the loss is not finite any more, rises, or does not fall."""
-        still = self.epochs >= _EPOCHS_TO_FALL and min(self.losses) > _FALLEN * self.losses[0]
-        rising = self.epochs >= _EPOCHS_TO_RISE and self.loss > _RISEN * self.losses[0]
-        return still or rising or not self.finite
+    def is_hopeless(self) -> bool:
+        """Whether the loss is no longer finite, rises, or does not fall."""
+        not_falling = (
+            self.epochs >= _EPOCHS_TO_FALL and min(self.losses) > _LOSS_AFTER_FALL * self.losses[0]
+        )
+        rising = self.epochs >= _EPOCHS_TO_RISE and self.loss > _LOSS_AFTER_RISE * self.losses[0]
+        return not_falling or rising or not self.is_finite
 
     @property
-    def finite(self) -> bool:
-        return self.bad_steps < _BAD_STEPS
+    def is_finite(self) -> bool:
+        return self.non_finite_steps < _NON_FINITE_STEPS
 
-    def learn(self, end: float) -> None:
-        """One epoch, or as much of it as there is time for."""
-        rate, learner = self.learner.settings.training.lr, self.learner
+    def train_epoch(self, deadline: float) -> None:
+        """Train for one epoch, or as much of it as there is time for."""
+        learner, lr = self.learner, self.learner.settings.training.lr
         learner.train()
-        self.draws.shuffle(self.batches)
+        self.random.shuffle(self.batches)
         errors = characters = tokens = 0
         loss = 0.0
         for batch in self.batches:
             self.steps += 1
             count = int(batch.token_lengths.sum()) + len(batch)
-            step = learner.step([batch], [count], rate * min(1.0, self.steps / _WARMUP_STEPS))
-            self.bad_steps = 0 if step.updated else self.bad_steps + 1
+            step = learner.step([batch], [count], lr * min(1.0, self.steps / _WARMUP_STEPS))
+            self.non_finite_steps = 0 if step.updated else self.non_finite_steps + 1
             errors, characters = errors + step.errors, characters + step.characters
             loss, tokens = loss + step.losses[1] * count, tokens + count
-            if self.time_left(end) <= 0:
+            if self.time_left(deadline) <= 0:
                 break
-        self.epochs, self.unheard = self.epochs + 1, True
+        self.epochs += 1
+        self.recognition_is_outdated = True
         self.losses.append(loss / tokens)
         if characters:
             self.forced_crr = 100 * (1 - errors / characters)
 
-    def recognise(self) -> None:
-        """Free-running, of the speller and of the CTC head."""
-        before = self.seconds
-        learner = self.learner
-        learner.model.eval()
-        heard = recognize(
-            learner.las, self.batches, self.vocabulary, learner.log_mel, lambda *_: None
+    def recognize(self) -> None:
+        """Recognise the utterances free-running, by the speller and by the CTC head."""
+        seconds_before = self.seconds
+        self.learner.model.eval()
+        share = recognize(
+            self.learner.las,
+            self.batches,
+            self.vocabulary,
+            self.learner.log_mel,
+            lambda *_: None,
         )
-        found = score_recognitions([heard], self.vocabulary, "")
-        self.crr = found.score.crr
-        self.ctc_crr = None if found.ctc_score is None else found.ctc_score.crr
-        self.recognition, self.unheard = self.seconds - before, False
-        self.recognising += self.recognition
+        evaluation = score_recognitions([share], self.vocabulary, "")
+        self.crr = evaluation.score.crr
+        self.ctc_crr = None if evaluation.ctc_score is None else evaluation.ctc_score.crr
+        self.recognition_is_outdated = False
+        self.last_recognition_seconds = self.seconds - seconds_before
+        self.recognition_seconds += self.last_recognition_seconds
 
     def outcome(self) -> Outcome:
-        before = self.losses[3 * len(self.losses) // 4 - 1] if len(self.losses) > 3 else inf
+        epochs = len(self.losses)
+        earlier_loss = self.losses[3 * epochs // 4 - 1] if epochs > 3 else inf
         return Outcome(
             utterances=self.utterances,
             seconds=self.seconds,
@@ -217,7 +241,7 @@ class _Trial:
             ctc_crr=self.ctc_crr,
             forced_crr=self.forced_crr,
             loss=self.loss,
-            falling=not (self.hopeless or self.loss >= _FALLING * before),
-            finite=self.finite,
+            falling=not (self.is_hopeless or self.loss >= _STILL_FALLING * earlier_loss),
+            finite=self.is_finite,
             lr=self.learner.settings.training.lr,
         )

@@ -5,6 +5,7 @@ for the backward pass and adds up its weight gradient step by step; `_GRUSteps` 
 side by side and takes that gradient in one product at the end, for the same numbers.
 """
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Literal, cast
 
 import torch
@@ -63,7 +64,8 @@ def run_padded(rnn: nn.RNNBase, inputs: Tensor, lengths: Tensor) -> Tensor:
         return _run_gru(rnn, inputs, None, backwards)[0] * valid.unsqueeze(-1)
     inputs = _acceptable(rnn, inputs)
     packed = pack_padded_sequence(inputs, lengths.cpu(), batch_first=True, enforce_sorted=False)
-    outputs, _ = rnn(packed)
+    with _autocast_of(rnn, inputs):
+        outputs, _ = rnn(packed)
     return pad_packed_sequence(outputs, batch_first=True, total_length=inputs.shape[1])[0]
 
 
@@ -75,17 +77,34 @@ def run_stateful(
         outputs, last = _run_gru(rnn, inputs, state[0], None)
         return outputs, (last,)
     inputs = _acceptable(rnn, inputs)
-    outputs, after = rnn(inputs, state if len(state) == 2 else state[0])
+    if not _can_autocast(rnn, inputs):
+        state = tuple(part.float() for part in state)
+    with _autocast_of(rnn, inputs):
+        outputs, after = rnn(inputs, state if len(state) == 2 else state[0])
     return outputs, after if isinstance(after, tuple) else (after,)
 
 
 def _acceptable(rnn: nn.Module, inputs: Tensor) -> Tensor:
-    """What came out of layers in another format (`inference.quantize`), in float32 again.
+    """Inputs in a number format that the layers take: float32, or any under autocast.
 
-    Quantized layers, which are no RNNBase, take nothing else; others do where autocast is on.
+    Quantized layers (`inference.quantize`), which are no RNNBase, take float32 only.
     """
-    cast_anyway = isinstance(rnn, nn.RNNBase) and torch.is_autocast_enabled(inputs.device.type)
-    return inputs if cast_anyway else inputs.float()
+    if isinstance(rnn, nn.RNNBase) and _can_autocast(rnn, inputs):
+        return inputs if torch.is_autocast_enabled(inputs.device.type) else inputs.float()
+    return inputs.float()
+
+
+def _autocast_of(rnn: nn.Module, inputs: Tensor) -> AbstractContextManager[None]:
+    """The context to run the layers in: without autocast if they cannot."""
+    if _can_autocast(rnn, inputs):
+        return nullcontext()
+    return cast(AbstractContextManager[None], torch.autocast("cpu", enabled=False))
+
+
+def _can_autocast(rnn: nn.Module, inputs: Tensor) -> bool:
+    """False for an LSTM on a CPU without AVX-512, for which oneDNN has no bfloat16 kernel."""
+    on_cpu = isinstance(rnn, nn.LSTM) and not inputs.is_cuda
+    return not on_cpu or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def _run_gru(

@@ -19,7 +19,7 @@ from random import Random
 import torch
 
 from sorigeul.base.errors import UserError
-from sorigeul.base.process_pool import in_order
+from sorigeul.base.process_pool import map_in_order
 from sorigeul.base.progress import progress_bar
 from sorigeul.base.stopping import StopRequests
 from sorigeul.pretrained.loading import PretrainedModel, load_pretrained
@@ -125,7 +125,7 @@ def _recognize(
     total = sum(parts.lengths)
     with progress_bar("transcribing", total, parts.seconds, counted=False) as advance:
         try:
-            for batch, sounds in in_order(read, todo, jobs, 1, partial(_name, entries)):
+            for batch, sounds in map_in_order(read, todo, jobs, 1, partial(_name, entries)):
                 parts.append(batch, _rows(recognizer, [entries[place] for place in batch], sounds))
                 if parts.rank == 0 and time.monotonic() - parts.looked > _POLL_SECONDS:
                     advance(parts.read(), _progress(parts))

@@ -1,3 +1,3 @@
-"""Any recording to float32 mono at 16 kHz, to speech segments, to log-mel features."""
+"""Audio files to float32 mono at 16 kHz; speech segments, log-mel features, augmentation."""
 
 __all__ = ["audio", "augmentation", "features", "segments", "spec_augment"]

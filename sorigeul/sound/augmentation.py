@@ -1,7 +1,7 @@
-"""Speech as it might have been: faster or slower, with noise. Knows waveforms, no transcripts.
+"""Augmentation of waveforms: speed perturbation and additive noise.
 
-Every draw follows from a text alone, which names seed, epoch and utterance: so it is the same for
-whichever process makes it, in an uninterrupted run as in a resumed one.
+Each random choice depends only on a string, the draw key, made of seed, epoch and utterance id. So
+it does not depend on the process that makes it, or on whether the run was interrupted.
 """
 
 import logging
@@ -20,19 +20,19 @@ from sorigeul.sound.audio import SAMPLE_RATE, AudioError, Samples
 log = logging.getLogger(__name__)
 
 SPEEDS = (9, 10, 11)
-"""In tenths of the recording's own (Ko et al. 2015, Audio augmentation for speech recognition)."""
-_KEPT = 3600 * SAMPLE_RATE  # samples of noise that stay decoded: 230 MB
+"""Speeds in tenths of the original (Ko et al. 2015, Audio augmentation for speech recognition)."""
+_MAX_DECODED_SAMPLES = 3600 * SAMPLE_RATE  # of noise that is kept in memory: one hour, 230 MB
 
 
-def draw_speed(draw: str) -> int:
-    """One of `SPEEDS`, each as likely."""
-    return Random(f"{draw}/speed").choice(SPEEDS)
+def draw_speed(draw_key: str) -> int:
+    """Draw one of `SPEEDS` with equal probability."""
+    return Random(f"{draw_key}/speed").choice(SPEEDS)
 
 
 def change_speed(samples: Samples, tenths: int) -> Samples:
-    """Samples (N,) at so many tenths of their speed (10 N / tenths,): as of a tape, pitch included.
+    """Samples (N,) -> (10 N / tenths,) at ``tenths`` / 10 of the speed; the pitch changes too.
 
-    About 90 µs for a second of audio on one core.
+    Takes about 90 µs for a second of audio on one core.
     """
     if tenths == 10:
         return samples
@@ -40,76 +40,81 @@ def change_speed(samples: Samples, tenths: int) -> Samples:
 
 
 class Noise:
-    """Recordings to mix into others, decoded once to see which of them are of use.
+    """Recordings of noise to mix into utterances.
 
-    The first hour stays decoded; of a longer collection, the rest is decoded as it is drawn.
-    `share` of the utterances get noise, at a signal-to-noise ratio from `low` to `high` dB.
+    All recordings are decoded once to find those that can be used. The first hour stays in memory;
+    the rest of a longer collection is decoded again whenever it is drawn. A `share` of the
+    utterances gets noise, at a signal-to-noise ratio drawn uniformly from `low` to `high` dB.
 
     Raises:
-        UserError: if `folder` cannot be read or holds no recording that can be used.
+        UserError: if `folder` cannot be read or contains no recording that can be used.
     """
 
     def __init__(self, folder: Path, share: float, low: float, high: float) -> None:
         self.share, self.low, self.high = share, low, high
         self.paths: list[Path] = []
         self.unusable: list[str] = []
-        """Files that are no recordings, or silent, and why."""
+        """messages for the files that are not recordings, or are silent"""
         self._decoded: dict[Path, Samples] = {}
-        kept = 0
-        found = _files(folder)
-        with progress_bar("noise", len(found)) as advance:
-            for path in found:
+        decoded_samples = 0
+        files = _list_files(folder)
+        with progress_bar("noise", len(files)) as advance:
+            for path in files:
                 advance(1, "")
                 try:
-                    samples = _of_unit_power(path)
+                    samples = _load_with_unit_power(path)
                 except AudioError as error:
                     self.unusable.append(str(error))
                     continue
                 self.paths.append(path)
-                if kept + len(samples) <= _KEPT:
+                if decoded_samples + len(samples) <= _MAX_DECODED_SAMPLES:
                     self._decoded[path] = samples
-                    kept += len(samples)
+                    decoded_samples += len(samples)
         if not self.paths:
-            why = f"the first: {self.unusable[0]}" if found else "it is empty"
-            raise UserError(f"noise_dir {folder}: none of its files is a recording of noise; {why}")
+            reason = f"the first: {self.unusable[0]}" if files else "it is empty"
+            raise UserError(
+                f"noise_dir {folder}: none of its files is a recording of noise; {reason}"
+            )
         if self.unusable:
             log.warning(
                 "noise_dir %s: %d of %d files cannot be used; the first: %s",
                 folder,
                 len(self.unusable),
-                len(found),
+                len(files),
                 self.unusable[0],
             )
 
-    def mixed(self, samples: Samples, draw: str) -> Samples:
-        """Samples (N,) with a drawn stretch of a drawn recording, or as they are.
+    def mixed(self, samples: Samples, draw_key: str) -> Samples:
+        """Return samples (N,) with a random section of a random recording added, or unchanged.
 
-        The ratio is that of the mean powers of the utterance and of the whole recording of noise:
-        were it the stretch, the hiss of a quiet one would be raised to that of a loud one.
+        The signal-to-noise ratio compares the mean powers of the utterance and of the whole noise
+        recording. With the power of the section, a quiet one would be amplified to the level of a
+        loud one.
         """
-        random = Random(f"{draw}/noise")
+        random = Random(f"{draw_key}/noise")
         if random.random() >= self.share:
             return samples
-        path, place = random.choice(self.paths), random.random()
+        path, position = random.choice(self.paths), random.random()
         noise = self._decoded.get(path)
         if noise is None:
-            noise = _of_unit_power(path)
+            noise = _load_with_unit_power(path)
         size = len(samples)
         if len(noise) < size:
             noise = np.tile(noise, -(-size // len(noise)))
-        start = int(place * (len(noise) - size + 1))
+        start = int(position * (len(noise) - size + 1))
         level = np.std(samples) * 10 ** (-random.uniform(self.low, self.high) / 20)
         return np.asarray(samples + level * noise[start : start + size], np.float32)
 
 
-def _of_unit_power(path: Path) -> Samples:
+def _load_with_unit_power(path: Path) -> Samples:
+    """Samples (N,) of a recording, with mean 0 and mean power 1."""
     samples = audio.load(path).samples
     centred = samples - samples.mean()
     return np.asarray(centred / centred.std(), np.float32)
 
 
-def _files(folder: Path) -> list[Path]:
-    """All files under a folder but hidden ones, in one order."""
+def _list_files(folder: Path) -> list[Path]:
+    """All files under a folder except hidden ones, sorted."""
     if not folder.is_dir():
         raise UserError(f"noise_dir {folder}: no such folder; give a folder of recordings of noise")
 
@@ -119,8 +124,8 @@ def _files(folder: Path) -> list[Path]:
         ) from error
 
     return sorted(
-        Path(place, name)
-        for place, _, names in os.walk(folder, onerror=unreadable)
+        Path(directory, name)
+        for directory, _, names in os.walk(folder, onerror=unreadable)
         for name in names
         if not name.startswith(".")
     )

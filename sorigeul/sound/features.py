@@ -1,8 +1,8 @@
-"""Waveform to log-mel spectrogram, input reversal, SpecAugment.
+"""Log-mel features: waveforms to frames, with normalisation and time reversal.
 
-The only place that knows what a frame is. Knows nothing of files, text or models.
+Training and recognition compute their features here. Does not know about files, text or models.
 
-Shapes: B utterances, N samples, T frames, F mel bands. Lengths travel beside every padded tensor.
+Shapes: B utterances, N samples, T frames, F mel bands. Every padded tensor comes with its lengths.
 """
 
 import math
@@ -26,15 +26,15 @@ _WINDOWS: dict[str, Callable[[int], Tensor]] = {
     "rectangular": torch.ones,
 }
 _LOG_FLOOR = 1e-10  # librosa's power_to_db floor: digital silence stays finite
-_STD_FLOOR = 1e-2  # a band that never changes carries nothing and must not be blown up
+_STD_FLOOR = 1e-2  # a constant band carries no information: its rounding noise stays small
 
 
 @dataclass(frozen=True)
 class FeatureConfig:
-    """The seed's feature table. Every recording passes through these, whoever asks.
+    """How features are computed, in training and in recognition. Defaults are the seed's.
 
-    `stride` (ms) and `hop_length` (samples) are one quantity: whichever of the two was changed
-    speaks for both.
+    `stride` (ms) and `hop_length` (samples) are the same quantity: set one of them, and the other
+    follows.
     """
 
     frame_length: float = 25.0
@@ -84,18 +84,20 @@ class FeatureConfig:
 
     @property
     def window_samples(self) -> int:
+        """Length of the analysis window in samples."""
         return round(self.frame_length * SAMPLE_RATE / 1000)
 
     @property
     def frames_per_second(self) -> float:
+        """Frame rate of the features in Hz."""
         return SAMPLE_RATE / self.hop_length
 
 
 class LogMel(nn.Module):
-    """Batched log-mel spectrogram; padding an utterance does not change its features.
+    """Log-mel features of a batch of waveforms; padding an utterance does not change its features.
 
-    The mel spectrogram equals ``librosa.feature.melspectrogram`` (power 2, centred frames padded
-    with zeros, Slaney's mel scale and area normalisation) with the same settings.
+    The mel spectrogram equals ``librosa.feature.melspectrogram`` with the same settings: power 2,
+    centred frames padded with zeros, Slaney's mel scale and area normalisation.
     """
 
     window: Tensor
@@ -126,11 +128,11 @@ class LogMel(nn.Module):
 
     @torch.no_grad()
     def forward(self, waveforms: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Waveforms (B, N) with lengths (B,) in samples -> features (B, T, F), lengths (B,).
+        """Waveforms (B, N), lengths (B,) in samples -> features (B, T, F), lengths (B,) in frames.
 
-        Frames past an utterance's length are zero, which is its mean where features are normalised.
+        Frames after the end of an utterance are zero, which is the mean of normalised features.
         """
-        # Half precision loses the quiet bands; this stage costs little, so it stays in float32.
+        # Half precision loses the quiet bands. This stage is cheap, so it stays in float32.
         with torch.autocast(waveforms.device.type, enabled=False):
             mel = self.mel_spectrogram(waveforms.float())
         features = mel.clamp_min_(_LOG_FLOOR).log_()
@@ -145,7 +147,7 @@ class LogMel(nn.Module):
 
 
 def valid_mask(lengths: Tensor, size: int) -> Tensor:
-    """Lengths (B,) -> boolean (B, size), true within each utterance."""
+    """Lengths (B,) -> boolean mask (B, size), true for the valid frames of each utterance."""
     return torch.arange(size, device=lengths.device) < lengths.unsqueeze(1)
 
 
@@ -158,7 +160,10 @@ def reverse(features: Tensor, lengths: Tensor) -> Tensor:
 
 
 def _normalize(features: Tensor, valid: Tensor, frames: Tensor) -> Tensor:
-    """Mean 0 and deviation 1 of every band over the valid frames."""
+    """Scale each band (B, T, F) to mean 0 and standard deviation 1 over the valid frames.
+
+    ``valid``: boolean (B, T, 1). ``frames``: number of valid frames (B,).
+    """
     count = frames.view(-1, 1, 1)
     mean = (features * valid).sum(1, keepdim=True) / count
     centred = (features - mean) * valid
@@ -169,7 +174,7 @@ def _normalize(features: Tensor, valid: Tensor, frames: Tensor) -> Tensor:
 def mel_filter_bank(n_mels: int, n_fft: int) -> Tensor:
     """Triangular filters (n_fft // 2 + 1, n_mels) of equal area from 0 Hz to the Nyquist frequency.
 
-    Slaney, "Auditory Toolbox", 1998: linear below 1 kHz, logarithmic above.
+    Mel scale of Slaney, "Auditory Toolbox", 1998: linear below 1 kHz, logarithmic above.
     """
     frequencies = torch.linspace(0, SAMPLE_RATE / 2, n_fft // 2 + 1, dtype=torch.float64)
     top = _hertz_to_mel(SAMPLE_RATE / 2)

@@ -1,8 +1,6 @@
-"""Waveform to log-mel spectrogram, input reversal, SpecAugment.
+"""SpecAugment: random masks over frequency bands and time, for training.
 
-The only place that knows what a frame is. Knows nothing of files, text or models.
-
-Shapes: B utterances, N samples, T frames, F mel bands. Lengths travel beside every padded tensor.
+Shapes: B utterances, T frames, F mel bands. Every padded tensor comes with its lengths.
 """
 
 from dataclasses import dataclass
@@ -19,15 +17,15 @@ class SpecAugmentConfig:
     """SpecAugment (Park et al. 2019) without time warping."""
 
     frequency_masks: int = 2
-    """number of masked bands of frequency in an augmented copy"""
+    """number of frequency masks in an augmented copy"""
     frequency_mask_share: float = 0.3
     """widest frequency mask, as a share of the mel bands"""
     time_masks: int = 2
-    """number of masked stretches of time in an augmented copy"""
+    """number of time masks in an augmented copy"""
     time_mask_seconds: float = 0.4
     """longest time mask in seconds"""
     time_mask_share: float = 0.15
-    """longest time mask as a share of the utterance, so that a short one keeps most of itself"""
+    """longest time mask as a share of the utterance, so that most of a short one stays visible"""
 
     def __post_init__(self) -> None:
         for setting, value in vars(self).items():
@@ -46,37 +44,36 @@ def spec_augment(
     config: SpecAugmentConfig,
     frames_per_second: float = 100.0,
 ) -> Tensor:
-    """Mask random bands and stretches of the chosen utterances with each band's mean.
+    """Mask random frequency bands and time spans of the chosen utterances with each band's mean.
 
-    Parameters
-    ----------
-    features : (B, T, F); `lengths` : (B,) valid frames; `chosen` : (B,) boolean
+    ``features``: (B, T, F). ``lengths``: valid frames (B,). ``chosen``: boolean (B,), true for the
+    utterances to mask.
 
-    The widths are uniform from 0 to their maximum and the positions uniform among those that fit
-    (Park et al. 2019, section 2). Draws come from torch's global CPU generator, so a seed gives the
-    same masks on every device.
+    The widths are uniform from 0 to their maximum, and the positions uniform among those that fit
+    (Park et al. 2019, section 2). The random numbers come from torch's global CPU generator, so a
+    seed gives the same masks on every device.
     """
     batch, time, bands = features.shape
     device = features.device
 
-    def spans(count: int, widest: Tensor, room: Tensor, size: int) -> Tensor:
-        """`count` random spans an utterance -> boolean (B, size), true where masked."""
-        width = (torch.rand(batch, count).to(device) * (widest.unsqueeze(1) + 1)).floor()
-        start = (torch.rand(batch, count).to(device) * (room.unsqueeze(1) - width + 1)).floor()
+    def random_spans(count: int, max_width: Tensor, extent: Tensor, size: int) -> Tensor:
+        """Draw `count` spans within each `extent` (B,) -> boolean (B, size), true inside a span."""
+        width = (torch.rand(batch, count).to(device) * (max_width.unsqueeze(1) + 1)).floor()
+        start = (torch.rand(batch, count).to(device) * (extent.unsqueeze(1) - width + 1)).floor()
         position = torch.arange(size, device=device)
         inside = (position >= start.unsqueeze(-1)) & (
-            position < (start + width).clamp_max(room.unsqueeze(1)).unsqueeze(-1)
+            position < (start + width).clamp_max(extent.unsqueeze(1)).unsqueeze(-1)
         )
         return inside.any(1)
 
-    widest_band = torch.full((batch,), int(bands * config.frequency_mask_share), device=device)
+    max_bands = torch.full((batch,), int(bands * config.frequency_mask_share), device=device)
     all_bands = torch.full((batch,), bands, device=device)
-    widest_time = (lengths * config.time_mask_share).clamp_max(
+    max_frames = (lengths * config.time_mask_share).clamp_max(
         config.time_mask_seconds * frames_per_second
     )
-    masked_bands = spans(config.frequency_masks, widest_band, all_bands, bands).unsqueeze(1)
-    masked_times = spans(config.time_masks, widest_time.floor(), lengths, time).unsqueeze(2)
+    masked_bands = random_spans(config.frequency_masks, max_bands, all_bands, bands).unsqueeze(1)
+    masked_frames = random_spans(config.time_masks, max_frames.floor(), lengths, time).unsqueeze(2)
     mean = features.sum(1, keepdim=True) / lengths.view(-1, 1, 1)
-    masked = (masked_bands | masked_times) & chosen.view(-1, 1, 1)
+    masked = (masked_bands | masked_frames) & chosen.view(-1, 1, 1)
     masked = masked & valid_mask(lengths, time).unsqueeze(-1)
     return torch.where(masked, mean, features)

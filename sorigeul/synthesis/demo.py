@@ -15,7 +15,7 @@ import numpy as np
 import soundfile
 
 from sorigeul.base.errors import UserError
-from sorigeul.base.process_pool import cores, in_order
+from sorigeul.base.process_pool import cores, map_in_order
 from sorigeul.corpora.items import Corpus, Layout, Rejected, Utterance
 from sorigeul.corpora.options import PrepareOptions
 from sorigeul.sound.audio import SAMPLE_RATE, Samples
@@ -51,7 +51,7 @@ def read(
         yield from rejected
         work = partial(_flac, synthesizer)
         lines = script(options, text)
-        with closing(in_order(work, lines, cores(), _CHUNK, lambda line: line.id)) as spoken:
+        with closing(map_in_order(work, lines, cores(), _CHUNK, lambda line: line.id)) as spoken:
             for line, flac in spoken:
                 path = out / "audio" / line.voice / f"{line.id}.flac"
                 path.parent.mkdir(parents=True, exist_ok=True)

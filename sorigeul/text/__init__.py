@@ -1,3 +1,3 @@
-"""Transcripts to normalised text, and text to ids and back."""
+"""Text encodings, normalisers of transcripts, and vocabularies (text to ids and back)."""
 
 __all__ = ["encoding", "normalization", "vocabulary"]

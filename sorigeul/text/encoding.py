@@ -1,4 +1,4 @@
-"""Transcripts to normalised text. Knows transcription marks; nothing of corpora or of scoring."""
+"""Decodes the bytes of text files: UTF-8 or CP949, to NFC with Unix line ends."""
 
 import unicodedata
 
@@ -6,15 +6,16 @@ from sorigeul.base.errors import UserError
 
 
 def decode_text(data: bytes, name: str) -> str:
-    r"""Return the text of a file: UTF-8 (with or without byte-order mark), else CP949.
+    r"""Decode ``data`` as UTF-8, with or without a byte-order mark, else as CP949.
 
-    NFC, every line end ``\n``. Raises UserError with ``name`` and the offset of the first byte that
-    does not fit, counted in the encoding that got further.
+    The text is in NFC and every line ends with ``\n``. Raises UserError with the ``name`` of the
+    file and the offset of the first invalid byte, in the encoding that decoded more of the file.
     """
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as utf8:
-        if data.startswith(b"\xef\xbb\xbf"):  # a mark settles the encoding; CP949 would be mojibake
+        # A byte-order mark proves that it is UTF-8. CP949 would give wrong characters.
+        if data.startswith(b"\xef\xbb\xbf"):
             raise _undecodable(name, "UTF-8", utf8.start + 3) from utf8
         try:
             text = data.decode("cp949")

@@ -1,4 +1,4 @@
-"""Text to ids and back. Knows units and their order, nothing of tensors or of transcript marks."""
+"""Vocabularies: text to ids and back. Does not know about tensors or transcription marks."""
 
 import csv
 import hashlib
@@ -16,7 +16,7 @@ from sorigeul.base.errors import UserError
 from sorigeul.text.encoding import decode_text
 
 SPECIALS = ("<s>", "</s>", "_")
-"""Start, end and padding, in the order of their ids: always the last three of a vocabulary."""
+"""start, end and padding in the order of their ids, always the last three of a vocabulary"""
 
 Kind = Literal["syllable", "jamo"]
 _FORMAT = "sorigeul-vocabulary/1"
@@ -24,18 +24,18 @@ _FORMAT = "sorigeul-vocabulary/1"
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """The V units a model writes, by id; the last three are ``SPECIALS``.
+    """The V output units of a model in the order of their ids; the last three are ``SPECIALS``.
 
-    ``syllable`` units are characters of NFC text; ``jamo`` units are characters of NFD text, so a
-    syllable is written as its conjoining letters (초성, 중성, 종성). Raises ValueError for units
-    that are not single, distinct characters followed by the specials.
+    ``syllable`` units are characters of NFC text. ``jamo`` units are characters of NFD text, so a
+    syllable is written as its conjoining jamo (초성, 중성, 종성). Raises ValueError for units that
+    are not single, distinct characters followed by the specials.
     """
 
     units: tuple[str, ...]
     kind: Kind = "syllable"
 
     def __post_init__(self) -> None:
-        """Refuse units that cannot be told apart."""
+        """Check the units: single, distinct characters followed by the specials."""
         if self.kind not in get_args(Kind):
             raise ValueError(f"kind {self.kind!r} is none of {', '.join(get_args(Kind))}")
         if self.units[-3:] != SPECIALS:
@@ -52,7 +52,7 @@ class Vocabulary:
     def from_texts(
         cls, texts: Iterable[str], kind: Kind = "syllable", min_count: int = 1
     ) -> "Vocabulary":
-        """Collect the units of ``texts``, the most frequent first, equals by code point.
+        """Collect the units of ``texts``, the most frequent first, ties by code point.
 
         Units seen fewer than ``min_count`` times are left out. Raises UserError if none is left.
         """
@@ -65,20 +65,24 @@ class Vocabulary:
     def from_characters(
         cls, characters: Mapping[str, int], kind: Kind = "syllable", min_count: int = 1
     ) -> "Vocabulary":
-        """As ``from_texts``, of texts whose NFC has each of the ``characters`` so many times."""
+        """As ``from_texts``, given how often each character occurs in the NFC of the texts."""
         counts: Counter[str] = Counter()
         for character, count in characters.items():
             for unit in _split(character, kind):
                 counts[unit] += count
-        kept = [u for u, count in counts.items() if count >= min_count and u not in SPECIALS]
-        if not kept:
+        frequent = [unit for unit, count in counts.items() if count >= min_count]
+        units = [unit for unit in frequent if unit not in SPECIALS]
+        if not units:
             raise UserError(f"no character occurs {min_count} times in the texts: no vocabulary")
-        kept.sort(key=lambda unit: (-counts[unit], unit))
-        return cls((*kept, *SPECIALS), kind)
+        units.sort(key=lambda unit: (-counts[unit], unit))
+        return cls((*units, *SPECIALS), kind)
 
     @classmethod
     def named(cls, name: str, characters: Mapping[str, int], min_count: int) -> "Vocabulary":
-        """As ``from_characters`` where ``name`` is a kind; else the table of that path."""
+        """Return the vocabulary for the setting ``vocabulary``: a kind, or the path of a table.
+
+        A kind (``syllable`` or ``jamo``) collects the units of ``characters``, as `from_characters`.
+        """
         for kind in get_args(Kind):
             if name == kind:
                 return cls.from_characters(characters, kind, min_count)
@@ -88,7 +92,7 @@ class Vocabulary:
     def from_csv(cls, path: str | Path) -> "Vocabulary":
         """Read a published table with the columns ``id,char`` (and ``freq``), ids from 0 upwards.
 
-        Raises UserError, with the line, for a table that is missing or damaged.
+        Raises UserError if the table is missing or damaged, with the number of the line.
         """
         path = Path(path)
         if not path.is_file():
@@ -98,8 +102,10 @@ class Vocabulary:
         try:
             header = next(rows, [])
             if header[:2] != ["id", "char"]:
-                found = ",".join(header)
-                raise UserError(f"{path}: the first line must be 'id,char,freq', not {found!r}")
+                first_line = ",".join(header)
+                raise UserError(
+                    f"{path}: the first line must be 'id,char,freq', not {first_line!r}"
+                )
             for row in filter(None, rows):
                 if len(row) != len(header) or row[0] != str(len(units)):
                     expected = f"{len(header)} fields, the first {len(units)}"
@@ -112,9 +118,10 @@ class Vocabulary:
             raise UserError(f"{path}: not a usable vocabulary: {error}") from error
 
     def extended(self, other: "Vocabulary") -> "Vocabulary":
-        """These units, which keep their ids, then those of ``other`` that are not among them.
+        """Return this vocabulary with the new units of ``other`` added.
 
-        Raises UserError where one is of syllables and the other of letters.
+        The old units keep their ids; the specials move to the end. Raises UserError if the kinds
+        differ.
         """
         if self.kind != other.kind:
             raise UserError(f"a {self.kind} vocabulary cannot be extended by a {other.kind} one")
@@ -184,26 +191,26 @@ class Vocabulary:
         return _split(text, self.kind)
 
     def encode(self, text: str) -> list[int]:
-        """Return the ids of the units of ``text``, without start and end; unknown ones left out."""
+        """Return the ids of the units of ``text``, without start and end; skip unknown units."""
         return [self._ids[unit] for unit in _split(text, self.kind) if unit in self._ids]
 
     def jamo_ids(self) -> list[tuple[int, int, int]]:
-        """Return the ids of each unit's letters (초성, 중성, 종성), from 1; 0 for none.
+        """Return the ids (from 1) of the initial, vowel and final jamo (초성, 중성, 종성) of each unit.
 
-        A unit that is no syllable has none.
+        0 stands for a missing final, and for all three if the unit is not a Hangul syllable.
         """
-        return [_letters(unit) for unit in self.units]
+        return [_syllable_jamo_ids(unit) for unit in self.units]
 
     def unknown(self, text: str) -> list[str]:
         """Return the units of ``text`` that ``encode`` leaves out, in order."""
         return [unit for unit in _split(text, self.kind) if unit not in self._ids]
 
     def unknown_characters(self, characters: Mapping[str, int]) -> dict[str, int]:
-        """Return those of the counted ``characters`` that ``encode`` leaves out, wholly or not."""
-        return {one: count for one, count in characters.items() if self.unknown(one)}
+        """Return the ``characters``, with their counts, that ``encode`` cannot fully encode."""
+        return {char: count for char, count in characters.items() if self.unknown(char)}
 
     def decode(self, ids: Iterable[int]) -> str:
-        """Return the NFC text of ``ids`` up to the first end; starts and padding are skipped.
+        """Return the NFC text of ``ids`` up to the first end; skip starts and padding.
 
         Raises ValueError for an id that the vocabulary does not have.
         """
@@ -218,7 +225,7 @@ class Vocabulary:
         return unicodedata.normalize("NFC", "".join(units))
 
 
-def _letters(unit: str) -> tuple[int, int, int]:
+def _syllable_jamo_ids(unit: str) -> tuple[int, int, int]:
     """Unicode orders the syllables from U+AC00 by initial (19), vowel (21) and final (28)."""
     index = ord(unit) - 0xAC00 if len(unit) == 1 else -1
     if not 0 <= index < 19 * 21 * 28:

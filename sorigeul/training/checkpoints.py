@@ -1,13 +1,19 @@
-"""The run folder: publish and load a model, save and find the state of a run.
+"""Checkpoints of a training run: what they hold, how they are written, and how a run resumes.
 
-Knows files and tensors; nothing of audio, batches or how a model is trained. A published model is
-three files that need nothing but this package, and are never read through pickle.
+A resumed run ends with the same weights as one that never stopped, even from the middle of an
+epoch. So a checkpoint (`RunState`) holds weights, optimizer and random generators, and also the
+position of the data loader in its epoch and the running totals of that epoch. If a setting changed
+that decides which utterances are in which batch (`epoch_order`), the saved position means nothing,
+and the epoch begins again.
+
+The loop in `run.py` decides when to save and resume. Published models are in `sorigeul.pretrained`.
 """
 
 import logging
 import shutil
 import zipfile
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -19,22 +25,119 @@ from torch import Tensor
 
 from sorigeul.base.errors import UserError
 from sorigeul.base.files import replacing, write_text
+from sorigeul.data.config import ORDER_INDEPENDENT, DataConfig
 from sorigeul.model.las import ListenAttendSpell
 from sorigeul.pretrained.loading import VOCABULARY
 from sorigeul.pretrained.publishing import write_weights
 from sorigeul.text.vocabulary import Vocabulary
+from sorigeul.training.progress_state import EpochTotals, RunPosition
+from sorigeul.training.settings import Settings
 
 CHECKPOINTS = "checkpoints"
-_KEPT_CHECKPOINTS = 2  # the newest, and one to fall back on
+_FORMAT = 3
+_KEPT_CHECKPOINTS = 2  # the newest, and the one before in case it is damaged
 
 log = logging.getLogger(__name__)
 
 
-# The state of a run: all it takes to go on as if nothing had happened.
+# What a checkpoint holds.
+
+
+@dataclass(frozen=True)
+class RunState:
+    """Everything a run needs to continue as if it had never stopped."""
+
+    position: RunPosition
+    totals: EpochTotals
+    learner: Mapping[str, Any]
+    """`Learner.state_dict`; a state that was read has the other keys of the checkpoint as well"""
+    loader: dict[str, Any] | None
+    """position of the data loader in its epoch, prefetched batches included; None between two
+    epochs, since the next one begins with its first batch"""
+    epoch_order: Mapping[str, Any]
+    random: Sequence[dict[str, Any]]
+    """`random_state` of each process, by rank"""
+    metrics_rows: int
+    """rows of `metrics.jsonl` that were written before the checkpoint"""
+    vocabulary_hash: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """The content of a checkpoint. Its keys never change, so that old runs can be resumed."""
+        return {
+            "format": _FORMAT,
+            "position": vars(self.position),
+            "tally": vars(self.totals),
+            **self.learner,
+            "batches": self.loader,
+            "drawn_by": self.epoch_order,
+            "random": self.random,
+            "rows": self.metrics_rows,
+            "vocabulary_hash": self.vocabulary_hash,
+        }
+
+    @classmethod
+    def from_dict(cls, content: dict[str, Any], run: Path, vocabulary: Vocabulary) -> "RunState":
+        """The state in a checkpoint of `run`.
+
+        Raises UserError if another version of the package wrote it, or if it belongs to another
+        vocabulary.
+        """
+        if content.get("format") != _FORMAT:
+            raise UserError(
+                f"{run} was begun by another version of sorigeul: finish it with that one, or "
+                "train into a new folder"
+            )
+        if content["vocabulary_hash"] != vocabulary.hash:
+            raise UserError(
+                f"{run} was begun with another vocabulary: train into a new folder, or restore "
+                "the transcripts it was begun with"
+            )
+        position = RunPosition(**content["position"])
+        # An older checkpoint may name an epoch whose weights were removed later on.
+        position.best = [best for best in position.best if has_epoch_weights(run, best[1])]
+        return cls(
+            position=position,
+            totals=EpochTotals(**content["tally"]),
+            learner=content,
+            loader=content["batches"],
+            # A checkpoint from before a setting was added was made with its default.
+            epoch_order={**asdict(DataConfig()), **content["drawn_by"]},
+            random=content["random"],
+            metrics_rows=content["rows"],
+            vocabulary_hash=content["vocabulary_hash"],
+        )
+
+    def changes_of_order(self, order: Mapping[str, Any]) -> list[str]:
+        """The names of everything in `order` that differs from when the checkpoint was saved.
+
+        If there are any, the position in the epoch cannot be restored: the data loader would
+        continue with the old batches, or with others than those that are left.
+        """
+        if self.loader is None:
+            return []
+        return [name for name, value in order.items() if self.epoch_order.get(name) != value]
+
+
+def epoch_order(settings: Settings, utterances: int, processes: int) -> dict[str, Any]:
+    """Everything that decides which utterances are in which batch of an epoch.
+
+    `utterances` is the size of the training split. The names are keys of checkpoints and are shown
+    in a warning if the values change.
+    """
+    sampling = asdict(settings.data)
+    return {
+        **{name: value for name, value in sampling.items() if name not in ORDER_INDEPENDENT},
+        "seed": settings.training.seed,
+        "the number of processes": processes,
+        "the number of utterances": utterances,
+    }
+
+
+# Writing and reading checkpoints.
 
 
 def save_checkpoint(run: Path, step: int, state: dict[str, Any]) -> Path:
-    """Write the state after `step` steps and let the oldest ones go."""
+    """Write the state after `step` steps and remove all but the newest checkpoints."""
     path = _checkpoint_path(run, step)
     with replacing(path) as temporary:
         try:
@@ -43,15 +146,18 @@ def save_checkpoint(run: Path, step: int, state: dict[str, Any]) -> Path:
             raise OSError(f"{path} could not be written, the disk may be full: {error}") from error
     for old in _checkpoint_paths(run)[:-_KEPT_CHECKPOINTS]:
         old.unlink()
-    for half in path.parent.glob(".step-*.pt"):  # of a process that was killed while it wrote
-        half.unlink()
+    for unfinished in path.parent.glob(".step-*.pt"):  # left by a process that was killed
+        unfinished.unlink()
     return path
 
 
 def latest_checkpoint(run: Path) -> dict[str, Any] | None:
-    """The newest readable state of a run, or none where it has none yet."""
-    states = _checkpoint_paths(run)
-    for path in reversed(states):
+    """The content of the newest readable checkpoint, or None if there is no checkpoint.
+
+    A damaged one is renamed, with a warning. Raises UserError if all are damaged.
+    """
+    paths = _checkpoint_paths(run)
+    for path in reversed(paths):
         try:
             return _read_checkpoint(path)
         except (zipfile.BadZipFile, UnpicklingError, RuntimeError, OSError, ValueError) as error:
@@ -59,7 +165,7 @@ def latest_checkpoint(run: Path) -> dict[str, Any] | None:
             reason = str(error).partition("\n")[0]
             shutil.move(path, damaged)
             log.warning("%s is damaged (%s); kept as %s", path, reason, damaged.name)
-    if states:
+    if paths:
         raise UserError(
             f"no checkpoint in {run / CHECKPOINTS} can be read: start in another folder"
         )
@@ -67,7 +173,7 @@ def latest_checkpoint(run: Path) -> dict[str, Any] | None:
 
 
 def checkpoint_of_step(run: Path, step: int) -> dict[str, Any]:
-    """The state after `step` steps, which another process has found readable."""
+    """The content of the checkpoint after `step` steps, which another process could read."""
     path = _checkpoint_path(run, step)
     if not path.exists():
         raise UserError(f"{path} is not here: all processes of a run must see the same run folder")
@@ -76,11 +182,11 @@ def checkpoint_of_step(run: Path, step: int) -> dict[str, Any]:
 
 def _read_checkpoint(path: Path) -> dict[str, Any]:
     with zipfile.ZipFile(path) as archive:  # torch itself compares no checksums
-        if (part := archive.testzip()) is not None:
-            raise zipfile.BadZipFile(f"{part} does not match its checksum")
-    # Tensors and plain values only: a checkpoint from a stranger can run nothing.
-    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    return state
+        if (damaged_file := archive.testzip()) is not None:
+            raise zipfile.BadZipFile(f"{damaged_file} does not match its checksum")
+    # Tensors and plain values only: a checkpoint from a stranger cannot run code.
+    content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    return content
 
 
 def _checkpoint_path(run: Path, step: int) -> Path:
@@ -92,38 +198,44 @@ def _checkpoint_paths(run: Path) -> list[Path]:
 
 
 def has_checkpoint(run: Path) -> bool:
-    """Whether a run has a state to go on from."""
+    """Whether a run has a checkpoint to resume from."""
     return bool(_checkpoint_paths(run))
 
 
+# The vocabulary of a fine-tuned run.
+
+
 def save_vocabulary(run: Path, vocabulary: Vocabulary) -> None:
-    """Keep what a run that began from another model writes with, so as not to need that again."""
+    """Save the vocabulary of a run that fine-tunes a model; it resumes without that model."""
     write_text(run / CHECKPOINTS / VOCABULARY, vocabulary.to_json())
 
 
 def load_vocabulary(run: Path) -> Vocabulary | None:
-    """What `keep_vocabulary` kept; None for a run that began from nothing."""
+    """What `save_vocabulary` wrote; None for a run that does not fine-tune a model."""
     path = run / CHECKPOINTS / VOCABULARY
     if not path.exists():
         return None
     return Vocabulary.from_json(path.read_text(encoding="utf-8", errors="replace"), str(path))
 
 
-# The weights of the best epochs, light enough to keep several, and to average.
+# The weights of the best epochs, small enough to keep several of them, to be averaged at the end.
 
 
 def save_epoch_weights(run: Path, epoch: int, model: ListenAttendSpell) -> None:
-    """Keep the weights of an epoch."""
+    """Save the weights after an epoch."""
     write_weights(_epoch_weights_path(run, epoch), model.state_dict(), {})
 
 
 def has_epoch_weights(run: Path, epoch: int) -> bool:
-    """Whether the weights of an epoch are kept."""
+    """Whether the weights of an epoch are saved."""
     return _epoch_weights_path(run, epoch).exists()
 
 
 def load_epoch_weights(run: Path, epoch: int) -> dict[str, Tensor]:
-    """The weights of an epoch, as `save_best` wrote them."""
+    """The weights of an epoch, as `save_epoch_weights` wrote them.
+
+    Raises UserError if they cannot be read.
+    """
     path = _epoch_weights_path(run, epoch)
     try:
         return load_file(path)
@@ -134,10 +246,10 @@ def load_epoch_weights(run: Path, epoch: int) -> dict[str, Tensor]:
 
 
 def prune_epoch_weights(run: Path, epochs: Collection[int]) -> None:
-    """Let the weights of all other epochs go, and what a killed process left half written."""
-    kept = {_epoch_weights_path(run, epoch) for epoch in epochs}
+    """Remove the weights of all other epochs, and files that a killed process left unfinished."""
+    kept_paths = {_epoch_weights_path(run, epoch) for epoch in epochs}
     for path in (run / CHECKPOINTS).glob("*best-*.safetensors"):
-        if path not in kept:
+        if path not in kept_paths:
             path.unlink()
 
 

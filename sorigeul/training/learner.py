@@ -1,7 +1,8 @@
-"""One step of learning: batches of waveforms, features, a teacher-forced pass, a step of Adam.
+"""One training step: waveforms to features, a teacher-forced pass, losses, a step of Adam.
 
-A step takes one batch or several in turn, and of each every process its share. Its loss is the mean
-over the characters of all of them, however they were dealt out. Knows no files and no epochs.
+A step takes one batch or accumulates several. Every process takes its share of each. The loss is
+the mean over the characters of all batches and processes, however they are split up. Does not know
+about files and epochs.
 """
 
 import math
@@ -30,27 +31,28 @@ from sorigeul.training.weight_averaging import moving_average
 
 @dataclass(frozen=True)
 class StepResult:
-    """What came of a step, over all its batches and all processes."""
+    """Result of a step, over all its batches and all processes."""
 
     updated: bool
-    """false where loss or gradient were not finite, and the weights stayed as they were"""
-    overflowed: bool
-    """nothing was learnt, but only since float16 was scaled too high, which it no longer is"""
-    suspects: list[str]
-    """where nothing was learnt, the utterances that may be at fault"""
+    """false if loss or gradient was not finite, so that the weights were left unchanged"""
+    gradient_overflow: bool
+    """whether the update was skipped because float16 gradients overflowed; the loss scale has been
+    lowered since"""
+    suspect_ids: list[str]
+    """utterances that may have caused a loss or gradient that was not finite"""
     losses: list[float]
     """total, speller, CTC, guide"""
     gradient_norm: float
     characters: int
-    """of the teacher-forced batches, without spaces"""
+    """characters of the teacher-forced batches, without spaces"""
     errors: int
-    """edits between them and the teacher-forced output"""
+    """edit distance between these characters and the teacher-forced output"""
 
 
 class Learner:
-    """A model, its optimizer, and what they do with a batch.
+    """A model, its optimizer, and one training step.
 
-    The model begins from nothing, or from a published one of the same shape.
+    The model starts from random weights, or from a published model of the same shape.
     """
 
     def __init__(
@@ -63,8 +65,8 @@ class Learner:
         self.settings, self.vocabulary, self.fabric = settings, vocabulary, fabric
         training = settings.training
         fabric.seed_everything(training.seed, verbose=False)
-        model = replace(settings.model, vocabulary_size=len(vocabulary))
-        self.las = ListenAttendSpell(model, torch.tensor(vocabulary.jamo_ids()))
+        config = replace(settings.model, vocabulary_size=len(vocabulary))
+        self.las = ListenAttendSpell(config, torch.tensor(vocabulary.jamo_ids()))
         self.las.listener.checkpoint_activations = training.checkpoint_activations
         if pretrained is not None:
             transfer_weights(self.las, vocabulary, pretrained)
@@ -74,7 +76,8 @@ class Learner:
         if training.ema_decay:
             self.average = moving_average(self.las, training.ema_decay).to(fabric.device)
         self.scaler = getattr(fabric.strategy.precision, "scaler", None)
-        listener = list(self.las.listener.parameters())  # which come first of all
+        # The listener's parameters are the first ones of the model.
+        listener = list(self.las.listener.parameters())
         others = list(self.las.parameters())[len(listener) :]
         optimizer = torch.optim.Adam(
             [
@@ -86,19 +89,19 @@ class Learner:
         )
         self.model, self.optimizer = fabric.setup(self.las, optimizer)
         self.log_mel = LogMel(settings.features).to(fabric.device)
-        # Whether a batch is teacher-forced is the same for all processes, and no library draws
-        # from this. Masks and dropout are each process's own.
-        self.forcing = torch.Generator().manual_seed(training.seed)
+        # Decides which batches are teacher-forced: the same ones in all processes, whatever else
+        # draws random numbers. Masks and dropout are drawn by each process on its own.
+        self.teacher_forcing_generator = torch.Generator().manual_seed(training.seed)
         if fabric.global_rank:
             torch.manual_seed(training.seed + fabric.global_rank)
 
     @property
     def evaluated_model(self) -> ListenAttendSpell:
-        """What is evaluated and published: the average of the weights, if there is one."""
+        """The model to evaluate and publish: the moving average of the weights, if there is one."""
         return self.las if self.average is None else cast(ListenAttendSpell, self.average.module)
 
     def train(self) -> None:
-        """Go over to training; what is frozen keeps its statistics, and goes by them."""
+        """Switch to training mode; frozen batch normalisations keep using their own statistics."""
         self.model.train()
         for layer in frozen_batch_norms(self.las):
             layer.eval()
@@ -107,95 +110,124 @@ class Learner:
         self,
         batches: Sequence[Batch],
         characters: Sequence[int],
-        rate: float,
-        sampling: float = 0.0,
+        learning_rate: float,
+        scheduled_sampling: float = 0.0,
     ) -> StepResult:
-        """One step of Adam on `batches`, which hold so many `characters` in all processes together.
+        """Take one step of Adam on `batches`.
 
-        Characters are counted with an end mark to each utterance. Batches of none are passed over.
-        A share `sampling` of what the speller reads is its own guesses.
+        `characters` are the characters of each batch in all processes together, plus an end mark
+        for each utterance. A batch without any is skipped. `scheduled_sampling` is the share of its
+        input characters that the speller reads from its own guesses.
         """
-        training, fabric = self.settings.training, self.fabric
+        fabric = self.fabric
         for group in self.optimizer.param_groups:
-            group["lr"] = rate * group["factor"]
-        filled = [batch for batch, count in zip(batches, characters, strict=True) if count]
-        sums = torch.zeros(4, device=fabric.device)
-        written: list[tuple[Batch, Tensor]] = []
-        for number, batch in enumerate(filled, 1):
-            forced = float(torch.rand((), generator=self.forcing)) < training.teacher_forcing
-            with fabric.no_backward_sync(self.model, enabled=number < len(filled)):
-                spelled, losses = self._pass(
-                    batch.to(fabric.device), forced, sum(characters), sampling
-                )
-                # Processes take the mean of their gradients, where it is the sum that is wanted.
-                fabric.backward(losses.total * fabric.world_size)
-            sums += torch.stack([part.detach() for part in vars(losses).values()])
-            if forced and len(batch):
-                written.append((batch, spelled.logits.argmax(-1)))
+            group["lr"] = learning_rate * group["factor"]
+        nonempty = [batch for batch, count in zip(batches, characters, strict=True) if count]
+        loss_sums, forced_outputs = self._accumulate_gradients(
+            nonempty, sum(characters), scheduled_sampling
+        )
         norm = fabric.clip_gradients(
-            self.model, self.optimizer, max_norm=training.max_grad_norm, error_if_nonfinite=False
+            self.model,
+            self.optimizer,
+            max_norm=self.settings.training.max_grad_norm,
+            error_if_nonfinite=False,
         )
         assert norm is not None
-        *own, gradient_norm = torch.cat((sums, norm.view(1))).tolist()
-        all_losses = devices.sum_over_processes(fabric, own)
-        sound = all(map(math.isfinite, all_losses))
-        learnt = sound and math.isfinite(gradient_norm)
-        if learnt or self.scaler is not None:  # which then lowers its scale, and steps not
+        *own_losses, gradient_norm = torch.cat((loss_sums, norm.view(1))).tolist()
+        losses = devices.sum_over_processes(fabric, own_losses)
+        finite_losses = all(map(math.isfinite, losses))
+        updated = finite_losses and math.isfinite(gradient_norm)
+        if updated or self.scaler is not None:  # the scaler skips a bad step and lowers its scale
             self.optimizer.step()
-        if learnt and self.average is not None:
+        if updated and self.average is not None:
             self.average.update_parameters(self.las)
         self.optimizer.zero_grad()
-        overflowed = sound and not learnt and self.scaler is not None
-        suspects = [] if learnt or overflowed else self._suspects(filled, own)
-        count, errors = self._errors(written)
-        return StepResult(learnt, overflowed, suspects, all_losses, gradient_norm, count, errors)
+        gradient_overflow = finite_losses and not updated and self.scaler is not None
+        suspect_ids = []
+        if not (updated or gradient_overflow):
+            suspect_ids = self._suspect_ids(nonempty, own_losses)
+        character_count, errors = self._count_errors(forced_outputs)
+        return StepResult(
+            updated=updated,
+            gradient_overflow=gradient_overflow,
+            suspect_ids=suspect_ids,
+            losses=losses,
+            gradient_norm=gradient_norm,
+            characters=character_count,
+            errors=errors,
+        )
 
     def state_dict(self) -> dict[str, Any]:
-        """All it takes to go on from here."""
+        """Everything needed to continue training from here, under the keys of a checkpoint."""
         return {
             "model": self.las.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "precision": self.fabric.strategy.precision.state_dict(),
-            "forcing": self.forcing.get_state(),
+            "forcing": self.teacher_forcing_generator.get_state(),
             "average": None if self.average is None else self.average.state_dict(),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go back to what `state_dict` gave; rates, and what is frozen, are those of now."""
+        """Restore what `state_dict` returned; learning rates and frozen layers stay as set now."""
         self.las.load_state_dict(state["model"])
         groups = self.optimizer.state_dict()["param_groups"]
         self.optimizer.load_state_dict({**state["optimizer"], "param_groups": groups})
         if state["precision"]:
             self.fabric.strategy.precision.load_state_dict(state["precision"])
-        self.forcing.set_state(state["forcing"])
-        if self.average is not None:  # from here on, in a run that had none
-            if state["average"] is None:
+        self.teacher_forcing_generator.set_state(state["forcing"])
+        if self.average is not None:
+            if state["average"] is None:  # averaging starts here, in a run that did not average
                 self.average.module.load_state_dict(state["model"])
             else:
                 self.average.load_state_dict(state["average"])
 
     def check_memory(self, batch: Batch) -> None:
-        """Go forward and back through a batch and learn nothing: does the memory suffice?"""
+        """Run forward and backward on a batch without learning, so that too little memory shows."""
         on_gpu = self.fabric.device.type == "cuda"
-        # What Adam will keep, where it has not begun to.
-        unborn = [] if self.optimizer.state else list(self.las.parameters())
-        kept = [torch.empty_like(part) for part in unborn for _ in range(2)]
-        draws = torch.random.fork_rng([self.fabric.device] if on_gpu else [])
-        with draws, self.las.listener.uncounted():
-            _, losses = self._pass(batch.to(self.fabric.device), True, len(batch))
+        # Adam allocates two tensors for each parameter, but only at its first step.
+        parameters = [] if self.optimizer.state else list(self.las.parameters())
+        adam_state = [torch.empty_like(tensor) for tensor in parameters for _ in range(2)]
+        keep_generators = torch.random.fork_rng([self.fabric.device] if on_gpu else [])
+        with keep_generators, self.las.listener.uncounted():
+            _, losses = self._forward(batch.to(self.fabric.device), True, len(batch))
             self.fabric.backward(losses.total)
-        del kept
+        del adam_state
         self.optimizer.zero_grad()
 
-    def _pass(
-        self, batch: Batch, forced: bool, of: int, sampling: float = 0.0
+    def _accumulate_gradients(
+        self, batches: Sequence[Batch], characters: int, scheduled_sampling: float
+    ) -> tuple[Tensor, list[tuple[Batch, Tensor]]]:
+        """Forward and backward of the batches, which hold `characters` in all processes together.
+
+        Returns the sums of the losses (4,) of this process, and its teacher-forced batches with the
+        ids (B, U + 1) that the speller found best.
+        """
+        fabric = self.fabric
+        loss_sums = torch.zeros(4, device=fabric.device)
+        forced_outputs: list[tuple[Batch, Tensor]] = []
+        for number, batch in enumerate(batches, 1):
+            draw = float(torch.rand((), generator=self.teacher_forcing_generator))
+            forced = draw < self.settings.training.teacher_forcing
+            with fabric.no_backward_sync(self.model, enabled=number < len(batches)):
+                output, losses = self._forward(
+                    batch.to(fabric.device), forced, characters, scheduled_sampling
+                )
+                # The processes average their gradients, but the sum is needed.
+                fabric.backward(losses.total * fabric.world_size)
+            loss_sums += torch.stack([loss.detach() for loss in vars(losses).values()])
+            if forced and len(batch):
+                forced_outputs.append((batch, output.logits.argmax(-1)))
+        return loss_sums, forced_outputs
+
+    def _forward(
+        self, batch: Batch, forced: bool, characters: int, scheduled_sampling: float = 0.0
     ) -> tuple[LASOutput, Losses]:
-        """The losses of a share of a batch that holds so many characters."""
+        """Output and losses of a batch; the losses are divided by `characters`."""
         training = self.settings.training
         tokens, token_lengths = batch.tokens, batch.token_lengths
         if len(batch):
             features, lengths = self.log_mel(batch.waveforms, batch.lengths)
-        else:  # a process without utterances must keep step with the others: it hears nothing
+        else:  # a process without utterances must still go through the model with the others
             features = torch.zeros(1, 1, self.settings.features.n_mels, device=tokens.device)
             lengths = token_lengths = torch.zeros(1, dtype=torch.long, device=tokens.device)
             tokens = torch.full((1, 1), self.vocabulary.pad_id, device=tokens.device)
@@ -207,30 +239,35 @@ class Learner:
                 self.settings.spec_augment,
                 self.settings.features.frames_per_second,
             )
-        spelled = self.model(features, lengths, tokens, forced, sampling)
+        output = self.model(features, lengths, tokens, forced, scheduled_sampling)
         smoothing = training.label_smoothing if training.use_label_smoothing else 0.0
-        losses = joint_losses(self.las.config, spelled, tokens, token_lengths, smoothing, of)
+        losses = joint_losses(self.las.config, output, tokens, token_lengths, smoothing, characters)
         if not len(batch):
-            losses = Losses(*(0.0 * part for part in vars(losses).values()))
-        return spelled, losses
+            losses = Losses(*(0.0 * loss for loss in vars(losses).values()))
+        return output, losses
 
-    def _suspects(self, batches: Sequence[Batch], own: Sequence[float]) -> list[str]:
-        """The utterances of the processes whose loss is not finite; of all, if all are."""
-        names = [name for batch in batches for name in batch.ids]
-        found = devices.gather(self.fabric, (names, all(map(math.isfinite, own))))
-        every = all(sound for _, sound in found)
-        return [name for names, sound in found if every or not sound for name in names]
+    def _suspect_ids(self, batches: Sequence[Batch], own_losses: Sequence[float]) -> list[str]:
+        """The utterances of the processes whose loss is not finite; if all are finite, of all."""
+        ids = [utterance_id for batch in batches for utterance_id in batch.ids]
+        shares = devices.gather(self.fabric, (ids, all(map(math.isfinite, own_losses))))
+        all_finite = all(finite for _, finite in shares)
+        return [
+            utterance_id
+            for share_ids, finite in shares
+            if all_finite or not finite
+            for utterance_id in share_ids
+        ]
 
-    def _errors(self, written: Sequence[tuple[Batch, Tensor]]) -> tuple[int, int]:
-        """Characters of all processes, and edits between them and what was written."""
+    def _count_errors(self, forced_outputs: Sequence[tuple[Batch, Tensor]]) -> tuple[int, int]:
+        """Characters of the texts and errors in the outputs, over all processes."""
         characters = errors = 0
-        for batch, rows in written:
+        for batch, rows in forced_outputs:
             lengths = batch.token_lengths.tolist()
             hypotheses = [
                 self.vocabulary.decode(row[:length])
                 for row, length in zip(rows.tolist(), lengths, strict=True)
             ]
-            wrong, said = scores.character_errors(batch.texts, hypotheses)
-            characters, errors = characters + said, errors + wrong
+            batch_errors, batch_characters = scores.character_errors(batch.texts, hypotheses)
+            characters, errors = characters + batch_characters, errors + batch_errors
         characters, errors = map(int, devices.sum_over_processes(self.fabric, (characters, errors)))
         return characters, errors

@@ -1,6 +1,6 @@
-"""What a run measures: `metrics.jsonl`, TensorBoard events, the seed's table, learning curves.
+"""Metrics of a run: `metrics.jsonl`, TensorBoard events, the seed's table, learning curves.
 
-Knows how figures are kept and shown, nothing of how they come about.
+Does not know how the metrics are computed.
 """
 
 import json
@@ -25,50 +25,49 @@ def read_metrics(folder: Path, kind: str | None = None) -> list[dict[str, Any]]:
     """The rows of a run's `metrics.jsonl`, of one kind (`step`, `epoch`) or all."""
     path = folder / METRICS
     text = path.read_text(encoding="utf-8") if path.exists() else ""
-    # What follows the last line end was cut off, when the run was killed or the disk full.
+    # A last line without a line end was cut off when the run was killed or the disk was full.
     rows = [json.loads(line) for line in text.split("\n")[:-1]]
     return [row for row in rows if kind in (None, row["kind"])]
 
 
 class MetricsLog:
-    """The figures of one run, kept up to date while it trains."""
+    """Writes the metrics of a run while it trains."""
 
     def __init__(self, folder: Path, device: torch.device) -> None:
         self.folder, self.device = folder, device
         self.rows = 0
         self._path = folder / METRICS
-        self._board: SummaryWriter | None = None
+        self._writer: SummaryWriter | None = None
 
     def begin(self, step: int, rows: int) -> None:
-        """Start after `step` with the first `rows` rows; forget what an interrupted run wrote on.
+        """Keep the first `rows` rows and the events up to `step`; drop all that was written later.
 
-        The step alone does not tell which rows to keep: the last step of an epoch and the epoch
-        itself have the same.
+        Both are needed, since the last step of an epoch and the epoch itself have the same step.
         """
-        kept = read_metrics(self.folder)[:rows]
-        write_text(self._path, "".join(f"{json.dumps(row)}\n" for row in kept))
-        self.rows = len(kept)
-        self._board = SummaryWriter(str(self.folder), purge_step=step + 1)
+        kept_rows = read_metrics(self.folder)[:rows]
+        write_text(self._path, "".join(f"{json.dumps(row)}\n" for row in kept_rows))
+        self.rows = len(kept_rows)
+        self._writer = SummaryWriter(str(self.folder), purge_step=step + 1)
 
     @property
     def _events(self) -> SummaryWriter:
-        assert self._board is not None, "begin comes first"
-        return self._board
+        assert self._writer is not None, "call begin first"
+        return self._writer
 
-    def keep(self) -> int:
-        """See to it that what is written outlives a power cut; return how many rows it is."""
+    def flush(self) -> int:
+        """Write everything to disk, so that it survives a power cut; return the number of rows."""
         with self._path.open("rb+") as file:
             os.fsync(file.fileno())
         self._events.flush()
         return self.rows
 
     def write(self, row: dict[str, Any]) -> None:
-        """Add a row, which holds its `kind` and `step`."""
+        """Add a row; `kind` and `step` are among its keys."""
         try:
             with self._path.open("a", encoding="utf-8") as file:
                 file.write(f"{json.dumps(row)}\n")
         except OSError as error:
-            error.filename = str(self._path)  # of a failed write, Python names no file
+            error.filename = str(self._path)  # Python names no file when a write fails
             raise
         self.rows += 1
         for name, value in row.items():
@@ -76,7 +75,7 @@ class MetricsLog:
                 self._events.add_scalar(f"{row['kind']}/{name}", value, row["step"])
 
     def close_epoch(self, row: dict[str, Any], started: str) -> None:
-        """Add the row of an epoch, renew table and curves, and print the table's new line."""
+        """Add the row of an epoch, rewrite table and curves, and print the table's new line."""
         self.write(row)
         epochs = read_metrics(self.folder, "epoch")
         plots.learning_curves(self.folder / "plots" / "learning_curves.png", epochs)
@@ -93,19 +92,20 @@ class MetricsLog:
         print(table_row(row), flush=True)
 
     def close(self) -> None:
-        """Flush the events."""
-        if self._board is not None:
-            self._board.close()
+        """Close the file of events."""
+        if self._writer is not None:
+            self._writer.close()
 
 
 def table_row(row: dict[str, Any]) -> str:
-    """A line of the seed's table; a dash where there is no such split."""
+    """A line of the seed's table, with a dash for a split that the corpus does not have."""
     rates = (row.get(name) for name in ("train_crr", "valid_crr", "test_crr"))
-    return "|".join(["", str(row["epoch"]), *("-" if r is None else f"{r:.2f}" for r in rates), ""])
+    cells = ("-" if rate is None else f"{rate:.2f}" for rate in rates)
+    return "|".join(["", str(row["epoch"]), *cells, ""])
 
 
 def training_environment(device: torch.device) -> str:
-    """Device, CUDA version and PyTorch version, as the seed states them."""
+    """Device, CUDA version and PyTorch version, in the words of the seed."""
     threads = "" if device.type == "cuda" else f", {torch.get_num_threads()} threads"
     return (
         f"Device : {processor(device)}{threads}\nCUDA version : {torch.version.cuda or '-'}\n"

@@ -1,49 +1,56 @@
-"""Where a run is, and what its epoch has added up so far: plain numbers, which checkpoints keep."""
+"""Step, epoch and running totals of a training run; saved in every checkpoint."""
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sorigeul.training.learner import StepResult
+if TYPE_CHECKING:  # the learner imports Lightning Fabric, which takes seconds
+    from sorigeul.training.learner import StepResult
+
+# The names of the fields below are keys of the checkpoints: a renamed one breaks old runs.
+
+_LOSS_NAMES = ("speller_loss", "ctc_loss", "guide_loss")
 
 
 @dataclass
 class RunPosition:
-    """Where the run is."""
+    """How far a run is, and which of its epochs were the best."""
 
     epoch: int = 0
     step: int = 0
     seconds: float = 0.0
-    """of training, evaluation left out"""
+    """seconds of training, without evaluation"""
     best_crr: float = -math.inf
-    """on dev, of the model that is published"""
+    """CRR on dev of the model that is published, in %"""
     stale_epochs: int = 0
-    """since the last one that was better than all before"""
+    """epochs since the last one that was better than all before it"""
     best: list[tuple[float, int]] = field(default_factory=list)
-    """dev CRR and number of the epochs whose weights are kept, the best first"""
+    """dev CRR and number of each epoch whose weights are kept, the best first"""
     bad_steps: int = 0
-    """in a row, up to now, whose loss was not finite"""
+    """steps in a row, up to now, whose loss was not finite"""
     warned_of_alignment: bool = False
     finished: bool = False
     started: str = ""
-    """date, for the head of the table"""
+    """date on which the run was started, for the head of the table"""
 
 
 @dataclass
 class EpochTotals:
-    """What an epoch adds up, over all processes."""
+    """Sums over the steps of the current epoch and over all processes."""
 
     utterances: int = 0
-    """the unreadable ones included"""
+    """utterances that were read, including the unreadable ones"""
     failures: int = 0
     """utterances whose audio could not be read"""
     steps: int = 0
+    """steps that updated the weights"""
     skipped_steps: int = 0
     seconds_of_audio: float = 0.0
     seconds: float = 0.0
+    """seconds of training"""
     seconds_waited: float = 0.0
-    """of these, for batches"""
+    """seconds of them that were spent waiting for batches"""
     loss: float = 0.0
     speller_loss: float = 0.0
     ctc_loss: float = 0.0
@@ -52,43 +59,43 @@ class EpochTotals:
     characters: int = 0
     """characters of the teacher-forced batches, without spaces"""
     errors: int = 0
-    """edits between them and the teacher-forced output"""
+    """edit distance between these characters and the teacher-forced output"""
 
-    def add(self, step: StepResult, seconds_of_audio: float) -> None:
-        """Count a step from which something was learnt."""
+    def add(self, step: "StepResult", seconds_of_audio: float) -> None:
+        """Add a step that updated the weights."""
         self.steps += 1
         self.seconds_of_audio += seconds_of_audio
-        for name, loss in zip(("loss", *_PARTS), step.losses, strict=True):
+        for name, loss in zip(("loss", *_LOSS_NAMES), step.losses, strict=True):
             setattr(self, name, getattr(self, name) + loss)
         self.gradient_norm += step.gradient_norm
         self.characters += step.characters
         self.errors += step.errors
 
     def means(self) -> dict[str, Any]:
-        """The means of the epoch so far, as `metrics.jsonl` names them."""
+        """Means over the epoch so far, under their names in `metrics.jsonl`."""
         steps = max(self.steps, 1)
         return {
             "train_loss": self.loss / steps,
-            **{f"train_{name}": getattr(self, name) / steps for name in _PARTS},
+            **{f"train_{name}": getattr(self, name) / steps for name in _LOSS_NAMES},
             "gradient_norm": self.gradient_norm / steps,
             "audio_seconds_per_second": self.seconds_of_audio / max(self.seconds, 1e-9),
             "waiting_share": self.seconds_waited / max(self.seconds, 1e-9),
         }
 
     def summary(self) -> dict[str, Any]:
-        """What only a whole epoch can tell."""
-        right = self.characters - self.errors
+        """Metrics that only make sense for a whole epoch, under their names in `metrics.jsonl`."""
+        correct = self.characters - self.errors
         return {
-            "train_crr": 100 * right / self.characters if self.characters else None,
+            "train_crr": 100 * correct / self.characters if self.characters else None,
             "skipped_steps": self.skipped_steps,
             "failures": self.failures,
         }
 
 
-_PARTS = ("speller_loss", "ctc_loss", "guide_loss")
+def dev_crr(row: Mapping[str, Any], default: float = -math.inf) -> float:
+    """The CRR by which models are compared: the higher of the speller's and the CTC head's on dev.
 
-
-def dev_crr(row: Mapping[str, Any], otherwise: float = -math.inf) -> float:
-    """By what a model is judged: the higher of its speller's and its CTC head's rate on dev."""
+    `row` is a row of `metrics.jsonl`; without a dev split the result is `default`.
+    """
     rates = (row.get(name) for name in ("valid_crr", "valid_ctc_crr"))
-    return max((rate for rate in rates if rate is not None), default=otherwise)
+    return max((rate for rate in rates if rate is not None), default=default)

@@ -1,16 +1,10 @@
-"""The run folder: publish and load a model, save and find the state of a run.
-
-Knows files and tensors; nothing of audio, batches or how a model is trained. A published model is
-three files that need nothing but this package, and are never read through pickle.
-"""
+"""State of the random generators of Python, NumPy and PyTorch, saved in checkpoints."""
 
 import random
 from typing import Any
 
 import numpy as np
 import torch
-
-# Chance.
 
 
 def random_state() -> dict[str, Any]:
@@ -20,13 +14,13 @@ def random_state() -> dict[str, Any]:
         "python": random.getstate(),
         "numpy": (str(name), np.asarray(keys).tolist(), position, has_gauss, gauss),
         "torch": torch.get_rng_state(),
-        # Of this process's own GPU: the next run may see others.
+        # Only this process's own GPU: the next run may see others.
         "cuda": torch.cuda.get_rng_state() if torch.cuda.is_available() else None,
     }
 
 
 def restore_random_state(state: dict[str, Any]) -> None:
-    """Undo whatever was drawn since `random_state`."""
+    """Set all generators to a state that `random_state` returned."""
     version, numbers, gauss = state["python"]
     random.setstate((version, tuple(numbers), gauss))
     name, keys, *rest = state["numpy"]

@@ -1,11 +1,11 @@
 """A training run, from a prepared corpus to a published model. Reads from top to bottom.
 
-Every step: batches of waveforms to a step of Adam, which is the learner's part. Every epoch:
-free-running recognition of dev and test, a row of the seed's table, a plot of the attention, a
-checkpoint, and the model itself if dev never went better: by the CRR of the speller or of the CTC
-head, whichever is higher, since the one may be far ahead of the other. At the end, the mean of the
-best epochs where it is asked for. All processes of a run go through this side by side; the first
-one writes.
+A step is one update of the weights (`learner.py`). After each epoch the run recognises dev and test
+free-running, writes a row of the seed's table and a plot of the attention, publishes the model if
+it is the best on dev so far, and saves a checkpoint. The best is the one with the highest CRR of
+the speller or of the CTC head, since either may be far ahead of the other. At the end the mean of
+the best epochs is published if the settings ask for it and it is better. All processes of a run
+execute this side by side; only the first one writes.
 """
 
 import copy
@@ -13,7 +13,6 @@ import logging
 import math
 import time
 from collections.abc import Iterable
-from dataclasses import asdict
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,7 @@ from sorigeul.base.progress import progress_bar
 from sorigeul.base.stopping import StopRequests
 from sorigeul.data import manifests
 from sorigeul.data.batches import Batch, in_groups, longest_batch
-from sorigeul.data.config import ORDER_INDEPENDENT, DataConfig, ProcessShare
+from sorigeul.data.config import ProcessShare
 from sorigeul.data.sampling import evaluation_batches, training_batches
 from sorigeul.data.statistics import manifest_statistics
 from sorigeul.evaluation.attention_metrics import AttentionMetrics
@@ -37,7 +36,9 @@ from sorigeul.pretrained.loading import PretrainedModel
 from sorigeul.pretrained.publishing import publish
 from sorigeul.sound.audio import SAMPLE_RATE
 from sorigeul.training import checkpoints, devices
+from sorigeul.training.checkpoints import RunState
 from sorigeul.training.learner import Learner, StepResult
+from sorigeul.training.learning_rate import learning_rate
 from sorigeul.training.metrics import MetricsLog
 from sorigeul.training.progress_state import EpochTotals, RunPosition, dev_crr
 from sorigeul.training.random_state import random_state, restore_random_state
@@ -49,21 +50,20 @@ from sorigeul.training.weight_averaging import average_weights
 log = logging.getLogger(__name__)
 
 _CONFIG_HEAD = "# To repeat this run: sorigeul train DATA NEW_RUN --config THIS_FILE\n\n"
-_STATE_FORMAT = 3  # of checkpoints
-_BAD_STEPS = 10  # losses in a row that are not finite before the run gives up
-_FAILURES_AMONG = 100  # utterances of an epoch before their failures are judged
+_MAX_BAD_STEPS = 10  # losses in a row that are not finite before the run gives up
+_MIN_UTTERANCES = 100  # utterances of an epoch after which their failures are compared with a limit
 
 
 def train(corpus: Path, folder: Path, settings: Settings, command: str | None = None) -> None:
-    """Train on the manifests in `corpus` into the run `folder`, or go on where it stopped.
+    """Train on the manifests in `corpus`, into the run folder `folder`; resume if it holds a run.
 
-    The run's record will say that `command` did it. SIGINT and SIGTERM end it after the step at
-    hand, with a checkpoint.
+    `command` is what the run's record names as the command that did it. SIGINT and SIGTERM end the
+    run after the current step, with a checkpoint.
     """
     fabric = devices.launch(settings.training)
     with devices.explain_crash(fabric):
         run = Run(corpus, folder, settings, fabric)
-        run.restore()
+        run.begin_or_resume()
         if run.position.finished:
             log.info(
                 "%s is finished; raise --max_epochs, --max_steps, --max_seconds or --patience",
@@ -74,21 +74,21 @@ def train(corpus: Path, folder: Path, settings: Settings, command: str | None = 
             if fabric.device.type == "cuda":
                 run.check_memory()
         with StopRequests() as stop:
-            while not run.position.finished and not run.stopped(stop):
+            while not run.position.finished and not run.stop_requested(stop):
                 if run.train_epoch(stop):
                     run.close_epoch()
             if not run.position.finished:
-                run.save()
+                run.save_checkpoint()
                 step = run.position.step
                 log.info("stopped at step %d; the same command goes on from there", step)
         if fabric.is_global_zero:
             provenance.end_record(folder, run.position.seconds, run.position.finished)
-        run.journal.close()
+        run.metrics.close()
         fabric.barrier()
 
 
 class Run:
-    """The parts of a run and what happens to them."""
+    """The data, model and progress of a run, and its stages."""
 
     def __init__(self, corpus: Path, folder: Path, settings: Settings, fabric: Fabric) -> None:
         self.corpus, self.folder, self.settings, self.fabric = corpus, folder, settings, fabric
@@ -97,129 +97,233 @@ class Run:
         with devices.raise_together(fabric):
             moved_to = settings.data.audio_root
             cuts = manifests.required_manifest(corpus, "train", moved_to)
-            self.survey = manifest_statistics(cuts)
+            self.statistics = manifest_statistics(cuts)
             self.normalizer = manifests.normalizer(cuts)
-            characters = self.survey.characters
+            characters = self.statistics.characters
             pretrained = None
             if checkpoints.has_checkpoint(folder):
                 self.vocabulary = resume_vocabulary(folder, settings, characters)
             else:
                 self.vocabulary, pretrained = start_vocabulary(settings, characters)
-            self.batches = training_batches(
+            self.train_loader = training_batches(
                 cuts, self.vocabulary, settings.data, training.seed, share
             )
-            self.evaluations = {
-                split: evaluation_batches(found, self.vocabulary, settings.data.num_workers, share)
+            self.evaluation_loaders = {
+                split: evaluation_batches(
+                    split_cuts, self.vocabulary, settings.data.num_workers, share
+                )
                 for split in ("dev", "test")
-                if (found := manifests.manifest(corpus, split, moved_to)) is not None
+                if (split_cuts := manifests.manifest(corpus, split, moved_to)) is not None
             }
-            if "dev" not in self.evaluations and (training.average_best > 1 or training.patience):
+            if "dev" not in self.evaluation_loaders and (
+                training.average_best > 1 or training.patience
+            ):
                 raise UserError(
-                    f"average_best and patience go by dev, of which {corpus} has none: prepare "
+                    f"average_best and patience need a dev split, and {corpus} has none: prepare "
                     "one, or leave them out"
                 )
         self.learner = Learner(settings, self.vocabulary, fabric, pretrained)
-        self.journal = MetricsLog(folder, fabric.device)
+        self.metrics = MetricsLog(folder, fabric.device)
         self.position = RunPosition(started=datetime.now(timezone.utc).strftime("%Y/%m/%d"))
-        self.tally = EpochTotals()
-        self.place_in_epoch: dict[str, Any] | None = None
+        self.totals = EpochTotals()
+        self.saved_loader_position: dict[str, Any] | None = None
+        """where the next epoch continues, if the run resumes in the middle of it"""
         if fabric.is_global_zero:
-            for caution in text_warnings(cuts, characters, self.vocabulary, settings):
-                log.warning("%s", caution)
+            for warning in text_warnings(cuts, characters, self.vocabulary, settings):
+                log.warning("%s", warning)
             if pretrained is not None:
                 report_finetuning(pretrained, self.vocabulary, self.normalizer)
 
+    # Begin or resume, and save.
+
+    def begin_or_resume(self) -> None:
+        """Restore the newest checkpoint of the run folder, if it has one; write `config.yaml`."""
+        state = self._read_newest_state()
+        if state is not None:
+            self._restore(state)
+        elif self.fabric.is_global_zero and self.settings.training.init_from:
+            checkpoints.save_vocabulary(self.folder, self.vocabulary)
+        if self.fabric.is_global_zero:
+            write_text(self.folder / RUN_CONFIG, _CONFIG_HEAD + self.settings.to_yaml())
+            self.metrics.begin(self.position.step, 0 if state is None else state.metrics_rows)
+
+    def _read_newest_state(self) -> RunState | None:
+        """The state in the newest readable checkpoint, the same one in all processes."""
+        fabric, content, state = self.fabric, None, None
+        with devices.raise_together(fabric):
+            if fabric.is_global_zero:
+                content = checkpoints.latest_checkpoint(self.folder)
+        step = devices.gather(fabric, None if content is None else content["position"]["step"])[0]
+        with devices.raise_together(fabric):
+            if step is not None and content is None:
+                content = checkpoints.checkpoint_of_step(self.folder, step)
+            if content is not None:
+                state = RunState.from_dict(content, self.folder, self.vocabulary)
+        return state
+
+    def _restore(self, state: RunState) -> None:
+        """Continue from `state`, if possible from the same batch of its epoch."""
+        fabric = self.fabric
+        self.learner.load_state_dict(state.learner)
+        self.position = state.position
+        if fabric.global_rank < len(state.random):
+            restore_random_state(state.random[fabric.global_rank])
+        changes = state.changes_of_order(self._epoch_order())
+        if not changes:
+            self.totals = state.totals
+            self.saved_loader_position = state.loader
+        elif fabric.is_global_zero:
+            log.warning(
+                "%s changed: epoch %d begins again from its first batch",
+                ", ".join(changes),
+                self.position.epoch,
+            )
+        self.position.finished = self._limit_reached() or self._epochs_finished()
+        log.info("going on from step %d of %s", self.position.step, self.folder)
+
+    def save_checkpoint(self) -> None:
+        """Save everything that is needed to continue from here."""
+        random = devices.gather(self.fabric, random_state())
+        if not self.fabric.is_global_zero:
+            return
+        state = RunState(
+            position=self.position,
+            totals=self.totals,
+            learner=self.learner.state_dict(),
+            loader=self.train_loader.state_dict() if self.totals.utterances else None,
+            epoch_order=self._epoch_order(),
+            random=random,
+            metrics_rows=self.metrics.flush(),
+            vocabulary_hash=self.vocabulary.hash,
+        )
+        checkpoints.save_checkpoint(self.folder, self.position.step, state.to_dict())
+
+    def _epoch_order(self) -> dict[str, Any]:
+        return checkpoints.epoch_order(
+            self.settings, self.statistics.utterances, self.fabric.world_size
+        )
+
+    # Before the first step.
+
     def begin_record(self, command: str | None) -> None:
-        """Write down what it would take to repeat the run, beside its settings."""
+        """Write `run.json`: command, code and machine, for whoever wants to repeat the run."""
         if self.fabric.is_global_zero:
             facts = provenance.run_facts(command, self.fabric.device)
             started = self.position.started.replace("/", "-")
             provenance.begin_record(self.folder, facts, started, self.fabric.world_size)
 
-    # An epoch.
+    def check_memory(self) -> None:
+        """Try the longest batch there can be, so that a lack of memory shows now and not later."""
+        self.learner.check_memory(
+            longest_batch(
+                self.statistics.longest,
+                self.statistics.most_characters,
+                self.vocabulary,
+                self.settings.data,
+                self.fabric.world_size,
+            )
+        )
 
-    def stopped(self, stop: StopRequests) -> bool:
+    # Train an epoch.
+
+    def stop_requested(self, stop: StopRequests) -> bool:
         """Whether any of the processes was asked to stop."""
         return bool(devices.sum_over_processes(self.fabric, [stop.requested])[0])
 
     def train_epoch(self, stop: StopRequests) -> bool:
-        """Go to the end of the epoch at hand; false if the run was asked to stop before."""
+        """Train to the end of the current epoch; false if the run was asked to stop before it."""
         self.learner.train()
-        self.batches.sampler.set_epoch(self.position.epoch)
-        if self.place_in_epoch is not None:
-            self.batches.load_state_dict(self.place_in_epoch)
-            self.place_in_epoch = None
+        self.train_loader.sampler.set_epoch(self.position.epoch)
+        if self.saved_loader_position is not None:
+            self.train_loader.load_state_dict(self.saved_loader_position)
+            self.saved_loader_position = None
         training = self.settings.training
-        total = math.ceil(self.survey.utterances * self.settings.data.copies)
+        total = math.ceil(self.statistics.utterances * self.settings.data.copies)
         with progress_bar(f"epoch {self.position.epoch}", total) as advance:
-            advance(self.tally.utterances, "")
-            clock = time.monotonic()
-            for batches in in_groups(self.batches, training.accumulate):
-                before = self.tally.utterances
-                waited = time.monotonic() - clock
-                self.tally.seconds_waited += waited
-                ending, stopping = self.train_step(batches, waited, stop)
-                self._spend(time.monotonic() - clock)
-                clock = time.monotonic()
-                loss = self.tally.loss / max(self.tally.steps, 1)
-                advance(self.tally.utterances - before, f"loss {loss:.3f}")
-                if ending:
+            advance(self.totals.utterances, "")
+            last = time.monotonic()
+            for batches in in_groups(self.train_loader, training.accumulate):
+                utterances_before = self.totals.utterances
+                waited = time.monotonic() - last
+                self.totals.seconds_waited += waited
+                limit_reached, stop_requested = self.train_step(batches, waited, stop)
+                self._add_seconds(time.monotonic() - last)
+                last = time.monotonic()
+                mean_loss = self.totals.loss / max(self.totals.steps, 1)
+                advance(self.totals.utterances - utterances_before, f"loss {mean_loss:.3f}")
+                if limit_reached:
                     self.position.finished = True
                     return True
-                if stopping:
+                if stop_requested:
                     return False
                 if self.position.step % training.checkpoint_every == 0:
-                    self.save()
-                    clock = time.monotonic()
-        self._judge_failures(self.tally.failures)
-        if self.tally.steps == 0:
-            raise self._refusal("no batch of the epoch could be trained on, for the reasons above")
+                    self.save_checkpoint()
+                    last = time.monotonic()
+        self._check_failures(self.totals.failures)
+        if self.totals.steps == 0:
+            raise self._error("no batch of the epoch could be trained on, for the reasons above")
         return True
 
     def train_step(
-        self, batches: list[Batch], seconds: float, stop: StopRequests
+        self, batches: list[Batch], waited: float, stop: StopRequests
     ) -> tuple[bool, bool]:
-        """A step of the learner, `seconds` after the last; whether it shall be the last one.
+        """One step, after `waited` seconds for its batches.
 
-        Says so twice: since a limit is reached, and since a process was asked to stop.
+        Returns whether it reached a limit of the settings, and whether any process was asked to
+        stop.
         """
-        for failure in (one for batch in batches for one in batch.failures):
+        for failure in (failure for batch in batches for failure in batch.failures):
             log.warning("%s left out: %s", failure.id, failure.reason)
         failures = sum(len(batch.failures) for batch in batches)
         self.position.step += 1
-        mine = self.fabric.is_global_zero  # one clock decides
-        *characters, utterances, failed, samples, ending, stopping = devices.sum_over_processes(
-            self.fabric,
-            [
-                *(int(batch.token_lengths.sum()) + len(batch) for batch in batches),
-                sum(map(len, batches)) + failures,
-                failures,
-                sum(int(batch.lengths.sum()) for batch in batches),
-                mine and self._limit_reached(seconds),
-                stop.requested,
-            ],
+        *characters, utterances, failed, samples, limit_reached, stop_requested = (
+            devices.sum_over_processes(
+                self.fabric,
+                [
+                    *(int(batch.token_lengths.sum()) + len(batch) for batch in batches),
+                    sum(map(len, batches)) + failures,
+                    failures,
+                    sum(int(batch.lengths.sum()) for batch in batches),
+                    self.fabric.is_global_zero and self._limit_reached(waited),  # by one clock
+                    stop.requested,
+                ],
+            )
         )
-        tally = self.tally
-        tally.utterances += int(utterances)
-        tally.failures += int(failed)
-        if tally.utterances >= _FAILURES_AMONG:
-            self._judge_failures(int(failed))
+        totals = self.totals
+        totals.utterances += int(utterances)
+        totals.failures += int(failed)
+        if totals.utterances >= _MIN_UTTERANCES:
+            self._check_failures(int(failed))
         if any(characters):
             step = self.learner.step(
-                batches, list(map(int, characters)), self.learning_rate(), self.sampling()
+                batches,
+                list(map(int, characters)),
+                self.learning_rate(),
+                self.scheduled_sampling(),
             )
             if step.updated:
-                tally.add(step, samples / SAMPLE_RATE)
-            self._watch_over(step)
+                totals.add(step, samples / SAMPLE_RATE)
+            self._check_loss(step)
         every = self.settings.training.log_every
-        if self.position.step % every == 0 and tally.steps and self.fabric.is_global_zero:
-            self.journal.write({"kind": "step", **self._figures()})
-        return bool(ending), bool(stopping)
+        if self.position.step % every == 0 and totals.steps and self.fabric.is_global_zero:
+            self.metrics.write({"kind": "step", **self._step_metrics()})
+        return bool(limit_reached), bool(stop_requested)
 
-    def _watch_over(self, step: StepResult) -> None:
-        """Name what a loss that is not finite came from; give up when they follow each other."""
-        self.tally.skipped_steps += not step.updated
-        if step.updated or step.overflowed:
+    def learning_rate(self) -> float:
+        """The learning rate of the current step."""
+        epoch_size = self.statistics.utterances * self.settings.data.copies
+        epochs = self.position.epoch + self.totals.utterances / epoch_size
+        return learning_rate(self.settings.training, self.position.step, epochs)
+
+    def scheduled_sampling(self) -> float:
+        """The share of its input that the speller now reads from its own guesses."""
+        plain = self.position.epoch < self.settings.data.plain_epochs
+        return 0.0 if plain else self.settings.training.scheduled_sampling
+
+    def _check_loss(self, step: StepResult) -> None:
+        """Warn of a step whose loss was not finite; give up after `_MAX_BAD_STEPS` in a row."""
+        self.totals.skipped_steps += not step.updated
+        if step.updated or step.gradient_overflow:
             self.position.bad_steps = 0
             return
         self.position.bad_steps += 1
@@ -229,185 +333,142 @@ class Run:
                 self.position.step,
                 step.losses[0],
                 step.gradient_norm,
-                ", ".join(step.suspects),
+                ", ".join(step.suspect_ids),
             )
-        if self.position.bad_steps == _BAD_STEPS:
-            raise self._refusal(
-                f"the loss was not finite {_BAD_STEPS} steps in a row: lower lr or max_grad_norm, "
-                "and listen to the utterances named above"
-            )
-
-    def _judge_failures(self, new: int) -> None:
-        """Give up where more audio than `max_failures` cannot be read."""
-        tally, share = self.tally, self.settings.training.max_failures
-        if new and tally.failures > share * tally.utterances:
-            raise self._refusal(
-                f"{tally.failures} of {tally.utterances} utterances could not be read, more than "
-                f"max_failures {share:g}: see to the recordings named above, or raise max_failures"
+        if self.position.bad_steps == _MAX_BAD_STEPS:
+            raise self._error(
+                f"the loss was not finite {_MAX_BAD_STEPS} steps in a row: lower lr or "
+                "max_grad_norm, and listen to the utterances named above"
             )
 
-    def _refusal(self, message: str) -> BaseException:
+    def _check_failures(self, new: int) -> None:
+        """Give up if a larger share of the recordings than `max_failures` cannot be read.
+
+        `new` is how many failures there are since the last check; without any, nothing is checked.
+        """
+        totals, limit = self.totals, self.settings.training.max_failures
+        if new and totals.failures > limit * totals.utterances:
+            raise self._error(
+                f"{totals.failures} of {totals.utterances} utterances could not be read, more than "
+                f"max_failures {limit:g}: see to the recordings named above, or raise max_failures"
+            )
+
+    def _error(self, message: str) -> BaseException:
         return devices.error_on_one_process(self.fabric, message)
 
-    def learning_rate(self) -> float:
-        """The rate of the step at hand: a linear rise, then constant or half a cosine."""
-        training = self.settings.training
-        rise = min(1.0, self.position.step / training.warmup_steps) if training.warmup_steps else 1
-        if training.lr_schedule == "constant":
-            return training.lr * rise
-        epoch_size = self.survey.utterances * self.settings.data.copies
-        done = (self.position.epoch + self.tally.utterances / epoch_size) / training.max_epochs
-        if training.max_steps:
-            done = max(done, self.position.step / training.max_steps)
-        return training.lr * rise * 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
-
-    def sampling(self) -> float:
-        """How much of what the speller reads is to be its own guesses."""
-        plain = self.position.epoch < self.settings.data.plain_epochs
-        return 0.0 if plain else self.settings.training.scheduled_sampling
-
     def _limit_reached(self, seconds: float = 0.0) -> bool:
+        """Whether `max_steps` or `max_seconds` is reached, with `seconds` not yet added."""
         training, position = self.settings.training, self.position
         return bool(
             (training.max_steps and position.step >= training.max_steps)
             or (training.max_seconds and position.seconds + seconds >= training.max_seconds)
         )
 
-    def _spend(self, seconds: float) -> None:
-        self.tally.seconds += seconds
+    def _add_seconds(self, seconds: float) -> None:
+        self.totals.seconds += seconds
         self.position.seconds += seconds
 
-    # Between epochs.
+    def _step_metrics(self) -> dict[str, Any]:
+        position, rate = self.position, self.learning_rate()
+        return {
+            "epoch": position.epoch,
+            "step": position.step,
+            "learning_rate": rate,
+            **self.totals.means(),
+        }
+
+    # Close an epoch.
 
     def close_epoch(self) -> None:
-        """Recognise dev and test, keep the figures and the best model, begin the next epoch."""
+        """Evaluate on dev and test, publish the best model, and save a checkpoint."""
         row: dict[str, Any] = {
             "kind": "epoch",
-            **self._figures(),
-            **self.tally.summary(),
+            **self._step_metrics(),
+            **self.totals.summary(),
             "training_seconds": round(self.position.seconds, 1),
         }
         self.learner.model.eval()
-        row.update(self._judge(self.learner.evaluated_model, epoch=True))
+        row.update(self.evaluate(self.learner.evaluated_model, inspect_attention=True))
         if self.fabric.is_global_zero:
-            self.journal.close_epoch(row, self.position.started)
+            self.metrics.close_epoch(row, self.position.started)
         position, training = self.position, self.settings.training
-        judged = dev_crr(row, float(position.epoch))  # without dev the newest is best
+        crr = dev_crr(row, float(position.epoch))  # without a dev split, the newest is the best
         position.stale_epochs += 1
-        if judged > position.best_crr:
-            position.best_crr, position.stale_epochs = judged, 0
+        if crr > position.best_crr:
+            position.best_crr, position.stale_epochs = crr, 0
             self._publish(self.learner.evaluated_model, row, str(position.epoch))
         if training.average_best > 1:
-            self._keep_among_best(judged)
+            self._save_weights_if_among_best(crr)
         position.epoch += 1
-        position.finished = position.finished or self._epochs_spent()
+        position.finished = position.finished or self._epochs_finished()
         if position.finished and training.average_best > 1 and len(position.best) > 1:
             self.average_best()
-        self.tally = EpochTotals()
-        self.save()
-        if self.fabric.is_global_zero:  # not before, so that every checkpoint finds what it names
+        self.totals = EpochTotals()
+        self.save_checkpoint()
+        # Only now, so that every checkpoint finds the weights that it names.
+        if self.fabric.is_global_zero:
             checkpoints.prune_epoch_weights(self.folder, [epoch for _, epoch in position.best])
 
-    def _epochs_spent(self) -> bool:
+    def _epochs_finished(self) -> bool:
+        """Whether `max_epochs` is reached or `patience` exhausted."""
         training, position = self.settings.training, self.position
         out_of_patience = training.patience and position.stale_epochs >= training.patience
         return bool(out_of_patience or position.epoch >= training.max_epochs)
 
-    def _keep_among_best(self, judged: float) -> None:
-        """Keep the weights of the epoch at hand if it is one of the best."""
-        position = self.position
-        best = sorted([*position.best, (judged, position.epoch)], reverse=True)
-        position.best = best[: self.settings.training.average_best]
-        if (judged, position.epoch) in position.best and self.fabric.is_global_zero:
-            checkpoints.save_epoch_weights(
-                self.folder, position.epoch, self.learner.evaluated_model
-            )
+    def evaluate(self, model: ListenAttendSpell, inspect_attention: bool = False) -> dict[str, Any]:
+        """Recognise dev and test; returns the metrics under their names in `metrics.jsonl`.
 
-    def average_best(self) -> None:
-        """Publish the mean of the best epochs if it is better on dev than what is published."""
-        position, fabric = self.position, self.fabric
-        epochs = sorted(epoch for _, epoch in position.best)
-        fabric.barrier()  # the first process may still be writing the last of them
-        with devices.raise_together(fabric):
-            kept = [checkpoints.load_epoch_weights(self.folder, epoch) for epoch in epochs]
-        model = copy.deepcopy(self.learner.evaluated_model).eval()
-        model.load_state_dict(average_weights(kept))
-        row = {
-            "kind": "average",
-            "step": position.step,
-            "epochs": epochs,
-            **self._judge(model),
-        }
-        before, judged = position.best_crr, dev_crr(row)
-        row["published"] = judged > before
-        said = " ".join(map(str, epochs))
-        if row["published"]:
-            position.best_crr = judged
-            self._publish(model, row, f"mean of {said}")
-        if fabric.is_global_zero:
-            self.journal.write(row)
-            log.info(
-                "the mean of epochs %s has a dev CRR of %.2f %%, the best one %.2f %%: %s",
-                said,
-                judged,
-                before,
-                "published" if row["published"] else "the best one stays published",
-            )
-
-    def _judge(self, model: ListenAttendSpell, epoch: bool = False) -> dict[str, Any]:
-        """Recognise dev and test: the figures, as `metrics.jsonl` names them.
-
-        At the end of an `epoch` the attention is looked at as well.
+        With `inspect_attention`, also plots the attention of an utterance of dev and warns if the
+        attention aligns nothing.
         """
         row: dict[str, Any] = {}
-        for split, batches in self.evaluations.items():
-            name = "valid" if split == "dev" else split
-            heard, evaluation = self._evaluate(model, batches)
-            row |= {
-                f"{name}_{figure}": value for figure, value in evaluation.epoch_metrics().items()
-            }
-            if epoch and split == "dev" and evaluation.recognitions:
-                self._plot_attention(heard, evaluation)
-                self._watch_alignment(evaluation.attention_metrics)
+        for split, batches in self.evaluation_loaders.items():
+            prefix = "valid" if split == "dev" else split
+            share, evaluation = self._evaluate_split(model, batches)
+            row |= {f"{prefix}_{name}": value for name, value in evaluation.epoch_metrics().items()}
+            if inspect_attention and split == "dev" and evaluation.recognitions:
+                self._plot_attention(share, evaluation)
+                self._warn_of_missing_alignment(evaluation.attention_metrics)
         return row
 
-    def _evaluate(
+    def _evaluate_split(
         self, model: ListenAttendSpell, batches: Iterable[Batch]
     ) -> tuple[RecognizedShare, Evaluation]:
-        """What this process heard of a corpus, and what all of them together made of it."""
+        """Recognise a split: the share of this process, and the evaluation of all shares."""
         with progress_bar("recognising", None) as advance:
-            heard = recognize(model, batches, self.vocabulary, self.learner.log_mel, advance)
-        shares = devices.gather(self.fabric, heard.without_alignments())
+            share = recognize(model, batches, self.vocabulary, self.learner.log_mel, advance)
+        shares = devices.gather(self.fabric, share.without_alignments())
         with devices.raise_together(self.fabric):
             evaluation = score_recognitions(shares, self.vocabulary, self.normalizer)
-        return heard, evaluation
+        return share, evaluation
 
-    def _plot_attention(self, heard: RecognizedShare, evaluation: Evaluation) -> None:
-        """Draw one utterance, the same in every epoch: dev's middle one by length."""
-        ordered = sorted((one.seconds, one.id) for one in evaluation.recognitions)
-        _, chosen = ordered[len(ordered) // 2]
-        own = next((one for one in heard.recognitions if one.id == chosen), None)
-        shown = next(one for one in devices.gather(self.fabric, own) if one is not None)
+    def _plot_attention(self, share: RecognizedShare, evaluation: Evaluation) -> None:
+        """Plot the attention of dev's utterance of median length, the same one in every epoch."""
+        by_length = sorted((item.seconds, item.id) for item in evaluation.recognitions)
+        _, median_id = by_length[len(by_length) // 2]
+        own = next((item for item in share.recognitions if item.id == median_id), None)
+        recognition = next(item for item in devices.gather(self.fabric, own) if item is not None)
         if self.fabric.is_global_zero:
             plots.attention(
                 self.folder / "plots" / f"attention_epoch_{self.position.epoch:03d}.png",
-                shown.alignment.numpy(),
-                [self.vocabulary.units[token] for token in shown.tokens],
-                shown.seconds,
-                f"epoch {self.position.epoch}, {shown.id}: {shown.hypothesis}",
+                recognition.alignment.numpy(),
+                [self.vocabulary.units[token] for token in recognition.tokens],
+                recognition.seconds,
+                f"epoch {self.position.epoch}, {recognition.id}: {recognition.hypothesis}",
             )
 
-    def _watch_alignment(self, aligned: AttentionMetrics | None) -> None:
-        """Say once if the attention should align by now and does not."""
+    def _warn_of_missing_alignment(self, attention: AttentionMetrics | None) -> None:
+        """Warn, once in a run, if the attention should align by now and does not."""
         position = self.position
-        if aligned is None or position.warned_of_alignment:
+        if attention is None or position.warned_of_alignment:
             return
-        caution = alignment_warning(aligned, position.step, self.settings, self.corpus)
-        position.warned_of_alignment = caution is not None
-        if caution is not None and self.fabric.is_global_zero:
-            log.warning("%s", caution)
+        warning = alignment_warning(attention, position.step, self.settings, self.corpus)
+        position.warned_of_alignment = warning is not None
+        if warning is not None and self.fabric.is_global_zero:
+            log.warning("%s", warning)
 
     def _publish(self, model: ListenAttendSpell, row: dict[str, Any], epoch: str) -> None:
+        """Publish a model; `row` has its metrics, and `epoch` names what it was made from."""
         if not self.fabric.is_global_zero:
             return
         rates = {name: rate for name, rate in row.items() if name.endswith("crr")}
@@ -418,104 +479,45 @@ class Run:
         )
         publish(self.folder, published)
 
-    def _figures(self) -> dict[str, Any]:
-        position, rate = self.position, self.learning_rate()
-        where = {"epoch": position.epoch, "step": position.step, "learning_rate": rate}
-        return {**where, **self.tally.means()}
+    # Average the best epochs.
 
-    # Checkpoints.
-
-    def check_memory(self) -> None:
-        """Go through the longest batch there can be, so that memory runs out now if it will."""
-        survey = self.survey
-        self.learner.check_memory(
-            longest_batch(
-                survey.longest,
-                survey.most_characters,
-                self.vocabulary,
-                self.settings.data,
-                self.fabric.world_size,
+    def _save_weights_if_among_best(self, crr: float) -> None:
+        """Save the weights of the current epoch if its CRR is one of the `average_best` best."""
+        position = self.position
+        best = sorted([*position.best, (crr, position.epoch)], reverse=True)
+        position.best = best[: self.settings.training.average_best]
+        if (crr, position.epoch) in position.best and self.fabric.is_global_zero:
+            checkpoints.save_epoch_weights(
+                self.folder, position.epoch, self.learner.evaluated_model
             )
-        )
 
-    def save(self) -> None:
-        """Write all it takes to go on from here."""
-        random = devices.gather(self.fabric, random_state())
-        if not self.fabric.is_global_zero:
-            return
-        state = {
-            "format": _STATE_FORMAT,
-            "position": vars(self.position),
-            "tally": vars(self.tally),
-            **self.learner.state_dict(),
-            # Between two epochs there is no place to return to: the next one begins anew.
-            "batches": self.batches.state_dict() if self.tally.utterances else None,
-            "drawn_by": self._drawn_by(),
-            "random": random,
-            "rows": self.journal.keep(),
-            "vocabulary_hash": self.vocabulary.hash,
+    def average_best(self) -> None:
+        """Publish the mean of the best epochs if it is better on dev than the published model."""
+        position, fabric = self.position, self.fabric
+        epochs = sorted(epoch for _, epoch in position.best)
+        fabric.barrier()  # the first process may still be writing the last of them
+        with devices.raise_together(fabric):
+            weights = [checkpoints.load_epoch_weights(self.folder, epoch) for epoch in epochs]
+        model = copy.deepcopy(self.learner.evaluated_model).eval()
+        model.load_state_dict(average_weights(weights))
+        row = {
+            "kind": "average",
+            "step": position.step,
+            "epochs": epochs,
+            **self.evaluate(model),
         }
-        checkpoints.save_checkpoint(self.folder, self.position.step, state)
-
-    def restore(self) -> None:
-        """Go back to the newest checkpoint of the folder, or begin."""
-        fabric, state = self.fabric, None
-        with devices.raise_together(fabric):
-            if fabric.is_global_zero:
-                state = checkpoints.latest_checkpoint(self.folder)
-        step = devices.gather(fabric, None if state is None else state["position"]["step"])[0]
-        with devices.raise_together(fabric):
-            if step is not None and state is None:
-                state = checkpoints.checkpoint_of_step(self.folder, step)
-            if state is not None:
-                if state.get("format") != _STATE_FORMAT:
-                    raise UserError(
-                        f"{self.folder} was begun by another version of sorigeul: finish it with "
-                        "that one, or train into a new folder"
-                    )
-                if state["vocabulary_hash"] != self.vocabulary.hash:
-                    raise UserError(
-                        f"{self.folder} was begun with another vocabulary: train into a new "
-                        "folder, or restore the transcripts it was begun with"
-                    )
-        if state is not None:
-            self._go_back_to(state)
-        elif fabric.is_global_zero and self.settings.training.init_from:
-            checkpoints.save_vocabulary(self.folder, self.vocabulary)
+        best_crr, crr = position.best_crr, dev_crr(row)
+        row["published"] = crr > best_crr
+        epoch_names = " ".join(map(str, epochs))
+        if row["published"]:
+            position.best_crr = crr
+            self._publish(model, row, f"mean of {epoch_names}")
         if fabric.is_global_zero:
-            write_text(self.folder / RUN_CONFIG, _CONFIG_HEAD + self.settings.to_yaml())
-            self.journal.begin(self.position.step, 0 if state is None else state["rows"])
-
-    def _go_back_to(self, state: dict[str, Any]) -> None:
-        rank = self.fabric.global_rank
-        self.learner.load_state_dict(state)
-        self.position = position = RunPosition(**state["position"])
-        # An older checkpoint may name an epoch whose weights the newest had let go.
-        position.best = [
-            one for one in position.best if checkpoints.has_epoch_weights(self.folder, one[1])
-        ]
-        if rank < len(state["random"]):
-            restore_random_state(state["random"][rank])
-        then = {**asdict(DataConfig()), **state["drawn_by"]}  # which may know fewer settings
-        differing = [name for name, now in self._drawn_by().items() if then.get(name) != now]
-        if state["batches"] is None or not differing:
-            self.tally = EpochTotals(**state["tally"])
-            self.place_in_epoch = state["batches"]
-        elif self.fabric.is_global_zero:
-            log.warning(
-                "%s changed: epoch %d begins again from its first batch",
-                ", ".join(differing),
-                self.position.epoch,
+            self.metrics.write(row)
+            log.info(
+                "the mean of epochs %s has a dev CRR of %.2f %%, the best one %.2f %%: %s",
+                epoch_names,
+                crr,
+                best_crr,
+                "published" if row["published"] else "the best one stays published",
             )
-        position.finished = self._limit_reached() or self._epochs_spent()
-        log.info("going on from step %d of %s", self.position.step, self.folder)
-
-    def _drawn_by(self) -> dict[str, Any]:
-        """All that the order of an epoch follows from."""
-        sampling = asdict(self.settings.data)
-        return {
-            **{name: value for name, value in sampling.items() if name not in ORDER_INDEPENDENT},
-            "seed": self.settings.training.seed,
-            "the number of processes": self.fabric.world_size,
-            "the number of utterances": self.survey.utterances,
-        }

@@ -1,7 +1,7 @@
-"""Everything a run is told: the settings of all rooms side by side, presets, YAML.
+"""Settings of a run: those of all folders by name, presets, YAML.
 
 Every name is used once, so that ``--n_mels 80`` on the command line, ``n_mels: 80`` in a preset
-and ``n_mels: 80`` in the run's `config.yaml` are the same thing. Knows nothing of what the settings
+and ``n_mels: 80`` in the run's `config.yaml` are the same thing. Does not know what the settings
 do.
 """
 
@@ -23,7 +23,7 @@ from sorigeul.sound.spec_augment import SpecAugmentConfig
 from sorigeul.text.vocabulary import Kind
 
 RUN_CONFIG = "config.yaml"
-"""the file in a run's folder that holds its settings"""
+"""file in a run folder that holds its settings"""
 
 Precision = Literal["auto", "bfloat16", "float16", "float32", "tf32"]
 LearningRateSchedule = Literal["constant", "cosine"]
@@ -31,12 +31,12 @@ LearningRateSchedule = Literal["constant", "cosine"]
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """How the model is trained. Defaults are the seed's where it names one."""
+    """How the model is trained. Defaults are the seed's where it has one."""
 
     lr: float = 1e-4
     """learning rate"""
     lr_schedule: LearningRateSchedule = "constant"
-    """constant, or cosine: falls to nothing at the end of max_epochs or max_steps"""
+    """constant, or cosine: falls to 0 at the end of max_epochs or max_steps"""
     warmup_steps: int = 0
     """steps over which the learning rate rises to lr"""
     listener_lr: float = 1.0
@@ -44,8 +44,8 @@ class TrainingConfig:
     teacher_forcing: float = 0.90
     """The probability that teacher forcing will be used, drawn for each batch"""
     scheduled_sampling: float = 0.0
-    """share of the characters in a teacher-forced batch that the speller's own guess replaces, each
-    drawn for itself"""
+    """share of the speller's input characters in a teacher-forced batch that are replaced by its
+    own guesses, drawn for each character"""
     use_label_smoothing: bool = True
     """flag indication whether to use label smoothing or not"""
     label_smoothing: float = 0.1
@@ -57,7 +57,7 @@ class TrainingConfig:
     max_steps: int = 0
     """steps to train; 0: no limit"""
     max_seconds: float = 0.0
-    """seconds to train, evaluation between epochs left out; 0: no limit"""
+    """seconds to train, not counting the evaluation between epochs; 0: no limit"""
     patience: int = 0
     """epochs without a better CRR on dev (the speller's or the CTC head's, whichever is higher)
     after which the run ends; 0: it goes on to max_epochs"""
@@ -65,7 +65,8 @@ class TrainingConfig:
     """decay of an exponential moving average of the weights (0.999, say), which is then what is
     evaluated and published; 0: none"""
     average_best: int = 1
-    """best epochs whose mean is published at the end if it is better on dev than each; 1: none"""
+    """number of best epochs whose mean weights are published at the end, if they are better on dev
+    than each of the epochs; 1: none"""
     accumulate: int = 1
     """batches that make one step: as if batch_size were so many times larger, in no more memory"""
     checkpoint_every: int = 1000
@@ -79,26 +80,28 @@ class TrainingConfig:
     vocabulary: str = "syllable"
     """syllable or jamo, built from the training transcripts, or the path of a table id,char,freq"""
     min_count: int = 1
-    """characters seen less often in training are left out of a vocabulary that is built"""
+    """characters that occur less often in training are left out of a vocabulary that is built"""
     init_from: str = ""
     """run folder, or Hugging Face id, of a model to fine-tune: its weights, its shape, its features
-    and its characters, to which those of the new corpus are added; empty: begin from nothing"""
+    and its characters, to which those of the new corpus are added; empty: random weights"""
     freeze: str = ""
-    """parts that stay as they are, by the beginnings of their names: listener.conv,speller.rnn"""
+    """layers that do not learn, by the beginnings of their names: listener.conv,speller.rnn"""
     precision: Precision = "auto"
     """number format of the heavy arithmetic; auto: bfloat16 where the processor has it; float16 and
     tf32 are for GPUs"""
     checkpoint_activations: bool = False
-    """compute the convolutions again rather than keep what they gave: less memory, slower"""
+    """compute the convolutions again in the backward pass instead of keeping their outputs: less
+    memory, slower"""
     devices: int = 1
-    """GPUs, or processes on a CPU, to train on; torchrun and Slurm say it themselves"""
+    """GPUs to train on, or processes on a CPU; leave it out under torchrun and Slurm, which set it
+    themselves"""
     seed: int = 0
     """seed of every random draw: the same seed and settings give the same run"""
 
     def __post_init__(self) -> None:
-        def need(setting: str, holds: bool, wanted: str) -> None:
-            if not holds:
-                raise UserError(f"{setting} is {getattr(self, setting)}, but must be {wanted}")
+        def need(setting: str, valid: bool, requirement: str) -> None:
+            if not valid:
+                raise UserError(f"{setting} is {getattr(self, setting)}, but must be {requirement}")
 
         need("lr", self.lr > 0, "above 0")
         need("listener_lr", self.listener_lr > 0, "above 0")
@@ -118,7 +121,8 @@ class TrainingConfig:
             "min_count",
         ):
             need(setting, getattr(self, setting) >= 1, "at least 1")
-        if self.vocabulary not in get_args(Kind):  # a run may go on in another working directory
+        # Absolute paths, since a run may be resumed from another working directory.
+        if self.vocabulary not in get_args(Kind):
             object.__setattr__(self, "vocabulary", str(Path(self.vocabulary).absolute()))
         if self.init_from and Path(self.init_from).is_dir():  # otherwise a Hugging Face id
             object.__setattr__(self, "init_from", str(Path(self.init_from).absolute()))
@@ -135,7 +139,7 @@ class TrainingConfig:
 
 @dataclass(frozen=True)
 class Settings:
-    """The settings of a run, each beside those of its room. Defaults are the seed's."""
+    """The settings of a run, one section for each part of the package. Defaults are the seed's."""
 
     features: FeatureConfig = field(default_factory=FeatureConfig)
     spec_augment: SpecAugmentConfig = field(default_factory=SpecAugmentConfig)
@@ -158,35 +162,40 @@ class Settings:
             object.__setattr__(self, "model", model)
 
     def flat(self) -> dict[str, Any]:
-        """Every setting by its name."""
+        """All settings by name."""
         values: dict[str, Any] = {}
         for section, names in _sections().items():
-            part = getattr(self, section)
-            values.update({name: getattr(part, name) for name in names})
+            config = getattr(self, section)
+            values.update({name: getattr(config, name) for name in names})
         return values
 
     def changed(self, changes: Mapping[str, Any], origin: str) -> "Settings":
-        """These settings with some replaced by name; `origin` is what error messages blame."""
+        """These settings with some of them replaced, by name.
+
+        Raises UserError for a name or value that is not valid; the message begins with `origin`,
+        which is where the changes come from.
+        """
         sections = _sections()
-        home = {name: section for section, names in sections.items() for name in names}
-        parts: dict[str, dict[str, Any]] = {section: {} for section in sections}
+        section_of = {name: section for section, names in sections.items() for name in names}
+        changed: dict[str, dict[str, Any]] = {section: {} for section in sections}
         for name, value in changes.items():
-            if name not in home:
-                near = difflib.get_close_matches(str(name), home, 1)  # YAML may say 7:
-                hint = f"perhaps {near[0]}" if near else "'sorigeul train --help' lists them"
+            if name not in section_of:
+                similar = difflib.get_close_matches(str(name), section_of, 1)  # YAML keys may be 7
+                hint = f"perhaps {similar[0]}" if similar else "'sorigeul train --help' lists them"
                 raise UserError(f"{origin}: '{name}' is no setting; {hint}")
-            parts[home[name]][name] = _typed(name, value, sections[home[name]][name], origin)
+            section = section_of[name]
+            changed[section][name] = _convert(name, value, sections[section][name], origin)
         return dataclasses.replace(
             self,
             **{
                 section: dataclasses.replace(getattr(self, section), **values)
-                for section, values in parts.items()
+                for section, values in changed.items()
                 if values
             },
         )
 
     def to_yaml(self) -> str:
-        """All settings, a paragraph a room."""
+        """All settings as YAML, one paragraph for each section."""
         values = self.flat()
         paragraphs = [
             f"# {section}\n"
@@ -199,7 +208,10 @@ class Settings:
 
     @classmethod
     def from_yaml(cls, path: Path, base: "Settings | None" = None) -> "Settings":
-        """The settings in a YAML file; those it leaves out come from `base` or the seed."""
+        """The settings in a YAML file; those it leaves out come from `base`, or are the seed's.
+
+        Raises UserError if the file cannot be read or is not valid.
+        """
         try:
             values = yaml.safe_load(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
@@ -213,12 +225,12 @@ class Settings:
 
     @classmethod
     def of_run(cls, folder: Path) -> "Settings":
-        """The settings that the run in a folder goes by."""
+        """The settings of the run in a folder."""
         return cls.from_yaml(folder / RUN_CONFIG)
 
     @classmethod
     def preset(cls, name: str) -> "Settings":
-        """The settings a recipe names: see `presets`."""
+        """The settings of a preset; `presets` lists their names."""
         if name not in presets():
             raise UserError(f"preset '{name}' is none of {', '.join(presets())}")
         with resources.as_file(resources.files("sorigeul.recipes") / f"{name}.yaml") as path:
@@ -226,7 +238,7 @@ class Settings:
 
 
 def presets() -> list[str]:
-    """The names of the recipes that come with the package."""
+    """The names of the presets that come with the package."""
     folder = resources.files("sorigeul.recipes")
     return sorted(Path(item.name).stem for item in folder.iterdir() if item.name.endswith(".yaml"))
 
@@ -236,11 +248,11 @@ _FROM_DATA = ("n_mels", "vocabulary_size")
 
 
 def _sections() -> dict[str, dict[str, Any]]:
-    """Section -> its settings' names -> their types."""
+    """Section -> names of its settings -> their types."""
     return {
         section.name: {
-            name: kind
-            for name, kind in get_type_hints(section.type).items()
+            name: type_
+            for name, type_ in get_type_hints(section.type).items()
             if not (section.type is LASConfig and name in _FROM_DATA)
         }
         for section in dataclasses.fields(Settings)
@@ -248,19 +260,20 @@ def _sections() -> dict[str, dict[str, Any]]:
     }
 
 
-def _typed(name: str, value: Any, kind: Any, origin: str) -> Any:
-    """The value as the setting's type wants it: YAML reads 1e-4 as text and 10 as an int."""
-    if get_origin(kind) is Literal:
-        if value in get_args(kind):
+def _convert(name: str, value: Any, type_: Any, origin: str) -> Any:
+    """The value in the setting's type: YAML reads 1e-4 as text and 10 as an int."""
+    if get_origin(type_) is Literal:
+        if value in get_args(type_):
             return value
-        wanted = "one of " + ", ".join(map(str, get_args(kind)))
-        raise UserError(f"{origin}: {name} is {value!r}, but must be {wanted}")
+        choices = ", ".join(map(str, get_args(type_)))
+        raise UserError(f"{origin}: {name} is {value!r}, but must be one of {choices}")
     try:
-        if isinstance(value, bool) != (kind is bool) or (kind is str and type(value) is not str):
+        if isinstance(value, bool) != (type_ is bool) or (type_ is str and type(value) is not str):
             raise ValueError
-        if kind is int and int(value) != value:
+        if type_ is int and int(value) != value:
             raise ValueError
-        return kind(value)
+        return type_(value)
     except (TypeError, ValueError, OverflowError):
-        wanted = {bool: "True or False", int: "a whole number", float: "a number"}.get(kind, "text")
-        raise UserError(f"{origin}: {name} is {value!r}, but must be {wanted}") from None
+        kinds = {bool: "True or False", int: "a whole number", float: "a number"}
+        kind = kinds.get(type_, "text")
+        raise UserError(f"{origin}: {name} is {value!r}, but must be {kind}") from None

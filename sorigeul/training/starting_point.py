@@ -1,9 +1,9 @@
-"""What a run starts from: settings, characters, and the weights of a model if there is one.
+"""What a run starts from: settings, vocabulary, and a published model if it fine-tunes one.
 
-Also what a run that goes on must keep, and which parts of a model stay as they are. Knows nothing
-of batches or of how a model learns.
+Also checks that the settings of a resumed run do not contradict those it was started with.
 """
 
+import logging
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from pathlib import Path
@@ -15,10 +15,11 @@ from sorigeul.pretrained.loading import PretrainedModel, describe_pretrained, lo
 from sorigeul.sound.features import FeatureConfig
 from sorigeul.text.vocabulary import Kind, Vocabulary
 from sorigeul.training import checkpoints
-from sorigeul.training.finetuning import log
 from sorigeul.training.settings import RUN_CONFIG, Settings
 
-# All else in a model's configuration is its shape. The bands follow from the features.
+log = logging.getLogger(__name__)
+
+# Everything else in a model's configuration is its shape. `n_mels` follows from the features.
 _NOT_SHAPE = {
     "dropout",
     "ctc_weight",
@@ -37,10 +38,11 @@ _FEATURES = [field.name for field in fields(FeatureConfig)]
 def starting_point(
     preset: str | None, config: Path | None, init_from: str | None, run: Path | None, default: str
 ) -> Settings:
-    """The settings that the options change: those of a file, of the run, or of a preset.
+    """The settings that the options of `sorigeul train` change.
 
-    Where a model is fine-tuned, its shape and features take the place of the preset's. The file may
-    leave them to the model, or contradict it, which is refused when the run starts.
+    They come from the file `config`, from the `run` if it exists, or from `preset` or else the
+    preset `default`. If a model is fine-tuned, its shape and features replace those of the preset.
+    A file may leave them out. If it contradicts the model, the run refuses to start.
     """
     if config is not None:
         start = Settings.from_yaml(config)
@@ -55,10 +57,12 @@ def starting_point(
 
 
 def _with_model_shape(settings: Settings, source: str, run: Path | None) -> Settings:
-    """The settings with shape and features of a model, or of what a run made of it already."""
-    if run and checkpoints.has_checkpoint(run):  # and the model may be gone
-        own = Settings.of_run(run)
-        return adopt_model(settings, own.features, own.model, own.training.vocabulary)
+    """The settings with shape and features of the model `source`, or of the run it became."""
+    if run and checkpoints.has_checkpoint(run):  # the model may no longer exist
+        run_settings = Settings.of_run(run)
+        return adopt_model(
+            settings, run_settings.features, run_settings.model, run_settings.training.vocabulary
+        )
     model = describe_pretrained(source)
     return adopt_model(settings, model.features, model.config, model.vocabulary.kind)
 
@@ -66,10 +70,10 @@ def _with_model_shape(settings: Settings, source: str, run: Path | None) -> Sett
 def adopt_model(
     settings: Settings, features: FeatureConfig, model: LASConfig, vocabulary: str
 ) -> Settings:
-    """`settings` with the features, the shape and the kind of characters of another model.
+    """`settings` with the features, the shape and the kind of vocabulary of another model.
 
-    What those exclude is switched off: CTC where that model hears backwards, its guide where it has
-    no attention, shared letters where it writes letters.
+    What they exclude is switched off: CTC if the model reads its input backwards, guided attention
+    if it does so or has no attention, shared jamo embeddings if it writes jamo.
     """
     shape = {name: getattr(model, name) for name in _SHAPE}
     if features.input_reverse:
@@ -86,57 +90,58 @@ def adopt_model(
     )
 
 
-# A run that begins, and one that goes on.
+# The vocabulary of a new run and of a resumed one.
 
 
 def start_vocabulary(
     settings: Settings, characters: Mapping[str, int]
 ) -> tuple[Vocabulary, PretrainedModel | None]:
-    """The vocabulary of a run that begins, and the model it begins from, if there is one.
+    """The vocabulary of a new run, and the model that it fine-tunes, if there is one.
 
-    The model's own units keep their ids, and those of the new corpus follow, so that nothing known
-    is forgotten. Raises UserError where the settings contradict the model.
+    The model's units keep their ids, and the units of the new corpus follow, so that the model
+    still knows what it knew. `characters` are those of the training text and how often each occurs.
+    Raises UserError if the settings contradict the model.
     """
-    built = _vocabulary(settings, characters)
+    corpus_vocabulary = _build_vocabulary(settings, characters)
     if not settings.training.init_from:
-        return built, None
+        return corpus_vocabulary, None
     pretrained = load_pretrained(settings.training.init_from)
     _refuse_other_shape(settings, pretrained)
-    return pretrained.vocabulary.extended(built), pretrained
+    return pretrained.vocabulary.extended(corpus_vocabulary), pretrained
 
 
 def resume_vocabulary(
     folder: Path, settings: Settings, characters: Mapping[str, int]
 ) -> Vocabulary:
-    """The vocabulary of a run that goes on.
+    """The vocabulary of a resumed run.
 
-    Raises UserError where the model, its features or whether it began from another one would be
-    otherwise than when the run was begun.
+    Raises UserError if the settings would change the model, its features, or whether the run
+    fine-tunes a model.
     """
-    kept = checkpoints.load_vocabulary(folder)
-    if bool(settings.training.init_from) != (kept is not None):
+    saved_vocabulary = checkpoints.load_vocabulary(folder)
+    if bool(settings.training.init_from) != (saved_vocabulary is not None):
         raise UserError(
-            f"{folder} was begun {'with' if kept else 'without'} init_from: leave that as it "
-            "was, or train into a new folder"
+            f"{folder} was begun {'with' if saved_vocabulary else 'without'} init_from: leave that "
+            "as it was, or train into a new folder"
         )
-    begun, now = Settings.of_run(folder).flat(), settings.flat()
+    old, new = Settings.of_run(folder).flat(), settings.flat()
     for name in [*_FEATURES, *(field.name for field in fields(LASConfig))]:
-        if name in now and begun[name] != now[name]:
+        if name in new and old[name] != new[name]:
             raise UserError(
-                f"{folder} was begun with {name} {begun[name]}, not {now[name]}: train "
+                f"{folder} was begun with {name} {old[name]}, not {new[name]}: train "
                 f"into a new folder, or leave {name} as it was"
             )
-    built = _vocabulary(settings, characters)
-    return kept.extended(built) if kept else built
+    corpus_vocabulary = _build_vocabulary(settings, characters)
+    return saved_vocabulary.extended(corpus_vocabulary) if saved_vocabulary else corpus_vocabulary
 
 
-def _vocabulary(settings: Settings, characters: Mapping[str, int]) -> Vocabulary:
+def _build_vocabulary(settings: Settings, characters: Mapping[str, int]) -> Vocabulary:
     training = settings.training
     return Vocabulary.named(training.vocabulary, characters, training.min_count)
 
 
 def report_finetuning(pretrained: PretrainedModel, vocabulary: Vocabulary, normalizer: str) -> None:
-    """Say how many characters are new, and warn where transcripts follow another rule."""
+    """Log how many units are new, and warn if the new transcripts have another normaliser."""
     new = len(vocabulary) - len(pretrained.vocabulary)
     log.info("fine-tuning: %d units, of which %d are new to the model", len(vocabulary), new)
     if normalizer != pretrained.normalizer:
@@ -144,16 +149,18 @@ def report_finetuning(pretrained: PretrainedModel, vocabulary: Vocabulary, norma
 
 
 def _refuse_other_shape(settings: Settings, pretrained: PretrainedModel) -> None:
-    """Name all settings that differ from what the model is."""
-    wanted = settings.flat()
-    found = {name: getattr(pretrained.model.config, name) for name in _SHAPE}
-    found |= {name: getattr(pretrained.features, name) for name in _FEATURES}
-    if wanted["vocabulary"] in get_args(Kind):
-        found["vocabulary"] = pretrained.vocabulary.kind
-    differing = [name for name, value in found.items() if wanted[name] != value]
+    """Raise UserError with every setting that differs from the model's."""
+    requested = settings.flat()
+    actual = {name: getattr(pretrained.model.config, name) for name in _SHAPE}
+    actual |= {name: getattr(pretrained.features, name) for name in _FEATURES}
+    if requested["vocabulary"] in get_args(Kind):
+        actual["vocabulary"] = pretrained.vocabulary.kind
+    differing = [name for name, value in actual.items() if requested[name] != value]
     if differing:
-        said = ", ".join(f"{name} {found[name]}, not {wanted[name]}" for name in differing)
+        differences = ", ".join(
+            f"{name} {actual[name]}, not {requested[name]}" for name in differing
+        )
         raise UserError(
-            f"{settings.training.init_from} has {said}: leave out {' '.join(differing)}, which "
-            "follow from the model, or train without init_from"
+            f"{settings.training.init_from} has {differences}: leave out {' '.join(differing)}, "
+            "which follow from the model, or train without init_from"
         )

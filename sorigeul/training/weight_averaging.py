@@ -1,4 +1,4 @@
-"""Weights averaged: over the steps of a run, or over several models. Knows tensors alone."""
+"""Averages of weights: a moving average over training steps, and the mean of several models."""
 
 from collections.abc import Mapping, Sequence
 
@@ -10,11 +10,11 @@ _Tensors = list[Tensor] | tuple[Tensor, ...]
 
 
 def moving_average(model: nn.Module, decay: float) -> AveragedModel:
-    """The exponential moving average of a model's weights, which is the model itself to begin with.
+    """The exponential moving average of a model's weights; it starts as a copy of the model.
 
     Polyak and Juditsky 1992, with the decay of TensorFlow's ExponentialMovingAverage: after n
-    updates ``min(decay, (1 + n) / (10 + n))``, so that the weights of the beginning are soon
-    forgotten. Buffers (the statistics of batch normalisation) are the model's newest.
+    updates ``min(decay, (1 + n) / (10 + n))``, so that the first weights are soon forgotten.
+    Buffers (the statistics of batch normalisation) are not averaged: the model's newest are used.
     """
 
     @torch.no_grad()
@@ -27,9 +27,14 @@ def moving_average(model: nn.Module, decay: float) -> AveragedModel:
     return average
 
 
-def average_weights(models: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
-    """The mean of each tensor of several state dicts, taken in float64; counts are rounded down."""
+def average_weights(state_dicts: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """The mean of each tensor over several state dicts.
+
+    Computed in float64 and returned in the tensor's own dtype; integers are rounded down.
+    """
     return {
-        name: torch.stack([model[name].double() for model in models]).mean(0).to(tensor.dtype)
-        for name, tensor in models[0].items()
+        name: torch.stack([weights[name].double() for weights in state_dicts])
+        .mean(0)
+        .to(tensor.dtype)
+        for name, tensor in state_dicts[0].items()
     }

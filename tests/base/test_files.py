@@ -1,4 +1,4 @@
-"""A file is the old one or the new one, whole, whatever happens in between."""
+"""Atomic writing: after a failure the old file is intact and no temporary file is left."""
 
 import errno
 import os
@@ -14,8 +14,8 @@ from sorigeul.base.files import replacing, write_text
 
 
 @contextmanager
-def little_space(size: int) -> Iterator[None]:
-    """No file can grow beyond ``size`` bytes: writing fails as on a full disk."""
+def limited_file_size(size: int) -> Iterator[None]:
+    """Let no file grow beyond ``size`` bytes, so that writing fails as on a full disk."""
     import resource
 
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -26,19 +26,19 @@ def little_space(size: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-def test_text_is_written_as_utf_8(tmp_path: Path) -> None:
+def test_text_is_written_as_utf_8_and_replaces_longer_text(tmp_path: Path) -> None:
     write_text(tmp_path / "a.txt", "소리글\n")
     assert (tmp_path / "a.txt").read_bytes() == "소리글\n".encode()
     write_text(str(tmp_path / "a.txt"), "더 짧게")
     assert (tmp_path / "a.txt").read_bytes() == "더 짧게".encode()
 
 
-def test_folders_are_made(tmp_path: Path) -> None:
+def test_missing_folders_are_created(tmp_path: Path) -> None:
     write_text(tmp_path / "a" / "b" / "c.txt", "x")
     assert [path.name for path in (tmp_path / "a" / "b").iterdir()] == ["c.txt"]
 
 
-def test_until_the_end_the_old_file_stands(tmp_path: Path) -> None:
+def test_the_old_file_stays_until_the_block_ends(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     write_text(path, "old")
     with replacing(path) as temporary:
@@ -52,7 +52,7 @@ def test_until_the_end_the_old_file_stands(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("before", ["old", None])
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, OSError])
-def test_what_fails_midway_leaves_no_trace(
+def test_a_failure_midway_leaves_the_old_file_and_nothing_else(
     tmp_path: Path, before: str | None, error: type[BaseException]
 ) -> None:
     path = tmp_path / "a.txt"
@@ -66,15 +66,15 @@ def test_what_fails_midway_leaves_no_trace(
 
     with pytest.raises(error, match="midway"):
         write_half()
-    found = {each.name: each.read_text(encoding="utf-8") for each in tmp_path.iterdir()}
-    assert found == ({} if before is None else {"a.txt": before})
+    contents = {file.name: file.read_text(encoding="utf-8") for file in tmp_path.iterdir()}
+    assert contents == ({} if before is None else {"a.txt": before})
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="no limits on resources there")
-def test_a_full_disk_is_told_with_the_path_and_leaves_the_old_file(tmp_path: Path) -> None:
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no resource limits")
+def test_a_full_disk_is_reported_with_the_path_and_leaves_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     write_text(path, "old")
-    with little_space(1000), pytest.raises(OSError, match=r"a\.txt") as error:
+    with limited_file_size(1000), pytest.raises(OSError, match=r"a\.txt") as error:
         write_text(path, "new" * 1000)
     assert error.value.errno == errno.EFBIG
     assert error.value.filename == str(path)
@@ -88,7 +88,7 @@ def test_an_error_about_another_file_keeps_its_name(tmp_path: Path) -> None:
     assert error.value.filename == str(tmp_path / "source.txt")
 
 
-def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+def test_an_error_names_the_path_that_cannot_be_written(tmp_path: Path) -> None:
     write_text(tmp_path / "file", "x")
     with pytest.raises(OSError, match="file"):
         write_text(tmp_path / "file" / "a.txt", "x")
@@ -99,7 +99,7 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("mask", [0o022, 0o077])
-def test_permissions_are_those_of_any_new_file(tmp_path: Path, mask: int) -> None:
+def test_permissions_follow_the_umask_as_for_any_new_file(tmp_path: Path, mask: int) -> None:
     before = os.umask(mask)
     try:
         write_text(tmp_path / "a.txt", "x")

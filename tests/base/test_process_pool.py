@@ -1,26 +1,37 @@
-"""Work shared among processes: its order, its failures, and what is left of the processes."""
+"""The process pool: order of the results, failures, and processes that are left over."""
 
 import multiprocessing
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
+from multiprocessing.synchronize import Event
 
 import pytest
 
 from sorigeul.base.errors import UserError
-from sorigeul.base.process_pool import cores, in_order
+from sorigeul.base.process_pool import CHUNKS_PER_PROCESS, cores, map_in_order
+
+HANG_SECONDS = 120.0  # no test waits this long unless something hangs
 
 
 def square(number: int) -> int:
-    if number % 97 == 0:
-        time.sleep(0.005)  # so that others overtake it
     return number**2
 
 
-def fall(number: int) -> int:
-    """Dies of 307, refuses 500."""
+def square_after(event: Event, number: int) -> int:
+    """Compute 0 only once 10, which is in the next chunk, has been computed."""
+    if number == 0:
+        assert event.wait(HANG_SECONDS), "the second chunk has not been started"
+    if number == 10:
+        event.set()
+    return number**2
+
+
+def fail_on_some(number: int) -> int:
+    """Kill the process at 307, raise at 500."""
     if number == 307:
         os.kill(os.getpid(), signal.SIGKILL)
     if number == 500:
@@ -28,99 +39,105 @@ def fall(number: int) -> int:
     return number
 
 
-def patient(number: int) -> int:
-    """Takes its time for the first one, which all others wait for."""
-    if number == 0:
-        time.sleep(0.3)
-    return number
-
-
-def where(_: int) -> int:
+def process_id(_: int) -> int:
     return os.getpid()
 
 
-def called(number: int) -> str:
+def item_name(number: int) -> str:
     return f"number {number}"
 
 
 @pytest.mark.parametrize("jobs", [1, 2, 5])
 @pytest.mark.parametrize("count", [0, 1, 19, 20, 21, 1000])
-def test_every_item_once_and_in_order(jobs: int, count: int) -> None:
-    found = list(in_order(square, range(count), jobs, 10, called))
-    assert found == [(number, number**2) for number in range(count)]
+def test_every_item_comes_once_and_in_order(jobs: int, count: int) -> None:
+    results = list(map_in_order(square, range(count), jobs, 10, item_name))
+    assert results == [(number, number**2) for number in range(count)]
+
+
+def test_results_keep_their_order_if_a_later_chunk_is_done_first() -> None:
+    work: Callable[[int], int] = partial(square_after, multiprocessing.Event())
+    results = list(map_in_order(work, range(100), 2, 10, item_name))
+    assert results == [(number, number**2) for number in range(100)]
 
 
 def test_many_items_go_to_other_processes_and_few_do_not() -> None:
-    at_work = {pid for _, pid in in_order(where, range(1000), 2, 10, called)}
-    assert len(at_work) == 2
-    assert os.getpid() not in at_work
-    assert {pid for _, pid in in_order(where, range(19), 2, 10, called)} == {os.getpid()}
-    assert {pid for _, pid in in_order(where, range(1000), 1, 10, called)} == {os.getpid()}
+    pids = {pid for _, pid in map_in_order(process_id, range(1000), 2, 10, item_name)}
+    assert len(pids) == 2
+    assert os.getpid() not in pids
+    for count, jobs in ((19, 2), (1000, 1)):
+        pids = {pid for _, pid in map_in_order(process_id, range(count), jobs, 10, item_name)}
+        assert pids == {os.getpid()}
 
 
-def test_items_are_drawn_as_they_are_needed() -> None:
+def test_items_are_read_only_a_few_chunks_ahead() -> None:
     """A corpus is never in memory as a whole."""
-    drawn = []
+    read = 0
 
     def items() -> Iterator[int]:
-        for number in range(100_000):
-            drawn.append(number)
+        nonlocal read
+        for number in range(2000):
+            read += 1
             yield number
 
-    found = in_order(patient, items(), 2, 10, called)
-    next(found)
-    assert len(drawn) < 500
-    found.close()
+    furthest = 0
+    for number, _ in map_in_order(square, items(), 2, 10, item_name):
+        furthest = max(furthest, read - number)
+    assert furthest <= 2 * CHUNKS_PER_PROCESS * 10
 
 
-def test_a_process_that_dies_is_an_error_that_names_what_it_was_at() -> None:
-    found = in_order(fall, range(400), 2, 10, called)
-    done = []
+def test_a_process_that_dies_is_an_error_that_names_its_item() -> None:
+    results = map_in_order(fail_on_some, range(400), 2, 10, item_name)
+    received = []
     with pytest.raises(UserError, match=r"^number 307: the process .* died \(SIGKILL\).* --jobs"):
-        done.extend(found)
-    assert [result for _, result in done] == list(range(len(done)))
-    assert gone()
+        received.extend(results)
+    assert [result for _, result in received] == list(range(len(received)))
+    assert not children()
 
 
-def test_what_an_item_raises_arrives_here() -> None:
+def test_an_exception_of_the_work_is_raised_here() -> None:
     with pytest.raises(UserError, match=r"^500 is too much$"):
-        list(in_order(fall, range(400, 600), 2, 10, called))
-    assert gone()
+        list(map_in_order(fail_on_some, range(400, 600), 2, 10, item_name))
+    assert not children()
 
 
-def test_what_the_items_raise_arrives_here() -> None:
+def test_an_exception_of_the_items_is_raised_here() -> None:
     def items() -> Iterator[int]:
         yield from range(100)
         raise UserError("the list ends in nonsense")
 
     with pytest.raises(UserError, match="nonsense"):
-        list(in_order(square, items(), 2, 10, called))
-    assert gone()
+        list(map_in_order(square, items(), 2, 10, item_name))
+    assert not children()
 
 
-def test_closing_ends_the_processes() -> None:
-    found = in_order(square, range(10_000), 3, 10, called)
-    next(found)
+def test_closing_the_generator_ends_the_processes() -> None:
+    results = map_in_order(square, range(10_000), 3, 10, item_name)
+    next(results)
     assert len(children()) >= 3
-    found.close()
-    assert gone()
+    results.close()
+    assert not children()
 
 
-def test_processes_end_with_the_one_that_began_them() -> None:
-    """Even if it is killed on the spot."""
+def test_processes_end_when_their_parent_is_killed() -> None:
     reader, writer = os.pipe()
-    if not (parent := os.fork()):
-        found = in_order(square, range(10_000), 3, 10, called)
-        next(found)
-        os.write(writer, " ".join(map(str, children())).encode())
-        time.sleep(60)
+    parent = os.fork()
+    if not parent:
+        try:
+            results = map_in_order(square, range(10_000), 3, 10, item_name)
+            next(results)
+            os.write(writer, " ".join(map(str, children())).encode())
+            signal.pause()  # until it is killed
+        finally:
+            os._exit(1)  # a failure must not run the rest of the tests in this copy
+    os.close(writer)
     workers = [int(pid) for pid in os.read(reader, 1000).split()]
+    os.close(reader)
     os.kill(parent, signal.SIGKILL)
     os.waitpid(parent, 0)
     assert len(workers) == 3
-    deadline = time.monotonic() + 10
-    while any(map(alive, workers)):
-        assert time.monotonic() < deadline, "they live on"
+    deadline = time.monotonic() + HANG_SECONDS
+    while any(map(is_alive, workers)):
+        assert time.monotonic() < deadline, "the workers are still alive"
         time.sleep(0.01)
 
 
@@ -129,16 +146,12 @@ def test_cores_are_those_this_process_may_use() -> None:
 
 
 def children() -> list[int]:
-    """Of this process."""
+    """Ids of the child processes of this process."""
     return [process.pid or 0 for process in multiprocessing.active_children()]
 
 
-def alive(pid: int) -> bool:
+def is_alive(pid: int) -> bool:
     with suppress(ProcessLookupError):
         os.kill(pid, 0)
         return True
     return False
-
-
-def gone() -> bool:
-    return not children()

@@ -1,11 +1,12 @@
-"""What the bar shows, and that it is silent where nobody looks or another process shows it."""
+"""What the progress bar shows, and when it is silent: without a terminal, in other processes."""
 
 import pytest
 
 from sorigeul.base.progress import progress_bar
 
 
-def shown(capsys: pytest.CaptureFixture[str], **options: bool | float) -> str:
+def bar_output(capsys: pytest.CaptureFixture[str], **options: bool | float) -> str:
+    """Standard error of a progress bar that advanced once."""
     with progress_bar("working", 3600.0, **options) as advance:  # type: ignore[arg-type]
         advance(900.5, "well")
     out, err = capsys.readouterr()
@@ -15,31 +16,32 @@ def shown(capsys: pytest.CaptureFixture[str], **options: bool | float) -> str:
 
 @pytest.fixture
 def terminal(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    monkeypatch.setenv("FORCE_COLOR", "1")  # rich takes it for a terminal
+    monkeypatch.setenv("FORCE_COLOR", "1")  # makes rich treat it as a terminal
     monkeypatch.setenv("COLUMNS", "100")
     return monkeypatch
 
 
-def test_it_is_silent_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    assert shown(capsys) == ""
+def test_the_bar_is_silent_without_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    assert bar_output(capsys) == ""
 
 
-def test_it_shows_how_far_it_is(
+def test_the_bar_shows_progress_and_note(
     terminal: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert "working" in shown(capsys)
-    said = shown(capsys, done=900.0)
-    assert "1800/3600" in said.replace(" ", "")
-    assert "-:--:--" in said  # what was done before tells nothing of the pace
-    assert " well\n" in said
-    assert "3600" not in shown(capsys, counted=False)
+    assert "working" in bar_output(capsys)
+    output = bar_output(capsys, done=900.0)
+    assert "1800/3600" in output.replace(" ", "")
+    # Work done before the start says nothing about the speed, so there is no estimate yet.
+    assert "-:--:--" in output
+    assert " well\n" in output
+    assert "3600" not in bar_output(capsys, counted=False)
 
 
 @pytest.mark.parametrize("name", ["RANK", "LOCAL_RANK"])
-def test_of_several_processes_the_first_shows_it(
+def test_only_the_first_of_several_processes_shows_the_bar(
     terminal: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
 ) -> None:
     terminal.setenv(name, "0")
-    assert "working" in shown(capsys)
+    assert "working" in bar_output(capsys)
     terminal.setenv(name, "1")
-    assert shown(capsys) == ""
+    assert bar_output(capsys) == ""

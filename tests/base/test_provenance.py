@@ -1,10 +1,12 @@
-"""What a run records of how it came about."""
+"""The record of a run: command, code, machine, what changed when it resumed."""
 
 import json
 import os
 import shlex
 import subprocess
+from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -23,32 +25,31 @@ TINY = (
 @pytest.mark.parametrize(
     "words", [["sorigeul", "train", "data/x", "--lr", "1e-4"], ["a b", "c'd", "--x=$y z", "", "가"]]
 )
-def test_a_command_is_told_as_it_would_be_typed(words: list[str]) -> None:
+def test_a_command_is_recorded_as_one_would_type_it(words: list[str]) -> None:
     assert shlex.split(provenance.command_line(words)) == words
 
 
-def test_a_command_does_not_tell_whose_home_it_was_in(
+def test_a_recorded_command_does_not_contain_the_home_folder(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    home = tmp_path / "own"
+    home = tmp_path / "user"
     monkeypatch.setenv("HOME", str(home))
     words = ["train", f"{home}/my data", f"--config={home}/a.yaml", f"{home}er/x"]
-    told = provenance.command_line(words)
-    assert told == f"train ~/'my data' --config=~/a.yaml {home}er/x"
+    command = provenance.command_line(words)
+    assert command == f"train ~/'my data' --config=~/a.yaml {home}er/x"
     monkeypatch.setenv("HOME", "/")
     assert provenance.command_line(["/data/x"]) == "/data/x"
 
 
 def test_facts_name_the_code_and_the_machine() -> None:
-    found = provenance.run_facts("sorigeul train a b", CPU)
-    assert found["command"] == "sorigeul train a b"
-    assert found["torch"] == torch.__version__
-    assert found["threads"] == torch.get_num_threads()
-    assert found["machine"]
-    assert 0.1 < found["memory_gib"] < 100_000
-    json.dumps(found)
-    told = json.dumps(found)
-    assert os.uname().nodename not in told or len(os.uname().nodename) < 4
+    facts = provenance.run_facts("sorigeul train a b", CPU)
+    assert facts["command"] == "sorigeul train a b"
+    assert facts["torch"] == torch.__version__
+    assert facts["threads"] == torch.get_num_threads()
+    assert facts["machine"]
+    assert 0.1 < facts["memory_gib"] < 100_000
+    host = os.uname().nodename
+    assert host not in json.dumps(facts) or len(host) < 4  # a short one may be part of a word
     head = subprocess.run(
         ["git", "-C", str(Path(provenance.__file__).parent), "rev-parse", "HEAD"],
         capture_output=True,
@@ -56,14 +57,14 @@ def test_facts_name_the_code_and_the_machine() -> None:
         check=False,
     )
     if head.returncode == 0:
-        assert found["commit"].removesuffix("+changes") == head.stdout.strip()
+        assert facts["commit"].removesuffix("+changes") == head.stdout.strip()
 
 
-def test_a_run_keeps_how_it_began_and_how_it_went_on(tmp_path: Path) -> None:
-    one = provenance.run_facts("sorigeul train a b", CPU)
-    provenance.begin_record(tmp_path, one, "2026-11-22", 1)
+def test_the_record_keeps_the_facts_from_before_a_run_was_resumed(tmp_path: Path) -> None:
+    facts = provenance.run_facts("sorigeul train a b", CPU)
+    provenance.begin_record(tmp_path, facts, "2026-11-22", 1)
     assert provenance.read_record(tmp_path) == {
-        **one,
+        **facts,
         "processes": 1,
         "started": "2026-11-22",
         "training_seconds": 0.0,
@@ -71,10 +72,10 @@ def test_a_run_keeps_how_it_began_and_how_it_went_on(tmp_path: Path) -> None:
         "earlier": [],
     }
     provenance.end_record(tmp_path, 12.34, False)
-    provenance.begin_record(tmp_path, one, "2026-11-22", 1)  # the same command went on
+    provenance.begin_record(tmp_path, facts, "2026-11-22", 1)  # resumed by the same command
     record = provenance.read_record(tmp_path) or {}
     assert (record["training_seconds"], record["earlier"]) == (12.3, [])
-    other = {**one, "command": "sorigeul train a b --max_epochs 9", "threads": 64}
+    other = {**facts, "command": "sorigeul train a b --max_epochs 9", "threads": 64}
     provenance.begin_record(tmp_path, other, "2026-11-22", 4)
     provenance.end_record(tmp_path, 99.0, True)
     assert provenance.read_record(tmp_path) == {
@@ -83,11 +84,11 @@ def test_a_run_keeps_how_it_began_and_how_it_went_on(tmp_path: Path) -> None:
         "started": "2026-11-22",
         "training_seconds": 99.0,
         "finished": True,
-        "earlier": [one],
+        "earlier": [facts],
     }
 
 
-def test_a_run_from_before_there_were_records_gets_none_by_ending(tmp_path: Path) -> None:
+def test_a_run_without_a_record_gets_none_at_its_end(tmp_path: Path) -> None:
     provenance.end_record(tmp_path, 1.0, True)
     assert provenance.read_record(tmp_path) is None
     assert provenance.lines(tmp_path) == []
@@ -99,7 +100,14 @@ def test_a_damaged_record_is_named(tmp_path: Path) -> None:
         provenance.read_record(tmp_path)
 
 
-def test_a_training_leaves_its_record(sorigeul: Command, corpus: Path, tmp_path: Path) -> None:
+def test_a_training_writes_its_record(
+    sorigeul: Command, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A clock that advances by a second whenever it is read: the training takes some time to the
+    # precision of the record, on a machine of any speed.
+    seconds = count()
+    clock = SimpleNamespace(monotonic=lambda: float(next(seconds)))
+    monkeypatch.setattr("sorigeul.training.run.time", clock)
     run = tmp_path / "run"
     words = ["train", str(corpus), str(run), *TINY.split()]
     assert sorigeul(*words).status == 0
@@ -109,8 +117,8 @@ def test_a_training_leaves_its_record(sorigeul: Command, corpus: Path, tmp_path:
     assert record["processes"] == 1
     assert record["training_seconds"] > 0
     before = (run / "run.json").read_bytes()
-    assert sorigeul(*words).status == 0  # finished: nothing is trained, nothing changes
+    assert sorigeul(*words).status == 0  # the run is finished, so nothing changes
     assert (run / "run.json").read_bytes() == before
-    told = sorigeul("info", run).out
-    assert f"command: {record['command']}\n" in told
-    assert f"machine: {record['machine']}\n" in told
+    info = sorigeul("info", run).out
+    assert f"command: {record['command']}\n" in info
+    assert f"machine: {record['machine']}\n" in info

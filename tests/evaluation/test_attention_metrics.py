@@ -70,11 +70,11 @@ def test_diagonality_is_the_chance_that_draws_fall_in_order() -> None:
     generator = torch.Generator().manual_seed(1)
     drawn = torch.multinomial(attention, 40_000, replacement=True, generator=generator)
     signs = [
-        (drawn[later] - drawn[earlier]).sign().float().mean_metrics()
+        (drawn[later] - drawn[earlier]).sign().float().mean()
         for later in range(4)
         for earlier in range(later)
     ]
-    expected = max(0.0, float(torch.stack(signs).mean_metrics()))
+    expected = max(0.0, float(torch.stack(signs).mean()))
     assert figures(attention).diagonality == pytest.approx(expected, abs=0.01)
 
 

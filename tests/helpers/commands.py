@@ -13,23 +13,23 @@ from sorigeul.cli.entry import main
 
 @dataclass(frozen=True)
 class Done:
-    """How a command ended."""
+    """How a command ended, and what it wrote."""
 
     status: int | str | None
     out: str
     err: str
 
     def error(self) -> str:
-        """What the one line of the error says; warnings may stand before it."""
+        """The message of the only error; warnings may stand before it."""
         assert "Traceback" not in self.err
-        *others, last = self.err.splitlines()
-        assert all(line.startswith("warning: ") for line in others), self.err
+        *warnings, last = self.err.splitlines()
+        assert all(line.startswith("warning: ") for line in warnings), self.err
         assert last.startswith("error: ")
         return last.removeprefix("error: ")
 
 
 class Command:
-    """Runs a command in this process, as `sorigeul` would in its own."""
+    """Runs a command in this process, with the arguments and the exit status of `sorigeul`."""
 
     def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
         self.capsys = capsys
@@ -46,6 +46,7 @@ class Command:
 
 
 def in_a_process(*arguments: str | Path, stdin: bytes | None = None, **environment: str) -> Done:
+    """Run a command in a process of its own, which is ended if it hangs."""
     done = subprocess.run(
         [sys.executable, "-m", "sorigeul", *map(str, arguments)],
         input=stdin,

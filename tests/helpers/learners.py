@@ -1,4 +1,4 @@
-"""A learner of the four tones, and what it does in some steps."""
+"""A learner on the language of four tones, and some training steps of it."""
 
 import copy
 from collections.abc import Sequence
@@ -20,29 +20,29 @@ PLAIN = tones.TINY.changed(
 )
 
 
-def learner(settings: Settings = PLAIN, fabric: Fabric | None = None) -> Learner:
+def new_learner(settings: Settings = PLAIN, fabric: Fabric | None = None) -> Learner:
     return Learner(settings, VOCABULARY, fabric or devices.launch(settings.training))
 
 
-def characters(batches: Sequence[Batch]) -> list[int]:
+def character_counts(batches: Sequence[Batch]) -> list[int]:
+    """Characters of each batch, end marks included."""
     return [int(batch.token_lengths.sum()) + len(batch) for batch in batches]
 
 
-def steps(
-    learner: Learner, batches: Sequence[Batch], times: int, rate: float = 0.001
+def take_steps(
+    learner: Learner, batches: Sequence[Batch], count: int, learning_rate: float = 0.001
 ) -> list[StepResult]:
+    """Take `count` steps of one batch each, going around the batches."""
     learner.model.train()
-    count = len(batches)
-    return [
-        learner.step([batches[n % count]], characters([batches[n % count]]), rate)
-        for n in range(times)
-    ]
+    chosen = [batches[number % len(batches)] for number in range(count)]
+    return [learner.step([batch], character_counts([batch]), learning_rate) for batch in chosen]
 
 
 def weights(learner: Learner) -> dict[str, Tensor]:
-    """Parameters and statistics, as they are now."""
+    """A copy of all parameters and statistics."""
     return copy.deepcopy(learner.las.state_dict())
 
 
 def equal(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
+    """Whether all tensors of `one` are equal to those of `other`, to the bit."""
     return all(torch.equal(one[name], other[name]) for name in one)

@@ -148,7 +148,7 @@ def test_the_losses_of_the_parts_of_a_batch_add_up_to_its_own() -> None:
             TEXT[row : row + 1],
             SIZES[row : row + 1],
             label_smoothing=0.1,
-            of=6,
+            total_characters=6,
         )
         for row in (0, 1)
     ]

@@ -333,7 +333,7 @@ def test_where_a_process_that_reads_dies_it_is_told_and_nothing_is_lost(
         said, _ = process.communicate(timeout=60)
     assert process.returncode == 2
     (line,) = said.splitlines()
-    assert re.fullmatch(r"error: .*u\d\d.wav: the process that was at it died \(SIGKILL\).*", line)
+    assert re.fullmatch(r"error: .*u\d\d.wav: the process working on it died \(SIGKILL\).*", line)
     sorigeul(*command(run, many, out))
     assert out.read_bytes() == expected
 

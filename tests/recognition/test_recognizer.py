@@ -219,10 +219,10 @@ def test_attention_is_in_the_order_of_time_even_where_the_model_hears_backwards(
     features = replace(pretrained.features, input_reverse=True)
     backwards = Recognizer(replace(pretrained, features=features))
     samples = torch.from_numpy(tones.spoken("가나다라"))
-    encoded = pretrained.model.listen(
+    listener_output = pretrained.model.listen(
         *backwards.log_mel(samples[None], torch.tensor([len(samples)]))
     )
-    (expected,) = greedy_search(pretrained.model, encoded)
+    (expected,) = greedy_search(pretrained.model, listener_output)
     (segment,) = backwards.transcribe(encoded(samples.numpy(), SAMPLE_RATE, "WAV")).segments
     assert len(segment.characters) > 0
     assert torch.allclose(segment.alignment.flip(1), expected.alignment, atol=1e-2)

@@ -1,4 +1,4 @@
-"""Real files of every format, written by the real encoders, read back and compared."""
+"""Decoding of every format, with files written by real encoders; durations without decoding."""
 
 import io
 import os
@@ -17,17 +17,17 @@ from helpers.waves import Wave, refused, wave, with_libav, with_soundfile
 from sorigeul.sound.audio import SAMPLE_RATE, AudioError, load, probe
 
 
-def likeness(heard: Wave, original: Wave) -> float:
+def max_correlation(decoded: Wave, original: Wave) -> float:
     """The highest correlation coefficient within a delay of 0.1 s, which codecs may add."""
-    size = 2 * max(len(heard), len(original))
-    spectrum = np.fft.rfft(heard, size) * np.conj(np.fft.rfft(original, size))
+    size = 2 * max(len(decoded), len(original))
+    spectrum = np.fft.rfft(decoded, size) * np.conj(np.fft.rfft(original, size))
     correlation = np.fft.irfft(spectrum, size)
-    reach = SAMPLE_RATE // 10
-    best = max(correlation[:reach].max(), correlation[-reach:].max())
-    return float(best / (np.linalg.norm(heard) * np.linalg.norm(original)))
+    max_delay = SAMPLE_RATE // 10
+    highest = max(correlation[:max_delay].max(), correlation[-max_delay:].max())
+    return float(highest / (np.linalg.norm(decoded) * np.linalg.norm(original)))
 
 
-# What is read, and how exactly
+# Formats, and how exact the samples are
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def likeness(heard: Wave, original: Wave) -> float:
         ("ULAW", 2**-5),
     ],
 )
-def test_wav_of_every_depth_is_exact_to_its_step(subtype: str, step: float) -> None:
+def test_wav_is_exact_to_its_quantisation_step(subtype: str, step: float) -> None:
     recording = load(with_soundfile(wave(), subtype=subtype))
     assert recording.samples.dtype == np.float32
     assert recording.samples.shape == (2 * SAMPLE_RATE,)
@@ -51,22 +51,20 @@ def test_wav_of_every_depth_is_exact_to_its_step(subtype: str, step: float) -> N
 
 
 @pytest.mark.parametrize("subtype", ["PCM_S8", "PCM_16", "PCM_24"])
-def test_flac_is_exact_to_its_step(subtype: str) -> None:
+def test_flac_is_exact_to_its_quantisation_step(subtype: str) -> None:
     step = {"PCM_S8": 2**-7, "PCM_16": 2**-15, "PCM_24": 2**-23}[subtype]
-    assert (
-        np.abs(load(with_soundfile(wave(), kind="FLAC", subtype=subtype)).samples - wave()).max()
-        <= step
-    )
+    recording = load(with_soundfile(wave(), kind="FLAC", subtype=subtype))
+    assert np.abs(recording.samples - wave()).max() <= step
 
 
 @pytest.mark.parametrize(
     ("kind", "subtype"), [("OGG", "VORBIS"), ("OGG", "OPUS"), ("MP3", "MPEG_LAYER_III")]
 )
 @pytest.mark.parametrize("rate", [16_000, 24_000, 48_000])
-def test_lossy_formats_of_libsndfile(kind: str, subtype: str, rate: int) -> None:
+def test_lossy_formats_of_libsndfile_are_close(kind: str, subtype: str, rate: int) -> None:
     recording = load(with_soundfile(wave(rate=rate), rate, kind, subtype))
     assert recording.duration == pytest.approx(2.0, abs=0.01)
-    assert likeness(recording.samples, wave()) > 0.98
+    assert max_correlation(recording.samples, wave()) > 0.98
 
 
 @pytest.mark.parametrize(
@@ -81,55 +79,53 @@ def test_lossy_formats_of_libsndfile(kind: str, subtype: str, rate: int) -> None
         ("a.amr", "libopencore_amrnb", 8_000),
     ],
 )
-def test_formats_of_libav(tmp_path: Path, file: str, codec: str, rate: int) -> None:
+def test_formats_of_libav_are_read(tmp_path: Path, file: str, codec: str, rate: int) -> None:
     if codec not in av.codecs_available:
         pytest.skip(f"this build of PyAV has no {codec}")
     with_libav(tmp_path / file, codec, rate)
     recording = load(tmp_path / file)
-    assert recording.duration == pytest.approx(2.0, abs=0.15)  # bare AAC keeps its run-in
+    assert recording.duration == pytest.approx(2.0, abs=0.15)  # bare AAC keeps its priming samples
     assert probe(tmp_path / file) == pytest.approx(recording.duration, abs=0.05)
-    assert likeness(recording.samples, wave()) > (0.8 if "amr" in codec else 0.99)
+    assert max_correlation(recording.samples, wave()) > (0.8 if "amr" in codec else 0.99)
     assert "decoded" in recording.account[0]
 
 
-def test_the_sound_of_a_film_is_read(tmp_path: Path) -> None:
-    """The picture lasts longer than the sound, which must not make the sound look cut short."""
-    for file in ("film.mp4", "film.mkv"):
+def test_the_audio_of_a_video_is_read(tmp_path: Path) -> None:
+    """The video stream is longer than the audio, which must not make the audio look truncated."""
+    for file in ("video.mp4", "video.mkv"):
         path = tmp_path / file
         with av.open(str(path), "w") as container:
-            pictures = container.add_stream(
-                "mpeg4", rate=10, width=16, height=16, pix_fmt="yuv420p"
-            )
-            sound = container.add_stream("aac", rate=SAMPLE_RATE, layout="mono")
+            video = container.add_stream("mpeg4", rate=10, width=16, height=16, pix_fmt="yuv420p")
+            audio = container.add_stream("aac", rate=SAMPLE_RATE, layout="mono")
             for index in range(40):
                 image = av.VideoFrame(16, 16, "yuv420p")
                 image.pts = index
-                container.mux(pictures.encode(image))
-            container.mux(pictures.encode(None))
+                container.mux(video.encode(image))
+            container.mux(video.encode(None))
             pcm = (wave() * 32767).astype(np.int16)[None]
             frame = av.AudioFrame.from_ndarray(pcm, format="s16", layout="mono")
             frame.sample_rate, frame.pts = SAMPLE_RATE, 0
-            container.mux(sound.encode(frame))
-            container.mux(sound.encode(None))
-        assert likeness(load(path).samples, wave()) > 0.98
+            container.mux(audio.encode(frame))
+            container.mux(audio.encode(None))
+        assert max_correlation(load(path).samples, wave()) > 0.98
         assert probe(path) == pytest.approx(2.0, abs=0.1)
 
 
 @pytest.mark.parametrize("rate", [4_000, 8_000, 11_025, 22_050, 44_100, 48_000, 96_000])
-def test_any_rate_becomes_16_khz(rate: int) -> None:
+def test_any_rate_is_resampled_to_16_khz(rate: int) -> None:
     time = np.arange(2 * rate) / rate
     tone = (0.5 * np.sin(2 * np.pi * 440 * time)).astype(np.float32)
     recording = load(with_soundfile(tone, rate, subtype="FLOAT"))
     assert recording.account[-1] == f"resampled from {rate} Hz to 16000 Hz"
     assert len(recording.samples) == 2 * SAMPLE_RATE
     expected = 0.5 * np.sin(2 * np.pi * 440 * np.arange(2 * SAMPLE_RATE) / SAMPLE_RATE)
-    inner = slice(2_000, -2_000)  # the filter has nothing to look at beyond the ends
+    inner = slice(2_000, -2_000)  # at the ends, the resampling filter lacks samples
     assert np.abs(recording.samples - expected)[inner].max() < 1e-4
 
 
 @pytest.mark.parametrize("channels", [2, 6])
 def test_channels_are_averaged(channels: int) -> None:
-    samples = np.stack([wave(shift=0.05 * each) for each in range(channels)], axis=1)
+    samples = np.stack([wave(shift=0.05 * channel) for channel in range(channels)], axis=1)
     recording = load(with_soundfile(samples, subtype="FLOAT"))
     assert np.abs(recording.samples - samples.mean(axis=1)).max() < 1e-6
     assert f"mixed {channels} channels down to one" in recording.account
@@ -142,11 +138,11 @@ def test_channels_are_averaged_by_libav_too(tmp_path: Path) -> None:
     assert "mixed 2 channels down to one" in recording.account
 
 
-def test_a_recording_already_right_is_only_decoded() -> None:
+def test_mono_at_16_khz_is_only_decoded() -> None:
     assert load(with_soundfile(wave())).account == ("decoded WAV (Signed 16 bit PCM)",)
 
 
-# Headerless PCM, KsponSpeech's
+# Headerless PCM, as in KsponSpeech
 
 
 @pytest.mark.parametrize("extension", ["pcm", "raw", "PCM"])
@@ -160,7 +156,7 @@ def test_headerless_pcm_is_bit_exact(tmp_path: Path, extension: str) -> None:
     np.testing.assert_array_equal(load(pcm.tobytes(), path.name).samples, recording.samples)
 
 
-def test_odd_last_byte_of_pcm_is_dropped_and_told(tmp_path: Path) -> None:
+def test_an_odd_last_byte_of_pcm_is_dropped_and_recorded_in_the_account(tmp_path: Path) -> None:
     pcm = (wave() * 32767).astype("<i2").tobytes()
     path = tmp_path / "KsponSpeech_E02262.pcm"
     path.write_bytes(pcm + b"\x7f")
@@ -170,14 +166,14 @@ def test_odd_last_byte_of_pcm_is_dropped_and_told(tmp_path: Path) -> None:
     assert probe(path) == 2.0
 
 
-def test_a_single_byte_of_pcm_is_no_sound() -> None:
+def test_a_single_byte_of_pcm_is_refused() -> None:
     assert "holds no sound" in refused(b"\x01", "a.pcm")
 
 
-# The ways in
+# Sources: paths, bytes, file objects, pipes
 
 
-def test_paths_bytes_and_files_are_equal(tmp_path: Path) -> None:
+def test_paths_bytes_and_file_objects_give_the_same_recording(tmp_path: Path) -> None:
     with_libav(tmp_path / "a.m4a", "aac", 44_100)
     (tmp_path / "a.flac").write_bytes(with_soundfile(wave(), kind="FLAC"))
     for path in (tmp_path / "a.m4a", tmp_path / "a.flac"):
@@ -213,14 +209,14 @@ def test_standard_input_is_read() -> None:
     assert run.stdout.strip() == b"2.0"
 
 
-def test_the_content_tells_the_format_not_the_extension(tmp_path: Path) -> None:
+def test_the_format_is_detected_from_the_content_not_the_extension(tmp_path: Path) -> None:
     path = tmp_path / "really-a-flac.mp3"
     path.write_bytes(with_soundfile(wave(), kind="FLAC"))
     assert load(path).account == ("decoded FLAC (Signed 16 bit PCM)",)
     assert probe(path) == 2.0
 
 
-def test_messages_call_an_upload_by_its_name_in_one_line() -> None:
+def test_messages_start_with_the_given_name_in_one_line() -> None:
     assert refused(b"", "녹음.m4a").startswith("녹음.m4a: ")
     with pytest.raises(AudioError, match=r"^two lines\.wav: "):
         load(b"", "two\nlines.wav")
@@ -228,7 +224,7 @@ def test_messages_call_an_upload_by_its_name_in_one_line() -> None:
         load(io.BytesIO(b""))
 
 
-# MP3, whose length libsndfile guesses
+# MP3 without a tag, for which libsndfile guesses the length
 
 
 def untagged(mp3: bytes) -> bytes:
@@ -243,17 +239,17 @@ def test_mp3_without_a_tag_is_read_to_its_end(tmp_path: Path) -> None:
     path = tmp_path / "a.mp3"
     path.write_bytes(untagged(with_soundfile(quiet_then_loud, kind="MP3")))
     recording = load(path)
-    assert soundfile.info(path).duration < 4, "libsndfile's guess, which must not be believed"
+    assert soundfile.info(path).duration < 4, "libsndfile guesses a length that is too short"
     assert recording.duration == pytest.approx(6.0, abs=0.15)
     assert probe(path) == recording.duration
 
 
-def test_mp3s_joined_are_read_to_the_end() -> None:
+def test_joined_mp3s_are_read_to_the_end() -> None:
     mp3 = with_soundfile(wave(), kind="MP3")
     assert load(mp3 + mp3).duration == pytest.approx(4.0, abs=0.2)
 
 
-def test_mp3_with_id3_tags_is_read_like_one_without() -> None:
+def test_id3_tags_do_not_change_the_samples() -> None:
     mp3 = with_soundfile(wave(20), kind="MP3")
     padding = 300
     id3v2 = b"ID3\x04\x00\x00" + bytes([0, 0, padding >> 7, padding & 127]) + bytes(padding)
@@ -262,13 +258,13 @@ def test_mp3_with_id3_tags_is_read_like_one_without() -> None:
     assert "cut short" in refused(tagged[: len(tagged) // 2], "a.mp3")
 
 
-def test_korean_titles_of_old_do_not_matter() -> None:
+def test_korean_titles_in_cp949_do_not_matter() -> None:
     mp3 = untagged(with_soundfile(wave(), kind="MP3"))
     titled = mp3 + b"TAG" + "제목".encode("cp949").ljust(125, b"\0")
     assert load(titled).duration == pytest.approx(2.0, abs=0.15)
 
 
-# Probing
+# Durations without decoding
 
 
 @pytest.mark.parametrize("kind", ["WAV", "FLAC", "OGG", "MP3"])
@@ -286,15 +282,15 @@ def test_probe_does_not_decode(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     with_libav(tmp_path / "a.m4a", "aac", 44_100)
     (tmp_path / "a.pcm").write_bytes(bytes(64_000))
     monkeypatch.setattr(soundfile.SoundFile, "read", decode)
-    monkeypatch.setattr("sorigeul.sound.audio._decode_container", decode)
+    monkeypatch.setattr("sorigeul.sound.audio._decode_with_libav", decode)
     for file in ("a.flac", "a.m4a", "a.pcm"):
         assert probe(tmp_path / file) == pytest.approx(2.0, abs=0.01)
 
 
-def test_real_recordings() -> None:
+def test_real_recordings_of_a_corpus() -> None:
     files = sorted((SHARED / "corpora" / "pansori-tedxkr").glob("data/*/*/*.flac"))[::100]
     if not files:
-        pytest.skip("the corpus is not here")
+        pytest.skip("the corpus is not available")
     for file in files:
         recording = load(file)
         assert probe(file) == recording.duration

@@ -1,4 +1,4 @@
-"""Files that are no sound, or hardly: what is refused, in which words, and what is still read."""
+"""Files that cannot be used: which are refused, with which message, and which are still read."""
 
 import contextlib
 import os
@@ -14,7 +14,7 @@ from helpers.waves import refused, wave, with_libav, with_soundfile
 from sorigeul.sound.audio import SAMPLE_RATE, AudioError, load, probe
 
 
-def test_missing_file_and_folder(tmp_path: Path) -> None:
+def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
     for read in (load, probe):
         with pytest.raises(AudioError, match="No such file"):
             read(tmp_path / "none.wav")
@@ -25,8 +25,8 @@ def test_missing_file_and_folder(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def no_root() -> Iterator[None]:
-    """Root reads everything: be nobody meanwhile."""
+def not_root() -> Iterator[None]:
+    """Run as user "nobody", since root may read every file."""
     user = os.geteuid()
     if user == 0:
         os.seteuid(65534)
@@ -34,8 +34,8 @@ def no_root() -> Iterator[None]:
     os.seteuid(user)
 
 
-@pytest.mark.skipif(os.name != "posix", reason="no such permissions there")
-def test_unreadable_file(no_root: None) -> None:
+@pytest.mark.skipif(os.name != "posix", reason="permissions work differently there")
+def test_an_unreadable_file_is_refused(not_root: None) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "a.wav"
         path.write_bytes(with_soundfile(wave()))
@@ -58,20 +58,20 @@ NOT_AUDIO: dict[str, bytes] = {
 
 
 @pytest.mark.parametrize("kind", NOT_AUDIO)
-def test_what_is_not_audio(
+def test_files_that_are_not_audio_are_refused(
     tmp_path: Path, kind: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "secret.wav").write_bytes(with_soundfile(wave()))  # what the playlist names
+    (tmp_path / "secret.wav").write_bytes(with_soundfile(wave()))  # the file in the playlist
     path = tmp_path / "a.wav"
     path.write_bytes(NOT_AUDIO[kind])
     assert "not a recording" in refused(path) or "cut short" in refused(path)
     with pytest.raises(AudioError):
         probe(path)
-    assert capfd.readouterr() == ("", ""), "decoders keep quiet"
+    assert capfd.readouterr() == ("", ""), "the decoders must print nothing"
 
 
-def test_pictures_hold_no_sound(tmp_path: Path) -> None:
+def test_a_video_without_audio_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.mp4"
     with av.open(str(path), "w") as container:
         stream = container.add_stream("mpeg4", rate=10, width=16, height=16, pix_fmt="yuv420p")
@@ -82,7 +82,7 @@ def test_pictures_hold_no_sound(tmp_path: Path) -> None:
         probe(path)
 
 
-def test_empty_files(tmp_path: Path) -> None:
+def test_empty_files_are_refused(tmp_path: Path) -> None:
     for file in ("a.wav", "a.pcm", "a.m4a"):
         path = tmp_path / file
         path.touch()
@@ -91,7 +91,7 @@ def test_empty_files(tmp_path: Path) -> None:
             probe(path)
 
 
-def test_a_header_without_sound(tmp_path: Path) -> None:
+def test_a_header_without_samples_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.wav"
     path.write_bytes(with_soundfile(np.empty(0, np.float32)))
     assert "holds no sound" in refused(path)
@@ -116,29 +116,28 @@ ENCODED: dict[str, Callable[[Path], bytes]] = {
 
 @pytest.mark.parametrize("kind", ENCODED)
 @pytest.mark.parametrize("kept", [0.5, 0.9])
-def test_a_cut_file_is_refused(
+def test_a_truncated_file_is_refused(
     tmp_path: Path, kind: str, kept: float, capfd: pytest.CaptureFixture[str]
 ) -> None:
     data = ENCODED[kind](tmp_path)
     assert load(data).duration == pytest.approx(2.0, abs=0.05)
-    capfd.readouterr()  # what encoders say
+    capfd.readouterr()  # discard what the encoders print
     message = refused(data[: int(kept * len(data))], "cut")
     assert "cut short or damaged" in message or (kind == "m4a" and "or a damaged one" in message)
-    assert capfd.readouterr() == ("", ""), "decoders keep quiet"
+    assert capfd.readouterr() == ("", ""), "the decoders must print nothing"
 
 
-def test_wav_written_into_a_pipe_has_no_length_to_keep() -> None:
+def test_wav_written_to_a_pipe_has_an_unknown_length_and_is_read() -> None:
     wav = with_soundfile(wave())
-    at = wav.index(b"data") + 4
+    length_field = wav.index(b"data") + 4
     for unknown in (b"\xff\xff\xff\xff", b"\x00\xf0\xff\x7f"):
-        streamed = wav[:at] + unknown + wav[at + 4 :]
+        streamed = wav[:length_field] + unknown + wav[length_field + 4 :]
         np.testing.assert_array_equal(load(streamed).samples, load(wav).samples)
 
 
-def test_wav_cut_within_the_last_sample() -> None:
-    assert "promises 64000 bytes of sound and has 63999" in refused(
-        with_soundfile(wave())[:-1], "a"
-    )
+def test_wav_truncated_within_the_last_sample_is_refused() -> None:
+    truncated = with_soundfile(wave())[:-1]
+    assert "promises 64000 bytes of sound and has 63999" in refused(truncated, "a")
 
 
 def test_an_impossible_rate_is_refused() -> None:
@@ -150,33 +149,34 @@ def test_an_impossible_rate_is_refused() -> None:
 @pytest.mark.parametrize(
     ("kind", "level"), [("WAV", 0.0), ("WAV", 0.25), ("FLAC", -0.5), ("OGG", 0.0), ("MP3", 0.0)]
 )
-def test_silence(kind: str, level: float) -> None:
+def test_silence_is_refused(kind: str, level: float) -> None:
     for rate in (SAMPLE_RATE, 48_000):
         constant = np.full(rate, level, np.float32)
         assert "only silence" in refused(with_soundfile(constant, rate, kind), "a")
 
 
-def test_faint_sound_is_not_silence() -> None:
+def test_faint_audio_is_not_silence() -> None:
     assert load(with_soundfile(wave() * 1e-4)).duration == 2.0
     below_16_bits = with_soundfile(wave() * 1e-5, subtype="FLOAT")
     assert "only silence" in refused(below_16_bits, "a.wav")
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_values_that_are_not_numbers(value: float) -> None:
+def test_nan_and_infinity_are_refused(value: float) -> None:
     samples = wave()
     samples[SAMPLE_RATE // 2] = value
     assert "the first at 0.50 s" in refused(with_soundfile(samples, subtype="FLOAT"), "a.wav")
 
 
-def test_damage_anywhere_is_an_audio_error_or_a_recording() -> None:
-    """Whatever a byte is changed to, nothing but `AudioError` comes out."""
-    dice = np.random.default_rng(2)
+def test_random_damage_raises_only_audio_errors() -> None:
+    """Three random bytes are changed: the file is read, or `AudioError` is raised."""
+    random = np.random.default_rng(2)
     for kind in ("WAV", "FLAC", "OGG"):
         data = with_soundfile(wave(0.5), kind=kind)
         for _ in range(60):
             damaged = bytearray(data)
-            for at in dice.integers(0, min(len(data), int(dice.choice([60, len(data)]))), 3):
-                damaged[at] = int(dice.integers(256))
+            end = min(len(data), int(random.choice([60, len(data)])))  # often only the header
+            for position in random.integers(0, end, 3):
+                damaged[position] = int(random.integers(256))
             with contextlib.suppress(AudioError):
                 assert np.isfinite(load(bytes(damaged)).samples).all()

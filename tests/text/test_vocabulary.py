@@ -1,4 +1,4 @@
-"""Vocabularies: order, specials, the published table, refusal of damaged ones."""
+"""Vocabularies: order of the units, specials, the published table, errors for damaged files."""
 
 import csv
 import json
@@ -9,18 +9,21 @@ from typing import Any
 
 import pytest
 from helpers.paths import SHARED
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sorigeul.base.errors import UserError
 from sorigeul.text.vocabulary import Kind, Vocabulary
+
+# No limits on time: the machine may be slow or busy.
+untimed = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 PUBLISHED = SHARED / "vocabularies" / "kspon-2040.csv"
 
 TABLE = 'id,char,freq\n0, ,50\n1,",",40\n2,그,30\n3,"""",20\n4,<s>,0\n5,</s>,0\n6,_,0\n'
 
 
-def test_units_by_falling_frequency_then_code_point() -> None:
+def test_units_are_ordered_by_falling_frequency_then_by_code_point() -> None:
     vocabulary = Vocabulary.from_texts(["나가 나", "다가 나"])
     assert vocabulary.units == ("나", " ", "가", "다", "<s>", "</s>", "_")
     assert (vocabulary.sos_id, vocabulary.eos_id, vocabulary.pad_id) == (4, 5, 6)
@@ -46,12 +49,12 @@ def test_decode_stops_at_the_end_and_skips_start_and_padding() -> None:
     vocabulary = Vocabulary.from_texts(["가가나"])
     sos, eos, pad = vocabulary.sos_id, vocabulary.eos_id, vocabulary.pad_id
     assert vocabulary.decode([sos, 0, pad, 1, eos, 0, 0]) == "가나"
-    for wrong in (-1, 5):
-        with pytest.raises(ValueError, match=f"id {wrong} "):
-            vocabulary.decode([wrong])
+    for invalid in (-1, 5):
+        with pytest.raises(ValueError, match=f"id {invalid} "):
+            vocabulary.decode([invalid])
 
 
-def test_jamo_are_letters_within_and_syllables_without() -> None:
+def test_jamo_vocabularies_encode_jamo_and_decode_to_syllables() -> None:
     vocabulary = Vocabulary.from_texts(["각 가"], kind="jamo")
     assert vocabulary.units[:-3] == ("\u1100", "\u1161", " ", "\u11a8")
     assert vocabulary.decode(vocabulary.encode("각 가")) == "각 가"
@@ -60,16 +63,17 @@ def test_jamo_are_letters_within_and_syllables_without() -> None:
 
 
 @pytest.mark.parametrize("kind", ["syllable", "jamo"])
+@untimed
 @given(text=st.text("가각힣ㅋ뷁 aZ1,.?é\u1100\u1161", min_size=1))
-def test_known_text_survives_and_json_is_faithful(kind: Kind, text: str) -> None:
+def test_encoding_and_json_round_trip(kind: Kind, text: str) -> None:
     vocabulary = Vocabulary.from_texts([text], kind)
     assert vocabulary.decode(vocabulary.encode(text)) == unicodedata.normalize("NFC", text)
-    again = Vocabulary.from_json(vocabulary.to_json(), "vocabulary.json")
-    assert again == vocabulary
-    assert again.hash == vocabulary.hash
+    loaded = Vocabulary.from_json(vocabulary.to_json(), "vocabulary.json")
+    assert loaded == vocabulary
+    assert loaded.hash == vocabulary.hash
 
 
-def test_hash_covers_units_their_order_and_kind() -> None:
+def test_the_hash_depends_on_units_order_and_kind() -> None:
     vocabularies = [
         Vocabulary(("a", "b", "<s>", "</s>", "_")),
         Vocabulary(("b", "a", "<s>", "</s>", "_")),
@@ -94,7 +98,7 @@ def test_hash_covers_units_their_order_and_kind() -> None:
         (lambda c: c.pop("units"), "not a list of strings"),
     ],
 )
-def test_damaged_json_is_refused_in_one_line(
+def test_damaged_json_is_refused_with_one_line(
     change: Callable[[dict[str, Any]], object], message: str
 ) -> None:
     content = json.loads(Vocabulary.from_texts(["가"]).to_json())
@@ -105,12 +109,12 @@ def test_damaged_json_is_refused_in_one_line(
 
 
 @pytest.mark.parametrize("text", ["", "[]", "null", "{", '{"units": []}'])
-def test_other_files_are_no_vocabulary(text: str) -> None:
+def test_other_json_files_are_refused(text: str) -> None:
     with pytest.raises(UserError, match=r"^v\.json: not a usable vocabulary"):
         Vocabulary.from_json(text, "v.json")
 
 
-def test_published_layout_with_mark_and_quotes(tmp_path: Path) -> None:
+def test_a_table_with_a_byte_order_mark_and_quotes_is_read(tmp_path: Path) -> None:
     path = tmp_path / "table.csv"
     path.write_bytes(b"\xef\xbb\xbf" + TABLE.replace("\n", "\r\n").encode())
     vocabulary = Vocabulary.from_csv(path)
@@ -140,13 +144,13 @@ def test_damaged_tables_are_refused(tmp_path: Path, old: str, new: str, message:
     assert "\n" not in str(raised.value)
 
 
-def test_missing_table(tmp_path: Path) -> None:
+def test_a_missing_table_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"none\.csv: no such vocabulary file"):
         Vocabulary.from_csv(tmp_path / "none.csv")
 
 
-@pytest.mark.skipif(not PUBLISHED.is_file(), reason="the published table is not here")
-def test_published_table() -> None:
+@pytest.mark.skipif(not PUBLISHED.is_file(), reason="the published table is not available")
+def test_the_published_table_is_read() -> None:
     vocabulary = Vocabulary.from_csv(PUBLISHED)
     assert len(vocabulary) == 2040
     assert (vocabulary.sos_id, vocabulary.eos_id, vocabulary.pad_id) == (2037, 2038, 2039)

@@ -1,11 +1,16 @@
-"""What the tests of training share."""
+"""Fixtures of the tests of training."""
 
+import functools
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+from helpers import tones
 from helpers.learners import PLAIN, VOCABULARY
+from helpers.processes import Ranks
+from helpers.runs import FOUR_EPOCHS, config_option
 
 from sorigeul.corpora.catalog import CORPORA
 from sorigeul.corpora.preparation import prepare
@@ -16,7 +21,10 @@ from sorigeul.data.sampling import training_batches
 
 @pytest.fixture(scope="session")
 def babble(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Manifests of twelve recordings of noise with texts: enough to see what a setting changes."""
+    """Manifests of 14 recordings of noise with texts for train, one for dev and one for test.
+
+    Nothing can be learnt from them, but they show what a setting changes.
+    """
     folder = tmp_path_factory.mktemp("babble")
     random = np.random.default_rng(0)
     rows = ["audio\ttext\tspeaker\tsplit"]
@@ -32,7 +40,33 @@ def babble(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "data"
 
 
+@pytest.fixture(scope="session")
+def whole_run(babble: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Path]:
+    """Gives the finished run of `FOUR_EPOCHS` that so many processes made without interruption."""
+
+    @functools.cache
+    def run(processes: int) -> Path:
+        folder = tmp_path_factory.mktemp(f"whole{processes}")
+        option = config_option(folder / "s.yaml", **FOUR_EPOCHS)
+        command = ["train", babble, folder / "run", *option]
+        Ranks(folder / "output", processes, *command).expect_success()
+        return folder / "run"
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def one_unreadable(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Manifests of 33 utterances for train, of which one cannot be read, and 4 for dev and test."""
+    folder = tmp_path_factory.mktemp("one_unreadable")
+    splits = ["test"] * 4 + ["dev"] * 4 + ["train"] * 33
+    data = tones.manifests(folder, tones.texts(41), splits)
+    (folder / "audio" / "u20.wav").write_bytes(b"no sound")
+    return data
+
+
 @pytest.fixture(scope="module")
 def batches(corpus: Path) -> list[Batch]:
+    """The batches of the first epoch of `corpus` with the settings `PLAIN`."""
     cuts = manifests.required_manifest(corpus, "train")
     return list(training_batches(cuts, VOCABULARY, PLAIN.data, 0))

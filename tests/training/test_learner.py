@@ -1,225 +1,242 @@
-"""A step of learning: the same one in every number format, however it is cut up or made to fit."""
+"""A training step: the same in every number format, and however its batches are split up."""
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
-from helpers.learners import PLAIN, VOCABULARY, characters, equal, learner, steps, weights
+from helpers.learners import (
+    PLAIN,
+    VOCABULARY,
+    character_counts,
+    equal,
+    new_learner,
+    take_steps,
+    weights,
+)
 from lightning_fabric import Fabric
 from lightning_fabric.plugins.precision.amp import MixedPrecision
 from torch import Tensor
 
 from sorigeul.data.batches import Batch, longest_batch
-from sorigeul.training.learner import Learner
+from sorigeul.training.learner import Learner, StepResult
 from sorigeul.training.settings import Settings
 
 
-def parted(batch: Batch, *rows: slice) -> list[Batch]:
+def split(batch: Batch, *slices: slice) -> list[Batch]:
     """Rows of a batch as batches of their own."""
     return [
         Batch(
-            batch.ids[part],
-            batch.texts[part],
-            batch.waveforms[part],
-            batch.lengths[part],
-            batch.tokens[part],
-            batch.token_lengths[part],
-            batch.augmented[part],
-            [],
+            ids=batch.ids[rows],
+            texts=batch.texts[rows],
+            waveforms=batch.waveforms[rows],
+            lengths=batch.lengths[rows],
+            tokens=batch.tokens[rows],
+            token_lengths=batch.token_lengths[rows],
+            augmented=batch.augmented[rows],
+            failures=[],
         )
-        for part in rows
+        for rows in slices
     ]
 
 
-# Batches of a step
+# Several batches in a step
 
 
-def test_a_step_of_several_batches_is_that_of_all_their_utterances(batches: list[Batch]) -> None:
-    """However many characters each of them has. Without batch normalisation's own averages."""
+def test_a_step_of_several_batches_equals_one_of_all_their_utterances(
+    batches: list[Batch],
+) -> None:
+    """Whatever the number of characters in each. In evaluation mode, for equal statistics."""
     whole = max(batches, key=len)
-    parts = parted(whole, slice(0, 1), slice(1, 5), slice(5, None))
-    found = []
-    for given in ([whole], parts):
-        one = learner()
-        one.model.eval()
-        one.settings = PLAIN.changed({"teacher_forcing": 1.0}, "test")
-        found.append((one.step(given, characters(given), 0.001), weights(one)))
-    (together, once), (apart, thrice) = found
-    assert together.losses == pytest.approx(apart.losses, rel=1e-4)
-    assert together.gradient_norm == pytest.approx(apart.gradient_norm, rel=1e-4)
-    assert (together.characters, together.errors) == (apart.characters, apart.errors)
-    assert together.losses[3] > 0
-    largest = max(float((once[name] - thrice[name]).abs().max()) for name in once)
+    split_up = split(whole, slice(0, 1), slice(1, 5), slice(5, None))
+    results = []
+    for given in ([whole], split_up):
+        learner = new_learner()
+        learner.model.eval()
+        learner.settings = PLAIN.changed({"teacher_forcing": 1.0}, "test")
+        step = learner.step(given, character_counts(given), 0.001)
+        results.append((step, weights(learner)))
+    (one, one_weights), (three, three_weights) = results
+    assert one.losses == pytest.approx(three.losses, rel=1e-4)
+    assert one.gradient_norm == pytest.approx(three.gradient_norm, rel=1e-4)
+    assert (one.characters, one.errors) == (three.characters, three.errors)
+    assert one.losses[3] > 0
+    largest = max(
+        float((tensor - three_weights[name]).abs().max()) for name, tensor in one_weights.items()
+    )
     assert largest < 2e-3  # a step of Adam moves each weight by 0.001
 
 
-def test_a_batch_of_which_nothing_can_be_read_is_passed_over(batches: list[Batch]) -> None:
-    (empty,) = parted(batches[0], slice(0, 0))
-    found = []
+def test_a_batch_without_readable_utterances_is_skipped(batches: list[Batch]) -> None:
+    (empty,) = split(batches[0], slice(0, 0))
+    results: list[tuple[StepResult, dict[str, Tensor]]] = []
     for given in ([batches[0]], [empty, batches[0]]):
-        one = learner()
-        one.model.train()
-        found.append((one.step(given, characters(given), 0.001), weights(one)))
-    assert found[0][0] == found[1][0]
-    assert equal(found[0][1], found[1][1])
+        learner = new_learner()
+        learner.model.train()
+        step = learner.step(given, character_counts(given), 0.001)
+        results.append((step, weights(learner)))
+    (without, without_weights), (with_empty, with_empty_weights) = results
+    assert without == with_empty
+    assert equal(without_weights, with_empty_weights)
 
 
 # Number formats
 
 
-def losses(settings: Settings, batches: list[Batch]) -> list[float]:
-    return [step.losses[0] for step in steps(learner(settings), batches, 40)]
+def losses_of_40_steps(settings: Settings, batches: list[Batch]) -> list[float]:
+    return [step.losses[0] for step in take_steps(new_learner(settings), batches, 40)]
 
 
 @pytest.fixture(scope="module")
-def exact(batches: list[Batch]) -> list[float]:
-    found = losses(PLAIN, batches)
-    assert found[0] - found[-1] > 0.3  # nats a character: enough to tell formats apart by
-    return found
+def float32_losses(batches: list[Batch]) -> list[float]:
+    losses = losses_of_40_steps(PLAIN, batches)
+    assert losses[0] - losses[-1] > 0.3  # nats a character: enough to tell formats apart
+    return losses
 
 
-def largest_difference(one: list[float], other: list[float]) -> float:
-    return max(abs(a - b) for a, b in zip(one, other, strict=True))
+def largest_difference(losses: list[float], other: list[float]) -> float:
+    return max(abs(a - b) for a, b in zip(losses, other, strict=True))
 
 
-def test_bfloat16_follows_float32(batches: list[Batch], exact: list[float]) -> None:
-    found = losses(PLAIN.changed({"precision": "bfloat16"}, "test"), batches)
-    assert 1e-6 < largest_difference(found, exact) < 0.01
+def test_bfloat16_follows_float32(batches: list[Batch], float32_losses: list[float]) -> None:
+    losses = losses_of_40_steps(PLAIN.changed({"precision": "bfloat16"}, "test"), batches)
+    assert 1e-6 < largest_difference(losses, float32_losses) < 0.01
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 @pytest.mark.parametrize(
     ("precision", "tolerance"), [("float16", 0.01), ("tf32", 0.005), ("bfloat16", 0.02)]
 )
-def test_the_formats_of_a_gpu_follow_float32(
-    batches: list[Batch], exact: list[float], precision: str, tolerance: float
+def test_the_number_formats_of_gpus_follow_float32(
+    batches: list[Batch], float32_losses: list[float], precision: str, tolerance: float
 ) -> None:
-    found = losses(PLAIN.changed({"precision": precision}, "test"), batches)
-    assert largest_difference(found, exact) < tolerance
+    losses = losses_of_40_steps(PLAIN.changed({"precision": precision}, "test"), batches)
+    assert largest_difference(losses, float32_losses) < tolerance
 
 
-class Half(MixedPrecision):
-    """float16 as on a GPU, whose scaling works on a CPU just as well."""
+class Float16OnCPU(MixedPrecision):
+    """float16 as on a GPU; loss scaling works on a CPU just as well."""
 
     def __init__(self, scale: float) -> None:
         scaler = torch.amp.GradScaler("cpu", init_scale=scale, growth_interval=1000)
         super().__init__("16-mixed", "cpu", scaler)
 
 
-def half(scale: float) -> Learner:
-    return learner(fabric=Fabric(accelerator="cpu", devices=1, plugins=[Half(scale)]))
+def float16_learner(scale: float) -> Learner:
+    fabric = Fabric(accelerator="cpu", devices=1, plugins=[Float16OnCPU(scale)])
+    return new_learner(fabric=fabric)
 
 
-def test_float16_follows_float32(batches: list[Batch], exact: list[float]) -> None:
-    found = steps(half(2.0**10), batches, 40)
-    assert all(step.updated for step in found)
-    assert 1e-6 < largest_difference([step.losses[0] for step in found], exact) < 0.01
-    # What is written down is the gradient itself, not what it was scaled to.
-    plain = steps(learner(), batches, 1)[0]
-    assert found[0].gradient_norm == pytest.approx(plain.gradient_norm, rel=0.02)
+def test_float16_follows_float32(batches: list[Batch], float32_losses: list[float]) -> None:
+    steps = take_steps(float16_learner(2.0**10), batches, 40)
+    assert all(step.updated for step in steps)
+    assert 1e-6 < largest_difference([step.losses[0] for step in steps], float32_losses) < 0.01
+    # The norm is that of the gradient itself, not of the scaled one.
+    (float32_step,) = take_steps(new_learner(), batches, 1)
+    assert steps[0].gradient_norm == pytest.approx(float32_step.gradient_norm, rel=0.02)
 
 
-def test_float16_that_is_scaled_too_high_is_scaled_lower(batches: list[Batch]) -> None:
-    one = half(2.0**40)
-    before = weights(one)
-    first = steps(one, batches, 1)[0]
-    assert (first.updated, first.overflowed, first.suspects) == (False, True, [])
-    after = weights(one)
+def test_a_loss_scale_that_is_too_high_is_lowered(batches: list[Batch]) -> None:
+    learner = float16_learner(2.0**40)
+    before = weights(learner)
+    (first,) = take_steps(learner, batches, 1)
+    assert (first.updated, first.gradient_overflow, first.suspect_ids) == (False, True, [])
+    after = weights(learner)
     assert all(
-        torch.equal(before[n], after[n])
-        for n in before
-        if "running" not in n and "tracked" not in n
+        torch.equal(before[name], after[name])
+        for name in before
+        if "running" not in name and "tracked" not in name
     )
-    assert one.scaler is not None
-    assert one.scaler.get_scale() == 2.0**39
-    later = steps(one, batches, 30)
+    assert learner.scaler is not None
+    assert learner.scaler.get_scale() == 2.0**39
+    later = take_steps(learner, batches, 30)
     assert later[-1].updated
-    state = one.fabric.strategy.precision.state_dict()
-    assert state["scale"] == one.scaler.get_scale() < 2.0**30
-    other = half(1.0)
-    other.fabric.strategy.precision.load_state_dict(state)
-    assert other.scaler is not None
-    assert other.scaler.get_scale() == one.scaler.get_scale()
+    state = learner.fabric.strategy.precision.state_dict()
+    assert state["scale"] == learner.scaler.get_scale() < 2.0**30
+    resumed = float16_learner(1.0)
+    resumed.fabric.strategy.precision.load_state_dict(state)
+    assert resumed.scaler is not None
+    assert resumed.scaler.get_scale() == learner.scaler.get_scale()
 
 
-def test_a_loss_that_is_not_finite_is_no_matter_of_scale(batches: list[Batch]) -> None:
-    for one in (learner(), half(2.0**10)):
+def test_a_loss_that_is_not_finite_is_no_overflow(batches: list[Batch]) -> None:
+    for learner in (new_learner(), float16_learner(2.0**10)):
         with torch.no_grad():
-            one.las.speller.out.bias[0] = torch.nan
-        (step,) = steps(one, batches, 1)
-        assert (step.updated, step.overflowed) == (False, False)
-        assert step.suspects == batches[0].ids
+            learner.las.speller.out.bias[0] = torch.nan
+        (step,) = take_steps(learner, batches, 1)
+        assert (step.updated, step.gradient_overflow) == (False, False)
+        assert step.suspect_ids == batches[0].ids
 
 
 # Memory
 
 
-def test_convolutions_computed_again_change_nothing(batches: list[Batch]) -> None:
+def test_recomputing_the_convolutions_changes_nothing(batches: list[Batch]) -> None:
     """To the bit: losses, weights and the running statistics, which count each batch once."""
-    found = {}
-    for again in (False, True):
-        # Batches with padding and without: both kinds of statistics.
-        even = [batch for batch in batches if len(set(batch.lengths.tolist())) == 1]
-        assert even
-        assert len(even) < len(batches)
-        changed = PLAIN.changed({"checkpoint_activations": again, "dropout": 0.2}, "test")
-        one = learner(changed)
-        found[again] = [step.losses for step in steps(one, batches, 12)], weights(one)
-    assert found[False][0] == found[True][0]
-    assert equal(found[False][1], found[True][1])
-    assert int(found[True][1]["listener.conv.2.num_batches_tracked"]) == 12
+    # Batches with padding and without: their statistics are computed differently.
+    unpadded = [batch for batch in batches if len(set(batch.lengths.tolist())) == 1]
+    assert unpadded
+    assert len(unpadded) < len(batches)
+    losses, final_weights = {}, {}
+    for recompute in (False, True):
+        changes = {"checkpoint_activations": recompute, "dropout": 0.2}
+        learner = new_learner(PLAIN.changed(changes, "test"))
+        losses[recompute] = [step.losses for step in take_steps(learner, batches, 12)]
+        final_weights[recompute] = weights(learner)
+    assert losses[False] == losses[True]
+    assert equal(final_weights[False], final_weights[True])
+    assert int(final_weights[True]["listener.conv.2.num_batches_tracked"]) == 12
 
 
-def test_convolutions_computed_again_keep_less_in_memory(batches: list[Batch]) -> None:
-    kept = {}
-    for again in (False, True):
-        one = learner(PLAIN.changed({"checkpoint_activations": again}, "test"))
-        one.model.train()
-        features, lengths = one.log_mel(batches[0].waveforms, batches[0].lengths)
+def test_recomputing_the_convolutions_keeps_less_in_memory(batches: list[Batch]) -> None:
+    saved_bytes = {}
+    for recompute in (False, True):
+        learner = new_learner(PLAIN.changed({"checkpoint_activations": recompute}, "test"))
+        learner.model.train()
+        features, lengths = learner.log_mel(batches[0].waveforms, batches[0].lengths)
         sizes: dict[int, int] = {}
 
-        def keep(part: Tensor, sizes: dict[int, int] = sizes) -> Tensor:
-            sizes[part.untyped_storage().data_ptr()] = part.untyped_storage().nbytes()
-            return part
+        def save(tensor: Tensor, sizes: dict[int, int] = sizes) -> Tensor:
+            sizes[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+            return tensor
 
-        with torch.autograd.graph.saved_tensors_hooks(keep, lambda part: part):
-            heard, _ = one.las.listener.convolve(features, lengths)
-        kept[again] = sum(sizes.values())
-        heard.sum().backward()
-    assert kept[True] < 0.35 * kept[False]
-
-
-@pytest.mark.parametrize("again", [False, True])
-def test_a_rehearsal_leaves_everything_as_it_was(batches: list[Batch], again: bool) -> None:
-    changed = PLAIN.changed({"dropout": 0.5, "checkpoint_activations": again}, "test")
-    found = []
-    for rehearsed in (False, True):
-        one = learner(changed)
-        one.model.train()
-        if rehearsed:
-            before, draws = weights(one), torch.get_rng_state()
-            one.check_memory(longest_batch(3.0, 12, VOCABULARY, changed.data))
-            assert equal(before, weights(one))
-            assert torch.equal(draws, torch.get_rng_state())
-            assert not one.optimizer.state
-            assert all(part.grad is None for part in one.las.parameters())
-        steps(one, batches, 5)
-        found.append(weights(one))
-    assert equal(*found)
+        with torch.autograd.graph.saved_tensors_hooks(save, lambda tensor: tensor):
+            hidden, _ = learner.las.listener.convolve(features, lengths)
+        saved_bytes[recompute] = sum(sizes.values())
+        hidden.sum().backward()
+    assert saved_bytes[True] < 0.35 * saved_bytes[False]
 
 
-def test_a_rehearsal_goes_through_the_whole_model(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With the largest batch, and back: every weight gets a gradient."""
-    one = learner(PLAIN.changed({"batch_seconds": 9.0}, "test"))
-    one.model.train()
-    seen: dict[str, Any] = {}
-    learn: Callable[[], None] = one.optimizer.zero_grad
+@pytest.mark.parametrize("recompute", [False, True])
+def test_checking_the_memory_changes_nothing(batches: list[Batch], recompute: bool) -> None:
+    settings = PLAIN.changed({"dropout": 0.5, "checkpoint_activations": recompute}, "test")
+    final_weights = []
+    for check in (False, True):
+        learner = new_learner(settings)
+        learner.model.train()
+        if check:
+            before, generator = weights(learner), torch.get_rng_state()
+            learner.check_memory(longest_batch(3.0, 12, VOCABULARY, settings.data))
+            assert equal(before, weights(learner))
+            assert torch.equal(generator, torch.get_rng_state())
+            assert not learner.optimizer.state
+            assert all(parameter.grad is None for parameter in learner.las.parameters())
+        take_steps(learner, batches, 5)
+        final_weights.append(weights(learner))
+    assert equal(*final_weights)
 
-    def look() -> None:
-        seen["gradients"] = [part.grad is not None for part in one.las.parameters()]
-        learn()
 
-    monkeypatch.setattr(one.optimizer, "zero_grad", look, raising=False)
-    one.check_memory(longest_batch(3.0, 12, VOCABULARY, one.settings.data))
-    assert all(seen["gradients"])
+def test_checking_the_memory_goes_through_the_whole_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forward and backward with the largest batch: every weight gets a gradient."""
+    learner = new_learner(PLAIN.changed({"batch_seconds": 9.0}, "test"))
+    learner.model.train()
+    has_gradient: list[bool] = []
+    zero_grad = learner.optimizer.zero_grad
+
+    def look_and_zero_grad(*arguments: Any, **named: Any) -> None:
+        has_gradient.extend(parameter.grad is not None for parameter in learner.las.parameters())
+        zero_grad(*arguments, **named)
+
+    monkeypatch.setattr(learner.optimizer, "zero_grad", look_and_zero_grad, raising=False)
+    learner.check_memory(longest_batch(3.0, 12, VOCABULARY, learner.settings.data))
+    assert has_gradient
+    assert all(has_gradient)

@@ -1,35 +1,34 @@
-"""Several processes learn what one would, however they are started, and agree how it ends."""
+"""Several processes learn what one process would, and all of them end together."""
 
-import os
-import subprocess
-import sys
+import signal
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from helpers import tones
-from helpers.processes import Forked, company, meeting_point
-from helpers.runs import curve, equal, weights
+from helpers.processes import Forked, Pause, Ranks, Rendezvous
+from helpers.runs import equal, metrics_without_times, weights
 
 from sorigeul.data import manifests
 from sorigeul.data.sampling import training_batches
 from sorigeul.data.statistics import manifest_statistics
 from sorigeul.text.vocabulary import Vocabulary
+from sorigeul.training.learner import Learner
 from sorigeul.training.metrics import read_metrics
 from sorigeul.training.run import Run
 from sorigeul.training.settings import Settings
 
 STEPS = 50
-CURVE = tones.TINY.changed(
+SETTINGS = tones.TINY.changed(
     {
-        # Joint CTC, its guide, batch normalisation, teacher forcing that is drawn, no other noise.
+        # Joint CTC, guided attention, batch normalisation and drawn teacher forcing, but no noise.
         "guide_weight": 1.0,
         "teacher_forcing": 0.9,
         "label_smoothing": 0.1,
         "precision": "float32",
-        # Of a rate at which float32's rounding does not grow into more than the tolerance: with
-        # ten times this, one process differs as much from itself with weights changed by 1e-7.
+        # At this rate the rounding errors of float32 stay below the tolerance. At ten times the
+        # rate, one process differs as much from itself if its weights are changed by 1e-7.
         "lr": 1e-4,
         "augment_ratio": 2.0,
         "max_steps": STEPS,
@@ -37,76 +36,68 @@ CURVE = tones.TINY.changed(
         "log_every": 1,
         "max_failures": 0.3,
     },
-    "CURVE",
+    "SETTINGS",
 )
 
 
-@pytest.fixture(scope="module")
-def gappy(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Manifests of 33 utterances to train on, one of which cannot be read, 4 for dev and test."""
-    folder = tmp_path_factory.mktemp("gappy")
-    splits = ["test"] * 4 + ["dev"] * 4 + ["train"] * 33
-    manifests = tones.manifests(folder, tones.texts(41), splits)
-    (folder / "audio" / "u20.wav").write_bytes(b"no sound")
-    return manifests
-
-
-def trained(
-    corpus: Path, run: Path, settings: Settings, processes: int = 1, **changes: Any
-) -> list[Forked]:
-    """Train in so many processes, which share the batches out, and expect it to work."""
+def train(corpus: Path, run: Path, processes: int = 1, **changes: Any) -> Ranks:
+    """Train with `SETTINGS` in so many processes, which share the batches, and expect success."""
     config = run.with_suffix(".yaml")
-    shared_out = {"batch_size": settings.data.batch_size // processes, **changes}
-    config.write_text(settings.changed(shared_out, "test").to_yaml(), encoding="utf-8")
-    at_work = company(run.with_suffix(".said"), processes, "train", corpus, run, "--config", config)
-    for one in at_work:
-        assert one.done().status == 0, one.done().err
-    return at_work
+    shared = {"batch_size": SETTINGS.data.batch_size // processes, **changes}
+    config.write_text(SETTINGS.changed(shared, "test").to_yaml(), encoding="utf-8")
+    command = ["train", corpus, run, "--config", config]
+    ranks = Ranks(run.with_suffix(".output"), processes, *command)
+    ranks.expect_success()
+    return ranks
 
 
-def losses(run: Path) -> list[float]:
-    """The loss of each step, from the means of the epoch so far that a run writes down."""
-    found, sums = [], {}
+def step_losses(run: Path) -> list[float]:
+    """The loss of each step; `metrics.jsonl` has the mean of the steps of an epoch so far."""
+    losses = []
+    sums: dict[int, tuple[int, float]] = {}
     for row in read_metrics(run, "step"):
-        steps, before = sums.get(row["epoch"], (0, 0.0))
-        total = row["train_loss"] * (steps + 1)
-        found.append(total - before)
-        sums[row["epoch"]] = steps + 1, total
-    return found
+        steps, sum_before = sums.get(row["epoch"], (0, 0.0))
+        sum_now = row["train_loss"] * (steps + 1)
+        losses.append(sum_now - sum_before)
+        sums[row["epoch"]] = steps + 1, sum_now
+    return losses
 
 
 @pytest.fixture(scope="module")
-def alone(gappy: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    run = tmp_path_factory.mktemp("alone") / "run"
-    trained(gappy, run, CURVE)
+def one_process(one_unreadable: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    run = tmp_path_factory.mktemp("one_process") / "run"
+    train(one_unreadable, run)
     return run
 
 
 @pytest.fixture(scope="module")
-def pair(gappy: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    run = tmp_path_factory.mktemp("pair") / "run"
-    trained(gappy, run, CURVE, 2)
+def two_processes(one_unreadable: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    run = tmp_path_factory.mktemp("two_processes") / "run"
+    train(one_unreadable, run, 2)
     return run
 
 
-def test_two_processes_follow_the_loss_curve_of_one(gappy: Path, alone: Path, pair: Path) -> None:
-    cuts = manifests.required_manifest(gappy, "train")
+def test_two_processes_follow_the_loss_curve_of_one(
+    one_unreadable: Path, one_process: Path, two_processes: Path
+) -> None:
+    cuts = manifests.required_manifest(one_unreadable, "train")
     vocabulary = Vocabulary.from_characters(manifest_statistics(cuts).characters)
-    drawn = training_batches(cuts, vocabulary, CURVE.data, CURVE.training.seed).sampler
-    assert any(len(batch) == 1 for batch in drawn), "no share is empty: it proves too little"
+    sampler = training_batches(cuts, vocabulary, SETTINGS.data, SETTINGS.training.seed).sampler
+    assert any(len(batch) == 1 for batch in sampler), "no share is empty: this proves too little"
 
-    one, two = losses(alone), losses(pair)
+    one, two = step_losses(one_process), step_losses(two_processes)
     assert len(one) == len(two) == STEPS
     assert max(abs(a - b) for a, b in zip(one, two, strict=True)) < 1e-4
-    assert one[0] - one[-1] > 0.05, "nothing was learnt: it proves too little"
-    first_norms = [
-        [row["gradient_norm"] for row in read_metrics(run, "step")[:5]] for run in (alone, pair)
-    ]
-    assert first_norms[0] == pytest.approx(first_norms[1], rel=1e-3)
+    assert one[0] - one[-1] > 0.05, "nothing was learnt: this proves too little"
+    one_norms, two_norms = (
+        [row["gradient_norm"] for row in read_metrics(run, "step")[:5]]
+        for run in (one_process, two_processes)
+    )
+    assert one_norms == pytest.approx(two_norms, rel=1e-3)
 
 
-def test_two_processes_count_and_judge_what_one_does(alone: Path, pair: Path) -> None:
-    one, two = read_metrics(alone, "epoch"), read_metrics(pair, "epoch")
+def test_two_processes_have_the_metrics_of_one(one_process: Path, two_processes: Path) -> None:
+    one, two = read_metrics(one_process, "epoch"), read_metrics(two_processes, "epoch")
     assert sum(row["failures"] for row in one) >= 3
     for a, b in zip(one, two, strict=True):
         assert a.keys() == b.keys()
@@ -116,179 +107,88 @@ def test_two_processes_count_and_judge_what_one_does(alone: Path, pair: Path) ->
             assert a[name] == pytest.approx(b[name], rel=1e-3), name
 
 
-def test_two_processes_end_with_the_weights_of_one(alone: Path, pair: Path) -> None:
-    one, two = weights(alone), weights(pair)
-    apart = torch.cat([(one[name] - two[name]).double().flatten() for name in one])
-    size = torch.cat([one[name].double().flatten() for name in one])
-    assert apart.norm() < 1e-3 * size.norm()
-    for name in one:  # the first process alone would publish statistics of its half
+def test_two_processes_end_with_the_weights_of_one(one_process: Path, two_processes: Path) -> None:
+    one, two = weights(one_process), weights(two_processes)
+    difference = torch.cat([(one[name] - two[name]).double().flatten() for name in one])
+    norm = torch.cat([one[name].double().flatten() for name in one]).norm()
+    assert difference.norm() < 1e-3 * norm
+    for name in one:  # on its own, the first process would have the statistics of its half only
         if "running" in name:
             torch.testing.assert_close(one[name], two[name], rtol=1e-3, atol=1e-4)
 
 
-def test_two_processes_accumulate_as_one_does(gappy: Path, tmp_path: Path) -> None:
+def test_two_processes_accumulate_batches_as_one_does(one_unreadable: Path, tmp_path: Path) -> None:
     for processes in (1, 2):
-        trained(gappy, tmp_path / str(processes), CURVE, processes, accumulate=3, max_steps=5)
-    one, two = losses(tmp_path / "1"), losses(tmp_path / "2")
+        run = tmp_path / str(processes)
+        train(one_unreadable, run, processes, accumulate=3, max_steps=5)
+    one, two = step_losses(tmp_path / "1"), step_losses(tmp_path / "2")
     assert len(one) == 5
     assert one == pytest.approx(two, abs=1e-4)
 
 
-def test_draws_are_shared_where_they_must_be_and_only_there(
-    gappy: Path, pair: Path, tmp_path: Path
+def test_processes_share_random_draws_only_where_they_must(
+    one_unreadable: Path, two_processes: Path, tmp_path: Path
 ) -> None:
-    """Nothing was drawn there but weights, and whether to force: else the states would differ."""
-    state = torch.load(max((pair / "checkpoints").glob("*.pt")), weights_only=True)
-    first, second = (random["torch"] for random in state["random"])
-    assert not torch.equal(first, second), "both processes would drop out the same"
+    """They share the initial weights, and which batches are teacher-forced; not dropout."""
+    state = torch.load(max((two_processes / "checkpoints").glob("*.pt")), weights_only=True)
+    first, second = (generators["torch"] for generators in state["random"])
+    assert not torch.equal(first, second), "both processes would draw the same dropout"
     changes: dict[str, Any] = {"dropout": 0.3, "teacher_forcing": 0.5, "max_steps": 8}
-    trained(gappy, tmp_path / "one", CURVE, 2, **changes)
-    trained(gappy, tmp_path / "again", CURVE, 2, **changes)
-    assert curve(tmp_path / "one") == curve(tmp_path / "again")
-    assert equal(weights(tmp_path / "one"), weights(tmp_path / "again"))
+    runs = [tmp_path / name for name in ("first", "second")]
+    for run in runs:
+        train(one_unreadable, run, 2, **changes)
+    assert metrics_without_times(runs[0]) == metrics_without_times(runs[1])
+    assert equal(weights(runs[0]), weights(runs[1]))
 
 
-def test_processes_rehearse_together(
-    gappy: Path, pair: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_checking_the_memory_in_two_processes_changes_nothing(
+    one_unreadable: Path, two_processes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As they do on GPUs, and nothing becomes of it."""
-    restore = Run.restore
+    """On GPUs every run begins with it."""
+    begin_or_resume = Run.begin_or_resume
 
-    def restore_and_rehearse(run: Run) -> None:
-        restore(run)
+    def begin_and_check_memory(run: Run) -> None:
+        begin_or_resume(run)
         run.check_memory()
 
-    monkeypatch.setattr(Run, "restore", restore_and_rehearse)
-    trained(gappy, tmp_path / "run", CURVE, 2, max_steps=5)
-    assert losses(tmp_path / "run") == losses(pair)[:5]
+    monkeypatch.setattr(Run, "begin_or_resume", begin_and_check_memory)
+    train(one_unreadable, tmp_path / "run", 2, max_steps=5)
+    assert step_losses(tmp_path / "run") == step_losses(two_processes)[:5]
 
 
-# Starting them
+# Errors in one or all of them
 
 
-@pytest.fixture(scope="module")
-def short(gappy: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[list[str | Path], Path]:
-    """Options of a run of three steps, and where two processes made it."""
-    run = tmp_path_factory.mktemp("short") / "run"
-    trained(gappy, run, CURVE, 2, max_steps=3)
-    return ["--config", run.with_suffix(".yaml")], run
-
-
-@pytest.mark.parametrize("launcher", ["torchrun", "devices"])
-def test_the_commands_that_start_several_processes(
-    gappy: Path, short: tuple[list[str | Path], Path], tmp_path: Path, launcher: str
+def test_an_error_in_one_process_ends_all_and_is_reported_once(
+    one_unreadable: Path, tmp_path: Path
 ) -> None:
-    options, expected = short
-    command = ["sorigeul", "train", gappy, tmp_path / "run", *options]
-    if launcher == "torchrun":
-        command = ["torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", *command]
-    else:
-        command += ["--devices", "2"]
-    done = subprocess.run(
-        [sys.executable, "-m", *map(str, command)],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=200,
-    )
-    assert done.returncode == 0, done.stderr
-    assert curve(tmp_path / "run") == curve(expected)
-    assert equal(weights(tmp_path / "run"), weights(expected))
-    # One voice, but a warning of each process about its own files.
-    assert done.stdout.count("|Epoch|") == 1
-    said = [line for line in done.stderr.splitlines() if "left out" not in line]
-    assert [line for line in said if "OMP_NUM_THREADS" not in line and "***" not in line] == []
-
-
-def test_nodes_and_slurm_start_them_as_well(
-    gappy: Path, short: tuple[list[str | Path], Path], tmp_path: Path
-) -> None:
-    options, expected = short
-    address, port = meeting_point()
-    met = {"MASTER_ADDR": address, "MASTER_PORT": port}
-    ways = {
-        # As torchrun on two machines, with one process each.
-        "nodes": lambda rank: {
-            "TORCHELASTIC_RUN_ID": "test",
-            "RANK": rank,
-            "WORLD_SIZE": "2",
-            "LOCAL_RANK": "0",
-            "LOCAL_WORLD_SIZE": "1",
-            "GROUP_RANK": rank,
-        },
-        # As srun in a job of one node with two tasks.
-        "slurm": lambda rank: {
-            "SLURM_JOB_ID": "1",
-            "SLURM_JOB_NAME": "train",
-            "SLURM_NNODES": "1",
-            "SLURM_NTASKS": "2",
-            "SLURM_NTASKS_PER_NODE": "2",
-            "SLURM_PROCID": rank,
-            "SLURM_LOCALID": rank,
-            "SLURM_NODEID": "0",
-        },
-    }
-    for way, variables in ways.items():
-        run = tmp_path / way
-        at_work = [
-            Forked(
-                tmp_path / f"{way}{rank}", "train", gappy, run, *options, **met, **variables(rank)
-            )
-            for rank in ("0", "1")
-        ]
-        for one in at_work:
-            assert one.done().status == 0, one.done().err
-        assert equal(weights(run), weights(expected)), way
-
-
-def test_who_starts_them_decides_how_many_there_are(gappy: Path, tmp_path: Path) -> None:
-    command = ["train", gappy, tmp_path / "run", "--devices", "3"]
-    for one in company(tmp_path / "torchrun", 2, *command):
-        assert one.done().status == 2
-        assert one.done().error() == (
-            "devices is 3, but torchrun started 2 here (--nproc-per-node): leave devices out, or "
-            "give 2"
-        )
-    slurm = {"SLURM_NTASKS": "4", "SLURM_JOB_NAME": "train"}
-    done = Forked(tmp_path / "slurm", *command, **slurm).done()
-    assert done.status == 2
-    assert done.error().endswith("--ntasks-per-node")
-    assert not (tmp_path / "run").exists()
-
-
-# What goes wrong in one of them
-
-
-def test_what_one_process_refuses_ends_all_and_is_said_once(gappy: Path, tmp_path: Path) -> None:
-    """Such as a machine that does not see the corpus."""
-    address, port = meeting_point()
-    at_work = [
+    """For example, if one machine does not see the corpus."""
+    rendezvous = Rendezvous()
+    ranks = [
         Forked(
             tmp_path / str(rank),
             "train",
-            place,
+            corpus,
             tmp_path / "run",
-            TORCHELASTIC_RUN_ID="test",
-            RANK=str(rank),
-            LOCAL_RANK=str(rank),
-            WORLD_SIZE="2",
-            LOCAL_WORLD_SIZE="2",
-            MASTER_ADDR=address,
-            MASTER_PORT=port,
+            **rendezvous.torchrun_environment(rank, 2),
         )
-        for rank, place in enumerate((gappy, tmp_path / "nowhere"))
+        for rank, corpus in enumerate((one_unreadable, tmp_path / "nowhere"))
     ]
-    first, second = (one.done() for one in at_work)
+    first, second = (rank.done() for rank in ranks)
     assert (first.status, second.status) == (2, 2)
     assert first.error().startswith(f"{tmp_path / 'nowhere'} is no folder of manifests")
     assert second.err == ""
 
 
-def test_all_agree_that_the_loss_is_not_finite(gappy: Path, tmp_path: Path) -> None:
-    options = ["--config", tmp_path / "s.yaml", "--lr", "1e38", "--batch_size", "4"]
-    (tmp_path / "s.yaml").write_text(CURVE.to_yaml(), encoding="utf-8")
-    at_work = company(tmp_path, 2, "train", gappy, tmp_path / "run", *options)
-    first, second = (one.done() for one in at_work)
+def write_config(folder: Path, settings: Settings) -> list[str | Path]:
+    (folder / "s.yaml").write_text(settings.to_yaml(), encoding="utf-8")
+    return ["--config", folder / "s.yaml"]
+
+
+def test_all_processes_end_if_the_loss_is_not_finite(one_unreadable: Path, tmp_path: Path) -> None:
+    options = [*write_config(tmp_path, SETTINGS), "--lr", "1e38", "--batch_size", "4"]
+    ranks = Ranks(tmp_path, 2, "train", one_unreadable, tmp_path / "run", *options)
+    first, second = (rank.done() for rank in ranks)
     assert (first.status, second.status) == (2, 2)
     assert first.error().startswith("the loss was not finite 10 steps in a row: lower lr")
     skipped = [line for line in first.err.splitlines() if "skipped: loss" in line]
@@ -297,18 +197,19 @@ def test_all_agree_that_the_loss_is_not_finite(gappy: Path, tmp_path: Path) -> N
     assert "skipped" not in second.err
 
 
-def test_a_run_goes_on_with_another_number_of_processes(gappy: Path, tmp_path: Path) -> None:
+def test_a_run_resumes_with_another_number_of_processes(
+    one_unreadable: Path, tmp_path: Path
+) -> None:
     run = tmp_path / "run"
-    options = ["--config", tmp_path / "s.yaml"]
-    whole = CURVE.changed({"max_steps": 0, "max_epochs": 1, "checkpoint_every": 4}, "test")
-    (tmp_path / "s.yaml").write_text(whole.to_yaml(), encoding="utf-8")
-    at_work = company(
-        tmp_path / "two", 2, "train", gappy, run, *options, "--batch_size", "4", "--max_steps", "6"
-    )
-    for one in at_work:
-        one.wait_until(lambda: (run / "checkpoints" / "step-000000004.pt").exists())
-        os.kill(one.pid, 9)
-    done = Forked(tmp_path / "one", "train", gappy, run, *options).done()
+    one_epoch = SETTINGS.changed({"max_steps": 0, "max_epochs": 1, "checkpoint_every": 4}, "test")
+    command = ["train", one_unreadable, run, *write_config(tmp_path, one_epoch)]
+    pause = Pause(5, [(Learner, "step")])
+    ranks = Ranks(tmp_path / "two", 2, *command, "--batch_size", "4", pause=pause)
+    assert ranks[0].wait_until_paused()
+    assert (run / "checkpoints" / "step-000000004.pt").exists()
+    for rank in ranks:
+        rank.kill(signal.SIGKILL)
+    done = Forked(tmp_path / "one", *command).done()
     assert done.status == 0, done.err
     assert (
         "warning: batch_size, the number of processes changed: epoch 0 begins again from its first "

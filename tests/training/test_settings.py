@@ -1,4 +1,4 @@
-"""Settings by name: the seed's tables, YAML there and back, and what is refused in one line."""
+"""Settings by name: the seed's tables, writing and reading YAML, and refusals in one line."""
 
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ from sorigeul.base.errors import UserError
 from sorigeul.model.config import LASConfig
 from sorigeul.training.settings import Settings, presets
 
-# The two tables of the document of March 2020.
+# The two tables of the seed, a document of March 2020.
 HYPERPARAMETERS: dict[str, Any] = {
     "use_bidirectional": True,
     "use_attention": True,
@@ -38,14 +38,14 @@ FEATURES: dict[str, Any] = {
 }
 
 
-def yaml(folder: Path, content: str) -> Path:
+def write_yaml(folder: Path, content: str) -> Path:
     path = folder / "settings.yaml"
     path.write_text(content, encoding="utf-8")
     return path
 
 
-def refused(changes: dict[str, Any], base: Settings | None = None) -> str:
-    """What is said to these changes, which must be one line that says where they come from."""
+def refusal(changes: dict[str, Any], base: Settings | None = None) -> str:
+    """The message of the error that these changes raise, which must be one line."""
     with pytest.raises(UserError) as error:
         (base or Settings()).changed(changes, "here.yaml")
     assert "\n" not in str(error.value)
@@ -53,10 +53,10 @@ def refused(changes: dict[str, Any], base: Settings | None = None) -> str:
 
 
 @pytest.mark.parametrize(("name", "value"), [*HYPERPARAMETERS.items(), *FEATURES.items()])
-def test_the_seed_preset_is_the_document(name: str, value: Any) -> None:
-    found = Settings.preset("seed").flat()[name]
-    assert found == value
-    assert type(found) is type(value)
+def test_the_seed_preset_has_the_values_of_the_document(name: str, value: Any) -> None:
+    preset_value = Settings.preset("seed").flat()[name]
+    assert preset_value == value
+    assert type(preset_value) is type(value)
 
 
 def test_the_seed_preset_builds_the_printed_model_with_128_bands() -> None:
@@ -64,7 +64,7 @@ def test_the_seed_preset_builds_the_printed_model_with_128_bands() -> None:
     assert settings.model == LASConfig.seed()
 
 
-def test_the_seed_preset_leaves_out_what_came_later() -> None:
+def test_the_seed_preset_has_nothing_that_was_added_later() -> None:
     settings = Settings.preset("seed")
     assert settings.model.ctc_weight == 0
     assert settings.training.lr_schedule == "constant"
@@ -72,12 +72,12 @@ def test_the_seed_preset_leaves_out_what_came_later() -> None:
 
 
 @pytest.mark.parametrize("name", presets())
-def test_every_preset_loads_and_survives_yaml(name: str, tmp_path: Path) -> None:
+def test_every_preset_is_read_back_from_its_yaml(name: str, tmp_path: Path) -> None:
     settings = Settings.preset(name)
-    assert Settings.from_yaml(yaml(tmp_path, settings.to_yaml())) == settings
+    assert Settings.from_yaml(write_yaml(tmp_path, settings.to_yaml())) == settings
 
 
-def test_presets_are_found() -> None:
+def test_presets_are_listed_and_an_unknown_one_is_refused() -> None:
     assert {"seed", "small"} <= set(presets())
     with pytest.raises(UserError, match=r"preset 'smal' is none of .*seed, small"):
         Settings.preset("smal")
@@ -109,14 +109,14 @@ def test_yaml_keeps_every_setting(tmp_path: Path) -> None:
     }
     settings = Settings().changed(changes, "test")
     assert {name: settings.flat()[name] for name in changes} == changes
-    written = settings.to_yaml()
-    assert Settings.from_yaml(yaml(tmp_path, written)) == settings
+    content = settings.to_yaml()
+    assert Settings.from_yaml(write_yaml(tmp_path, content)) == settings
     for name in settings.flat():
-        assert f"\n{name}: " in written
-    assert "한글.csv" in written
+        assert f"\n{name}: " in content
+    assert "한글.csv" in content
 
 
-def test_a_vocabulary_file_is_found_from_anywhere(
+def test_the_path_of_a_vocabulary_file_becomes_absolute(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -124,7 +124,7 @@ def test_a_vocabulary_file_is_found_from_anywhere(
     assert settings.training.vocabulary == str(tmp_path / "한글.csv")
 
 
-def test_no_setting_has_two_homes() -> None:
+def test_no_name_is_used_by_two_settings() -> None:
     settings = Settings()
     sections = [vars(getattr(settings, name)) for name in vars(settings)]
     names = [name for section in sections for name in section]
@@ -133,15 +133,15 @@ def test_no_setting_has_two_homes() -> None:
     assert settings.flat().keys() == set(names) - {"vocabulary_size"}
 
 
-def test_yaml_changes_what_it_names_and_nothing_else(tmp_path: Path) -> None:
+def test_a_yaml_file_changes_only_the_settings_it_names(tmp_path: Path) -> None:
     base = Settings.preset("small")
-    settings = Settings.from_yaml(yaml(tmp_path, "hidden_size: 64\n"), base)
-    differing = {n for n, value in base.flat().items() if settings.flat()[n] != value}
+    settings = Settings.from_yaml(write_yaml(tmp_path, "hidden_size: 64\n"), base)
+    differing = {name for name, value in base.flat().items() if settings.flat()[name] != value}
     assert differing == {"hidden_size"}
-    assert Settings.from_yaml(yaml(tmp_path, "hidden_size: 64\n")).model.dropout == 0.5
+    assert Settings.from_yaml(write_yaml(tmp_path, "hidden_size: 64\n")).model.dropout == 0.5
 
 
-def test_mel_bands_reach_the_model() -> None:
+def test_the_number_of_mel_bands_is_passed_to_the_model() -> None:
     settings = Settings().changed({"n_mels": 40}, "test")
     assert settings.features.n_mels == settings.model.n_mels == 40
     again = settings.changed({"hidden_size": 8}, "test")
@@ -149,21 +149,21 @@ def test_mel_bands_reach_the_model() -> None:
     assert Settings().model.n_mels == 80
 
 
-def test_stride_moves_hop_length_with_it() -> None:
+def test_stride_and_hop_length_change_together() -> None:
     assert Settings().changed({"stride": 12.5}, "test").flat()["hop_length"] == 200
     assert Settings().changed({"hop_length": 80}, "test").flat()["stride"] == 5.0
 
 
-def test_numbers_may_come_as_yaml_reads_them(tmp_path: Path) -> None:
-    # YAML 1.1 takes 1e-4 for text and 10 for an integer.
-    settings = Settings.from_yaml(yaml(tmp_path, "lr: 1e-4\nstride: 20\nhidden_size: 64.0\n"))
+def test_numbers_are_converted_from_the_types_of_yaml(tmp_path: Path) -> None:
+    # YAML 1.1 reads 1e-4 as text and 10 as an integer.
+    settings = Settings.from_yaml(write_yaml(tmp_path, "lr: 1e-4\nstride: 20\nhidden_size: 64.0\n"))
     assert (settings.training.lr, settings.features.stride) == (1e-4, 20.0)
     assert isinstance(settings.features.stride, float)
     assert isinstance(settings.model.hidden_size, int)
 
 
 @pytest.mark.parametrize(
-    ("written", "meant"),
+    ("name", "similar"),
     [
         ("hiden_size", "hidden_size"),
         ("learning_rat", None),
@@ -175,19 +175,21 @@ def test_numbers_may_come_as_yaml_reads_them(tmp_path: Path) -> None:
         (None, None),
     ],
 )
-def test_an_unknown_name_is_told_with_the_nearest(written: Any, meant: str | None) -> None:
-    message = refused({written: 1})
-    assert message.startswith(f"here.yaml: '{written}' is no setting; ")
-    assert (f"perhaps {meant}" if meant else "sorigeul train --help") in message
+def test_an_unknown_name_is_refused_with_the_most_similar_one(
+    name: Any, similar: str | None
+) -> None:
+    message = refusal({name: 1})
+    assert message.startswith(f"here.yaml: '{name}' is no setting; ")
+    assert (f"perhaps {similar}" if similar else "sorigeul train --help") in message
 
 
 @pytest.mark.parametrize("name", ["vocabulary_size", "model", "features"])
-def test_what_follows_from_the_data_cannot_be_set(name: str) -> None:
-    assert "is no setting" in refused({name: 100})
+def test_values_that_follow_from_the_data_cannot_be_set(name: str) -> None:
+    assert "is no setting" in refusal({name: 100})
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "wanted"),
+    ("name", "value", "requirement"),
     [
         ("hidden_size", "big", "a whole number"),
         ("hidden_size", 2.5, "a whole number"),
@@ -207,15 +209,15 @@ def test_what_follows_from_the_data_cannot_be_set(name: str) -> None:
         ("vocabulary", ["syllable"], "text"),
     ],
 )
-def test_a_wrong_kind_of_value_is_told_with_the_right_one(
-    name: str, value: Any, wanted: str
+def test_a_value_of_the_wrong_type_is_refused_with_what_is_right(
+    name: str, value: Any, requirement: str
 ) -> None:
-    message = refused({name: value})
-    assert message.startswith(f"here.yaml: {name} is {value!r}, but must be {wanted}")
+    message = refusal({name: value})
+    assert message.startswith(f"here.yaml: {name} is {value!r}, but must be {requirement}")
 
 
 @pytest.mark.parametrize(
-    ("changes", "named"),
+    ("changes", "message"),
     [
         ({"lr": 0.0}, "lr is 0.0, but must be above 0"),
         ({"lr": ".nan"}, "lr is"),
@@ -252,27 +254,27 @@ def test_a_wrong_kind_of_value_is_told_with_the_right_one(
         ({"time_mask_share": 0.5}, "time masks could cover a whole utterance"),
     ],
 )
-def test_nonsense_is_refused_by_name(changes: dict[str, Any], named: str) -> None:
-    assert named in refused(changes)
+def test_invalid_values_are_refused_by_name(changes: dict[str, Any], message: str) -> None:
+    assert message in refusal(changes)
 
 
 def test_ctc_and_reversed_input_exclude_each_other() -> None:
-    message = refused({"ctc_weight": 0.3, "input_reverse": True})
+    message = refusal({"ctc_weight": 0.3, "input_reverse": True})
     assert "ctc_weight" in message
     assert "set input_reverse False or ctc_weight 0" in message
-    reversed_ = Settings().changed({"input_reverse": True}, "test")
-    assert "ctc_weight" in refused({"ctc_weight": 0.3}, reversed_)
+    reversed_input = Settings().changed({"input_reverse": True}, "test")
+    assert "ctc_weight" in refusal({"ctc_weight": 0.3}, reversed_input)
 
 
 def test_a_refusal_changes_nothing() -> None:
     settings = Settings()
     before = settings.flat()
-    refused({"hidden_size": 8, "lr": -1.0}, settings)
+    refusal({"hidden_size": 8, "lr": -1.0}, settings)
     assert settings.flat() == before
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         ("", "must hold lines of the form 'setting: value'"),
         ("- a\n- b\n", "must hold lines of the form 'setting: value'"),
@@ -283,16 +285,16 @@ def test_a_refusal_changes_nothing() -> None:
         ("hiden_size: 1\n", "perhaps hidden_size"),
     ],
 )
-def test_a_bad_file_is_named_in_one_line(tmp_path: Path, content: str, said: str) -> None:
-    path = yaml(tmp_path, content)
+def test_an_invalid_file_is_refused_in_one_line(tmp_path: Path, content: str, message: str) -> None:
+    path = write_yaml(tmp_path, content)
     with pytest.raises(UserError) as error:
         Settings.from_yaml(path)
     assert str(error.value).startswith(str(path))
-    assert said in str(error.value)
+    assert message in str(error.value)
     assert "\n" not in str(error.value)
 
 
-def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+def test_an_unreadable_file_is_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="there is no such file of settings"):
         Settings.from_yaml(tmp_path / "none.yaml")
     with pytest.raises(UserError, match="cannot be read"):

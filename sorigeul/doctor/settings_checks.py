@@ -1,0 +1,107 @@
+"""Checks whether settings fit a corpus: enough frames for fast speakers, a complete vocabulary."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from lhotse import CutSet, MonoCut
+
+from sorigeul.data import manifests
+from sorigeul.data.statistics import ManifestStatistics, manifest_statistics, too_fast_for_ctc
+from sorigeul.doctor.findings import FATAL_SHARE, Finding
+from sorigeul.text.vocabulary import Vocabulary
+from sorigeul.training.settings import Settings
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """The training split of a corpus, as the settings would use it."""
+
+    corpus: Path
+    """folder of manifests"""
+    cuts: CutSet
+    """all of train"""
+    statistics: ManifestStatistics
+    """of train"""
+    sample: Sequence[MonoCut]
+    """some cuts of train"""
+    vocabulary: Vocabulary
+
+
+def check_settings(data: TrainingData, settings: Settings) -> list[Finding]:
+    """Check that the settings fit the corpus."""
+    return [*_check_frame_rate(data, settings), *_check_vocabulary(data, settings)]
+
+
+def _check_frame_rate(data: TrainingData, settings: Settings) -> Iterator[Finding]:
+    """Whether an utterance has more characters than frames for the speller or for CTC."""
+    model = settings.model
+    rates = [len(data.vocabulary.split(manifests.text(cut))) / cut.duration for cut in data.sample]
+    median_rate, fast_rate = np.percentile(rates, [50, 90])
+    readers = {model.reduction: "the speller has"}
+    if model.ctc_weight > 0:
+        same = model.ctc_reduction == model.reduction
+        readers[model.ctc_reduction] = "the speller and CTC have" if same else "CTC has"
+    for reduction, reader in readers.items():
+        frame_rate = settings.features.frames_per_second / reduction
+        count, example = 0, ""
+        for utterance, reason in too_fast_for_ctc(data.cuts, data.vocabulary, frame_rate):
+            count += 1
+            example = example or f"{utterance}, {reason.replace('CTC ', '')}"
+        if not count:
+            continue
+        utterances = data.statistics.utterances
+        fatal = count > FATAL_SHARE * utterances
+        consequence = "few enough to do no harm"
+        if fatal:
+            consequence = _advise_more_frames(reduction, data.vocabulary, settings)
+        yield Finding(
+            f"{100 * count / utterances:.1f} % of the utterances are spoken too fast for the "
+            f"{frame_rate:.4g} frames a second that {reader} at {reduction}-fold time_reduction; "
+            f"the median utterance has {median_rate:.1f} characters a second, those of fast "
+            f"speakers {fast_rate:.1f} ({example}): {consequence}",
+            fatal,
+        )
+
+
+def _advise_more_frames(reduction: int, vocabulary: Vocabulary, settings: Settings) -> str:
+    """How to get more frames for each character."""
+    if reduction > 8:
+        return "set time_reduction 8"
+    if vocabulary.kind == "jamo":
+        return "set vocabulary syllable, or use_pyramidal False, which shrinks time 4-fold"
+    if settings.features.frames_per_second < 100:
+        return "set stride 10"
+    return "set use_pyramidal False, which shrinks time 4-fold"
+
+
+def _check_vocabulary(data: TrainingData, settings: Settings) -> Iterator[Finding]:
+    """Whether the vocabulary lacks characters of train, dev or test."""
+    training = settings.training
+    splits: dict[str, Mapping[str, int]] = {"train": data.statistics.characters}
+    for split in ("dev", "test"):
+        cuts = manifests.manifest(data.corpus, split, settings.data.audio_root)
+        if cuts is not None:
+            splits[split] = manifest_statistics(cuts).characters
+    for split, characters in splits.items():
+        missing = data.vocabulary.unknown_characters(characters)
+        if not missing:
+            continue
+        share = sum(missing.values()) / max(sum(characters.values()), 1)
+        if training.vocabulary != data.vocabulary.kind:  # a table, not built from train
+            remedy = (
+                f"{training.vocabulary} lacks them; set vocabulary syllable, or normalise the "
+                "transcripts as those of the table were"
+            )
+        elif training.min_count > 1:
+            remedy = f"lower min_count, which is {training.min_count}"
+        else:
+            remedy = "train lacks them; split the corpus so that it holds what the others do"
+        most_frequent = sorted(missing, key=lambda character: -missing[character])[:20]
+        yield Finding(
+            f"the vocabulary lacks {100 * share:.2f} % of the text of {split}, "
+            f"{len(missing)} different characters that are never recognised "
+            f"({' '.join(most_frequent)}): {remedy}",
+            fatal=share > FATAL_SHARE,
+        )

@@ -1,0 +1,54 @@
+"""Requests to stop: the first signal is noted, a later one ends the process at once."""
+
+import signal
+import time
+from collections.abc import Iterator
+from types import SimpleNamespace
+
+import pytest
+
+from sorigeul.base import stopping
+from sorigeul.base.stopping import StopRequests
+
+
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """SIGINT as in a terminal; the background jobs of a shell ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def interrupt_and_wait() -> None:
+    """Interrupt the process; a signal to all of it may reach the main thread a moment later."""
+    signal.raise_signal(signal.SIGINT)
+    for _ in range(600):
+        time.sleep(0.1)
+
+
+@pytest.mark.usefixtures("interruptible")
+def test_the_first_request_is_noted_and_a_later_one_ends_the_process(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = SimpleNamespace(seconds=0.0)
+    clock.monotonic = lambda: clock.seconds
+    monkeypatch.setattr(stopping, "time", clock)
+    with StopRequests() as stop:
+        assert not stop.requested
+        # In this thread, since a signal to the process might reach it later than the next line.
+        signal.raise_signal(signal.SIGINT)
+        assert stop.requested
+        # The same request, which reached the process by way of its process group as well.
+        clock.seconds = 0.5
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGTERM)
+        clock.seconds = 60.0
+        with pytest.raises(KeyboardInterrupt):
+            interrupt_and_wait()
+
+
+def test_the_handlers_from_before_are_restored() -> None:
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    with StopRequests():
+        assert signal.getsignal(signal.SIGINT) != before[0]
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before

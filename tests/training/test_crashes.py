@@ -1,0 +1,167 @@
+"""Processes that die, memory that runs out, full disks: explained in a line, and nothing hangs."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from helpers.processes import Forked, Pause, Ranks, children, has_ended, wait_until
+from helpers.runs import (
+    FOUR_EPOCHS,
+    checkpoints,
+    config_option,
+    identical,
+    metrics_without_times,
+    settings,
+    state_without_times,
+)
+
+from sorigeul.training.learner import Learner
+from sorigeul.training.run import train
+
+STEP = ((Learner, "step"),)
+WholeRun = Callable[[int], Path]
+Start = Callable[..., subprocess.Popen[str]]
+
+
+# Processes that die
+
+
+def test_the_death_of_a_worker_is_explained_and_the_run_can_be_resumed(
+    babble: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    one_epoch = {**FOUR_EPOCHS, "max_epochs": 1}
+    option = config_option(tmp_path / "s.yaml", **one_epoch, num_workers=1)
+    # In the middle of the epoch, after a checkpoint at step 3.
+    process = Forked(tmp_path / "output", "train", babble, run, *option, pause=Pause(5, STEP))
+    assert process.wait_until_paused()
+    (worker,) = children(process.pid)
+    os.kill(worker, signal.SIGKILL)
+    assert wait_until(lambda: has_ended(worker))
+    process.kill(signal.SIGCONT)
+    done = process.done()
+    assert done.status == 1
+    assert done.error().startswith("a process that decodes audio has died (")
+    assert "the same command goes on from the last checkpoint" in done.error()
+    assert Forked(tmp_path / "again", "train", babble, run, *option).done().status == 0
+    train(babble, tmp_path / "whole", settings(**one_epoch))
+    assert metrics_without_times(run) == metrics_without_times(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("victim", [0, 1])
+def test_if_a_process_dies_the_other_one_ends(babble: Path, tmp_path: Path, victim: int) -> None:
+    run = tmp_path / "run"
+    option = config_option(tmp_path / "s.yaml", **FOUR_EPOCHS | {"max_epochs": 1000})
+    ranks = Ranks(tmp_path, 2, "train", babble, run, *option)
+    ranks[0].wait_until(lambda: bool(checkpoints(run)))
+    ranks[victim].kill(signal.SIGKILL)
+    survivor = ranks[1 - victim].done()
+    assert survivor.status == 1
+    if victim == 1:
+        assert survivor.error().startswith("another process of the run has ended")
+    else:  # only the first process reports
+        assert survivor.err == ""
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Starts a module as a command, with its output in the file `output`; ends what is left."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start_module(*command: str | Path) -> subprocess.Popen[str]:
+        with (tmp_path / "output").open("w") as output:
+            started.append(
+                subprocess.Popen(
+                    [sys.executable, "-m", *map(str, command)],
+                    stdout=output,
+                    stderr=output,
+                    text=True,
+                    start_new_session=True,
+                )
+            )
+        return started[-1]
+
+    yield start_module
+    for process in started:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+@pytest.mark.parametrize(
+    ("launcher", "victim"),
+    [
+        ("devices", "child"),
+        pytest.param("torchrun", "child", marks=pytest.mark.prove),
+        pytest.param("devices", "launcher", marks=pytest.mark.prove),
+    ],
+)
+def test_if_a_process_dies_the_command_ends(
+    babble: Path, tmp_path: Path, start: Start, launcher: str, victim: str
+) -> None:
+    run, output = tmp_path / "run", tmp_path / "output"
+    option = config_option(tmp_path / "s.yaml", **FOUR_EPOCHS | {"max_epochs": 100_000})
+    command: list[str | Path] = ["sorigeul", "train", babble, run, *option]
+    if launcher == "torchrun":
+        job = start("torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", *command)
+    else:
+        job = start(*command, "--devices", "2")
+
+    def reached() -> bool:
+        # The launcher dies before it has met the other process, which nothing else would end.
+        return bool(checkpoints(run) if victim == "child" else children(job.pid))
+
+    wait_until(lambda: reached() or job.poll() is not None)
+    assert job.poll() is None, output.read_text()
+    ranks = children(job.pid)
+    assert ranks, output.read_text()
+    os.kill(ranks[-1] if victim == "child" else job.pid, signal.SIGKILL)
+    all_ended = wait_until(lambda: job.poll() is not None and all(map(has_ended, ranks)))
+    assert all_ended, output.read_text()
+    assert job.returncode not in (0, None)
+    if victim == "child":
+        assert "another process of the run has ended" in output.read_text()
+        assert job.returncode == 1
+
+
+# Memory and disk
+
+
+def test_too_little_memory_is_explained_with_what_to_lower(babble: Path, tmp_path: Path) -> None:
+    option = config_option(tmp_path / "s.yaml", batch_size=16, conv_channels=256, n_mels=80)
+    process = Forked(tmp_path, "train", babble, tmp_path / "run", *option, spare_memory=200 << 20)
+    done = process.done()
+    assert done.status == 2
+    assert done.error().startswith("out of memory: lower batch_seconds or batch_size")
+    assert "checkpoint_activations" in done.error()
+    assert "max_duration" in done.error()
+
+
+def test_a_full_disk_leaves_the_last_checkpoint(
+    babble: Path, tmp_path: Path, whole_run: WholeRun
+) -> None:
+    run = tmp_path / "run"
+    option = config_option(tmp_path / "s.yaml", **FOUR_EPOCHS)
+    first = Forked(tmp_path / "first", "train", babble, run, *option, pause=Pause(4, STEP))
+    assert first.wait_until_paused()
+    first.kill(signal.SIGTERM)  # it stops after step 5; the next checkpoint is due at step 6
+    assert first.done().status == 0
+    before = {path: path.read_bytes() for path in checkpoints(run)}
+    assert before
+
+    full = Forked(tmp_path / "full", "train", babble, run, *option, largest_file=10_000).done()
+    assert full.status == 1
+    *_, error = full.err.splitlines()
+    assert error.startswith(f"error: {run / 'checkpoints' / 'step-'}")
+    assert "could not be written, the disk may be full" in error
+    assert full.err.count("\n") == 2  # the other line says where the run resumed
+    assert {path: path.read_bytes() for path in checkpoints(run)} == before
+    assert {path.name for path in (run / "checkpoints").iterdir()} == {p.name for p in before}
+
+    assert Forked(tmp_path / "last", "train", babble, run, *option).done().status == 0
+    assert metrics_without_times(run) == metrics_without_times(whole_run(1))
+    assert identical(state_without_times(run), state_without_times(whole_run(1)))
