@@ -1,13 +1,13 @@
-"""docs/results.md: what trainings came to, written from the files they left behind.
+"""Writes docs/results.md, the results of trainings, from the files that the runs left behind.
 
     python benchmarks/results.py corpus data/pansori       sizes of its splits, texts they share
     python benchmarks/results.py keep RUN NAME [--group presets] [--note "what it shows"]
                                                            [--like another run that is kept]
     python benchmarks/results.py write                     docs/results.md, its plots, README tables
 
-`keep` copies what the tables need into docs/runs/NAME, where `sorigeul evaluate RUN DATA` has left
-its figures: `--json RUN/test.json` and, with a CTC head, `--beam 1 --json RUN/test_speller.json`.
-Figures that are poor are shown like others.
+`keep` copies what the tables need into docs/runs/NAME. Before that, `sorigeul evaluate RUN DATA`
+must have written its scores: `--json RUN/test.json` and, for a model with a CTC head, `--beam 1
+--json RUN/test_speller.json`. Poor results are shown like good ones.
 """
 
 import argparse
@@ -35,22 +35,22 @@ from sorigeul.training.settings import RUN_CONFIG, Settings, presets
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 ABOUT, CORPORA = "about.json", "corpus.json"
 TEST, SPELLER = "test.json", "test_speller.json"  # of evaluate, and of evaluate --beam 1
-GROUPS = ("presets", "ablation", "pretraining")  # come first, in this order
+FIRST_GROUPS = ("presets", "ablation", "pretraining")  # in this order, before all others
 NGRAM = 5
 BEGIN, END = "<!-- results -->", "<!-- end of results -->"
 READMES = {
     "README.md": ["run", "CRR of both (%)", "of the speller", "of the CTC head", "minutes"],
     "README.ko.md": ["학습", "둘이 함께 찾은 CRR (%)", "스펠러", "CTC 헤드", "분"],
 }
-# Settings that change nothing of what is learnt, and differ from machine to machine.
+# Settings that do not change what is learnt, and differ from machine to machine.
 HOUSEKEEPING = {"audio_root", "log_every", "checkpoint_every", "num_workers", "alignment_by"}
-PLACES = "audio_root|noise_dir|vocabulary|init_from"  # settings that may name one of a machine
-FIGURES = ("crr", "cer", "wer")
+PATHS = "audio_root|noise_dir|vocabulary|init_from"  # settings that may hold a path
+RATES = ("crr", "cer", "wer")
 
 
 @dataclass(frozen=True)
-class Kept:
-    """A run as docs/runs holds it."""
+class KeptRun:
+    """A run in docs/runs."""
 
     name: str
     group: str
@@ -60,54 +60,67 @@ class Kept:
     record: dict[str, Any]
     config: dict[str, Any]
     both: dict[str, Any]
-    """on test, by speller and CTC head together; empty without a CTC head, or if not measured"""
+    """scores on test of speller and CTC head together; empty if there is no CTC head"""
     speller: dict[str, Any]
-    """on test, by the speller alone; and by the CTC head alone"""
+    """scores on test of the speller alone, and of the CTC head alone"""
     epochs: list[dict[str, Any]]
+    """rows of metrics.jsonl"""
 
     @classmethod
-    def read(cls, folder: Path) -> "Kept":
-        """The run in a folder of docs/runs."""
-        about = _json(folder / ABOUT)
-        record = _json(folder / provenance.RECORD)
-        test = _json(folder / TEST) if (folder / TEST).is_file() else {}
-        two = (folder / SPELLER).is_file()
-        both, speller = (test, _json(folder / SPELLER)) if two else ({}, test)
-        config = yaml.safe_load((folder / RUN_CONFIG).read_text(encoding="utf-8"))
-        epochs = read_metrics(folder, "epoch")
-        group, note, like = about["group"], about["note"], about.get("like", "")
-        return cls(folder.name, group, note, like, record, config, both, speller, epochs)
+    def read(cls, folder: Path) -> "KeptRun":
+        """Read the run in a folder of docs/runs."""
+        about = _read_json(folder / ABOUT)
+        test = _read_json(folder / TEST) if (folder / TEST).is_file() else {}
+        both, speller = {}, test
+        if (folder / SPELLER).is_file():
+            both, speller = test, _read_json(folder / SPELLER)
+        return cls(
+            name=folder.name,
+            group=about["group"],
+            note=about["note"],
+            like=about.get("like", ""),
+            record=_read_json(folder / provenance.RECORD),
+            config=yaml.safe_load((folder / RUN_CONFIG).read_text(encoding="utf-8")),
+            both=both,
+            speller=speller,
+            epochs=read_metrics(folder, "epoch"),
+        )
 
     @property
     def minutes(self) -> float:
-        """Minutes of training, evaluation left out."""
+        """Minutes of training, without evaluation."""
         return float(self.epochs[-1]["training_seconds"]) / 60
 
     @property
     def corpus(self) -> str:
-        """The name of the folder of manifests."""
+        """Name of the folder of manifests; - if the command is not known."""
         command = self.record["command"]
-        found = positionals(shlex.split(command)[2:]) if command else []
-        return Path(found[0]).name if found else "-"
+        places = positionals(shlex.split(command)[2:]) if command else []
+        return Path(places[0]).name if places else "-"
 
-    def differences(self, kept: Sequence["Kept"]) -> str:
-        """What it is compared with, of the presets or of `kept`, and the settings that differ."""
+    def differences(self, kept: Sequence["KeptRun"]) -> str:
+        """The run of `kept` or the nearest preset to compare with, and the settings that differ.
+
+        Raises UserError if the run to compare with is not kept.
+        """
         defaults = Settings().flat()
-        usual = {preset: Settings.preset(preset).flat() for preset in presets()}
+        references = {preset: Settings.preset(preset).flat() for preset in presets()}
         if self.like:
-            usual = {one.name: {**defaults, **one.config} for one in kept if one.name == self.like}
+            references = {
+                run.name: {**defaults, **run.config} for run in kept if run.name == self.like
+            }
         own = {**defaults, **self.config}  # a setting younger than the run was at its default
-        found = []
-        for name, stated in usual.items():
+        comparisons = []
+        for name, reference in references.items():
             differing = [
                 f"`{setting} {own[setting]}`"
-                for setting, value in stated.items()
+                for setting, value in reference.items()
                 if setting not in HOUSEKEEPING and own[setting] != value
             ]
-            found.append((len(differing), name, differing))
-        if not found:
+            comparisons.append((len(differing), name, differing))
+        if not comparisons:
             raise UserError(f"{self.name} is to be compared with {self.like}, which is not kept")
-        _, nearest, differing = min(found)
+        _, nearest, differing = min(comparisons)
         return ", ".join([f"`{nearest}`", *differing])
 
 
@@ -115,8 +128,11 @@ class Kept:
 
 
 def keep(run: Path, name: str, docs: Path, note: str, group: str, like: str) -> None:
-    """Copy what the tables need of a run. Raises UserError where something of it is missing."""
-    for word in filter(None, (name, group)):  # which name a folder and a plot
+    """Copy into docs/runs what the tables need of a run.
+
+    An empty `note`, `group` or `like` stays as it was. Raises UserError if a file is missing.
+    """
+    for word in filter(None, (name, group)):  # they name a folder and a plot
         if not re.fullmatch(r"[\w-][\w.-]*", word):
             raise UserError(f"'{word}' is no name: use letters, digits, '-', '_' and '.'")
     record = provenance.read_record(run)
@@ -125,45 +141,47 @@ def keep(run: Path, name: str, docs: Path, note: str, group: str, like: str) -> 
     rows = [row for row in read_metrics(run) if row["kind"] != "step"]
     if not any(row["kind"] == "epoch" for row in rows):
         raise UserError(f"{run} has no finished epoch yet: wait for one")
-    found = {TEST: _figures(run, TEST, "")}
-    if "ctc_crr" in found[TEST]:
-        found[SPELLER] = _figures(run, SPELLER, "--beam 1 ")
+    scores = {TEST: _read_scores(run, TEST, "")}
+    if "ctc_crr" in scores[TEST]:
+        scores[SPELLER] = _read_scores(run, SPELLER, "--beam 1 ")
     folder = docs / "runs" / name
-    before = _json(folder / ABOUT) if (folder / ABOUT).is_file() else {"group": "others"}
+    before = _read_json(folder / ABOUT) if (folder / ABOUT).is_file() else {"group": "others"}
     about = {
         "group": group or before["group"],
         "note": note or before.get("note", ""),
         "like": like or before.get("like", ""),
     }
     config = (run / RUN_CONFIG).read_text(encoding="utf-8")
-    config = re.sub(rf"(?m)^({PLACES}): /.*/", r"\1: ", config)  # places of a machine
-    write_text(folder / provenance.RECORD, _dump(record))
+    config = re.sub(rf"(?m)^({PATHS}): /.*/", r"\1: ", config)  # without folders of a machine
+    write_text(folder / provenance.RECORD, _to_json(record))
     write_text(folder / RUN_CONFIG, config)
     write_text(folder / METRICS, "".join(f"{json.dumps(row)}\n" for row in rows))
-    for file, figures in found.items():
-        write_text(folder / file, _dump(figures))
-    write_text(folder / ABOUT, _dump(about))
+    for file, values in scores.items():
+        write_text(folder / file, _to_json(values))
+    write_text(folder / ABOUT, _to_json(about))
 
 
-def _figures(run: Path, file: str, how: str) -> dict[str, Any]:
-    """What `sorigeul evaluate --json` wrote."""
+def _read_scores(run: Path, file: str, options: str) -> dict[str, Any]:
+    """Read what `sorigeul evaluate --json` wrote; failures as a number, since they hold paths."""
     path = run / file
-    found = _json(path) if path.is_file() else {}
-    if "crr" not in found:
-        raise UserError(f"no figures in {path}: sorigeul evaluate {run} DATA {how}--json {path}")
-    return {**found, "failures": len(found.get("failures", ()))}  # whose reasons name places
+    scores = _read_json(path) if path.is_file() else {}
+    if "crr" not in scores:
+        raise UserError(f"no scores in {path}: sorigeul evaluate {run} DATA {options}--json {path}")
+    return {**scores, "failures": len(scores.get("failures", ()))}
 
 
 def corpus(folder: Path, docs: Path) -> None:
-    """Add a prepared corpus to docs/runs/corpus.json: its splits, and what they share."""
+    """Add a prepared corpus to docs/runs/corpus.json: its splits, and what they share with train.
+
+    Raises UserError if train or test is missing.
+    """
     splits: dict[str, dict[str, Any]] = {}
     texts: dict[str, list[str]] = {}
     speakers: dict[str, set[str]] = {}
     for path in sorted(folder.glob("*.jsonl")):
         cuts = list(manifests.required_manifest(folder, path.stem))
         texts[path.stem] = [cut.supervisions[0].text for cut in cuts]
-        named = {cut.supervisions[0].speaker for cut in cuts}
-        speakers[path.stem] = {speaker for speaker in named if speaker}
+        speakers[path.stem] = {cut.supervisions[0].speaker for cut in cuts} - {"", None}
         splits[path.stem] = {
             "utterances": len(cuts),
             "hours": round(sum(cut.duration for cut in cuts) / 3600, 3),
@@ -174,111 +192,126 @@ def corpus(folder: Path, docs: Path) -> None:
     for name in ("train", "test"):
         if name not in splits:
             raise UserError(f"{folder} has no {name}.jsonl: make it with 'sorigeul prepare'")
-    known = set(texts["train"])
-    words, letters = _ngrams(map(str.split, texts["train"])), _ngrams(map(_letters, texts["train"]))
+    train_texts = set(texts["train"])
+    train_words = _ngrams(map(str.split, texts["train"]))
+    train_characters = _ngrams(map(_characters, texts["train"]))
     for name in splits.keys() - {"train"}:
-        said = texts[name]
+        own_texts = texts[name]
         splits[name] |= {
             "speakers_in_train": len(speakers[name] & speakers["train"]),
-            "texts_in_train": sum(text in known for text in said) / len(said),
-            "word_ngrams_in_train": _share(_ngrams(map(str.split, said)), words),
-            "character_ngrams_in_train": _share(_ngrams(map(_letters, said)), letters),
+            "texts_in_train": sum(text in train_texts for text in own_texts) / len(own_texts),
+            "word_ngrams_in_train": _share(_ngrams(map(str.split, own_texts)), train_words),
+            "character_ngrams_in_train": _share(
+                _ngrams(map(_characters, own_texts)), train_characters
+            ),
         }
     path = docs / "runs" / CORPORA
-    corpora = _json(path) if path.is_file() else {}
+    corpora = _read_json(path) if path.is_file() else {}
     corpora[folder.resolve().name] = splits
-    write_text(path, _dump(dict(sorted(corpora.items()))))
+    write_text(path, _to_json(dict(sorted(corpora.items()))))
 
 
 def checksum(ids: Iterable[str]) -> str:
-    """Tells whether a split holds the same utterances: of the SHA-256 of their sorted ids."""
+    """First 12 hex digits of the SHA-256 of the sorted ids: equal for the same utterances."""
     return hashlib.sha256("\n".join(sorted(ids)).encode()).hexdigest()[:12]
 
 
-def _letters(text: str) -> list[str]:
+def _characters(text: str) -> list[str]:
     return list(text.replace(" ", ""))
 
 
 def _ngrams(texts: Iterable[Sequence[str]]) -> set[tuple[str, ...]]:
-    return {tuple(text[at : at + NGRAM]) for text in texts for at in range(len(text) - NGRAM + 1)}
+    return {
+        tuple(text[start : start + NGRAM])
+        for text in texts
+        for start in range(len(text) - NGRAM + 1)
+    }
 
 
-def _share(some: set[tuple[str, ...]], known: set[tuple[str, ...]]) -> float | None:
-    """Share of them that are known; none where there are none."""
-    return len(some & known) / len(some) if some else None
+def _share(ngrams: set[tuple[str, ...]], known: set[tuple[str, ...]]) -> float | None:
+    """Share of the n-grams that are known; None if there are no n-grams."""
+    return len(ngrams & known) / len(ngrams) if ngrams else None
 
 
 # Writing.
 
 
 def write(docs: Path) -> None:
-    """Write docs/results.md, the tables of the READMEs, and draw the plots that it shows."""
+    """Write docs/results.md and the tables of the READMEs, and draw the plots."""
     kept = runs(docs)
     write_text(docs / "results.md", page(docs, kept))
     for name in READMES:
         if (docs.parent / name).is_file():
             write_text(docs.parent / name, readme(docs.parent / name, kept))
     for group in groups(kept):
-        draw(docs / "images" / f"results_{group}.png", [one for one in kept if one.group == group])
+        members = [run for run in kept if run.group == group]
+        draw(docs / "images" / f"results_{group}.png", members)
 
 
-def readme(path: Path, kept: Sequence[Kept]) -> str:
-    """The text of a README with the table of the presets between its marks put in anew."""
+def readme(path: Path, kept: Sequence[KeptRun]) -> str:
+    """The text of a README with a new table of the presets between its marks.
+
+    Raises UserError if it has no marks.
+    """
     before, begin, rest = path.read_text(encoding="utf-8").partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:
         raise UserError(f"{path} has no lines '{BEGIN}' and '{END}' to put the table between")
     rows = [
-        [f"`{one.name}`", *_rates(one), f"{one.minutes:.0f}"]
-        for one in kept
-        if one.group == GROUPS[0]
+        [f"`{run.name}`", *_crr_cells(run), f"{run.minutes:.0f}"]
+        for run in kept
+        if run.group == FIRST_GROUPS[0]
     ]
     return f"{before}{BEGIN}\n{_table(READMES[path.name], rows)}\n{END}{after}"
 
 
-def _rates(one: Kept) -> list[str]:
+def _crr_cells(run: KeptRun) -> list[str]:
     """CRR of both together, of the speller and of the CTC head."""
-    found = (one.both.get("crr"), one.speller["crr"], one.speller.get("ctc_crr"))
-    return ["-" if rate is None else f"{rate:.1f}" for rate in found]
+    rates = (run.both.get("crr"), run.speller["crr"], run.speller.get("ctc_crr"))
+    return ["-" if rate is None else f"{rate:.1f}" for rate in rates]
 
 
-def runs(docs: Path) -> list[Kept]:
-    """All runs that are kept, by name."""
+def runs(docs: Path) -> list[KeptRun]:
+    """All kept runs, in the order of their names. Raises UserError if there are none."""
     folders = sorted(path.parent for path in (docs / "runs").glob(f"*/{ABOUT}"))
     if not folders:
         raise UserError(f"{docs / 'runs'} keeps no run: python benchmarks/results.py keep RUN NAME")
-    return [Kept.read(folder) for folder in folders]
+    return [KeptRun.read(folder) for folder in folders]
 
 
-def groups(kept: Sequence[Kept]) -> list[str]:
-    """The groups there are, the known ones first."""
-    found = {one.group for one in kept}
-    return [group for group in GROUPS if group in found] + sorted(found - {*GROUPS})
+def groups(kept: Sequence[KeptRun]) -> list[str]:
+    """The groups of the runs: first those of `FIRST_GROUPS`, then the others by name."""
+    names = {run.group for run in kept}
+    return [name for name in FIRST_GROUPS if name in names] + sorted(names - {*FIRST_GROUPS})
 
 
-def page(docs: Path, kept: Sequence[Kept]) -> str:
+def page(docs: Path, kept: Sequence[KeptRun]) -> str:
     """The text of docs/results.md."""
     path = docs / "runs" / CORPORA
-    corpora = _json(path) if path.is_file() else {}
-    parts = [
+    corpora = _read_json(path) if path.is_file() else {}
+    sections = [
         "# Results",
         "Written by `make results` from the files in [runs](runs), which `python "
-        "benchmarks/results.py keep` copied from the runs. Every run that was kept is shown, "
-        "whatever its figures.",
-        *(_corpus_part(name, splits) for name, splits in corpora.items()),
+        "benchmarks/results.py keep` copied from the runs. Every kept run is shown, whether its "
+        "results are good or poor.",
+        *(_corpus_section(name, splits) for name, splits in corpora.items()),
     ]
     for group in groups(kept):
-        members = [one for one in kept if one.group == group]
-        parts += [f"## {group.capitalize()}", _figures_table(members, kept)]
-        parts += [f"![CRR of dev against minutes of training](images/results_{group}.png)"]
-        parts += [_commands(members)]
-    return "\n\n".join(parts) + "\n"
+        members = [run for run in kept if run.group == group]
+        sections += [
+            f"## {group.capitalize()}",
+            _scores_table(members, kept),
+            f"![CRR of dev against minutes of training](images/results_{group}.png)",
+            _commands_table(members),
+        ]
+    return "\n\n".join(sections) + "\n"
 
 
-def _corpus_part(name: str, splits: dict[str, dict[str, Any]]) -> str:
+def _corpus_section(name: str, splits: dict[str, dict[str, Any]]) -> str:
+    """Sizes of the splits of a corpus, and what they share with train."""
     rows = []
-    sharing = []
-    for split in sorted(splits, key=lambda each: (each != "train", each != "dev", each)):
+    shared = []
+    for split in sorted(splits, key=lambda split: (split != "train", split != "dev", split)):
         counts = splits[split]
         rows.append(
             [
@@ -291,33 +324,44 @@ def _corpus_part(name: str, splits: dict[str, dict[str, Any]]) -> str:
             ]
         )
         if split != "train":
-            sharing.append(
+            shared.append(
                 f"- {split}: {counts['speakers_in_train'] or 'none'} of its speakers in train; "
                 f"{_percent(counts['texts_in_train'])} of its utterances say a text of train word "
                 f"for word; of its distinct {NGRAM}-grams train has "
                 f"{_percent(counts['word_ngrams_in_train'])} by words and "
                 f"{_percent(counts['character_ngrams_in_train'])} by characters (spaces left out)."
             )
-    apart = all(not counts.get("speakers_in_train") for counts in splits.values())
-    how = "split by speaker" if apart else "its splits share speakers"
+    by_speaker = all(not counts.get("speakers_in_train") for counts in splits.values())
+    how_split = "split by speaker" if by_speaker else "its splits share speakers"
     head = ["split", "utterances", "hours", "speakers", "characters", "checksum of ids"]
-    return f"## Corpus: {name}, {how}\n\n{_table(head, rows)}\n\n" + "\n".join(sharing)
+    return f"## Corpus: {name}, {how_split}\n\n{_table(head, rows)}\n\n" + "\n".join(shared)
 
 
-def _figures_table(members: Sequence[Kept], kept: Sequence[Kept]) -> str:
+def _scores_table(members: Sequence[KeptRun], kept: Sequence[KeptRun]) -> str:
+    """Error rates on test of the runs of a group, and what was tested."""
     head = ["run", "what differs", "CRR, both", "CER", "WER", "CRR, speller", "CER", "WER"]
     head += ["CRR, CTC", "CER", "WER", "minutes", "epochs", "note"]
     rows = []
-    for one in members:
-        by_ctc = {name: one.speller.get(f"ctc_{name}") for name in FIGURES}
-        found = [each.get(name) for each in (one.both, one.speller, by_ctc) for name in FIGURES]
-        figures = ["-" if rate is None else f"{rate:.2f}" for rate in found]
-        epochs = f"{len(one.epochs)} of {one.config['max_epochs']}"
+    for run in members:
+        ctc = {name: run.speller.get(f"ctc_{name}") for name in RATES}
+        rates = [scores.get(name) for scores in (run.both, run.speller, ctc) for name in RATES]
         rows.append(
-            [one.name, one.differences(kept), *figures, f"{one.minutes:.1f}", epochs, one.note]
+            [
+                run.name,
+                run.differences(kept),
+                *("-" if rate is None else f"{rate:.2f}" for rate in rates),
+                f"{run.minutes:.1f}",
+                f"{len(run.epochs)} of {run.config['max_epochs']}",
+                run.note,
+            ]
         )
-    counts = {(one.corpus, one.speller["utterances"], one.speller["normalizer"]) for one in members}
-    tested = "; ".join(f"{name}, {count} utterances ({how})" for name, count, how in sorted(counts))
+    test_sets = {
+        (run.corpus, run.speller["utterances"], run.speller["normalizer"]) for run in members
+    }
+    tested = "; ".join(
+        f"{corpus}, {utterances} utterances ({normalizer})"
+        for corpus, utterances, normalizer in sorted(test_sets)
+    )
     return (
         f"On test, in %: {tested}. CRR leaves spaces out, CER counts them. Both: speller and CTC "
         "head search together (`sorigeul evaluate`); then the speller alone (`--beam 1`), and the "
@@ -326,13 +370,14 @@ def _figures_table(members: Sequence[Kept], kept: Sequence[Kept]) -> str:
     )
 
 
-def _commands(members: Sequence[Kept]) -> str:
+def _commands_table(members: Sequence[KeptRun]) -> str:
+    """Command, commit and machine of the runs of a group."""
     head = ["run", "command", "commit", "machine"]
     rows = []
-    for one in members:
-        record = one.record
-        commands = [*(each["command"] for each in record["earlier"]), record["command"]]
-        told = ", then ".join(f"`{command}`" if command else "-" for command in commands)
+    for run in members:
+        record = run.record
+        commands = [*(earlier["command"] for earlier in record["earlier"]), record["command"]]
+        command = ", then ".join(f"`{command}`" if command else "-" for command in commands)
         commit, _, changed = (record["commit"] or "-").partition("+")
         commit = commit[:10] + (f"+{changed}" if changed else "")
         memory = f", {record['memory_gib']:g} GiB" if record["memory_gib"] else ""
@@ -341,15 +386,16 @@ def _commands(members: Sequence[Kept]) -> str:
             f"{_count(record['threads'], 'thread', 's')}{memory}, "
             f"PyTorch {record['torch']}, Python {record['python']}, begun {record['started']}"
         )
-        rows.append([one.name, told, commit, machine])
+        rows.append([run.name, command, commit, machine])
     return _table(head, rows)
 
 
-def _count(number: int, one: str, more: str) -> str:
-    return f"{number} {one}{'' if number == 1 else more}"
+def _count(number: int, noun: str, plural: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else plural}"
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table; columns of numbers are aligned to the right."""
     columns = zip(*rows, strict=True)
     numbers = [all(re.fullmatch(r"[-\d,.]+", cell) for cell in column) for column in columns]
     lines = [head, ["---:" if number else "---" for number in numbers], *rows]
@@ -361,19 +407,19 @@ def _percent(share: float | None) -> str:
     return "-" if share is None else f"{100 * share:.1f} %"
 
 
-def draw(path: Path, members: Sequence[Kept]) -> None:
-    """CRR of dev by minutes of training: the speller's, and beside it the CTC head's."""
+def draw(path: Path, members: Sequence[KeptRun]) -> None:
+    """Plot CRR of dev against minutes of training, of the speller and of the CTC head."""
     figure = Figure(figsize=(10, 4), layout="constrained")
     panels = (("valid_crr", "speller"), ("valid_ctc_crr", "CTC head alone"))
     for axes, (name, title) in zip(figure.subplots(1, 2, sharey=True), panels, strict=True):
-        for one in members:
+        for run in members:
             points = [
                 (row["training_seconds"] / 60, row[name])
-                for row in one.epochs
+                for row in run.epochs
                 if row.get(name) is not None
             ]
             minutes, rates = zip(*points, strict=True) if points else ((), ())
-            axes.plot(minutes, rates, marker="o", markersize=3, label=one.name)
+            axes.plot(minutes, rates, marker="o", markersize=3, label=run.name)
         axes.set(title=title, xlabel="minutes of training", ylabel="CRR of dev (%)")
         axes.set_xlim(0)
         axes.set_ylim(-5, 105)
@@ -382,37 +428,39 @@ def draw(path: Path, members: Sequence[Kept]) -> None:
     plots.save_figure(figure, path)
 
 
-def _json(path: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return found
+def _read_json(path: Path) -> dict[str, Any]:
+    values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return values
 
 
-def _dump(values: dict[str, Any]) -> str:
+def _to_json(values: dict[str, Any]) -> str:
     return json.dumps(values, indent=2, ensure_ascii=False) + "\n"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Do what the first word says; a mistake is told in one line, with exit status 2."""
+    """Run the command of the script; a UserError ends it in one line, with exit status 2."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--docs", type=Path, default=DOCS, help="folder of results.md and runs")
     commands = parser.add_subparsers(dest="command", required=True)
-    keeping = commands.add_parser("keep", help="copy what the tables need of a run")
-    keeping.add_argument("run", type=Path)
-    keeping.add_argument("name")
-    keeping.add_argument("--note", default="", help="a line on what the run shows")
-    keeping.add_argument("--group", default="", help="presets, ablation, pretraining or another")
-    keeping.add_argument("--like", default="", help="kept run to compare with, not a preset")
-    describing = commands.add_parser("corpus", help="count a prepared corpus")
-    describing.add_argument("folder", type=Path)
+    keep_parser = commands.add_parser("keep", help="copy what the tables need of a run")
+    keep_parser.add_argument("run", type=Path)
+    keep_parser.add_argument("name")
+    keep_parser.add_argument("--note", default="", help="a line on what the run shows")
+    keep_parser.add_argument(
+        "--group", default="", help="presets, ablation, pretraining or another"
+    )
+    keep_parser.add_argument("--like", default="", help="kept run to compare with, not a preset")
+    corpus_parser = commands.add_parser("corpus", help="count a prepared corpus")
+    corpus_parser.add_argument("folder", type=Path)
     commands.add_parser("write", help="write results.md and its plots")
-    given = parser.parse_args(arguments)
+    parsed = parser.parse_args(arguments)
     try:
-        if given.command == "keep":
-            keep(given.run, given.name, given.docs, given.note, given.group, given.like)
-        elif given.command == "corpus":
-            corpus(given.folder, given.docs)
+        if parsed.command == "keep":
+            keep(parsed.run, parsed.name, parsed.docs, parsed.note, parsed.group, parsed.like)
+        elif parsed.command == "corpus":
+            corpus(parsed.folder, parsed.docs)
         else:
-            write(given.docs)
+            write(parsed.docs)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)

@@ -1,3 +1,3 @@
-"""Benchmarks: suites that measure the package against yardsticks in the same run."""
+"""Benchmarks: suites that measure the speed of the package against yardsticks in the same run."""
 
-__all__ = ["measurements", "suites"]
+__all__ = ["report", "suite_names", "suites"]

@@ -1,8 +1,4 @@
-"""Measures the package against yardsticks in the same run, on the same work.
-
-A figure is a number, its unit, what it is compared with and the ratio to it (above 1: better). The
-suites can be run alone; the report rewrites the tables of `BENCHMARKS.md` and draws its plots.
-"""
+"""Benchmark suite "features": log-mel spectrograms on one core, against librosa's."""
 
 from collections.abc import Iterator
 
@@ -11,41 +7,38 @@ import torch
 
 from sorigeul.bench.measurements import Measurement, Target
 from sorigeul.bench.synthetic import synthetic_speech
-from sorigeul.bench.yardsticks import (
-    fastest_seconds,
-    librosa_log_mel,
-)
+from sorigeul.bench.timing import fastest_seconds
+from sorigeul.bench.yardsticks import librosa_log_mel
 from sorigeul.sound.features import FeatureConfig, LogMel
-
-# Features.
 
 
 def measure_features() -> Iterator[Measurement]:
-    """Log-mel spectrograms on one core, against librosa's, an utterance at a time."""
+    """Measure log-mel spectrograms of an utterance of 5 s, one at a time.
+
+    Raises RuntimeError if ours and librosa's differ.
+    """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
         seconds, config = 5, FeatureConfig(normalization="none")
         samples = synthetic_speech(seconds)
-        ours = LogMel(config)
         waveform, length = torch.from_numpy(samples)[None], torch.tensor([len(samples)])
-        expected = librosa_log_mel(samples, config.n_mels).T
-        found = ours(waveform, length)[0][0].numpy() * (10 / np.log(10))  # nepers to decibels
-        if not np.allclose(found, expected, atol=1e-2):
+        in_nepers = LogMel(config)(waveform, length)[0][0].numpy()
+        in_decibels = in_nepers * (10 / np.log(10))
+        if not np.allclose(in_decibels, librosa_log_mel(samples, config.n_mels).T, atol=1e-2):
             raise RuntimeError("our features are not librosa's")
         normalized = LogMel(FeatureConfig())
-        took = fastest_seconds(lambda: normalized(waveform, length), 20)
-        theirs = fastest_seconds(lambda: librosa_log_mel(samples, config.n_mels), 20)
+        our_seconds = fastest_seconds(lambda: normalized(waveform, length), 20)
+        librosa_seconds = fastest_seconds(lambda: librosa_log_mel(samples, config.n_mels), 20)
     finally:
         torch.set_num_threads(threads)
-    rate = seconds / took
     yield Measurement(
-        "features, one core",
-        rate,
-        "times real time",
-        f"librosa: {seconds / theirs:.0f} times real time",
-        theirs / took,
-        (
+        name="features, one core",
+        value=seconds / our_seconds,
+        unit="times real time",
+        yardstick=f"librosa: {seconds / librosa_seconds:.0f} times real time",
+        ratio=librosa_seconds / our_seconds,
+        targets=(
             Target("value", "at least", 2000, "the Fourier transform"),
             Target("ratio", "at least", 15, "both are near the time of the Fourier transform"),
         ),

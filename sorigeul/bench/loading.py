@@ -1,8 +1,4 @@
-"""Measures the package against yardsticks in the same run, on the same work.
-
-A figure is a number, its unit, what it is compared with and the ratio to it (above 1: better). The
-suites can be run alone; the report rewrites the tables of `BENCHMARKS.md` and draws its plots.
-"""
+"""Benchmark suite "loading": decoding of files, batches, and the start of a training."""
 
 import json
 import tempfile
@@ -14,97 +10,107 @@ from pathlib import Path
 import soundfile
 
 from sorigeul.bench.measurements import Measurement, Point, Target
-from sorigeul.bench.synthetic import quiet, synthetic_corpus, synthetic_recordings
-from sorigeul.bench.yardsticks import (
-    decoding_rate,
-    fastest_seconds,
-)
+from sorigeul.bench.output import quiet
+from sorigeul.bench.synthetic import synthetic_corpus, synthetic_recordings
+from sorigeul.bench.timing import fastest_seconds
+from sorigeul.bench.yardsticks import decoding_rate
 from sorigeul.data import manifests
-from sorigeul.data.config import DataConfig, ProcessShare
-from sorigeul.data.sampling import training_batches
+from sorigeul.data.config import DataConfig
+from sorigeul.data.sampling import ProcessShare, training_batches
 from sorigeul.data.statistics import manifest_statistics, too_fast_for_ctc
 from sorigeul.sound import audio
 from sorigeul.sound.audio import SAMPLE_RATE
 from sorigeul.text.vocabulary import Vocabulary
 
-_CORPUS_SIZES = (10_000, 100_000, 300_000, 622_545)  # the last is KsponSpeech's
-
-
-# Loading.
+_CORPUS_SIZES = (10_000, 100_000, 300_000, 622_545)  # utterances; the last is KsponSpeech's size
 
 
 def measure_loading() -> Iterator[Measurement]:
-    """Decoding of FLAC against the bare decoder, batches, and what a corpus costs at first."""
+    """Measure decoding, batches, and what happens before the first batch of a training."""
+    yield from _measure_decoding()
+    yield from _measure_batches()
+    yield from _measure_training_start()
+
+
+def _measure_decoding() -> Iterator[Measurement]:
+    """Measure the decoding of FLAC, against libsndfile alone."""
     with tempfile.TemporaryDirectory() as folder:
-        files = synthetic_recordings(Path(folder), 120)
-        seconds = sum(soundfile.info(file).duration for file in files)
-        bare = decoding_rate(files)
-        took = fastest_seconds(lambda: [audio.load(file) for file in files], 3)
+        paths = synthetic_recordings(Path(folder), 120)
+        audio_seconds = sum(soundfile.info(path).duration for path in paths)
+        libsndfile_rate = decoding_rate(paths)
+        seconds = fastest_seconds(lambda: [audio.load(path) for path in paths], 3)
     yield Measurement(
-        "decoding FLAC, one core",
-        seconds / took,
-        "times real time",
-        f"libsndfile alone: {bare:.0f} times real time",
-        seconds / took / bare,
+        name="decoding FLAC, one core",
+        value=audio_seconds / seconds,
+        unit="times real time",
+        yardstick=f"libsndfile alone: {libsndfile_rate:.0f} times real time",
+        ratio=audio_seconds / seconds / libsndfile_rate,
     )
-    yield from _batches()
-    yield from _growing_corpus()
 
 
-def _batches() -> Iterator[Measurement]:
-    """What one core makes ready for a training, which bounds what any GPU can learn from."""
-    ways = {
+def _measure_batches() -> Iterator[Measurement]:
+    """Measure how fast one core loads batches, which limits how fast any GPU can train."""
+    configs = {
         "as they are": DataConfig(use_augment=False, num_workers=0),
         "at three speeds": DataConfig(use_augment=False, num_workers=0, speed_perturbation=True),
     }
     utterances = 320
     with tempfile.TemporaryDirectory() as folder:
-        for kind, suffix in (("PCM", ".pcm"), ("FLAC", ".flac")):
-            corpus = Path(folder, kind)
+        for file_format, suffix in (("PCM", ".pcm"), ("FLAC", ".flac")):
+            corpus = Path(folder, file_format)
             with quiet():
                 synthetic_corpus(corpus, utterances, suffix)
             cuts = manifests.required_manifest(corpus, "train")
             vocabulary = Vocabulary.from_characters(
                 manifest_statistics(cuts).characters, "syllable", 1
             )
-            for way, config in ways.items():
+            for speeds, config in configs.items():
                 batches = training_batches(cuts, vocabulary, config, 0)
-                seconds = sum(int(batch.lengths.sum()) for batch in batches) / SAMPLE_RATE
-                rate = seconds / fastest_seconds(partial(list, batches), 3)
-                yield Measurement(f"batches of {kind} {way}, one core", rate, "audio-s/s")
-        # Every process draws the batches of all and decodes its share: more of them draw no faster.
-        config = DataConfig(num_workers=0, speed_perturbation=True)  # and a copy of each
+                audio_seconds = sum(int(batch.lengths.sum()) for batch in batches) / SAMPLE_RATE
+                yield Measurement(
+                    name=f"batches of {file_format} {speeds}, one core",
+                    value=audio_seconds / fastest_seconds(partial(list, batches), 3),
+                    unit="audio-s/s",
+                )
+        # Every process draws the batches of all processes and decodes its share of them, so more
+        # processes do not draw faster.
+        config = DataConfig(num_workers=0, speed_perturbation=True)
         batches = training_batches(cuts, vocabulary, config, 0)
-        rate = 2 * utterances / fastest_seconds(partial(list, batches.sampler), 3)
-        yield Measurement("drawing of batches, however many processes", rate, "utterances/s")
+        drawn_utterances = 2 * utterances  # each once more, with SpecAugment
+        yield Measurement(
+            name="drawing of batches, however many processes",
+            value=drawn_utterances / fastest_seconds(partial(list, batches.sampler), 3),
+            unit="utterances/s",
+        )
 
 
-def _growing_corpus() -> Iterator[Measurement]:
-    """What a training does before its first batch, in corpora up to KsponSpeech's size."""
+def _measure_training_start() -> Iterator[Measurement]:
+    """Measure what a training does before its first batch, in corpora up to KsponSpeech's size."""
     with tempfile.TemporaryDirectory() as folder:
         prepared, corpus = Path(folder, "prepared"), Path(folder, "corpus")
         with quiet():
             synthetic_corpus(prepared, utterances=100)
         cut = json.loads((prepared / "train.jsonl").read_text(encoding="utf-8").partition("\n")[0])
-        before, after = json.dumps({**cut, "id": "@"}).split("@", 1)
+        before_id, after_id = json.dumps({**cut, "id": "@"}).split("@", 1)
         corpus.mkdir()
-        for count in _CORPUS_SIZES:
+        for size in _CORPUS_SIZES:
             with (corpus / "train.jsonl").open("w", encoding="utf-8") as file:
-                file.writelines(f"{before}{number}{after}\n" for number in range(count))
+                file.writelines(f"{before_id}{number}{after_id}\n" for number in range(size))
             start = time.perf_counter()
-            _first_batch(corpus)
-            last = count == _CORPUS_SIZES[-1]
+            _draw_first_batch(corpus)
+            seconds = time.perf_counter() - start
+            is_largest = size == _CORPUS_SIZES[-1]
             yield Measurement(
-                f"start of a training on {count:,} utterances",
-                time.perf_counter() - start,
-                "s",
-                targets=(Target("value", "at most", 30, "reading JSON"),) if last else (),
-                point=Point("corpus", "to the first batch", count),
+                name=f"start of a training on {size:,} utterances",
+                value=seconds,
+                unit="s",
+                targets=(Target("value", "at most", 30, "reading JSON"),) if is_largest else (),
+                point=Point("corpus", "to the first batch", size),
             )
 
 
-def _first_batch(corpus: Path) -> None:
-    """All that comes before the first batch is decoded."""
+def _draw_first_batch(corpus: Path) -> None:
+    """Everything that a training does before the first batch is decoded."""
     cuts = manifests.required_manifest(corpus, "train")
     vocabulary = Vocabulary.from_characters(manifest_statistics(cuts).characters, "syllable", 1)
     list(too_fast_for_ctc(cuts, vocabulary, 12.5))

@@ -1,11 +1,6 @@
-"""Measures the package against yardsticks in the same run, on the same work.
-
-A figure is a number, its unit, what it is compared with and the ratio to it (above 1: better). The
-suites can be run alone; the report rewrites the tables of `BENCHMARKS.md` and draws its plots.
-"""
+"""Runs benchmark suites by name, after the speed of the machine itself."""
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Literal, get_args
 
 from sorigeul.base.errors import UserError
 from sorigeul.bench.decoding import measure_decoding
@@ -14,28 +9,27 @@ from sorigeul.bench.loading import measure_loading
 from sorigeul.bench.machine import measure_machine
 from sorigeul.bench.measurements import Measurement
 from sorigeul.bench.startup import measure_startup
+from sorigeul.bench.suite_names import SUITES, Suite
 from sorigeul.bench.training import measure_training
 
-Suite = Literal["training", "features", "decoding", "loading", "startup"]
-SUITES: tuple[Suite, ...] = get_args(Suite)
+_MEASURE: dict[Suite, Callable[[], Iterator[Measurement]]] = {
+    "training": measure_training,
+    "features": measure_features,
+    "decoding": measure_decoding,
+    "loading": measure_loading,
+    "startup": measure_startup,
+}
 
 
-def bench(suites: Sequence[Suite] = SUITES) -> Iterator[Measurement]:
-    """Measure the suites, one figure after the other. Some minutes on two cores.
+def run_suites(suites: Sequence[Suite] = SUITES) -> Iterator[Measurement]:
+    """Yield the measurements of the suites as they are made. Takes some minutes on two cores.
 
-    Raises UserError where a yardstick is not installed.
+    Raises UserError if a yardstick is not installed.
     """
-    work: dict[Suite, Callable[[], Iterator[Measurement]]] = {
-        "training": measure_training,
-        "features": measure_features,
-        "decoding": measure_decoding,
-        "loading": measure_loading,
-        "startup": measure_startup,
-    }
     yield from measure_machine()
     for suite in suites:
         try:
-            yield from work[suite]()
+            yield from _MEASURE[suite]()
         except ModuleNotFoundError as error:
             raise UserError(
                 f"{error.name} is what '{suite}' is compared with, and is not installed: "

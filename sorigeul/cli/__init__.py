@@ -1,4 +1,4 @@
-"""The `sorigeul` command: one file for each group of commands. No logic of its own."""
+"""Command line of `sorigeul`: one file for each group of commands; the work is done elsewhere."""
 
 from sorigeul.cli.entry import main
 

@@ -1,6 +1,6 @@
-"""The words after `sorigeul COMMAND`: parsed by tyro, with complaints of one line.
+"""Parses the arguments of a command with tyro; what is wrong with them becomes one line.
 
-Knows nothing of what the commands do.
+Does not know what the commands do.
 """
 
 import argparse
@@ -19,77 +19,87 @@ from sorigeul.base.errors import UserError
 
 
 def positional(name: str) -> Any:
-    """An argument that the usage line calls by `name`. None has a default worth telling."""
+    """An argument that the usage line calls `name`; its help does not mention a default."""
     return tyro.conf.arg(metavar=name, help_behavior_hint="")
 
 
 def positionals(arguments: Sequence[str]) -> list[str]:
     """The arguments that are neither options nor the one value that each option takes."""
-    found, others = [], iter(arguments)
-    for argument in others:
+    values, remaining = [], iter(arguments)
+    for argument in remaining:
         if not argument.startswith("-"):
-            found.append(argument)
+            values.append(argument)
         elif "=" not in argument:
-            next(others, None)
-    return found
+            next(remaining, None)
+    return values
 
 
 class SettingsOrigin(NamedTuple):
-    """What the words of `train` and `doctor` say about where settings come from."""
+    """Where the settings of `train` and `doctor` come from, as their arguments say."""
 
     preset: str | None
     config: Path | None
     init_from: str | None
     run: Path | None
-    """the second place, if there is one"""
+    """the second positional argument, if there is one"""
 
 
-def look_ahead(arguments: Sequence[str]) -> SettingsOrigin:
-    """Look ahead for what decides the defaults of all other options."""
+def settings_origin(arguments: Sequence[str]) -> SettingsOrigin:
+    """Find the arguments that decide the defaults of all other options, before these are parsed.
+
+    Raises UserError if both --config and --preset are given.
+    """
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--config", type=Path)
     parser.add_argument("--preset")
     parser.add_argument("--init_from", "--init-from")
-    with contextlib.redirect_stderr(io.StringIO()):  # tyro says it better, just after
+    with contextlib.redirect_stderr(io.StringIO()):  # tyro reports the same error better, later
         try:
             known, rest = parser.parse_known_args(list(arguments))
         except SystemExit:
             return SettingsOrigin(None, None, None, None)
     if known.config and known.preset:
         raise UserError("--config and --preset exclude each other: each says where to start from")
-    given = positionals(rest)
-    run = Path(given[1]) if len(given) > 1 else None
+    places = positionals(rest)
+    run = Path(places[1]) if len(places) > 1 else None
     return SettingsOrigin(known.preset, known.config, known.init_from, run)
 
 
 def parse_and_run(
-    command: Callable[..., None], name: str, arguments: Sequence[str], values: bool = False
+    command: Callable[..., None],
+    name: str,
+    arguments: Sequence[str],
+    boolean_values: bool = False,
 ) -> None:
-    """Let tyro parse the options of a command; its complaint becomes one line.
+    """Parse the arguments of a command and call it.
 
-    With `values`, what is true or false is said so (``--use_augment False``), as in YAML; without,
-    naming it turns it on.
+    With `boolean_values`, boolean options take a value, as in YAML (``--use_augment False``);
+    without, an option is true if it is given. Raises UserError, in one line, for arguments that
+    tyro refuses.
     """
-    truth = tyro.conf.FlagConversionOff if values else tyro.conf.FlagCreatePairsOff
-    said = io.StringIO()
+    booleans = tyro.conf.FlagConversionOff if boolean_values else tyro.conf.FlagCreatePairsOff
+    complaint = io.StringIO()
     try:
-        with contextlib.redirect_stderr(said):
-            parsed = tyro.cli(
+        with contextlib.redirect_stderr(complaint):
+            call = tyro.cli(
                 _deferred(command),
                 prog=f"sorigeul {name}",
                 args=list(arguments),
                 use_underscores=True,
-                config=(truth, tyro.conf.OmitArgPrefixes),
+                config=(booleans, tyro.conf.OmitArgPrefixes),
             )
     except SystemExit as end:
         if end.code in (0, None):
             raise
-        raise UserError(_one_line(said.getvalue(), name)) from None
-    parsed()
+        raise UserError(_one_line(complaint.getvalue(), name)) from None
+    call()
 
 
 def _deferred(command: Callable[..., None]) -> Callable[..., Callable[[], None]]:
-    """The command with its options bound but not yet run, so that only parsing is captured."""
+    """A function with the signature of the command that returns the call instead of making it.
+
+    So standard error is captured while tyro parses, but not while the command runs.
+    """
 
     def bind(*values: Any, **options: Any) -> Callable[[], None]:
         return lambda: command(*values, **options)
@@ -101,12 +111,12 @@ def _deferred(command: Callable[..., None]) -> Callable[..., Callable[[], None]]
 
 
 def _one_line(complaint: str, name: str) -> str:
-    """Tyro's box -> what stands above its first rule, and what it thinks was meant."""
+    """The box that tyro prints -> its text above the first rule, and the option it suggests."""
     lines = [line.strip("│ ") for line in complaint.splitlines()]
     below_title = [line for line in lines if line][1:]
-    is_rule = re.compile("[─-]+").fullmatch  # of hyphens where the terminal knows no better
-    said = takewhile(lambda line: not is_rule(line), dropwhile(is_rule, below_title))
-    sentence = " ".join(said).rstrip(".")
-    meant = re.search(r"--[a-z]\w*", complaint.partition("Perhaps you meant")[2])
-    hint = f"; perhaps {meant[0]}" if meant else ""
+    is_rule = re.compile("[─-]+").fullmatch  # hyphens if the terminal has no line drawing
+    text = takewhile(lambda line: not is_rule(line), dropwhile(is_rule, below_title))
+    sentence = " ".join(text).rstrip(".")
+    suggested = re.search(r"--[a-z]\w*", complaint.partition("Perhaps you meant")[2])
+    hint = f"; perhaps {suggested[0]}" if suggested else ""
     return f"{sentence or 'the options cannot be read'}{hint} (sorigeul {name} --help)"

@@ -1,6 +1,6 @@
-"""The commands of `sorigeul`: their options, what they print. The work is done elsewhere.
+"""Entry point of `sorigeul`: runs a command, and turns errors into one line and an exit status.
 
-Each imports what it needs when it runs, so that `sorigeul --help` does not wait for torch.
+Each command imports what it needs when it runs, so that `sorigeul --help` does not wait for torch.
 """
 
 import difflib
@@ -19,7 +19,6 @@ from sorigeul.cli.train import train
 
 log = logging.getLogger("sorigeul")
 
-
 COMMANDS: dict[str, Callable[..., None]] = {
     "prepare": prepare,
     "train": train,
@@ -32,6 +31,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
 
 
 def _overview() -> str:
+    """Help of `sorigeul` itself: the first line of each command's docstring."""
     summaries = {name: command.__doc__ or "" for name, command in COMMANDS.items()}
     lines = [f"  {name:<12}{text.splitlines()[0]}" for name, text in summaries.items()]
     return (
@@ -42,17 +42,20 @@ def _overview() -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run a command and exit: 0 done, 2 a mistake in what was asked, 1 a fault of the program."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    debug = "--debug" in given
-    given = [argument for argument in given if argument != "--debug"]
+    """Run a command, by default that of the command line; return if it succeeds.
+
+    Otherwise exit with status 2 if the user asked for something wrong, 130 if interrupted, and 1
+    for any other fault.
+    """
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in arguments
     _log_to_standard_error()
     try:
-        _run(given)
+        _run([argument for argument in arguments if argument != "--debug"])
         sys.stdout.flush()
     except UserError as error:
         sys.exit(_fail(str(error), 2, debug))
-    except BrokenPipeError:  # whoever read our output has seen enough
+    except BrokenPipeError:  # the reader of our output has closed it, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except KeyboardInterrupt:
@@ -62,10 +65,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
         sys.exit(_fail(f"{place}{error.strerror or error}", 1, debug))
-    except Exception as error:  # noqa: BLE001  (the last one there is)
+    except Exception as error:  # noqa: BLE001  (no traceback without --debug)
         reason = " ".join(str(error).split())
-        reason = f"unexpected {type(error).__name__}: {reason} (--debug shows where)"
-        sys.exit(_fail(reason, 1, debug))
+        message = f"unexpected {type(error).__name__}: {reason} (--debug shows where)"
+        sys.exit(_fail(message, 1, debug))
 
 
 def _run(arguments: list[str]) -> None:
@@ -79,16 +82,17 @@ def _run(arguments: list[str]) -> None:
         return
     name, *rest = arguments
     if name not in COMMANDS:
-        near = difflib.get_close_matches(name, COMMANDS, 1)
-        hint = f"perhaps {near[0]}" if near else f"there are {', '.join(COMMANDS)}"
+        similar = difflib.get_close_matches(name, COMMANDS, 1)
+        hint = f"perhaps {similar[0]}" if similar else f"there are {', '.join(COMMANDS)}"
         raise UserError(f"'{name}' is no command; {hint}")
-    if name in ("train", "doctor"):
+    if name in ("train", "doctor"):  # they parse themselves: defaults depend on the arguments
         COMMANDS[name](rest)
     else:
         parse_and_run(COMMANDS[name], name, rest)
 
 
 def _fail(message: str, status: int, debug: bool) -> int:
+    """Print an error, with its traceback if `debug`; return the exit status."""
     if debug:
         traceback.print_exc()
     print(f"error: {message}", file=sys.stderr)
@@ -96,15 +100,15 @@ def _fail(message: str, status: int, debug: bool) -> int:
 
 
 def _log_to_standard_error() -> None:
-    """Our own notes and warnings, a line each; the libraries' stay silent."""
+    """Print what the package logs, a line each; the logs of libraries stay silent."""
 
-    class Line(logging.Formatter):
+    class LineFormatter(logging.Formatter):
         def format(self, record: logging.LogRecord) -> str:
             prefix = "warning: " if record.levelno >= logging.WARNING else ""
             return prefix + record.getMessage()
 
     handler = logging.StreamHandler()
-    handler.setFormatter(Line())
+    handler.setFormatter(LineFormatter())
     log.handlers = [handler]
     log.setLevel(logging.INFO)
     log.propagate = False

@@ -1,7 +1,4 @@
-"""The commands of `sorigeul`: their options, what they print. The work is done elsewhere.
-
-Each imports what it needs when it runs, so that `sorigeul --help` does not wait for torch.
-"""
+"""Types of arguments and options that several commands share."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -10,9 +7,9 @@ from tyro.conf import Positional
 
 from sorigeul.cli.arguments import positional
 
-Precision = Literal["float32", "bfloat16", "int8"]
 DEFAULT_PRESET = "small"
 
+Precision = Literal["float32", "bfloat16", "int8"]
 Run = Annotated[Positional[str], positional("RUN")]
 Data = Annotated[Positional[Path], positional("DATA")]
 File = Annotated[Path | None, positional("FILE")]

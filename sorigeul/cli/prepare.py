@@ -1,6 +1,6 @@
-"""The commands of `sorigeul`: their options, what they print. The work is done elsewhere.
+"""The command `sorigeul prepare`: its options, what it prints.
 
-Each imports what it needs when it runs, so that `sorigeul --help` does not wait for torch.
+It imports what it needs when it runs, so that `sorigeul --help` does not wait for torch.
 """
 
 import logging
@@ -37,7 +37,7 @@ def prepare(
 ) -> None:
     """Read a corpus; write its manifests and a report of what was found.
 
-    Interrupted, it keeps what it measured, and the same command goes on.
+    If interrupted, it keeps what it measured, and the same command goes on from there.
 
     Args:
         corpus: which corpus; table is a CSV, TSV or JSONL with columns audio and text, demo is
@@ -45,21 +45,21 @@ def prepare(
         source: its folder or table; demo has none: sorigeul prepare demo OUT
         out: folder for train.jsonl, dev.jsonl, test.jsonl and report.json
         text: for kspon, which side of (70%)/(칠십 퍼센트) to keep; for demo, a text file whose
-            sentences to say in place of made-up ones
+            sentences are spoken instead of made-up ones
         seed: seed of the split, and of the voices of demo
         max_duration: longest utterance in seconds; longer ones are rejected
         dev_share: share of the speech for dev where the corpus has no dev of its own
         test_share: share of the speech for test where the corpus has no test of its own
         utterances: demo only: how many to synthesise; 0: as many as --hours says, else 3,000
-        hours: demo only: hours of speech to synthesise, within some 2 %; sentences of a text file
-            are said again in other voices where they are fewer
+        hours: demo only: hours of speech to synthesise, within some 2 %; if a text file has too few
+            sentences, they are spoken again in other voices
         jobs: processes that measure recordings and write archives; 0: one a core
         shards: also write archives of this many utterances each (1000, say), train.shar beside
             train.jsonl and so on; train and evaluate then read those, in place of many small files;
             0: none
         shard_format: format of the recordings in archives: flac, 16-bit, or opus, a fifth as large
         shard: i/n: do the i-th of n parts of the work, on n machines that see SOURCE and OUT under
-            the same paths; each says what is next, and at last the command without --shard puts
+            the same paths; each says what to do next; at the end the command without --shard puts
             everything together
     """
     import signal
@@ -70,14 +70,13 @@ def prepare(
     from sorigeul.corpora.preparation import prepare, prepare_shard
     from sorigeul.synthesis.demo import DEMO
 
-    found_in: Path | None = source
+    source_path: Path | None = source
     if out is None:
         if corpus != "demo":
             raise UserError(f"prepare {corpus} takes two places: SOURCE, then OUT")
-        found_in, out = None, source
+        source_path, out = None, source
     if jobs < 0:
         raise UserError(f"jobs is {jobs}, but must be 0 or more")
-    text_file = str(text) if isinstance(text, Path) else ""
     options = PrepareOptions(
         text="pronunciation" if isinstance(text, Path) else text,
         seed=seed,
@@ -86,19 +85,19 @@ def prepare(
         test_share=test_share,
         utterances=utterances,
         hours=hours,
-        text_file=text_file,
+        text_file=str(text) if isinstance(text, Path) else "",
         shards=shards,
         shard_format=shard_format,
     )
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # leaves what Ctrl-C leaves
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # keeps finished work, as Ctrl-C does
     jobs = jobs or cores()
-    chosen = DEMO if corpus == "demo" else CORPORA[corpus]
+    chosen_corpus = DEMO if corpus == "demo" else CORPORA[corpus]
     try:
         if shard:
-            share = Shard.parse(shard)
-            print(prepare_shard(chosen, found_in, out, share, options, jobs))
+            parsed_shard = Shard.parse(shard)
+            print(prepare_shard(chosen_corpus, source_path, out, parsed_shard, options, jobs))
             return
-        report = prepare(chosen, found_in, out, options, jobs)
+        report = prepare(chosen_corpus, source_path, out, options, jobs)
     except KeyboardInterrupt:
         log.warning("what was done so far is kept: the same command goes on from there")
         raise

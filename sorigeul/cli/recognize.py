@@ -1,19 +1,25 @@
-"""The commands of `sorigeul`: their options, what they print. The work is done elsewhere.
+"""The commands `sorigeul evaluate` and `transcribe`: their options, what they print and write.
 
-Each imports what it needs when it runs, so that `sorigeul --help` does not wait for torch.
+They import what they need when they run, so that `sorigeul --help` does not wait for torch.
 """
 
 import json as json_format
 import logging
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import Positional
 
 from sorigeul.base.errors import UserError
 from sorigeul.cli.arguments import positional
 from sorigeul.cli.options import Data, File, Precision, Run
+
+if TYPE_CHECKING:
+    from sorigeul.recognition.recognizer import Recognizer
+
+Format = Literal["txt", "json", "srt", "vtt", "tsv"]
 
 log = logging.getLogger(__name__)
 
@@ -34,11 +40,11 @@ def evaluate(
         run: run folder, or Hugging Face id
         data: folder of manifests, or one manifest
         split: which manifest of the folder
-        json: write the figures here as JSON; - for standard output
+        json: write the results here as JSON; - for standard output
         beam: texts that the search keeps side by side, judged by speller and CTC head together; 1:
             the speller's best character at every step; 0: 6 for a model with a CTC head, else 1
         worst: how many of the worst utterances to show, aligned
-        audio_root: folder that holds the recordings now, where they have moved since the corpus was
+        audio_root: folder that holds the recordings now, if they have moved since the corpus was
             prepared
         precision: number format of the heavy arithmetic; int8 is for a CPU
     """
@@ -62,34 +68,36 @@ def evaluate(
     if normalizer != pretrained.normalizer:
         log.warning("trained on %s text, evaluated on %s text", pretrained.normalizer, normalizer)
     batches = evaluation_batches(cuts, pretrained.vocabulary)
-    found = evaluate_batches(recognizer, batches, normalizer, total=sum(1 for _ in cuts))
-    for name, reason in found.failures.items():
-        log.warning("%s counts as recognised as nothing: %s", name, reason)
-    if found.unknown:
+    evaluation = evaluate_batches(recognizer, batches, normalizer, total=sum(1 for _ in cuts))
+    for utterance, reason in evaluation.failures.items():
+        log.warning("%s counts as recognised as nothing: %s", utterance, reason)
+    if evaluation.unknown:
         log.warning(
             "%d characters of the transcripts are not in the vocabulary and count as errors: %s",
-            sum(found.unknown.values()),
-            " ".join(sorted(found.unknown)[:20]),
+            sum(evaluation.unknown.values()),
+            " ".join(sorted(evaluation.unknown)[:20]),
         )
-    figures = json_format.dumps(found.to_json(), ensure_ascii=False, indent=2) + "\n"
+    results = evaluation.to_json()
+    json_text = json_format.dumps(results, ensure_ascii=False, indent=2) + "\n"
     if json is not None and str(json) == "-":
-        sys.stdout.write(figures)
+        sys.stdout.write(json_text)
         return
     if json is not None:
-        write_text(json, figures)
-    for name, figure in found.to_json().items():
-        if not isinstance(figure, dict):
-            print(f"{name}: {figure:.2f}" if isinstance(figure, float) else f"{name}: {figure}")
-    said = [one.reference for one in found.recognitions]
-    heard = [one.hypothesis for one in found.recognitions]
-    for index in scores.worst_utterances(said, heard, worst):
-        print(f"\n{found.recognitions[index].id}\n{scores.align_texts(said[index], heard[index])}")
+        write_text(json, json_text)
+    for name, value in results.items():
+        if not isinstance(value, dict):
+            print(f"{name}: {value:.2f}" if isinstance(value, float) else f"{name}: {value}")
+    references = [recognition.reference for recognition in evaluation.recognitions]
+    hypotheses = [recognition.hypothesis for recognition in evaluation.recognitions]
+    for index in scores.worst_utterances(references, hypotheses, worst):
+        alignment = scores.align_texts(references[index], hypotheses[index])
+        print(f"\n{evaluation.recognitions[index].id}\n{alignment}")
 
 
 def transcribe(
     run: Run,
     files: Annotated[Positional[tuple[Path, ...]], positional("FILE…")],
-    format: Literal["txt", "json", "srt", "vtt", "tsv"] = "txt",
+    format: Format = "txt",
     out: Annotated[Path | None, positional("OUT")] = None,
     attention: File = None,
     manifest: Annotated[Path | None, positional("DATA")] = None,
@@ -100,7 +108,7 @@ def transcribe(
     precision: Precision = "float32",
     beam: int = 0,
 ) -> None:
-    """Write down what is said in recordings of any format and length, or in a whole corpus.
+    """Transcribe recordings of any format and length, or a whole corpus.
 
     On 8 GPUs: torchrun --nproc-per-node 8 -m sorigeul transcribe RUN --manifest DATA --out OUT
 
@@ -111,17 +119,17 @@ def transcribe(
         out: folder for the transcripts of FILE…, named like the recordings; if not given they are
             printed. With --manifest: the file to write, a line of JSON for each recording
         attention: draw the attention of the first recording's first segment into this PNG
-        manifest: in place of FILE…: folder made by 'sorigeul prepare', one manifest of it, or text
-            file with the path of a recording a line, seen from where it lies. The same command goes
-            on with what was interrupted
-        split: with --manifest: the manifest of the folder to take; if not given all of them
-        audio_root: with --manifest: folder that holds the recordings now, where they have moved
-        batch_seconds: with --manifest: seconds of sound recognised side by side; 0: as suits the
+        manifest: instead of FILE…: folder made by 'sorigeul prepare', one of its manifests, or a
+            text file with the path of one recording in each line, relative to the text file. The
+            same command goes on where an interrupted one stopped
+        split: with --manifest: which manifest of the folder; if not given, all of them
+        audio_root: with --manifest: folder that holds the recordings now, if they have moved
+        batch_seconds: with --manifest: seconds of sound recognised in one batch; 0: as suits the
             device
         jobs: with --manifest: processes that read recordings ahead; 0: as suits the device
         precision: number format of the heavy arithmetic; int8, for a CPU, is more than twice as
             fast as float32
-        beam: as of 'sorigeul evaluate'
+        beam: as for 'sorigeul evaluate'
     """
     if manifest is not None:
         if files or format != "txt" or attention is not None:
@@ -151,43 +159,61 @@ def transcribe(
             f"several recordings have one name, and so would have their transcripts in {out}: "
             "transcribe them into different folders"
         )
-    from sorigeul.base.files import write_text
     from sorigeul.recognition.recognizer import Recognizer
-    from sorigeul.recognition.writers import WRITERS
 
     recognizer = Recognizer.from_pretrained(run, precision=precision, beam=beam)
-    refused = 0
+    _transcribe_files(recognizer, files, format, out, attention)
+
+
+def _transcribe_files(
+    recognizer: "Recognizer",
+    files: Sequence[Path],
+    format: Format,
+    out: Path | None,
+    attention: Path | None,
+) -> None:
+    """Transcribe files one by one, and print the transcripts or write them into the folder `out`.
+
+    A file that cannot be read does not prevent the transcription of the others.
+    """
+    from sorigeul.base.files import write_text
+    from sorigeul.recognition.writers import WRITERS
+
+    unreadable = 0
     for path in files:
-        piped = str(path) == "-"
+        is_standard_input = str(path) == "-"
         try:
-            found = recognizer.transcribe(
-                sys.stdin.buffer.read() if piped else path, "standard input" if piped else None
-            )
+            if is_standard_input:
+                transcription = recognizer.transcribe(sys.stdin.buffer.read(), "standard input")
+            else:
+                transcription = recognizer.transcribe(path)
         except UserError as error:
             if len(files) == 1:
                 raise
-            refused += 1  # one bad file must not keep the others from being heard
+            unreadable += 1
             log.warning("%s", error)
             continue
-        if len(found.account) > 1:  # more than decoded
-            log.info("%s: %s", path, "; ".join(found.account))
-        text = WRITERS[format](found)
+        if len(transcription.account) > 1:  # more than decoded
+            log.info("%s: %s", path, "; ".join(transcription.account))
+        text = WRITERS[format](transcription)
         if out is not None:
-            write_text(out / f"{'stdin' if piped else path.name}.{format}", text)
+            name = "stdin" if is_standard_input else path.name
+            write_text(out / f"{name}.{format}", text)
         else:
             heading = f"{path}: " if len(files) > 1 and format == "txt" else ""
             sys.stdout.write(heading + text)
             sys.stdout.flush()
-        if attention is not None and found.segments:
+        if attention is not None and transcription.segments:
             from sorigeul.base import plots
 
+            segment = transcription.segments[0]
             plots.attention(
                 attention,
-                found.segments[0].alignment.numpy(),
-                found.segments[0].characters,
-                found.segments[0].end - found.segments[0].start,
-                found.segments[0].text,
+                segment.alignment.numpy(),
+                segment.characters,
+                segment.end - segment.start,
+                segment.text,
             )
             attention = None
-    if refused:
-        raise UserError(f"{refused} of {len(files)} recordings could not be read, as said above")
+    if unreadable:
+        raise UserError(f"{unreadable} of {len(files)} recordings could not be read, as said above")

@@ -1,23 +1,22 @@
-"""The commands of `sorigeul`: their options, what they print. The work is done elsewhere.
+"""The commands `sorigeul info`, `bench` and `doctor`: their options, what they print.
 
-Each imports what it needs when it runs, so that `sorigeul --help` does not wait for torch.
+They import what they need when they run, so that `sorigeul --help` does not wait for torch.
 """
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import tyro
 from tyro.conf import Positional
 
-from sorigeul.cli.arguments import look_ahead, parse_and_run, positional
+from sorigeul.bench.suite_names import SUITES, Suite
+from sorigeul.cli.arguments import parse_and_run, positional, settings_origin
 from sorigeul.cli.options import DEFAULT_PRESET, File, Run
-
-Suite = Literal["training", "features", "decoding", "loading", "startup"]
 
 
 def info(run: Run) -> None:
-    """Say what a run or a published model is.
+    """Describe a run or a published model.
 
     Args:
         run: run folder, or Hugging Face id
@@ -27,16 +26,17 @@ def info(run: Run) -> None:
 
     pretrained = load_pretrained(run)
     print(pretrained.model)
-    print(f"\nparameters: {sum(part.numel() for part in pretrained.model.parameters()):,}")
+    parameters = sum(parameter.numel() for parameter in pretrained.model.parameters())
+    print(f"\nparameters: {parameters:,}")
     vocabulary = pretrained.vocabulary
     print(f"vocabulary: {len(vocabulary):,} units ({vocabulary.kind}), {vocabulary.hash[:12]}")
     print(f"text: {pretrained.normalizer}\nfeatures: {pretrained.features}")
     for name, value in sorted(pretrained.results.items()):
         print(f"{name}: {value}")
     print("".join(f"{line}\n" for line in provenance.lines(Path(run))), end="")
-    table = Path(run) / "results.md"
-    if table.is_file():
-        print(f"\n{table.read_text(encoding='utf-8')}")
+    results = Path(run) / "results.md"
+    if results.is_file():
+        print(f"\n{results.read_text(encoding='utf-8')}")
 
 
 def bench(
@@ -48,7 +48,7 @@ def bench(
 
     Args:
         suites: what to measure; all of it if nothing is named
-        json: print a line of JSON for each figure instead of a table
+        json: print a line of JSON for each measurement instead of a table
         report: Markdown file whose table between the lines '<!-- figures -->' and
             '<!-- end of figures -->' is replaced; plots go to docs/images beside it
     """
@@ -56,21 +56,21 @@ def bench(
 
     keep_freed_memory()  # before PyTorch is loaded
     from sorigeul.base.machine import describe_machine
-    from sorigeul.bench import measurements
-    from sorigeul.bench.suites import SUITES
-    from sorigeul.bench.suites import bench as measure
+    from sorigeul.bench.report import write_report
+    from sorigeul.bench.suites import run_suites
 
-    measured_on, found = describe_machine(), []
-    for figure in measure(suites or SUITES):
-        found.append(figure)
-        print(figure.to_json() if json else " | ".join(figure.cells()).rstrip(" |"), flush=True)
+    machine, measurements = describe_machine(), []
+    for measurement in run_suites(suites or SUITES):
+        measurements.append(measurement)
+        line = " | ".join(measurement.cells()).rstrip(" |")
+        print(measurement.to_json() if json else line, flush=True)
     if report is not None:
         command = " ".join(["sorigeul bench", *suites, f"--report {report}"])
-        measurements.write_report(report, command, measured_on, found)
+        write_report(report, command, machine, measurements)
 
 
 def doctor(arguments: Sequence[str]) -> None:
-    """Say what is installed; with OUT, whether data and settings can train, and if not, why."""
+    """Show what is installed; with OUT, say whether it can be trained on, and if not, why."""
     from sorigeul.base.memory import keep_freed_memory
 
     keep_freed_memory()  # before PyTorch is loaded
@@ -79,7 +79,7 @@ def doctor(arguments: Sequence[str]) -> None:
     from sorigeul.training.settings import Settings, presets
     from sorigeul.training.starting_point import starting_point
 
-    start = starting_point(*look_ahead(arguments), default=DEFAULT_PRESET)
+    start = starting_point(*settings_origin(arguments), default=DEFAULT_PRESET)
 
     def command(
         out: Annotated[Positional[Path | None], positional("OUT")] = None,
@@ -100,6 +100,6 @@ def doctor(arguments: Sequence[str]) -> None:
         out: folder of manifests, made by 'sorigeul prepare'
         preset: settings to judge: {", ".join(presets())}
         config: YAML file of settings to judge, such as the config.yaml of a run
-        time_limit: seconds after which it ends, whatever it has found by then
+        time_limit: seconds after which it ends at the latest
     """
-    parse_and_run(command, "doctor", arguments, values=True)
+    parse_and_run(command, "doctor", arguments, boolean_values=True)

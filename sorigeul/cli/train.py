@@ -1,6 +1,6 @@
-"""The commands of `sorigeul`: their options, what they print. The work is done elsewhere.
+"""The command `sorigeul train`: its options.
 
-Each imports what it needs when it runs, so that `sorigeul --help` does not wait for torch.
+It imports what it needs when it runs, so that `sorigeul --help` does not wait for torch.
 """
 
 from collections.abc import Sequence
@@ -9,21 +9,21 @@ from typing import Annotated
 
 import tyro
 
-from sorigeul.cli.arguments import look_ahead, parse_and_run
+from sorigeul.cli.arguments import parse_and_run, settings_origin
 from sorigeul.cli.options import DEFAULT_PRESET, Data, File, Run
 
 
 def train(arguments: Sequence[str]) -> None:
     """Train a model; an unfinished run goes on where it stopped."""
+    # The command is defined here, since its defaults come from a preset, a file or the run itself.
     from sorigeul.base.memory import keep_freed_memory
 
     keep_freed_memory()  # before PyTorch is loaded
-    # Parsed here, since the defaults come from a preset, a file or the run itself.
     from sorigeul.base import provenance
     from sorigeul.training.settings import Settings, presets
     from sorigeul.training.starting_point import starting_point
 
-    start = starting_point(*look_ahead(arguments), default=DEFAULT_PRESET)
+    start = starting_point(*settings_origin(arguments), default=DEFAULT_PRESET)
 
     def command(
         data: Data,
@@ -35,8 +35,8 @@ def train(arguments: Sequence[str]) -> None:
         from sorigeul.training.run import train as train_run
 
         del preset, config  # in `settings` already
-        typed = provenance.command_line(["sorigeul", "train", *arguments])
-        train_run(data, Path(run), settings, typed)
+        command_line = provenance.command_line(["sorigeul", "train", *arguments])
+        train_run(data, Path(run), settings, command_line)
 
     command.__doc__ = f"""{train.__doc__}
 
@@ -46,4 +46,4 @@ def train(arguments: Sequence[str]) -> None:
         preset: settings to start from: {", ".join(presets())}
         config: YAML file of settings to start from, such as the config.yaml of a run
     """
-    parse_and_run(command, "train", arguments, values=True)
+    parse_and_run(command, "train", arguments, boolean_values=True)

@@ -1,4 +1,4 @@
-"""Recordings in lhotse's Shar archives: few large files, where opening many small ones is slow.
+"""Recordings in lhotse's Shar archives: a few large files instead of many small ones.
 
 A folder holds ``recording.000000.tar``, with a recording and its JSON for each utterance, and
 ``cuts.000000.jsonl.gz``, with their cuts; and so on. A cut also says where in the archive its
@@ -29,12 +29,12 @@ Format = Literal["flac", "opus"]
 
 _TAR, _CUTS = "recording.{:06d}.tar", "cuts.{:06d}.jsonl.gz"
 _VERSION = 1
-"""Rises when the same utterances come to another archive."""
+"""Increased when the same utterances give another archive."""
 
 
 @dataclass(frozen=True)
 class Archive:
-    """An archive to be: the ``number``-th of ``folder``."""
+    """An archive to write: number ``number`` of ``folder``."""
 
     folder: Path
     number: int
@@ -48,7 +48,7 @@ class Archive:
 
     @property
     def key(self) -> str:
-        """Hash of all that the content follows from: texts, files, and when those were changed."""
+        """Hash of everything the content depends on: texts, files and their modification times."""
         content = hashlib.sha256(f"{_VERSION} {self.format}\n".encode())
         for each in self.utterances:
             line = f"{each.size} {each.modified} {cut_line(each, self.normalizer)}"
@@ -64,7 +64,7 @@ class Unreadable(NamedTuple):
 
 
 def write(archive: Archive) -> list[Unreadable]:
-    """Write an archive, unless it is there and nothing in it has changed since.
+    """Write an archive, unless it exists and nothing in it has changed since.
 
     A folder in which anything is to be written gets another name first, so that no one reads what
     does not fit together; `finish` gives it back its own.
@@ -73,14 +73,16 @@ def write(archive: Archive) -> list[Unreadable]:
     tar_name, cuts_name = _TAR.format(archive.number), _CUTS.format(archive.number)
     unfinished = _unfinished(archive.folder)
     for folder in (archive.folder, unfinished):
-        with suppress(OSError, EOFError, ValueError, zlib.error, tarfile.TarError):  # or damaged
+        with suppress(
+            OSError, EOFError, ValueError, zlib.error, tarfile.TarError
+        ):  # missing or damaged
             unreadable = list(_unreadable(folder / cuts_name))
             if _key(folder / tar_name) == key:
                 return unreadable
-    with suppress(FileNotFoundError):  # there is none, or another process was faster
+    with suppress(FileNotFoundError):  # it does not exist, or another process was faster
         archive.folder.rename(unfinished)
     cuts = unfinished / cuts_name
-    cuts.unlink(missing_ok=True)  # where they are, the archive is whole
+    cuts.unlink(missing_ok=True)  # their presence means that the archive is complete
     lines = []
     options: dict[str, Any] = {"format": tarfile.PAX_FORMAT, "pax_headers": {"comment": key}}
     with (
@@ -94,20 +96,20 @@ def write(archive: Archive) -> list[Unreadable]:
     with (
         replacing(cuts) as temporary,
         temporary.open("wb") as raw,
-        gzip.GzipFile("", "wb", fileobj=raw, mtime=0) as file,  # the same bytes at every time
+        gzip.GzipFile("", "wb", fileobj=raw, mtime=0) as file,  # without a timestamp
     ):
         file.write("".join(lines).encode())
     return list(_unreadable(cuts))
 
 
 def finish(folder: Path, archives: int) -> None:
-    """Leave a folder with so many archives, now that all of them are written."""
+    """Give the folder its final name, now that all ``archives`` are written; remove others."""
     unfinished = _unfinished(folder)
     names = {name.format(number) for number in range(archives) for name in (_TAR, _CUTS)}
     if any(path.name not in names for path in _content(folder)):
         folder.rename(unfinished)
     for path in _content(unfinished):
-        if path.name not in names:  # of a larger corpus, or of a process that died
+        if path.name not in names:  # from a larger corpus, or from a process that died
             path.unlink()
     if unfinished.is_dir() and archives:
         unfinished.rename(folder)
@@ -124,7 +126,7 @@ def _content(folder: Path) -> list[Path]:
 
 
 def _key(tar: Path) -> str | None:
-    """The key of the archive that is there."""
+    """Return the key stored in an archive."""
     with tarfile.open(tar) as opened:
         return opened.pax_headers.get("comment")
 
@@ -137,7 +139,7 @@ def _unreadable(cuts: Path) -> Iterator[Unreadable]:
 
 
 def _store(tar: tarfile.TarFile, utterance: Utterance, format: Format) -> dict[str, Any]:
-    """Add a recording and its JSON, or lhotse's mark for none; return what its cut is to say."""
+    """Add a recording and its JSON, or lhotse's mark for none; return fields of its cut."""
     try:
         content = _encoded(utterance.audio, format)
     except AudioError as error:
@@ -150,7 +152,7 @@ def _store(tar: tarfile.TarFile, utterance: Utterance, format: Format) -> dict[s
 
 
 def _add(tar: tarfile.TarFile, name: str, content: bytes) -> int:
-    """Add a file; return where its content begins."""
+    """Add a file; return the offset of its content."""
     header = tarfile.TarInfo(name)
     header.size = len(content)
     tar.addfile(header, BytesIO(content))
@@ -158,7 +160,7 @@ def _add(tar: tarfile.TarFile, name: str, content: bytes) -> int:
 
 
 def _encoded(path: Path, format: Format) -> bytes:
-    """The recording, 16 kHz mono. FLAC keeps 16-bit samples as they are; others are rounded."""
+    """Encode a recording, 16 kHz mono. FLAC keeps 16-bit samples exactly; others are rounded."""
     samples = load(path).samples
     file = BytesIO()
     if format == "flac":
@@ -169,15 +171,15 @@ def _encoded(path: Path, format: Format) -> bytes:
 
 
 def _numbered_0(ogg: bytes) -> bytes:
-    """The same Ogg stream with the number 0: libsndfile draws one from the clock. RFC 3533."""
+    """Set the serial number of an Ogg stream to 0; libsndfile draws it from the clock. RFC 3533."""
     pages = bytearray(ogg)
     start = 0
     while start < len(pages):
         segments = pages[start + 26]
         end = start + 27 + segments + sum(pages[start + 27 : start + 27 + segments])
         pages[start + 14 : start + 18] = bytes(4)
-        pages[start + 22 : start + 26] = bytes(4)  # of the checksum, while it is taken
-        # Ogg's CRC takes bits from the other end than zlib's, and inverts none.
+        pages[start + 22 : start + 26] = bytes(4)  # the checksum field counts as zero
+        # Ogg's CRC has the opposite bit order of zlib's, and does not invert.
         mirrored = pages[start:end].translate(_MIRRORED)
         crc = f"{zlib.crc32(mirrored, 0xFFFFFFFF) ^ 0xFFFFFFFF:032b}"[::-1]
         pages[start + 22 : start + 26] = int(crc, 2).to_bytes(4, "little")

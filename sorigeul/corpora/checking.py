@@ -1,4 +1,4 @@
-"""One item, looked at: its text normalised and its recording measured, or why it is no use."""
+"""Check one item of a corpus: normalise its text, measure its recording, or give a reason."""
 
 import os
 import stat
@@ -14,11 +14,11 @@ from sorigeul.text.normalization import TranscriptError, normalizer
 MIN_DURATION = 0.1
 
 Task = tuple[Utterance | Rejected, CachedDuration | None]
-"""What a reader yielded, and what an earlier run knows of its recording."""
+"""An item from a reader, and its cached duration if there is one."""
 
 
 class Measured(NamedTuple):
-    """What is to be known of a good utterance, beside what its reader said."""
+    """What checking adds to a good utterance."""
 
     text: str
     size: int
@@ -26,8 +26,10 @@ class Measured(NamedTuple):
     duration: float
 
 
-def check(rules: str, max_duration: float, task: Task) -> Measured | str:
-    """Return what ``task`` comes to by the normaliser ``rules``, or why it cannot be used.
+def check(normalizer_name: str, max_duration: float, task: Task) -> Measured | str:
+    """Return the measured item of ``task``, or the reason why it cannot be used.
+
+    ``normalizer_name`` is the normaliser for its text.
 
     Everything slow about an item happens here, so that many processes can share it.
     """
@@ -35,7 +37,7 @@ def check(rules: str, max_duration: float, task: Task) -> Measured | str:
     if isinstance(item, Rejected):
         return item.reason
     try:
-        text = normalizer(rules)(_transcript(item))
+        text = normalizer(normalizer_name)(_transcript(item))
         if not text:
             return "empty transcript"
         size, modified, duration = _measured(item, known)
@@ -61,7 +63,7 @@ def _transcript(utterance: Utterance) -> str:
 
 
 def _measured(utterance: Utterance, known: CachedDuration | None) -> CachedDuration:
-    """Return what is known if the file is the one that was known, else measure."""
+    """Return the cached duration if the file has not changed since; else measure it."""
     try:
         found = os.stat(utterance.audio)
     except (FileNotFoundError, NotADirectoryError):

@@ -1,4 +1,4 @@
-"""Durations measured before, so that preparing goes on where it was. Knows nothing of corpora."""
+"""Cache of measured durations, so that `prepare` can resume."""
 
 import json
 from collections.abc import Iterator
@@ -10,14 +10,14 @@ from sorigeul.corpora.options import Shard
 
 _NAME, _JOURNAL, _FINISHED = "probed", ".journal", ".finished"
 _VERSION = 1
-"""Rises when `sorigeul.sound.audio.probe` comes to another duration for some file."""
+"""Increased when `sorigeul.sound.audio.probe` gives another duration for some file."""
 
 CachedDuration = tuple[int, int, float]
-"""Size in bytes and time of last change (ns) of a recording, and its duration (s)."""
+"""Size (bytes), modification time (ns) and duration (s) of a recording."""
 
 
 class DurationCache:
-    """The probes of earlier runs, and a journal that those of this one are added to."""
+    """Durations measured by earlier calls, and a journal to which this call appends its own."""
 
     def __init__(self, journal: Path) -> None:
         self._journal = journal
@@ -30,29 +30,29 @@ class DurationCache:
         return len(self._known)
 
     def take(self, audio: Path) -> CachedDuration | None:
-        """Return what is known of ``audio``, once: a large corpus leaves no memory to waste."""
+        """Return the cached duration of ``audio`` and drop it, to save memory on large corpora."""
         return self._known.pop(str(audio), None)
 
     def add(self, audio: Path, probe: CachedDuration) -> None:
-        """Write a line at once: whatever ends this process, what it measured stays."""
+        """Write a line at once, so that it survives whatever ends this process."""
         if self._file is None:
             self._journal.parent.mkdir(parents=True, exist_ok=True)
             self._file = self._journal.open("ab", buffering=0)
             if self._file.tell():
-                self._file.write(b"\n")  # the last line may be a half one
+                self._file.write(b"\n")  # the last line may be incomplete
         try:
             self._file.write(json.dumps((_VERSION, str(audio), *probe)).encode() + b"\n")
-        except OSError as error:  # which names no file
+        except OSError as error:  # Python names no file here
             error.filename = str(self._journal)
             raise
 
     def finish(self) -> None:
-        """Note that this machine's part is measured."""
+        """Record that this machine's part is measured."""
         self._journal.parent.mkdir(parents=True, exist_ok=True)
         self._journal.with_suffix(_FINISHED).touch()
 
     def missing(self, parts: int) -> list[str]:
-        """Return which of so many parts are not measured yet."""
+        """Return which of all ``parts`` are not measured yet."""
         out = self._journal.parent
         every = [Shard(number, parts) for number in range(1, parts + 1)]
         return [str(shard) for shard in every if not _place(out, shard, _FINISHED).exists()]
@@ -62,7 +62,7 @@ class DurationCache:
             self._file.close()
 
     def remove(self) -> None:
-        """Remove every journal: all that was measured is in manifests now."""
+        """Remove every journal, now that all durations are in the manifests."""
         self.close()
         for path in (*_all(self._journal.parent, _JOURNAL), *_all(self._journal.parent, _FINISHED)):
             path.unlink()
@@ -70,7 +70,7 @@ class DurationCache:
 
 @contextmanager
 def open_duration_cache(out: Path, shard: Shard | None = None) -> Iterator[DurationCache]:
-    """Open the journal of this machine's part in ``out``; those of all parts are read."""
+    """Open the journal of this machine's part in ``out``, and read those of all parts."""
     opened = DurationCache(_place(out, shard, _JOURNAL))
     try:
         yield opened
@@ -92,7 +92,7 @@ def _read(path: Path) -> Iterator[tuple[str, CachedDuration]]:
         for line in file:
             try:
                 version, audio, size, modified, seconds = json.loads(line)
-            except (ValueError, TypeError):  # the end of a run that was killed
+            except (ValueError, TypeError):  # a line that a killed process left incomplete
                 continue
             if version == _VERSION:
                 yield audio, (size, modified, seconds)

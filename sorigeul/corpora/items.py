@@ -1,4 +1,4 @@
-"""What a corpus reader yields and is told. Knows nothing of folders, formats or manifests."""
+"""What a corpus reader yields: utterances, rejected items and the layout it recognised."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -36,7 +36,7 @@ class Utterance:
 
 @dataclass(frozen=True)
 class Rejected:
-    """An item that cannot be used, why, and the file (and line) that shows it."""
+    """An item that cannot be used, with the reason, and the file (and line) it came from."""
 
     item: str
     reason: str
@@ -45,7 +45,7 @@ class Rejected:
 
 @dataclass(frozen=True)
 class Layout:
-    """What a reader recognised; told at most once, before the first item.
+    """The layout a reader recognised; yielded at most once, before the first item.
 
     ``published`` maps one of the corpus's own splits, or ``all``, to its published counts
     (``utterances``, ``hours``, ``speakers``, as far as they are known). ``items`` says how many

@@ -1,4 +1,4 @@
-"""Utterances on disk: between two passes, and as lhotse's cuts. Knows nothing of any corpus."""
+"""Utterances as lhotse cuts: the lines of a manifest."""
 
 from collections.abc import Mapping
 from types import MappingProxyType

@@ -1,4 +1,4 @@
-"""What a corpus reader yields and is told. Knows nothing of folders, formats or manifests."""
+"""Options of `prepare`, and the share of a corpus that one of several machines prepares."""
 
 import re
 import zlib
@@ -10,7 +10,7 @@ from sorigeul.base.errors import UserError
 
 @dataclass(frozen=True)
 class PrepareOptions:
-    """How a corpus becomes manifests."""
+    """Options of `prepare`."""
 
     text: Literal["pronunciation", "spelling"] = "pronunciation"
     """KsponSpeech only: which side of a dual transcription such as (70%)/(칠십 퍼센트) to keep."""
@@ -53,14 +53,14 @@ class PrepareOptions:
 
 @dataclass(frozen=True)
 class Shard:
-    """Which share of a corpus one of several machines prepares: the ``number``-th of ``of``."""
+    """The share of a corpus that one machine prepares: number ``number`` of ``of`` (`--shard`)."""
 
     number: int
     of: int
 
     @classmethod
     def parse(cls, text: str) -> "Shard":
-        """Read ``2/8``; UserError if that is not what it says."""
+        """Parse ``2/8``; UserError for anything else."""
         found = re.fullmatch(r"(\d+)/(\d+)", text)
         if not found or not 1 <= int(found[1]) <= int(found[2]):
             raise UserError(f"shard {text}: must be i/n, from 1/n to n/n, such as 2/8")
@@ -70,5 +70,5 @@ class Shard:
         return f"{self.number}/{self.of}"
 
     def holds(self, item: str) -> bool:
-        """Whether the item of this id is in the share; each is in exactly one."""
+        """Whether the item with this id is in the share; each item is in exactly one."""
         return zlib.crc32(item.encode("utf-8", "surrogatepass")) % self.of == self.number - 1

@@ -1,4 +1,4 @@
-"""Corpora on disk to manifests. Knows folders and file formats, nothing of tensors."""
+"""`prepare`: read a corpus, check every item, assign splits, write manifests and the report."""
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -31,7 +31,8 @@ from sorigeul.corpora.report import (
 )
 from sorigeul.corpora.splits import hold_out
 from sorigeul.corpora.spool import Spool, spool
-from sorigeul.text.normalization import Normalizer, normalizer
+from sorigeul.text import normalization
+from sorigeul.text.normalization import Normalizer
 
 SPLITS = ("train", "dev", "test", "eval_clean", "eval_other")
 EVALUATION = ("eval_clean", "eval_other")
@@ -47,55 +48,59 @@ def prepare(
 ) -> Report:
     """Read a corpus and write ``out/<split>.jsonl`` (lhotse cuts) and ``out/report.json``.
 
-    Every item ends in exactly one split or among the report's rejected, with one exception:
-    KsponSpeech's ``test`` is ``eval_clean`` and ``eval_other`` together. Splits the corpus lacks
-    are drawn from its train. A split without utterances has no file. With ``options.shards`` there
-    are archives beside the manifests, in ``out/<split>.shar``.
+    Every item ends up in exactly one split or among the rejected items of the report, with one
+    exception: KsponSpeech's ``test`` is ``eval_clean`` and ``eval_other`` together. Splits that the
+    corpus lacks are drawn from its train. A split without utterances has no file. With
+    ``options.shards`` archives are written beside the manifests, in ``out/<split>.shar``.
 
-    The same input gives the same bytes, whatever the number of processes (``jobs``), and nothing is
-    replaced unless everything has been written. What was measured is kept in a journal until then,
-    so that an interrupted call goes on when it is repeated. Raises UserError if the source is not
-    such a corpus or nothing in it can be used.
+    The same input gives the same bytes, whatever the number of processes (``jobs``). No file is
+    replaced before all are written. Measured durations are cached until then, so that the same call
+    resumes an interrupted one. Raises UserError if ``source`` is not such a corpus, or nothing in
+    it can be used.
     """
     options = options or PrepareOptions()
-    outputs = _outputs(source, out)
+    outputs = _manifest_paths(source, out)
     _refuse_stale_archives(out, options)
-    rules = _rules(corpus, options)
-    for path in (*outputs.values(), out / "report.json"):  # what a run that was killed left
+    normalizer = _normalizer(corpus, options)
+    for path in (*outputs.values(), out / "report.json"):  # left by a killed process
         for temporary in out.glob(f".{path.stem}.????????{path.suffix}"):
             temporary.unlink()
-    with spool(out) as accepted, open_duration_cache(out) as known:
-        found = _read(corpus.read(source, out, options), rules, options, jobs, known, accepted)
-        if not found.ids:
-            known.remove()
-            raise UserError(_nothing(source, found))
-        split_by, held = _held_out(accepted, found, options)
-        wanted = _archives(accepted, held, rules, out, options)
-        unreadable = _write_archives(wanted, found, jobs)
-        with ExitStack() as stack:
-            # Entered first, so replaced last: where there is a report, its manifests are there.
-            report_file = stack.enter_context(replacing(out / "report.json"))
-            tallies = _write(accepted, held, rules, outputs, stack)
+    with spool(out) as spooled, open_duration_cache(out) as cache:
+        reading = _read(
+            corpus.read(source, out, options), normalizer, options, jobs, cache, spooled
+        )
+        if not reading.ids:
+            cache.remove()
+            raise UserError(_nothing_usable(source, reading))
+        split_by, assigned = _assign_splits(spooled, reading, options)
+        planned = _plan_archives(spooled, assigned, normalizer, out, options)
+        unreadable = _write_archives(planned, reading, jobs)
+        with ExitStack() as open_files:
+            # Entered first, so replaced last: a report never lies beside older manifests.
+            report_file = open_files.enter_context(replacing(out / "report.json"))
+            counts = _write(spooled, assigned, normalizer, outputs, open_files)
             report = Report(
                 corpus=corpus.name,
                 source=None if source is None else str(source.absolute()),
-                layout=found.layout.name,
-                normalizer=str(rules),
+                layout=reading.layout.name,
+                normalizer=str(normalizer),
                 seed=options.seed,
                 options={name: value for name, value in asdict(options).items() if name != "seed"},
                 split_by=split_by,
-                total=total(found.own.values()),
-                splits=summary(tallies),
-                published=compare(found.layout.published, found.own),
-                notes=found.layout.notes,
-                warnings=tuple(_warnings(found, split_by, tallies, unreadable)),
-                rejected=tuple(found.rejected),
+                total=total(reading.counts_by_own_split.values()),
+                splits=summary(counts),
+                published=compare(reading.layout.published, reading.counts_by_own_split),
+                notes=reading.layout.notes,
+                warnings=tuple(_warnings(reading, split_by, counts, unreadable)),
+                rejected=tuple(reading.rejected),
             )
             report_file.write_text(report.to_json(), encoding="utf-8")
-            for split, tally in tallies.items() if options.shards else ():
-                archives.finish(out / f"{split}.shar", -(-tally.utterances // options.shards))
-        known.remove()
-    for split in outputs.keys() - tallies.keys():  # of an earlier run with other splits
+            for split, split_counts in counts.items() if options.shards else ():
+                archives.finish(
+                    out / f"{split}.shar", -(-split_counts.utterances // options.shards)
+                )
+        cache.remove()
+    for split in outputs.keys() - counts.keys():  # from an earlier call with other splits
         outputs[split].unlink(missing_ok=True)
         archives.finish(out / f"{split}.shar", 0)
     return report
@@ -109,36 +114,36 @@ def prepare_shard(
     options: PrepareOptions | None = None,
     jobs: int = 1,
 ) -> str:
-    """Do one machine's part of what `prepare` does, in a folder ``out`` that all machines share.
+    """Do the part of `prepare` that belongs to one of several machines, which share ``out``.
 
-    First that is to measure the recordings of this part. Once all parts are measured, it is to
-    write this part of the archives, if ``options`` ask for any. `prepare` then has little left to
-    do. Returns what is done and what is next. Raises UserError as `prepare` does.
+    The first call measures the recordings of this part. Once all parts are measured, a second call
+    writes this part of the archives, if ``options`` ask for any. `prepare` then has little left to
+    do. Returns a line that says what is done and what comes next. Raises UserError as `prepare`.
     """
     options = options or PrepareOptions()
-    _outputs(source, out)
+    _manifest_paths(source, out)
     _refuse_stale_archives(out, options)
-    rules = _rules(corpus, options)
-    with spool(out) as accepted, open_duration_cache(out, shard) as known:
+    normalizer = _normalizer(corpus, options)
+    with spool(out) as spooled, open_duration_cache(out, shard) as cache:
         items = corpus.read(source, out, options)
-        if known.missing(shard.of):
-            _read(_share(items, shard), rules, options, jobs, known, accepted)
-            known.finish()
+        if cache.missing(shard.of):
+            _read(_items_of_shard(items, shard), normalizer, options, jobs, cache, spooled)
+            cache.finish()
         elif options.shards:
-            found = _read(items, rules, options, jobs, known, accepted)
-            _, held = _held_out(accepted, found, options)
-            wanted = _archives(accepted, held, rules, out, options)
-            mine = (each for each in wanted if each.number % shard.of == shard.number - 1)
-            _write_archives(mine, found, jobs)
+            reading = _read(items, normalizer, options, jobs, cache, spooled)
+            _, assigned = _assign_splits(spooled, reading, options)
+            planned = _plan_archives(spooled, assigned, normalizer, out, options)
+            own = (each for each in planned if each.number % shard.of == shard.number - 1)
+            _write_archives(own, reading, jobs)
             return f"archives of part {shard} written; when all are: the same without --shard"
-        if missing := known.missing(shard.of):
+        if missing := cache.missing(shard.of):
             return f"part {shard} is measured; not yet: {', '.join(missing)}"
         if options.shards:
             return f"all {shard.of} parts are measured: the same again on each machine for archives"
         return f"all {shard.of} parts are measured: once more, without --shard, for the manifests"
 
 
-def _share(
+def _items_of_shard(
     items: Iterable[Utterance | Rejected | Layout], shard: Shard
 ) -> Iterator[Utterance | Rejected | Layout]:
     for item in items:
@@ -148,8 +153,8 @@ def _share(
             yield item
 
 
-def _outputs(source: Path | None, out: Path) -> dict[str, Path]:
-    """Return the manifest of each split; UserError if they cannot be written there."""
+def _manifest_paths(source: Path | None, out: Path) -> dict[str, Path]:
+    """Return the manifest path of each split; UserError if it cannot be written."""
     outputs = {split: out / f"{split}.jsonl" for split in SPLITS}
     if out.exists() and not out.is_dir():
         raise UserError(f"{out}: is a file; the manifests need a folder")
@@ -159,7 +164,7 @@ def _outputs(source: Path | None, out: Path) -> dict[str, Path]:
 
 
 def _refuse_stale_archives(out: Path, options: PrepareOptions) -> None:
-    """Training would read them in place of the manifests that are about to be written."""
+    """Raise UserError for archives of an earlier call: training would read them instead."""
     stale = [f"{split}.shar" for split in SPLITS if (out / f"{split}.shar").exists()]
     if stale and not options.shards:
         raise UserError(
@@ -167,104 +172,117 @@ def _refuse_stale_archives(out: Path, options: PrepareOptions) -> None:
         )
 
 
-def _rules(corpus: Corpus, options: PrepareOptions) -> Normalizer:
+def _normalizer(corpus: Corpus, options: PrepareOptions) -> Normalizer:
     if options.text_file and not corpus.reads_text_file:
         raise UserError(
             f"text {options.text_file}: only the demo corpus says a text file; "
             "for kspon, text is pronunciation or spelling"
         )
-    return normalizer(corpus.normalizer_name(options))
+    return normalization.normalizer(corpus.normalizer_name(options))
 
 
 @dataclass
-class _Found:
-    """What one reading of a corpus showed, but for the utterances themselves."""
+class _ReadingResult:
+    """Everything found in a corpus except the utterances, which are spooled to disk."""
 
     layout: Layout = field(default_factory=lambda: Layout("unknown"))
     ids: set[str] = field(default_factory=set)
-    own: dict[str, SplitCounts] = field(default_factory=lambda: defaultdict(SplitCounts))
-    """By the corpus's own split; "" where it gives none."""
+    counts_by_own_split: dict[str, SplitCounts] = field(
+        default_factory=lambda: defaultdict(SplitCounts)
+    )
+    """Counts for each split of the corpus's own; "" for utterances without one."""
     rejected: list[Rejected] = field(default_factory=list)
-    odd: list[str] = field(default_factory=list)
-    """Ids of headerless recordings with half a sample at their end."""
+    odd_length: list[str] = field(default_factory=list)
+    """Ids of headerless recordings that end in half a sample."""
 
     def add(self, utterance: Utterance) -> None:
         self.ids.add(utterance.id)
-        self.own[utterance.split or ""].add(utterance)
+        self.counts_by_own_split[utterance.split or ""].add(utterance)
         if utterance.audio.suffix == ".pcm" and utterance.size % 2:
-            self.odd.append(utterance.id)
+            self.odd_length.append(utterance.id)
 
 
 def _read(
     items: Iterator[Utterance | Rejected | Layout],
-    rules: Normalizer,
+    normalizer: Normalizer,
     options: PrepareOptions,
     jobs: int,
-    known: DurationCache,
-    accepted: Spool,
-) -> _Found:
-    """Check every item; put the good ones on the spool, account for all."""
-    found = _Found()
+    cache: DurationCache,
+    spooled: Spool,
+) -> _ReadingResult:
+    """Check every item; spool the good ones and record why the others are rejected."""
+    reading = _ReadingResult()
     first = next(items, None)
     if isinstance(first, Layout):
-        found.layout = first
+        reading.layout = first
     elif first is not None:
         items = chain((first,), items)
-    work = partial(check, rules.name, options.max_duration)
-    with closing(map_in_order(work, _tasks(items, known), jobs, _CHUNK, _recording)) as checked:
-        begun = list(islice(checked, 1))  # the processes, before the bar begins a thread
-        with progress_bar("measuring", found.layout.items) as advance:
-            for (item, probe), result in chain(begun, checked):
+    work = partial(check, normalizer.name, options.max_duration)
+    with closing(
+        map_in_order(work, _with_cached_durations(items, cache), jobs, _CHUNK, _item_name)
+    ) as checked:
+        first_result = list(
+            islice(checked, 1)
+        )  # forks the workers before the progress bar starts a thread
+        with progress_bar("measuring", reading.layout.items) as advance:
+            for (item, probe), result in chain(first_result, checked):
                 advance(1, "")
                 if isinstance(item, Rejected):
-                    found.rejected.append(item)
+                    reading.rejected.append(item)
                     continue
-                if item.id in found.ids:
+                if item.id in reading.ids:
                     result = "duplicate id"
                 if isinstance(result, str):
-                    found.rejected.append(Rejected(item.id, result, item.where))
+                    reading.rejected.append(Rejected(item.id, result, item.where))
                     continue
                 if result[1:] != probe:
-                    known.add(item.audio, result[1:])
+                    cache.add(item.audio, result[1:])
                 utterance = replace(item, **result._asdict())
-                found.add(utterance)
-                accepted.add(utterance)
-    return found
+                reading.add(utterance)
+                spooled.add(utterance)
+    return reading
 
 
-def _tasks(items: Iterable[Utterance | Rejected | Layout], known: DurationCache) -> Iterator[Task]:
+def _with_cached_durations(
+    items: Iterable[Utterance | Rejected | Layout], cache: DurationCache
+) -> Iterator[Task]:
     for item in items:
         if isinstance(item, Utterance):
             item = replace(item, audio=item.audio.absolute())
-            yield item, known.take(item.audio)
+            yield item, cache.take(item.audio)
         elif isinstance(item, Rejected):
             yield item, None
 
 
-def _recording(task: Task) -> str:
+def _item_name(task: Task) -> str:
     return str(task[0].audio) if isinstance(task[0], Utterance) else task[0].item
 
 
-def _held_out(
-    accepted: Spool, found: _Found, options: PrepareOptions
+def _assign_splits(
+    spooled: Spool, reading: _ReadingResult, options: PrepareOptions
 ) -> tuple[str, dict[str, str]]:
-    """Draw the splits that the corpus lacks; return by what, and the split of each id drawn.
+    """Draw the splits that the corpus lacks; return the unit they are drawn by, and id -> split.
 
-    By speaker where there is one for each split, so that no voice is in two; else by utterance.
+    Splits are drawn by speaker if there are enough of them, so that no voice is in two splits;
+    otherwise by utterance.
     """
     shares = {"dev": options.dev_share, "test": options.test_share}
-    if not found.own.keys().isdisjoint(EVALUATION):
+    if not reading.counts_by_own_split.keys().isdisjoint(EVALUATION):
         del shares["test"]
-    shares = {split: share for split, share in shares.items() if split not in found.own}
+    shares = {
+        split: share for split, share in shares.items() if split not in reading.counts_by_own_split
+    }
     if not shares:
         return "corpus", {}
     seconds: dict[str, float] = {}
     speaker: dict[str, str] = {}
     by_speaker: dict[str, float] = defaultdict(float)
-    for utterance in accepted:
+    for utterance in spooled:
         if utterance.split in (None, "train"):
             seconds[utterance.id] = utterance.duration
-            speaker[utterance.id] = utterance.speaker or ""  # the nameless count as one speaker
+            speaker[utterance.id] = (
+                utterance.speaker or ""
+            )  # utterances without a speaker count as one speaker
             by_speaker[utterance.speaker or ""] += utterance.duration
     if not seconds:
         return "corpus", {}
@@ -274,103 +292,109 @@ def _held_out(
     return "speaker", {key: drawn[name] for key, name in speaker.items() if name in drawn}
 
 
-def _archives(
-    accepted: Spool, held: Mapping[str, str], rules: Normalizer, out: Path, options: PrepareOptions
+def _plan_archives(
+    spooled: Spool,
+    assigned: Mapping[str, str],
+    normalizer: Normalizer,
+    out: Path,
+    options: PrepareOptions,
 ) -> Iterator[Archive]:
-    """Deal the utterances of each split to archives, in their order."""
-    dealt: dict[str, list[Utterance]] = defaultdict(list)
+    """Distribute the utterances of each split over archives, in their order."""
+    pending: dict[str, list[Utterance]] = defaultdict(list)
     numbers: Counter[str] = Counter()
 
     def archive(split: str) -> Archive:
         numbers[split] += 1
         folder, number = out / f"{split}.shar", numbers[split] - 1
-        return Archive(folder, number, dealt.pop(split), str(rules), options.shard_format)
+        return Archive(folder, number, pending.pop(split), str(normalizer), options.shard_format)
 
-    for utterance in accepted if options.shards else ():
-        for split in _splits(utterance, held):
-            dealt[split].append(utterance)
-            if len(dealt[split]) == options.shards:
+    for utterance in spooled if options.shards else ():
+        for split in _splits(utterance, assigned):
+            pending[split].append(utterance)
+            if len(pending[split]) == options.shards:
                 yield archive(split)
-    yield from map(archive, list(dealt))
+    yield from map(archive, list(pending))
 
 
-def _write_archives(wanted: Iterator[Archive], found: _Found, jobs: int) -> list[Unreadable]:
-    """Write archives side by side; return the recordings they could not take in."""
+def _write_archives(
+    planned: Iterator[Archive], reading: _ReadingResult, jobs: int
+) -> list[Unreadable]:
+    """Write the archives in parallel; return the recordings that could not be decoded."""
     unreadable: dict[str, Unreadable] = {}
-    with closing(map_in_order(archives.write, wanted, jobs, 1, str)) as written:
-        begun = list(islice(written, 1))
-        with progress_bar("archives", len(found.ids)) as advance:
-            for archive, refused in chain(begun, written):
-                unreadable.update({each.id: each for each in refused})
+    with closing(map_in_order(archives.write, planned, jobs, 1, str)) as written:
+        first_result = list(islice(written, 1))
+        with progress_bar("archives", len(reading.ids)) as advance:
+            for archive, undecodable in chain(first_result, written):
+                unreadable.update({each.id: each for each in undecodable})
                 advance(len(archive.utterances), "")
     return list(unreadable.values())
 
 
-def _splits(utterance: Utterance, held: Mapping[str, str]) -> tuple[str, ...]:
+def _splits(utterance: Utterance, assigned: Mapping[str, str]) -> tuple[str, ...]:
     """Return the splits that ``utterance`` is in."""
-    split = held.get(utterance.id, utterance.split or "train")
+    split = assigned.get(utterance.id, utterance.split or "train")
     return (split, "test") if split in EVALUATION else (split,)
 
 
 def _write(
-    accepted: Spool,
-    held: Mapping[str, str],
-    rules: Normalizer,
+    spooled: Spool,
+    assigned: Mapping[str, str],
+    normalizer: Normalizer,
     outputs: Mapping[str, Path],
-    stack: ExitStack,
+    open_files: ExitStack,
 ) -> dict[str, SplitCounts]:
-    """Write each utterance to its split; the files take their places when ``stack`` unwinds."""
+    """Write each utterance to its split; closing ``open_files`` moves the files into place."""
     files: dict[str, TextIO] = {}
-    tallies: dict[str, SplitCounts] = {}
-    for utterance in accepted:
-        line = cut_line(utterance, str(rules))
-        for split in _splits(utterance, held):
+    counts: dict[str, SplitCounts] = {}
+    for utterance in spooled:
+        line = cut_line(utterance, str(normalizer))
+        for split in _splits(utterance, assigned):
             if split not in files:
-                temporary = stack.enter_context(replacing(outputs[split]))
-                files[split] = stack.enter_context(temporary.open("w", encoding="utf-8"))
-                tallies[split] = SplitCounts()
+                temporary = open_files.enter_context(replacing(outputs[split]))
+                files[split] = open_files.enter_context(temporary.open("w", encoding="utf-8"))
+                counts[split] = SplitCounts()
             files[split].write(line)
-            tallies[split].add(utterance)
-    return {split: tallies[split] for split in SPLITS if split in tallies}
+            counts[split].add(utterance)
+    return {split: counts[split] for split in SPLITS if split in counts}
 
 
 def _warnings(
-    found: _Found,
+    reading: _ReadingResult,
     split_by: str,
-    tallies: Mapping[str, SplitCounts],
+    counts: Mapping[str, SplitCounts],
     unreadable: Collection[Unreadable],
 ) -> Iterator[str]:
-    yield from differences(compare(found.layout.published, found.own))
-    if found.odd:
+    yield from differences(compare(reading.layout.published, reading.counts_by_own_split))
+    if reading.odd_length:
         yield (
-            f"{len(found.odd)} .pcm with an odd byte at the end, which is dropped: "
-            f"{_named(found.odd)}"
+            f"{len(reading.odd_length)} .pcm with an odd byte at the end, which is dropped: "
+            f"{_first_five(reading.odd_length)}"
         )
     if unreadable:
         reasons = [f"{each.id} ({each.reason})" for each in unreadable]
         yield (
             f"{len(reasons)} recordings cannot be decoded and are in no archive; training and "
-            f"evaluation will name them: {_named(reasons)}"
+            f"evaluation will name them: {_first_five(reasons)}"
         )
     if split_by == "utterance":
         yield "too few speakers are named to split by: the voices of dev and test may be in train"
-    if split_by == "speaker" and (nameless := sum(each.nameless for each in tallies.values())):
+    if split_by == "speaker" and (nameless := sum(each.nameless for each in counts.values())):
         yield f"{nameless} utterances name no speaker; they were kept together as one"
     for split in ("train", "dev", "test"):
-        if split not in tallies:
+        if split not in counts:
             yield f"no utterance in {split}"
-    yield from repeated_sentences(tallies)
+    yield from repeated_sentences(counts)
 
 
-def _named(items: list[str]) -> str:
+def _first_five(items: list[str]) -> str:
     return ", ".join(items[:5]) + (", ..." if len(items) > 5 else "")
 
 
-def _nothing(source: Path | None, found: _Found) -> str:
-    if not found.rejected:
-        return f"{source}: no utterance in it; it should hold {found.layout.name}"
-    first = found.rejected[0]
+def _nothing_usable(source: Path | None, reading: _ReadingResult) -> str:
+    if not reading.rejected:
+        return f"{source}: no utterance in it; it should hold {reading.layout.name}"
+    first = reading.rejected[0]
     return (
-        f"{source}: none of its {len(found.rejected)} items can be used; "
+        f"{source}: none of its {len(reading.rejected)} items can be used; "
         f"the first, {first.where}: {first.reason}"
     )

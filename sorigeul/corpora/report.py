@@ -1,4 +1,4 @@
-"""What preparing a corpus found, in numbers and reasons. Knows nothing of where it is written."""
+"""The report of `prepare`: counts, comparison with published counts, rejected items, warnings."""
 
 import json
 from collections import Counter
@@ -11,7 +11,7 @@ from sorigeul.corpora.items import Rejected, Utterance
 
 @dataclass
 class SplitCounts:
-    """Counts over the utterances added to it."""
+    """Running counts over the utterances of a split."""
 
     utterances: int = 0
     nameless: int = 0
@@ -19,7 +19,7 @@ class SplitCounts:
     speakers: set[str] = field(default_factory=set)
     characters: Counter[str] = field(default_factory=Counter)
     sentences: set[int] = field(default_factory=set)
-    """Hashes of the texts: the texts of a large corpus would fill the memory."""
+    """Hashes of the texts; the texts themselves of a large corpus would fill the memory."""
 
     def add(self, utterance: Utterance) -> None:
         """Count ``utterance``."""
@@ -35,7 +35,7 @@ class SplitCounts:
 
 @dataclass(frozen=True)
 class Report:
-    """What ``prepare`` did; ``report.json`` holds the same under the same names."""
+    """Result of ``prepare``; ``report.json`` has the same fields."""
 
     corpus: str
     source: str | None
@@ -45,13 +45,13 @@ class Report:
     seed: int
     options: Mapping[str, Any]
     split_by: str
-    """``corpus`` where it has a split of its own for everything, else ``speaker`` or
+    """``corpus`` if the corpus defines all splits, else the unit they are drawn by: ``speaker`` or
     ``utterance``."""
     total: Mapping[str, float]
     """Usable ``utterances``, ``hours`` and ``speakers`` of the whole corpus."""
     splits: Mapping[str, Mapping[str, float]]
     published: Mapping[str, Mapping[str, Mapping[str, float]]]
-    """For each split of the corpus's own (or ``all``) and each count: ``published``, ``found``."""
+    """For each split of the corpus (or ``all``) and each count: ``published`` and ``found``."""
     notes: tuple[str, ...]
     warnings: tuple[str, ...]
     rejected: tuple[Rejected, ...]
@@ -62,7 +62,7 @@ class Report:
 
 
 def to_json(content: Any, indent: int | None = None) -> str:
-    """Return JSON with Hangul as it is, unless a name in it is no text.
+    """Return JSON with Hangul unescaped, unless a file name in it is not valid Unicode.
 
     Folders unpacked from CP949 archives have names that are not UTF-8; escaped, they stay usable.
     """
@@ -74,23 +74,23 @@ def to_json(content: Any, indent: int | None = None) -> str:
     return text
 
 
-def total(tallies: Collection[SplitCounts]) -> dict[str, float]:
-    """Return what all the tallies hold together; a speaker in two of them is one."""
+def total(splits: Collection[SplitCounts]) -> dict[str, float]:
+    """Return the counts of all splits together; a speaker in two splits counts once."""
     return {
-        "utterances": sum(tally.utterances for tally in tallies),
-        "hours": round(sum(tally.seconds for tally in tallies) / 3600, 2),
-        "speakers": len(set().union(*(tally.speakers for tally in tallies))),
+        "utterances": sum(counts.utterances for counts in splits),
+        "hours": round(sum(counts.seconds for counts in splits) / 3600, 2),
+        "speakers": len(set().union(*(counts.speakers for counts in splits))),
     }
 
 
 def compare(
     published: Mapping[str, Mapping[str, float]], found: Mapping[str, SplitCounts]
 ) -> dict[str, dict[str, dict[str, float]]]:
-    """Set what was found beside each published count. ``all`` stands for everything found."""
+    """Return each published count beside the count found. ``all`` means the whole corpus."""
     compared: dict[str, dict[str, dict[str, float]]] = {}
     for split, counts in published.items():
-        tallies = found.values() if split == "all" else [found.get(split, SplitCounts())]
-        measured = total(tallies)
+        splits = found.values() if split == "all" else [found.get(split, SplitCounts())]
+        measured = total(splits)
         compared[split] = {
             what: {"published": count, "found": measured[what]} for what, count in counts.items()
         }
@@ -100,7 +100,7 @@ def compare(
 def differences(
     compared: Mapping[str, Mapping[str, Mapping[str, float]]],
 ) -> Iterator[str]:
-    """Say which utterance and speaker counts are not the published ones."""
+    """Yield a warning for each utterance or speaker count that differs from the published one."""
     for split, counts in compared.items():
         for what, count in counts.items():
             if what != "hours" and count["found"] != count["published"]:
@@ -108,26 +108,26 @@ def differences(
                 yield f"{split}: {found:,} usable {what}; published: {expected:,}"
 
 
-def summary(tallies: Mapping[str, SplitCounts]) -> dict[str, dict[str, float]]:
-    """Return the counts of each split under the names they have in the report."""
-    train = tallies.get("train", SplitCounts()).sentences
+def summary(splits: Mapping[str, SplitCounts]) -> dict[str, dict[str, float]]:
+    """Return the counts of each split, as the report names them."""
+    train = splits.get("train", SplitCounts()).sentences
     return {
         split: {
-            "utterances": tally.utterances,
-            "hours": round(tally.seconds / 3600, 4),
-            "speakers": len(tally.speakers),
-            "characters": tally.characters.total(),
-            "distinct_characters": len(tally.characters),
-            "distinct_sentences": len(tally.sentences),
-            "sentences_in_train": len(tally.sentences & train),
+            "utterances": counts.utterances,
+            "hours": round(counts.seconds / 3600, 4),
+            "speakers": len(counts.speakers),
+            "characters": counts.characters.total(),
+            "distinct_characters": len(counts.characters),
+            "distinct_sentences": len(counts.sentences),
+            "sentences_in_train": len(counts.sentences & train),
         }
-        for split, tally in tallies.items()
+        for split, counts in splits.items()
     }
 
 
-def repeated_sentences(tallies: Mapping[str, SplitCounts]) -> Iterator[str]:
-    """Warn of held-out splits whose sentences are mostly in train, as those of Zeroth-Korean."""
-    for split, counts in summary(tallies).items():
+def repeated_sentences(splits: Mapping[str, SplitCounts]) -> Iterator[str]:
+    """Yield a warning for each held-out split whose sentences are mostly in train (Zeroth)."""
+    for split, counts in summary(splits).items():
         known, all_ = counts["sentences_in_train"], counts["distinct_sentences"]
         if split != "train" and known > all_ / 2:
             yield f"{split}: {known} of {all_} sentences are in train too; a model can know them"

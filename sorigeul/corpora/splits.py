@@ -1,4 +1,4 @@
-"""Who is held out. Knows names and seconds of speech, nothing of what they stand for."""
+"""Draw held-out splits by speaker or utterance, by seconds of speech."""
 
 import random
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ def hold_out(
     total = sum(seconds[unit] for unit in left)
     held: dict[str, str] = {}
     for number, (split, share) in enumerate(shares.items()):
-        needed = len(shares) - number  # a unit for train and for each split still to come
+        needed = len(shares) - number  # one unit for train, and one for each remaining split
         available = len(left) - needed
         chosen: dict[str, float] = {}
         missing = share * total

@@ -1,4 +1,4 @@
-"""Utterances on disk: between two passes, and as lhotse's cuts. Knows nothing of any corpus."""
+"""Utterances spooled to disk between two passes over a corpus."""
 
 import json
 import tempfile
@@ -12,13 +12,13 @@ from sorigeul.corpora.items import Utterance
 
 
 class Spool:
-    """Utterances put aside in a nameless file, in order, so that a large corpus needs no memory."""
+    """Utterances in an anonymous temporary file, in order: a large corpus needs no memory."""
 
     def __init__(self, file: IO[str]) -> None:
         self._file = file
 
     def add(self, utterance: Utterance) -> None:
-        """Put ``utterance`` aside."""
+        """Append ``utterance``."""
         fields = {**vars(utterance), "audio": str(utterance.audio), "transcript": None}
         self._file.write(json.dumps(fields) + "\n")
 

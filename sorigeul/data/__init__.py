@@ -1,3 +1,11 @@
-"""Manifests to padded batches, resumable at any position of an epoch."""
+"""From manifests to padded batches, resumable at any position of an epoch."""
 
-__all__ = ["batches", "config", "cut_audio", "manifests", "sampling", "statistics"]
+__all__ = [
+    "batches",
+    "config",
+    "cut_audio",
+    "manifests",
+    "relocation",
+    "sampling",
+    "statistics",
+]

@@ -1,6 +1,6 @@
-"""Cuts to padded batches: length buckets, augmentation, a position that can be resumed.
+"""Cuts to padded batches of waveforms and tokens, with speed perturbation and noise.
 
-Knows cuts and batches; nothing of frames, models or where a manifest and its recordings are.
+Does not know about features or models, or which cuts a batch is made of.
 """
 
 import math
@@ -16,9 +16,7 @@ from torch import Tensor
 
 from sorigeul.data.config import DataConfig
 from sorigeul.data.cut_audio import load_cut_audio
-from sorigeul.data.manifests import (
-    text,
-)
+from sorigeul.data.manifests import transcript
 from sorigeul.sound import augmentation
 from sorigeul.sound.audio import SAMPLE_RATE, AudioError, Samples
 from sorigeul.text.vocabulary import Vocabulary
@@ -35,70 +33,74 @@ class Failure:
 
 @dataclass(frozen=True)
 class Batch:
-    """UtteranceDataset side by side, shorter ones padded with silence."""
+    """Utterances of a batch: waveforms padded with silence, and tokens with their lengths."""
 
     ids: list[str]
     texts: list[str]
     waveforms: Tensor
     """(B, N) at 16 kHz"""
     lengths: Tensor
-    """samples of each (B,)"""
+    """samples of each utterance (B,)"""
     tokens: Tensor
     """character ids, padded (B, U)"""
     token_lengths: Tensor
-    """characters of each (B,)"""
+    """characters of each utterance (B,)"""
     augmented: Tensor
-    """boolean (B,), true for the copies to mask"""
-    failures: list["Failure"]
-    """utterances left out, since their audio could not be read"""
+    """boolean (B,), true for the copies that SpecAugment masks"""
+    failures: list[Failure]
+    """utterances left out because their audio could not be read"""
 
     def __len__(self) -> int:
         return len(self.ids)
 
     def to(self, device: torch.device) -> "Batch":
+        """The batch with its tensors on `device`."""
         moved: dict[str, Any] = {
-            name: part.to(device, non_blocking=True)
-            for name, part in vars(self).items()
-            if isinstance(part, Tensor)
+            name: value.to(device, non_blocking=True)
+            for name, value in vars(self).items()
+            if isinstance(value, Tensor)
         }
         return replace(self, **moved)
 
 
 class UtteranceDataset(torch.utils.data.Dataset[Batch]):
-    """Decodes the audio of a sampled set of cuts. One that cannot be read is named, not hidden."""
+    """Loads the batch of the cuts that a sampler chose.
+
+    Cuts whose audio cannot be read are left out, and listed in `Batch.failures`.
+    """
 
     def __init__(self, vocabulary: Vocabulary, noise: augmentation.Noise | None = None) -> None:
         self.vocabulary, self.noise = vocabulary, noise
 
     def __getitem__(self, cuts: CutSet) -> Batch:
-        kept: list[MonoCut] = []
+        loaded: list[MonoCut] = []
         waveforms: list[np.ndarray[Any, np.dtype[np.float32]]] = []
         failures: list[Failure] = []
         for cut in cuts:
             try:
-                waveforms.append(self._heard(cut))
-                kept.append(cut)
+                waveforms.append(self._load_augmented(cut))
+                loaded.append(cut)
             except AudioError as error:
-                failures.append(Failure(cut.id, text(cut), str(error)))
-        tokens = [torch.tensor(self.vocabulary.encode(text(cut))) for cut in kept]
+                failures.append(Failure(cut.id, transcript(cut), str(error)))
+        tokens = [torch.tensor(self.vocabulary.encode(transcript(cut))) for cut in loaded]
         return Batch(
-            ids=[cut.id for cut in kept],
-            texts=[text(cut) for cut in kept],
+            ids=[cut.id for cut in loaded],
+            texts=[transcript(cut) for cut in loaded],
             waveforms=_pad([torch.from_numpy(waveform) for waveform in waveforms], 0.0),
             lengths=torch.tensor([len(waveform) for waveform in waveforms], dtype=torch.long),
             tokens=_pad(tokens, self.vocabulary.pad_id).long(),
-            token_lengths=torch.tensor([len(part) for part in tokens], dtype=torch.long),
-            augmented=torch.tensor([is_augmented(cut) for cut in kept], dtype=torch.bool),
+            token_lengths=torch.tensor([len(row) for row in tokens], dtype=torch.long),
+            augmented=torch.tensor([is_augmented(cut) for cut in loaded], dtype=torch.bool),
             failures=failures,
         )
 
-    def _heard(self, cut: MonoCut) -> Samples:
-        """The sound of a cut, changed as was drawn for it."""
-        samples, drawn = load_cut_audio(cut), cut.custom or {}
-        samples = augmentation.change_speed(samples, drawn.get("speed", 10))
-        if self.noise is None or "draw" not in drawn:
+    def _load_augmented(self, cut: MonoCut) -> Samples:
+        """The audio of a cut (N,), with the speed and noise that the sampler drew for it."""
+        samples, draws = load_cut_audio(cut), cut.custom or {}
+        samples = augmentation.change_speed(samples, draws.get("speed", 10))
+        if self.noise is None or "draw_key" not in draws:
             return samples
-        return self.noise.mixed(samples, drawn["draw"])
+        return self.noise.mixed(samples, draws["draw_key"])
 
 
 def _pad(rows: Sequence[Tensor], value: float) -> Tensor:
@@ -108,28 +110,30 @@ def _pad(rows: Sequence[Tensor], value: float) -> Tensor:
 
 
 def is_augmented(cut: MonoCut) -> bool:
+    """Whether SpecAugment masks this cut, which is then a copy of another."""
     return bool((cut.custom or {}).get("augmented", False))
 
 
 def in_groups(batches: Iterable[Batch], size: int) -> Iterator[list[Batch]]:
-    """So many batches at a time; the last group may be smaller."""
-    rest = iter(batches)
-    while group := list(islice(rest, size)):
+    """Groups of `size` batches; the last group may be smaller."""
+    remaining = iter(batches)
+    while group := list(islice(remaining, size)):
         yield group
 
 
 def longest_batch(
     seconds: float, characters: int, vocabulary: Vocabulary, config: DataConfig, processes: int = 1
 ) -> Batch:
-    """Noise in the place of the largest batch of a process, of utterances as long as the longest.
+    """A batch of noise, as large as the largest training batch of a process, to test memory.
 
-    Where `batch_seconds` does not count padding, since pack_by_length is off, others are larger.
+    All its utterances are as long as the longest one, which has `seconds` and `characters`. If
+    pack_by_length is off, `batch_seconds` does not count padding, and a real batch can be larger.
     """
     if config.speed_perturbation:
         seconds *= 10 / min(augmentation.SPEEDS)
-    in_seconds = math.ceil(max(config.batch_seconds * processes // seconds, 1) / processes)
-    rows = in_seconds if config.batch_seconds else config.batch_size
-    characters *= 3 if vocabulary.kind == "jamo" else 1  # the most that a syllable has
+    rows_by_seconds = math.ceil(max(config.batch_seconds * processes // seconds, 1) / processes)
+    rows = rows_by_seconds if config.batch_seconds else config.batch_size
+    characters *= 3 if vocabulary.kind == "jamo" else 1  # a syllable has at most three jamo
     tokens = torch.arange(characters) % (len(vocabulary) - 3)
     lengths = torch.full((rows,), round(seconds * SAMPLE_RATE))
     return Batch(

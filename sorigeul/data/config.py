@@ -1,19 +1,13 @@
-"""Cuts to padded batches: length buckets, augmentation, a position that can be resumed.
-
-Knows cuts and batches; nothing of frames, models or where a manifest and its recordings are.
-"""
+"""Settings of batches and of waveform augmentation."""
 
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
-
-from lhotse import CutSet
 
 from sorigeul.base.errors import UserError
 from sorigeul.sound import augmentation
 
 ORDER_INDEPENDENT = frozenset({"audio_root", "noise_dir", "noise_share", "noise_low", "noise_high"})
-"""settings that which utterances are in which batch does not depend on"""
+"""settings that do not change which utterances are in which batch"""
 
 
 @dataclass(frozen=True)
@@ -23,24 +17,24 @@ class DataConfig:
     batch_size: int = 8
     """mini-batch size"""
     batch_seconds: float = 0.0
-    """seconds of audio in a batch in place of batch_size, padding included where pack_by_length is
-    on; 0: batches of batch_size"""
+    """seconds of audio in a batch, instead of batch_size; includes padding if pack_by_length is on;
+    0: batches of batch_size"""
     pack_by_length: bool = True
     """flag indication whether to pack batch by similar sequence lengths"""
     use_augment: bool = True
     """flag indication whether to use spec-augmentation or not"""
     augment_ratio: float = 1.0
-    """ratio of spec-augmentation applied data: this many masked copies of an utterance join it"""
+    """ratio of spec-augmentation applied data: number of masked copies added for each utterance"""
     plain_epochs: int = 0
-    """epochs at first in which no copy is masked, no speed changed, no noise mixed in and no guess
-    of the speller's own read, so that an alignment comes sooner"""
+    """number of first epochs without masks, speed changes, noise and scheduled sampling, so that
+    the attention aligns sooner"""
     speed_perturbation: bool = False
-    """hear each utterance at 0.9, 1.0 or 1.1 of its speed, drawn anew in each epoch (Ko et al.
-    2015); an epoch stays as long, so all speeds come up only over several. Too fast for CTC to
-    align, an utterance is left to the speller in that epoch"""
+    """play each utterance at 0.9, 1.0 or 1.1 of its speed, drawn anew in each epoch (Ko et al.
+    2015). An epoch does not get longer: an utterance has one speed in it, and all three only over
+    several epochs. If it gets too fast for CTC to align, only the speller learns from it"""
     noise_dir: str = ""
-    """folder of recordings of noise to mix in, of any audio format, best short; not in evaluation;
-    none: no noise"""
+    """folder of noise recordings to mix in during training, in any audio format, preferably short;
+    empty: no noise"""
     noise_share: float = 0.5
     """share of the utterances that get noise, drawn anew in each epoch"""
     noise_low: float = 5.0
@@ -50,7 +44,7 @@ class DataConfig:
     num_workers: int = 0
     """processes that decode audio; 0 decodes in the training process"""
     audio_root: str = ""
-    """folder that holds the recordings now, where they have moved since the corpus was prepared"""
+    """folder that holds the recordings now, if they have moved since the corpus was prepared"""
 
     def __post_init__(self) -> None:
         if self.batch_size < 1:
@@ -70,12 +64,13 @@ class DataConfig:
                 f"noise_low is {self.noise_low:g}, but must be at most noise_high, which is "
                 f"{self.noise_high:g}"
             )
-        for folder in ("audio_root", "noise_dir"):  # a run may go on in another working directory
-            if name := getattr(self, folder):
-                object.__setattr__(self, folder, str(Path(name).absolute()))
+        # Absolute, since a run may be resumed in another working directory.
+        for setting in ("audio_root", "noise_dir"):
+            if folder := getattr(self, setting):
+                object.__setattr__(self, setting, str(Path(folder).absolute()))
 
     def noise(self) -> augmentation.Noise | None:
-        """The recordings of `noise_dir`, decoded; none where there is none, or no share."""
+        """The decoded recordings of `noise_dir`; None if no noise is to be mixed in."""
         if not self.noise_dir or not self.noise_share:
             return None
         return augmentation.Noise(
@@ -83,22 +78,6 @@ class DataConfig:
         )
 
     @property
-    def copies(self) -> float:
-        """Items an epoch holds for each utterance: itself and its augmented copies."""
+    def items_per_utterance(self) -> float:
+        """Items of an epoch for each utterance: the utterance and its augmented copies."""
         return 1 + (self.augment_ratio if self.use_augment else 0)
-
-
-@dataclass(frozen=True)
-class ProcessShare:
-    """Which part of every batch a process reads: all of it, where it is alone."""
-
-    rank: int = 0
-    of: int = 1
-    """processes in all"""
-
-    def rows(self, cuts: CutSet) -> CutSet:
-        """Its part of a batch of cuts."""
-        return CutSet.from_cuts(islice(cuts, self.rank, None, self.of))
-
-
-WHOLE_BATCH = ProcessShare()

@@ -1,7 +1,4 @@
-"""Manifests to lhotse's cuts, and a cut to its sound. Line by line: a thousand hours fit no memory.
-
-Knows where recordings are, in files or in archives; nothing of tensors or batches.
-"""
+"""Loading the audio of a cut, from a file or from a tar archive."""
 
 import zlib
 from pathlib import Path
@@ -12,14 +9,13 @@ from sorigeul.data.manifests import audio_source
 from sorigeul.sound import audio
 from sorigeul.sound.audio import AudioError, Samples
 
-# The sound of a cut.
-
 
 def load_cut_audio(cut: MonoCut) -> Samples:
     """The recording of a cut, float32 (N,) at 16 kHz. Raises AudioError if it cannot be read."""
     source = audio_source(cut)
     if source.type == "shar":
-        return audio.load(_member(cut, source.source), f"{cut.id} in {source.source}").samples
+        content = _read_archive_member(cut, source.source)
+        return audio.load(content, f"{cut.id} in {source.source}").samples
     try:
         return audio.load(source.source).samples
     except AudioError as error:
@@ -30,8 +26,8 @@ def load_cut_audio(cut: MonoCut) -> Samples:
         ) from error
 
 
-def _member(cut: MonoCut, archive: str) -> bytes:
-    """The bytes of a recording inside a tar archive, found without reading what precedes it."""
+def _read_archive_member(cut: MonoCut, archive: str) -> bytes:
+    """The bytes of a recording in a tar archive, read directly at the offset in the manifest."""
     member = cut.custom["member"]
     try:
         with open(archive, "rb") as file:

@@ -1,12 +1,12 @@
-"""Cuts to padded batches: length buckets, augmentation, a position that can be resumed.
+"""Sampling of cuts for training and evaluation: length buckets, random draws, resumable loaders.
 
-Knows cuts and batches; nothing of frames, models or where a manifest and its recordings are.
+Does not know how audio is loaded, or where a manifest and its recordings are.
 """
 
 import signal
 import warnings
 import zlib
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from typing import Any
@@ -18,47 +18,62 @@ from lhotse.dataset.sampling.base import CutSampler
 from torchdata.stateful_dataloader import StatefulDataLoader
 
 from sorigeul.data.batches import UtteranceDataset
-from sorigeul.data.config import WHOLE_BATCH, DataConfig, ProcessShare
-from sorigeul.data.manifests import (
-    follow,
-)
+from sorigeul.data.config import DataConfig
+from sorigeul.data.manifests import follow_epochs
 from sorigeul.sound import augmentation
 from sorigeul.text.vocabulary import Vocabulary
 
-_BUCKETS = 20
-_BATCHES_A_BUCKET = 4
-_EVALUATION_SECONDS = 120.0
+_MAX_BUCKETS = 20
+_BATCHES_PER_BUCKET = 4
+_EVALUATION_BATCH_SECONDS = 120.0
+
+
+@dataclass(frozen=True)
+class ProcessShare:
+    """Which share of every batch a process loads; by default all of it, as the only process."""
+
+    rank: int = 0
+    world_size: int = 1
+
+    def rows(self, cuts: CutSet) -> CutSet:
+        """The cuts of a batch that the process loads."""
+        return CutSet.from_cuts(islice(cuts, self.rank, None, self.world_size))
+
+
+WHOLE_BATCH = ProcessShare()
 
 
 def with_augmented_copies(cuts: CutSet, ratio: float) -> CutSet:
-    """The cuts and, for each, `ratio` copies marked for SpecAugment (0.5: for every second one).
+    """The cuts, and `ratio` copies of each, marked for SpecAugment (0.5: of every second cut).
 
-    This is what the seed means by `augment_ratio`: the data grows, the plain recordings stay.
-    Which ones a fraction takes depends on their ids alone, so it is the same in every epoch.
+    This is what the seed means by `augment_ratio`: the data grows, the plain recordings stay. A
+    fraction chooses cuts by their ids alone, so the same ones have a copy in every epoch.
     """
-    parts = [cuts]
-    number = 1
+    streams = [cuts]
+    copy_number = 1
     while ratio > 0:
-        parts.append(cuts.filter(partial(_chosen, ratio)).map(partial(_copy, number)))
-        ratio, number = ratio - 1, number + 1
-    # Mixed rather than joined end to end, so that buckets hold plain and masked ones side by side.
-    return cuts if len(parts) == 1 else CutSet.mux(*parts, seed=0)
+        copies = cuts.filter(partial(_has_copy, ratio)).map(partial(_make_copy, copy_number))
+        streams.append(copies)
+        ratio, copy_number = ratio - 1, copy_number + 1
+    # Mixed, not concatenated, so that a bucket holds cuts and copies side by side.
+    return cuts if len(streams) == 1 else CutSet.mux(*streams, seed=0)
 
 
-def _chosen(ratio: float, cut: MonoCut) -> bool:
+def _has_copy(ratio: float, cut: MonoCut) -> bool:
     return zlib.crc32(cut.id.encode()) < ratio * 2**32
 
 
-def _copy(number: int, cut: MonoCut) -> MonoCut:
-    return replace(cut, id=f"{cut.id}#{number}", custom={**(cut.custom or {}), "augmented": True})
+def _make_copy(copy_number: int, cut: MonoCut) -> MonoCut:
+    custom = {**(cut.custom or {}), "augmented": True}
+    return replace(cut, id=f"{cut.id}#{copy_number}", custom=custom)
 
 
-class _Draws:
-    """Marks cuts with what is drawn for them in the epoch of the sampler that reads them.
+class _AugmentationDraws:
+    """Adds to each cut the random draws of its augmentation in the current epoch of the sampler.
 
-    Their durations are those at the speed drawn, so that buckets and batches hold what is heard.
-    The sampler, while it is being made, finds its buckets by the draws of the first epoch. In plain
-    epochs nothing is drawn, and copies stay unmasked.
+    The duration of a cut becomes that at the speed drawn, so that buckets and batches are filled by
+    the audio that is loaded. While a sampler is being constructed, it estimates its buckets by the
+    draws of the first epoch. In plain epochs nothing is drawn, and copies are not masked.
     """
 
     def __init__(self, seed: int, config: DataConfig) -> None:
@@ -69,10 +84,10 @@ class _Draws:
         epoch = 0 if self.sampler is None else self.sampler.epoch
         if epoch < self.config.plain_epochs:
             return replace(cut, custom={**(cut.custom or {}), "augmented": False})
-        draw = f"{self.seed}/{epoch}/{cut.id}"
-        cut = replace(cut, custom={**(cut.custom or {}), "draw": draw})
+        draw_key = f"{self.seed}/{epoch}/{cut.id}"
+        cut = replace(cut, custom={**(cut.custom or {}), "draw_key": draw_key})
         if self.config.speed_perturbation:
-            cut.custom["speed"] = speed = augmentation.draw_speed(draw)
+            cut.custom["speed"] = speed = augmentation.draw_speed(draw_key)
             cut.duration *= 10 / speed
         return cut
 
@@ -84,35 +99,46 @@ def training_batches(
     seed: int,
     share: ProcessShare = WHOLE_BATCH,
 ) -> StatefulDataLoader:
-    """Shuffled batches without end marks; ``.sampler.set_epoch(n)`` gives each epoch its order.
+    """A loader of shuffled batches; ``.sampler.set_epoch(n)`` sets the order of epoch n.
 
-    `state_dict` and `load_state_dict` hold the position within the epoch, prefetched batches
-    included. N processes with batches of B share out what one with batches of N B would draw: all
-    have as many batches, and all the same position, though a share of the last ones may be empty.
+    Its `state_dict` and `load_state_dict` save and restore the position within the epoch, including
+    prefetched batches. N processes with batches of size B draw the same batches as one process with
+    size N B, and each loads its share of every batch. So all have the same number of batches and
+    the same position; the share of a process in the last batches may be empty.
     """
-    read = cuts
+    manifest_cuts = cuts
     if config.use_augment:
         cuts = with_augmented_copies(cuts, config.augment_ratio)
     noise = config.noise()
-    draws = _Draws(seed, config)
+    draws = _AugmentationDraws(seed, config)
     if config.speed_perturbation or config.plain_epochs or noise is not None:
         cuts = cuts.map(draws)
-    size: dict[str, Any] = (
-        {"max_duration": config.batch_seconds * share.of}
+    batch_limit: dict[str, Any] = (
+        {"max_duration": config.batch_seconds * share.world_size}
         if config.batch_seconds
-        else {"max_cuts": config.batch_size * share.of}
+        else {"max_cuts": config.batch_size * share.world_size}
     )
-    shared: dict[str, Any] = {**size, "shuffle": True, "seed": seed, "rank": 0, "world_size": 1}
+    options: dict[str, Any] = {
+        **batch_limit,
+        "shuffle": True,
+        "seed": seed,
+        # Not those of the process: each draws whole batches, and takes its share in `_loader`.
+        "rank": 0,
+        "world_size": 1,
+    }
     # Every bucket ends the epoch with a batch that is not full: few utterances get few buckets.
-    some = [cut.duration for cut in islice(cuts, 2000)]
-    batch = share.of * (config.batch_seconds * len(some) / sum(some) or config.batch_size)
-    buckets = min(_BUCKETS, max(2, int(len(some) / batch / _BATCHES_A_BUCKET)))
-    sampler = (
-        DynamicBucketingSampler(cuts, num_buckets=buckets, **shared)
-        if config.pack_by_length and len(some) > 1
-        else DynamicCutSampler(cuts, **shared)
+    durations = [cut.duration for cut in islice(cuts, 2000)]
+    cuts_per_batch = share.world_size * (
+        config.batch_seconds * len(durations) / sum(durations) or config.batch_size
     )
-    follow(read, sampler)
+    buckets = int(len(durations) / cuts_per_batch / _BATCHES_PER_BUCKET)
+    buckets = min(_MAX_BUCKETS, max(2, buckets))
+    sampler = (
+        DynamicBucketingSampler(cuts, num_buckets=buckets, **options)
+        if config.pack_by_length and len(durations) > 1
+        else DynamicCutSampler(cuts, **options)
+    )
+    follow_epochs(manifest_cuts, sampler)
     draws.sampler = sampler
     return _loader(sampler, share, UtteranceDataset(vocabulary, noise), config.num_workers)
 
@@ -120,44 +146,45 @@ def training_batches(
 def evaluation_batches(
     cuts: CutSet, vocabulary: Vocabulary, num_workers: int = 0, share: ProcessShare = WHOLE_BATCH
 ) -> StatefulDataLoader:
-    """Every utterance once, the longest first, in batches of about two minutes of audio a process.
+    """A loader of every utterance once, the longest first, in batches of at most two minutes.
 
-    Of several processes each reads its share.
+    A process loads its `share` of every batch; the limit holds for the share.
     """
     ordered = cuts.to_eager().sort_by_duration(ascending=False)
-    seconds = _EVALUATION_SECONDS * share.of
+    seconds = _EVALUATION_BATCH_SECONDS * share.world_size
     sampler = SimpleCutSampler(ordered, max_duration=seconds, rank=0, world_size=1)
     return _loader(sampler, share, UtteranceDataset(vocabulary), num_workers)
 
 
 def _loader(
-    sampler: CutSampler, share: ProcessShare, utterances: UtteranceDataset, num_workers: int
+    sampler: CutSampler, share: ProcessShare, dataset: UtteranceDataset, num_workers: int
 ) -> StatefulDataLoader:
-    # Each process draws the same sets and decodes its share of every one. The rest is taken off
-    # before a worker has to unpack it: of 64 processes, that would take longer than decoding.
+    # The cuts of other processes are dropped in the sampler, before they are sent to a worker: with
+    # 64 processes, unpickling them in the worker would take longer than decoding its own share.
     sampler.map(share.rows)
     with warnings.catch_warnings():
-        # Of torchdata 0.11 under newer torch; its users can do nothing about it.
+        # torchdata 0.11 warns about this under newer torch; users can do nothing about it.
         warnings.filterwarnings("ignore", message=".*set_vital")
         return StatefulDataLoader(
-            utterances,
+            dataset,
             sampler=sampler,
             batch_size=None,
             num_workers=num_workers,
-            worker_init_fn=_outlive_a_stop_request,
-            # Of its own: beginning an epoch draws from it, and a resumed one begins twice.
+            worker_init_fn=_ignore_first_stop_signal,
+            # Its own generator, not the global one: each start of an epoch draws from it, and a
+            # resumed epoch is started twice.
             generator=torch.Generator(),
         )
 
 
-def _outlive_a_stop_request(_: int) -> None:
-    """Keep a worker at work when torchrun, Slurm or a terminal signals all processes of a run.
+def _ignore_first_stop_signal(_: int) -> None:
+    """Keep a worker running when torchrun, Slurm or a terminal signals all processes of a run.
 
     The run ends its workers itself, after its checkpoint. A second signal ends them at once.
     """
 
-    def outlive(number: int, _: Any) -> None:
+    def ignore_once(number: int, _: Any) -> None:
         signal.signal(number, signal.SIG_DFL)
 
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, outlive)
+        signal.signal(number, ignore_once)

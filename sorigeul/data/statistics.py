@@ -1,7 +1,4 @@
-"""Manifests to lhotse's cuts, and a cut to its sound. Line by line: a thousand hours fit no memory.
-
-Knows where recordings are, in files or in archives; nothing of tensors or batches.
-"""
+"""Statistics of a manifest: counts, durations, a random sample, utterances too fast for CTC."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -18,7 +15,7 @@ from sorigeul.text.vocabulary import Vocabulary
 
 @dataclass(frozen=True)
 class ManifestStatistics:
-    """What one pass over the training manifest finds out."""
+    """Counts and durations from one pass over the training manifest."""
 
     utterances: int
     seconds: float
@@ -32,38 +29,40 @@ class ManifestStatistics:
 
 def manifest_statistics(cuts: CutSet) -> ManifestStatistics:
     """Count the utterances of a manifest, their seconds and their characters."""
-    utterances, seconds, longest, most = 0, 0.0, 0.0, 0
+    utterances, seconds, longest, most_characters = 0, 0.0, 0.0, 0
     characters: Counter[str] = Counter()
-    for _, said, duration in as_lazy_cuts(cuts).transcripts():
+    for _, text, duration in as_lazy_cuts(cuts).transcripts():
         utterances += 1
         seconds += duration
-        characters.update(said)
-        longest, most = max(longest, duration), max(most, len(said))
-    return ManifestStatistics(utterances, seconds, characters, longest, most)
+        characters.update(text)
+        longest, most_characters = max(longest, duration), max(most_characters, len(text))
+    return ManifestStatistics(utterances, seconds, characters, longest, most_characters)
 
 
-def draw_sample(cuts: CutSet, size: int, of: int, seed: int) -> list[MonoCut]:
-    """So many cuts of a manifest that has `of`, in an order drawn by `seed`."""
+def draw_sample(cuts: CutSet, size: int, total: int, seed: int) -> list[MonoCut]:
+    """Draw `size` cuts from a manifest of `total` cuts, in random order; both depend on `seed`."""
     random = Random(seed)
-    drawn = list(as_lazy_cuts(cuts).select(set(random.sample(range(of), min(size, of)))))
-    random.shuffle(drawn)
-    return drawn
+    numbers = set(random.sample(range(total), min(size, total)))
+    sample = list(as_lazy_cuts(cuts).select(numbers))
+    random.shuffle(sample)
+    return sample
 
 
 def too_fast_for_ctc(
     cuts: CutSet, vocabulary: Vocabulary, frames_per_second: float
 ) -> Iterator[tuple[str, str]]:
     """Utterances that CTC cannot align at this frame rate, as (id, reason)."""
-    for name, said, seconds in as_lazy_cuts(cuts).transcripts():
+    for utterance_id, text, seconds in as_lazy_cuts(cuts).transcripts():
         frames = int(seconds * frames_per_second)
-        # Leaving out unknown characters never makes it more, and few have to be looked up.
-        if _ctc_frames(vocabulary.split(said)) > frames:
-            needed = _ctc_frames(vocabulary.encode(said))
+        # Encoding is slow, and leaves out unknown characters, which never increases the count. So
+        # only the few texts that need too many frames before it are encoded.
+        if _min_ctc_frames(vocabulary.split(text)) > frames:
+            needed = _min_ctc_frames(vocabulary.encode(text))
             if needed > frames:
-                yield name, f"{needed} CTC frames needed for its text, {frames} there"
+                yield utterance_id, f"{needed} CTC frames needed for its text, {frames} there"
 
 
-def _ctc_frames(units: Sequence[object]) -> int:
+def _min_ctc_frames(units: Sequence[object]) -> int:
     """Frames that CTC needs at least: one for each unit, and a blank between equal neighbours."""
     repeats: int = sum(map(eq, units, islice(units, 1, None)))
     return len(units) + repeats

@@ -14,7 +14,7 @@ from lhotse import CutSet, MonoCut
 
 from sorigeul.base.progress import progress_bar
 from sorigeul.data.batches import Batch, UtteranceDataset
-from sorigeul.data.manifests import text
+from sorigeul.data.manifests import transcript
 from sorigeul.evaluation.evaluate import recognize, score_recognitions
 from sorigeul.pretrained.loading import PretrainedModel
 from sorigeul.text.vocabulary import Vocabulary
@@ -78,7 +78,7 @@ def choose_utterances(cuts: Sequence[MonoCut]) -> list[MonoCut]:
     if not cuts:
         return []
     median = min(sorted(cut.duration for cut in cuts)[len(cuts) // 2], _LONGEST_MEDIAN)
-    by_text = {text(cut): cut for cut in reversed(cuts)}
+    by_text = {transcript(cut): cut for cut in reversed(cuts)}
     nearest = sorted(by_text.values(), key=lambda cut: abs(log(cut.duration / median)))
     return sorted(nearest[:UTTERANCES], key=lambda cut: float(cut.duration))
 

@@ -104,7 +104,7 @@ def _measure_sample(
         for number, cut in enumerate(cuts, 1):
             advance(1, "")
             try:
-                measurements = measure(cut.id, manifests.text(cut), load_cut_audio(cut))
+                measurements = measure(cut.id, manifests.transcript(cut), load_cut_audio(cut))
             except AudioError as error:
                 unreadable.append(str(error))
             else:

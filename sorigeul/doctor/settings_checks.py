@@ -37,7 +37,7 @@ def check_settings(data: TrainingData, settings: Settings) -> list[Finding]:
 def _check_frame_rate(data: TrainingData, settings: Settings) -> Iterator[Finding]:
     """Whether an utterance has more characters than frames for the speller or for CTC."""
     model = settings.model
-    rates = [len(data.vocabulary.split(manifests.text(cut))) / cut.duration for cut in data.sample]
+    rates = [len(data.vocabulary.split(manifests.transcript(cut))) / cut.duration for cut in data.sample]
     median_rate, fast_rate = np.percentile(rates, [50, 90])
     readers = {model.reduction: "the speller has"}
     if model.ctc_weight > 0:

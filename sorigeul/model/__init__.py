@@ -1,6 +1,6 @@
 """Listen, Attend and Spell. Tensors in, tensors out: no files, no text, no corpora.
 
-Shapes, throughout the package: B utterances, N samples, T frames, F mel bands, S listener frames,
+Shapes in the whole package: B utterances, N samples, T frames, F mel bands, S listener frames,
 U characters, D width, V vocabulary, K beam.
 """
 

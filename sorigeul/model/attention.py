@@ -1,8 +1,8 @@
-"""Attention of the speller over the listener's frames. Looks at valid frames only.
+"""Attention of the speller over the valid frames of the listener, with five score functions.
 
-Every kind scores the frames for a query, mixes the frames by the softmax of the scores, and merges
-the mixture (the context) with the query: ``tanh(W [context; query])`` (Luong et al. 2015,
-equation 5, which is what the seed prints as `SelfAttention`). They differ in how they score.
+Every kind scores the frames for a query, weights the frames by the softmax of the scores, and
+merges the weighted sum (the context) with the query: ``tanh(W [context; query])`` (Luong et al.
+2015, equation 5, which is what the seed prints as `SelfAttention`). The kinds differ in the score.
 """
 
 from abc import ABC, abstractmethod
@@ -17,25 +17,25 @@ ScoreFunction = Literal["self", "dot", "additive", "location", "multi-head"]
 
 @dataclass(frozen=True)
 class Memory:
-    """What the listener heard, made ready once for every step of the speller."""
+    """Listener frames and their keys, computed once and used in every step of the speller."""
 
     values: Tensor
     """listener frames (B, S, D)"""
     keys: Tensor
-    """the frames as the score function wants them (B, S, A)"""
+    """the frames as projected for the score function (B, S, A)"""
     valid: Tensor
-    """boolean (B, S), true within each utterance"""
+    """boolean (B, S), true for frames that are not padding"""
 
     def select(self, rows: Tensor) -> "Memory":
-        """The memory of the utterances `rows` (a search gives each hypothesis its utterance's)."""
+        """The memory of the utterances `rows`, one for each hypothesis of a beam search."""
         return Memory(self.values[rows], self.keys[rows], self.valid[rows])
 
 
 class ScoredAttention(nn.Module, ABC):
-    """What the kinds have in common. Subclasses give `scores`, and `make_keys` where it helps."""
+    """Base class of all kinds of attention. Subclasses define `scores`, and some `make_keys`."""
 
     recurrent = False
-    """whether a step's scores depend on the step before"""
+    """whether the scores of a step depend on the alignment of the step before"""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -47,23 +47,23 @@ class ScoredAttention(nn.Module, ABC):
 
     @abstractmethod
     def scores(self, query: Tensor, memory: Memory, previous: Tensor | None) -> Tensor:
-        """Query (B, U, D) -> scores (B, U, S), or (B, H, U, S) where there are several heads."""
+        """Query (B, U, D) -> scores (B, U, S), or (B, H, U, S) with several heads."""
 
     def forward(
         self, query: Tensor, memory: Memory, previous: Tensor | None
     ) -> tuple[Tensor, Tensor]:
-        """Query (B, U, D) -> merged (B, U, D) and alignment (B, U, S), each row of which sums to 1.
+        """Query (B, U, D) -> merged (B, U, D) and alignment (B, U, S), whose rows sum to 1.
 
-        `previous` is the alignment (B, S) of the step before, for those kinds that look at it.
+        `previous` is the alignment (B, S) of the step before; only recurrent kinds use it.
         """
         scores = self.scores(query, memory, previous)
-        blocked = ~memory.valid.view(len(scores), *[1] * (scores.dim() - 2), -1)
-        weights = scores.float().masked_fill(blocked, -torch.inf).softmax(-1).to(query.dtype)
+        padding = ~memory.valid.view(len(scores), *[1] * (scores.dim() - 2), -1)
+        weights = scores.float().masked_fill(padding, -torch.inf).softmax(-1).to(query.dtype)
         context, alignment = self.mix(weights, memory)
         return torch.tanh(self.W(torch.cat((context, query), dim=-1))), alignment
 
     def mix(self, weights: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
-        """Weights (B, U, S) -> context (B, U, D) and the alignment to show."""
+        """Weights (B, U, S), or (B, H, U, S) -> context (B, U, D) and alignment (B, U, S)."""
         return weights @ memory.values, weights
 
 
@@ -75,7 +75,7 @@ class SelfAttention(ScoredAttention):
 
 
 class DotAttention(ScoredAttention):
-    """Dot product of projections (Chan et al. 2016, equation 9), scaled by the width's root."""
+    """Dot product of projections (Chan et al. 2016, equation 9), divided by the width's root."""
 
     def __init__(self, width: int) -> None:
         super().__init__(width)
@@ -109,7 +109,7 @@ class AdditiveAttention(ScoredAttention):
 
 
 class LocationAttention(AdditiveAttention):
-    """Additive attention that also sees where it looked before (Chorowski et al. 2015, eq. 8-9)."""
+    """Additive attention that also uses its previous alignment (Chorowski et al. 2015, eq. 8-9)."""
 
     recurrent = True
 
@@ -119,18 +119,18 @@ class LocationAttention(AdditiveAttention):
         self.location = nn.Linear(channels, width, bias=False)
 
     def scores(self, query: Tensor, memory: Memory, previous: Tensor | None) -> Tensor:
-        if previous is None:  # before the first step every frame is as likely as any other
+        if previous is None:  # before the first step: uniform over the valid frames
             valid = memory.valid.to(query.dtype)
             previous = valid / valid.sum(1, keepdim=True)
-        seen = self.location(self.location_conv(previous.unsqueeze(1)).transpose(1, 2))
-        hidden = self.query(query) + memory.keys + seen
+        location = self.location(self.location_conv(previous.unsqueeze(1)).transpose(1, 2))
+        hidden = self.query(query) + memory.keys + location
         return cast(Tensor, self.score(torch.tanh(hidden)).transpose(1, 2))
 
 
 class MultiHeadAttention(ScoredAttention):
-    """Several scaled dot products side by side (Chiu et al. 2018, section 2.2.2).
+    """Several heads of scaled dot-product attention (Chiu et al. 2018, section 2.2.2).
 
-    The alignment shown is the mean of the heads'.
+    The alignment is the mean of the heads' alignments.
     """
 
     def __init__(self, width: int, heads: int) -> None:
@@ -162,7 +162,7 @@ class MultiHeadAttention(ScoredAttention):
 
 
 class Attention(nn.Module):
-    """The attention that `score_function` names."""
+    """The kind of attention that `score_function` names, over one or several steps."""
 
     def __init__(self, score_function: str, width: int, heads: int) -> None:
         super().__init__()
@@ -180,22 +180,26 @@ class Attention(nn.Module):
 
     @property
     def recurrent(self) -> bool:
+        """Whether the scores of a step depend on the alignment of the step before."""
         return self.attention.recurrent
 
     def make_memory(self, frames: Tensor, valid: Tensor) -> Memory:
-        """Frames (B, S, D), valid (B, S) -> the memory the speller attends to."""
+        """Frames (B, S, D), valid (B, S) -> the memory that the speller attends to."""
         return Memory(frames, self.attention.make_keys(frames), valid)
 
     def forward(
         self, query: Tensor, memory: Memory, previous: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Query (B, U, D) -> merged (B, U, D), alignment (B, U, S)."""
+        """Query (B, U, D) -> merged (B, U, D), alignment (B, U, S).
+
+        `previous` is the alignment (B, S) of the step before; None before the first step.
+        """
         if not self.recurrent or query.shape[1] == 1:
             return cast(tuple[Tensor, Tensor], self.attention(query, memory, previous))
-        steps = []
-        for step in query.unbind(1):
-            merged, alignment = self.attention(step.unsqueeze(1), memory, previous)
+        outputs = []
+        for step_query in query.unbind(1):
+            merged, alignment = self.attention(step_query.unsqueeze(1), memory, previous)
             previous = alignment[:, -1]
-            steps.append((merged, alignment))
-        merged, alignments = zip(*steps, strict=True)
+            outputs.append((merged, alignment))
+        merged, alignments = zip(*outputs, strict=True)
         return torch.cat(merged, dim=1), torch.cat(alignments, dim=1)

@@ -1,4 +1,4 @@
-"""Batch normalisation whose statistics leave padding out, over one process or several."""
+"""Batch normalisation that ignores padding, over the batches of all processes of a training."""
 
 from typing import Any
 
@@ -8,30 +8,34 @@ from torch import Tensor, nn
 
 
 class BatchNorm2d(nn.BatchNorm2d):
-    """Batch normalisation whose statistics leave the padding out, and which gives zero there.
+    """Batch normalisation whose statistics ignore the padding, and whose output is zero there.
 
-    Of processes that train together, it is over the frames of all of them.
+    If several processes train together, the statistics are those of the frames of all of them.
     """
 
     counting = True
-    """whether training moves the running statistics; not where it passes over a batch again"""
-    # PyTorch makes each of these optional; here they always exist.
+    """whether training updates the running statistics; off while a batch is computed again"""
+    # PyTorch declares each of these as optional; here they always exist.
     running_mean: Tensor
     running_var: Tensor
     num_batches_tracked: Tensor
     momentum: float
 
     def forward(self, hidden: Tensor, lengths: list[int] | None = None) -> Tensor:
-        """Hidden (B, C, T, F) with the valid frames of each utterance, or none where all are."""
+        """Hidden (B, C, T, F) -> the same shape, normalised for each channel.
+
+        `lengths` are the valid frames of each utterance; None if there is no padding.
+        """
         if not self.training:
             outputs: Tensor = super().forward(hidden)
-            return outputs if lengths is None else _silence(outputs, lengths)
-        if lengths is None and not _in_company():
+            return outputs if lengths is None else _zero_padding(outputs, lengths)
+        if lengths is None and not _is_distributed():
             if self.counting:
                 return super().forward(hidden)
-            spare = self.running_mean.clone(), self.running_var.clone()
+            # Copies take the update, so that the running statistics stay as they are.
+            copies = self.running_mean.clone(), self.running_var.clone()
             return nn.functional.batch_norm(
-                hidden, *spare, self.weight, self.bias, True, self.momentum, self.eps
+                hidden, *copies, self.weight, self.bias, True, self.momentum, self.eps
             )
         if lengths is None:
             lengths = [hidden.shape[2]] * len(hidden)
@@ -45,7 +49,7 @@ class BatchNorm2d(nn.BatchNorm2d):
         return outputs
 
     def extra_repr(self) -> str:
-        """As the seed's PyTorch printed it, without the fields that came later."""
+        """The fields that the seed's version of PyTorch printed, without those added since."""
         return (
             f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}, "
             f"track_running_stats={self.track_running_stats}"
@@ -55,26 +59,29 @@ class BatchNorm2d(nn.BatchNorm2d):
 class _PaddedBatchNorm(torch.autograd.Function):
     """Batch normalisation (Ioffe and Szegedy 2015) over the valid frames of a padded batch.
 
-    PyTorch's kernels run over everything; what the padding adds to a sum is taken off again, which
-    costs little, since buckets leave little padding. The sums are those of all processes.
+    PyTorch's kernels sum over all frames; then the sum over the padding is subtracted. This costs
+    little, since buckets leave little padding. The sums are over all processes.
     """
 
     @staticmethod
     def forward(
         ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor, lengths: list[int], eps: float
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        everything = hidden.numel() // hidden.shape[1]
+        padded_count = hidden.numel() // hidden.shape[1]
         mean, variance = torch.batch_norm_update_stats(hidden, None, None, 0.0)
-        # In float64, since a mean far from zero leaves little of the difference of large sums.
+        # In float64, since the difference of two large sums loses precision if the mean is far
+        # from zero.
         mean, variance = mean.double(), variance.double()
-        total = mean * everything - _past(hidden, lengths)
-        power = (variance + mean.square()) * everything - _past(hidden, lengths, hidden)
-        own = sum(lengths) * hidden.shape[3]
-        if not own:  # nothing but padding: exactly nothing, not what rounding leaves of it
-            total, power = torch.zeros_like(total), torch.zeros_like(power)
-        total, power, count = _over_processes(total, power, torch.full_like(total[:1], own))
+        total = mean * padded_count - _sum_padding(hidden, lengths)
+        squares = (variance + mean.square()) * padded_count - _sum_padding(hidden, lengths, hidden)
+        valid_count = sum(lengths) * hidden.shape[3]
+        if not valid_count:  # only padding: exactly zero, without rounding errors
+            total, squares = torch.zeros_like(total), torch.zeros_like(squares)
+        total, squares, count = _sum_over_processes(
+            total, squares, torch.full_like(total[:1], valid_count)
+        )
         mean = total / count
-        variance = (power / count - mean.square()).clamp_min_(0.0).float()
+        variance = (squares / count - mean.square()).clamp_min_(0.0).float()
         mean, count = mean.float(), count.float()
         outputs = torch.batch_norm(
             hidden, weight, bias, mean, variance, False, 0.0, eps, torch.backends.cudnn.enabled
@@ -82,56 +89,58 @@ class _PaddedBatchNorm(torch.autograd.Function):
         ctx.save_for_backward(hidden, weight, mean, variance, count)
         ctx.lengths, ctx.eps = lengths, eps
         ctx.mark_non_differentiable(mean, variance, count)
-        return _silence(outputs, lengths), mean, variance, count
+        return _zero_padding(outputs, lengths), mean, variance, count
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
         hidden, weight, mean, variance, count = ctx.saved_tensors
         lengths = ctx.lengths
-        # As if the statistics were constants; then what they owe to each frame.
-        inputs, to_weight, to_bias = torch.ops.aten.native_batch_norm_backward(
+        # First the gradient as if the statistics were constants; then the correction for their
+        # dependence on each frame.
+        grad_hidden, grad_weight, grad_bias = torch.ops.aten.native_batch_norm_backward(
             gradient, hidden, weight, mean, variance, None, None, False, ctx.eps, [True, True, True]
         )
-        inverse = torch.rsqrt(variance + ctx.eps)
-        past = _past(gradient, lengths)
-        past_product = (_past(gradient, lengths, hidden) - past * mean) * inverse
-        to_weight, to_bias = to_weight - past_product, to_bias - past
-        all_weight, all_bias = _over_processes(to_weight, to_bias)
-        slope = -weight * inverse.square() * all_weight / count
-        offset = -weight * inverse * all_bias / count - slope * mean
-        # hidden * slope + offset: batch normalisation's own kernel is the quickest to do it.
-        zero, one = torch.zeros_like(mean), torch.ones_like(mean)
-        correction = torch.batch_norm(hidden, slope, offset, zero, one, False, 0.0, 0.0, False)
-        return _silence(inputs.add_(correction), lengths), to_weight, to_bias, None, None
+        inverse_std = torch.rsqrt(variance + ctx.eps)
+        padding = _sum_padding(gradient, lengths)
+        padding_product = (_sum_padding(gradient, lengths, hidden) - padding * mean) * inverse_std
+        grad_weight, grad_bias = grad_weight - padding_product, grad_bias - padding
+        total_grad_weight, total_grad_bias = _sum_over_processes(grad_weight, grad_bias)
+        slope = -weight * inverse_std.square() * total_grad_weight / count
+        offset = -weight * inverse_std * total_grad_bias / count - slope * mean
+        # hidden * slope + offset, by the kernel of batch normalisation, which is the fastest.
+        zeros, ones = torch.zeros_like(mean), torch.ones_like(mean)
+        correction = torch.batch_norm(hidden, slope, offset, zeros, ones, False, 0.0, 0.0, False)
+        grad_hidden = _zero_padding(grad_hidden.add_(correction), lengths)
+        return grad_hidden, grad_weight, grad_bias, None, None
 
 
-def _in_company() -> bool:
+def _is_distributed() -> bool:
     """Whether other processes train the same model."""
     return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
 
 
-def _over_processes(*sums: Tensor) -> tuple[Tensor, ...]:
-    """Vectors, each added up over the processes that train together."""
-    if not _in_company():
-        return sums
-    joined = torch.cat(sums)
+def _sum_over_processes(*vectors: Tensor) -> tuple[Tensor, ...]:
+    """The sum of each vector over all processes that train together."""
+    if not _is_distributed():
+        return vectors
+    joined = torch.cat(vectors)
     dist.all_reduce(joined)
-    return torch.split_with_sizes(joined, [len(part) for part in sums])
+    return torch.split_with_sizes(joined, [len(vector) for vector in vectors])
 
 
-def _past(hidden: Tensor, lengths: list[int], other: Tensor | None = None) -> Tensor:
-    """Sum by channel over the padding of (B, C, T, F), of its product with `other` if given."""
+def _sum_padding(hidden: Tensor, lengths: list[int], factor: Tensor | None = None) -> Tensor:
+    """Sum of the padding of (B, C, T, F) for each channel, times `factor` of the same shape."""
     total = hidden.new_zeros(hidden.shape[1], dtype=torch.float32)
     for row, length in enumerate(lengths):
         if length < hidden.shape[2]:
-            tail = hidden[row, :, length:].float()
-            if other is not None:
-                tail = tail * other[row, :, length:].float()
-            total += tail.sum((1, 2))
+            padding = hidden[row, :, length:].float()
+            if factor is not None:
+                padding = padding * factor[row, :, length:].float()
+            total += padding.sum((1, 2))
     return total
 
 
-def _silence(hidden: Tensor, lengths: list[int]) -> Tensor:
+def _zero_padding(hidden: Tensor, lengths: list[int]) -> Tensor:
     """Set the padding of (B, C, T, F) to zero, in place."""
     for row, length in enumerate(lengths):
         hidden[row, :, length:] = 0.0

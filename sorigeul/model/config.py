@@ -1,4 +1,4 @@
-"""The configuration of Listen, Attend and Spell: its shape, and the weights of its losses."""
+"""Configuration of Listen, Attend and Spell: its shape, and the weights of its losses."""
 
 import math
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ from sorigeul.model.attention import ScoreFunction
 from sorigeul.model.recurrent import CELLS, Cell
 
 CONV_REDUCTION = 4
-"""how many times shorter the convolutions leave the frames"""
+"""factor by which the convolutions shorten the sequence of frames"""
 
 CTC_REDUCTION = 8
-"""CTC reads the highest listener stack that shrinks time at most this much: at 100 frames a second
-12.5 remain, above the 6.8 characters a second of KsponSpeech's speakers. Sixteen-fold would leave
-6.25, from which an average utterance cannot be aligned."""
+"""CTC reads the highest listener stack that shortens time by at most this factor. Of 100 frames a
+second, 12.5 remain, more than the 6.8 characters a second of KsponSpeech's speakers. A factor of 16
+would leave 6.25, with which CTC cannot align an average utterance."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class LASConfig:
     score_function: ScoreFunction = "self"
     """which attention to use"""
     use_pyramidal: bool = True
-    """flag indication whether to use pLSTM or not; without it time shrinks 4-fold"""
+    """flag indication whether to use pLSTM or not; without it time is shortened 4-fold"""
     listener_layer_size: int = 5
     """number of listener's RNN layers"""
     speller_layer_size: int = 3
@@ -41,7 +41,7 @@ class LASConfig:
     dropout: float = 0.5
     """dropout probability"""
     time_reduction: int = 16
-    """how many times shorter the pyramid leaves the frames: 8 or 16"""
+    """factor by which convolutions and pyramid shorten the sequence of frames: 8 or 16"""
     cell: Cell = "gru"
     """recurrent cell: gru, lstm or plain rnn"""
     conv_channels: int = 64
@@ -53,20 +53,24 @@ class LASConfig:
     ctc_weight: float = 0.0
     """weight of the CTC loss beside the speller's; 0 leaves the CTC head out"""
     guide_weight: float = 0.0
-    """weight of the loss that draws the attention to where CTC hears each character"""
+    """weight of the loss that guides the attention to where CTC aligns each character"""
     share_letters: bool = False
-    """let syllables share what their letters (초성, 중성, 종성) have in common"""
+    """add weights of its jamo (초성, 중성, 종성) to those of each syllable, so that rare syllables
+    learn from common ones"""
     n_mels: Annotated[int, tyro.conf.Suppress] = 80
     vocabulary_size: Annotated[int, tyro.conf.Suppress] = 2040
 
     @classmethod
     def seed(cls, n_mels: int = 128, vocabulary_size: int = 2040) -> "LASConfig":
-        """The model the seed document prints. Its feature table says 80 mel bands, its tree 128."""
+        """The model that the seed document prints.
+
+        It has 128 mel bands, although the seed's feature table says 80.
+        """
         return cls(n_mels=n_mels, vocabulary_size=vocabulary_size)
 
     def __post_init__(self) -> None:
-        def refuse(setting: str, wanted: str) -> None:
-            raise UserError(f"{setting} is {getattr(self, setting)}, but must be {wanted}")
+        def refuse(setting: str, requirement: str) -> None:
+            raise UserError(f"{setting} is {getattr(self, setting)}, but must be {requirement}")
 
         for setting in ("hidden_size", "conv_channels", "speller_layer_size", "attention_heads"):
             if getattr(self, setting) < 1:
@@ -96,16 +100,17 @@ class LASConfig:
 
     @property
     def pyramid_levels(self) -> int:
+        """Pyramidal stacks of the listener, each of which halves the sequence."""
         return int(math.log2(self.reduction // CONV_REDUCTION))
 
     @property
     def reduction(self) -> int:
-        """Feature frames to one frame that the speller attends to."""
+        """Feature frames for each frame that the speller attends to."""
         return self.time_reduction if self.use_pyramidal else CONV_REDUCTION
 
     @property
     def ctc_reduction(self) -> int:
-        """Feature frames to one frame that CTC reads."""
+        """Feature frames for each frame that CTC reads."""
         return min(self.reduction, CTC_REDUCTION)
 
     @property
@@ -115,13 +120,15 @@ class LASConfig:
 
     @property
     def sos_id(self) -> int:
+        """Start mark, the speller's first input."""
         return self.vocabulary_size - 3
 
     @property
     def eos_id(self) -> int:
+        """End mark, the speller's last target."""
         return self.vocabulary_size - 2
 
     @property
     def pad_id(self) -> int:
-        """Padding of targets, and the blank of CTC, since neither is ever a target."""
+        """Padding of targets, and also the blank of CTC, since neither is ever a target."""
         return self.vocabulary_size - 1

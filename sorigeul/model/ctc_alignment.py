@@ -1,4 +1,4 @@
-"""CTC (Graves et al. 2006): where each character of a text lies, how probable a beginning is."""
+"""CTC alignment: at which frames of an utterance each character of its text lies."""
 
 import torch
 from torch import Tensor
@@ -9,7 +9,7 @@ from torch.nn import functional
 def ctc_align(
     logits: Tensor, lengths: Tensor, tokens: Tensor, token_lengths: Tensor, blank: int
 ) -> tuple[Tensor, Tensor]:
-    """The most probable path (Viterbi) of each text through its frames.
+    """The most probable CTC path (Graves et al. 2006) of each text, by the Viterbi algorithm.
 
     Parameters
     ----------
@@ -18,8 +18,8 @@ def ctc_align(
 
     Returns
     -------
-    the middle of each character's frames (B, U), and whether it has any (B, U): false past the end
-    of a text, and for all of a text that its frames are too few for
+    the mean of each character's frame numbers (B, U), and whether it has any frames (B, U): false
+    past the end of a text, and for every character of a text that needs more frames than there are
     """
     frames = logits.shape[1]
     device = logits.device
@@ -29,30 +29,32 @@ def ctc_align(
     scores = logits.float().log_softmax(-1).gather(2, states.unsqueeze(1).expand(-1, frames, -1))
     may_skip = torch.zeros_like(states, dtype=torch.bool)
     may_skip[:, 3::2] = tokens[:, 1:] != tokens[:, :-1]
-    never = torch.tensor(-torch.inf, device=device)
-    best = torch.full_like(scores[:, 0], -torch.inf)
+    impossible = torch.tensor(-torch.inf, device=device)
+    best = torch.full_like(scores[:, 0], -torch.inf)  # score of the best path to each state
     best[:, :2] = scores[:, 0, :2]
     steps = []
     for frame in range(1, frames):
-        one = functional.pad(best, (1, 0), value=-torch.inf)[:, :-1]
-        two = torch.where(may_skip, functional.pad(best, (2, 0), value=-torch.inf)[:, :-2], never)
-        reached, step = torch.stack((best, one, two)).max(0)
-        within = (frame < lengths).unsqueeze(1)
-        best = torch.where(within, reached + scores[:, frame], best)
-        steps.append(torch.where(within, step, 0))
-    last = (2 * token_lengths).unsqueeze(1)
-    ends = torch.cat((last, (last - 1).clamp_min(0)), dim=1)
-    final = best.gather(1, ends)
-    state = ends.gather(1, final.argmax(1, keepdim=True))
-    feasible = final.max(1, keepdim=True).values > -torch.inf
-    path = [state]
+        one_back = functional.pad(best, (1, 0), value=-torch.inf)[:, :-1]
+        two_back = functional.pad(best, (2, 0), value=-torch.inf)[:, :-2]
+        two_back = torch.where(may_skip, two_back, impossible)
+        previous_best, step = torch.stack((best, one_back, two_back)).max(0)
+        valid = (frame < lengths).unsqueeze(1)
+        best = torch.where(valid, previous_best + scores[:, frame], best)
+        steps.append(torch.where(valid, step, 0))
+    last_state = (2 * token_lengths).unsqueeze(1)
+    final_states = torch.cat((last_state, (last_state - 1).clamp_min(0)), dim=1)
+    final_scores = best.gather(1, final_states)
+    state = final_states.gather(1, final_scores.argmax(1, keepdim=True))
+    feasible = final_scores.max(1, keepdim=True).values > -torch.inf
+    backtrace = [state]
     for step in reversed(steps):
         state = state - step.gather(1, state)
-        path.append(state)
-    visited = torch.cat(path[::-1], dim=1)  # (B, S)
-    own_state = 2 * torch.arange(tokens.shape[1], device=device) + 1
+        backtrace.append(state)
+    path = torch.cat(backtrace[::-1], dim=1)  # (B, S)
+    character_states = 2 * torch.arange(tokens.shape[1], device=device) + 1
     time = torch.arange(frames, device=device)
-    inside = (visited.unsqueeze(2) == own_state) & (time < lengths.unsqueeze(1)).unsqueeze(2)
-    count = inside.sum(1)
-    middle = (inside * time.view(1, -1, 1)).sum(1) / count.clamp_min(1)
-    return middle, feasible & (count > 0)
+    valid_frames = (time < lengths.unsqueeze(1)).unsqueeze(2)
+    emitted = (path.unsqueeze(2) == character_states) & valid_frames  # (B, S, U)
+    count = emitted.sum(1)
+    mean_frame = (emitted * time.view(1, -1, 1)).sum(1) / count.clamp_min(1)
+    return mean_frame, feasible & (count > 0)

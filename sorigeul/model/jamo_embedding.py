@@ -1,9 +1,10 @@
-"""Syllables that share what their letters have in common.
+"""Weights of a syllable as the sum of weights of its jamo, so that syllables share jamo.
 
-To a vocabulary of syllables 각 and 간 are as different as any two, and in a few hours of speech
-most syllables are rare. Here the row of a syllable in a layer's matrix is the sum of a row for each
-of its letters (초성, 중성, 종성) and of one of its own, which starts at zero: a syllable is what
-its letters say, until there is enough of it to say more. The trained sum is a matrix as any other.
+In a plain layer, the weights of 각 and 간 have nothing in common, and most syllables are rare in a
+few hours of speech. Here the row of a syllable in a layer's matrix is the sum of one row for each
+of its jamo (초성, 중성, 종성) and of its own row, which starts at zero. So a rare syllable gets its
+weights from its jamo; a frequent one learns its own difference from them. After training, the sum
+replaces the parametrization: the published layer has a plain matrix.
 """
 
 import torch
@@ -12,50 +13,57 @@ from torch.nn.utils import parametrize
 
 
 class JamoSum(nn.Module):
-    """The own rows (V, D) of a layer's units -> its matrix (V, D).
+    """Parametrization of a layer: the units' own rows (V, D) -> the weight matrix (V, D).
 
     Parameters
     ----------
-    letters : ids (V, 3) of each unit's letters, 0 for none
-    std : deviation of the rows of the letters, to begin with
+    jamo_ids : ids (V, 3) of each unit's jamo, 0 for none
+    width : the width D of the layer
+    std : initial standard deviation of the jamo rows
     """
 
     letters: Tensor
+    """the jamo ids (V, 3)"""
 
-    def __init__(self, letters: Tensor, width: int, std: float) -> None:
+    def __init__(self, jamo_ids: Tensor, width: int, std: float) -> None:
         super().__init__()
-        self.register_buffer("letters", letters, persistent=False)
-        self.table = nn.Parameter(torch.empty(int(letters.max()), width).normal_(std=std))
+        self.register_buffer("letters", jamo_ids, persistent=False)
+        self.table = nn.Parameter(torch.empty(int(jamo_ids.max()), width).normal_(std=std))
 
-    def forward(self, own: Tensor) -> Tensor:
-        return own + self._sums()
+    def forward(self, own_rows: Tensor) -> Tensor:
+        return own_rows + self._jamo_sums()
 
     def right_inverse(self, weight: Tensor) -> Tensor:
-        """The own rows that make the matrix `weight`."""
-        return weight - self._sums()
+        """The units' own rows with which the matrix becomes `weight`."""
+        return weight - self._jamo_sums()
 
-    def _sums(self) -> Tensor:
-        rows = nn.functional.pad(self.table, (0, 0, 1, 0))  # no letter, no share
+    def _jamo_sums(self) -> Tensor:
+        rows = nn.functional.pad(self.table, (0, 0, 1, 0))  # id 0, no jamo: a row of zeros
         return rows[self.letters].sum(1)
 
 
-def share_letters(layer: nn.Embedding | nn.Linear, letters: Tensor) -> None:
-    """Let the rows of a fresh layer be sums of their letters' (V, 3).
+def share_jamo(layer: nn.Embedding | nn.Linear, jamo_ids: Tensor) -> None:
+    """Make each row of an untrained layer the sum of the rows of its unit's `jamo_ids` (V, 3).
 
-    The sums begin with the deviation that the rows had.
+    The sums start with the standard deviation that the rows had. Units without jamo keep their row.
     """
-    std = float(layer.weight.detach().std()) * letters.shape[1] ** -0.5
-    summed = JamoSum(letters, layer.weight.shape[1], std)
-    parametrize.register_parametrization(layer, "weight", summed)
-    own: Tensor = layer.parametrizations.weight.original  # type: ignore[union-attr, assignment]
+    std = float(layer.weight.detach().std()) * jamo_ids.shape[1] ** -0.5
+    jamo_sum = JamoSum(jamo_ids, layer.weight.shape[1], std)
+    parametrize.register_parametrization(layer, "weight", jamo_sum)
+    own_rows: Tensor = layer.parametrizations.weight.original  # type: ignore[union-attr, assignment]
     with torch.no_grad():
-        own[letters.any(1)] = 0.0
+        own_rows[jamo_ids.any(1)] = 0.0
 
 
 def merged_state_dict(model: nn.Module) -> dict[str, Tensor]:
-    """The state of a model with the sums taken, as the same model without shared letters has it."""
+    """The state_dict of a model with plain matrices in place of the sums over jamo.
+
+    A model whose layers do not share jamo can load it.
+    """
     state = {
-        name: part for name, part in model.state_dict().items() if ".parametrizations." not in name
+        name: tensor
+        for name, tensor in model.state_dict().items()
+        if ".parametrizations." not in name
     }
     for name, layer in model.named_modules():
         if parametrize.is_parametrized(layer, "weight"):

@@ -1,8 +1,8 @@
 """Listen, Attend and Spell: the whole model.
 
-Chan, Jaitly, Le and Vinyals, "Listen, Attend and Spell", ICASSP 2016, in the form the seed document
-of March 2020 prints, with a CTC head beside the speller where asked for (Kim, Hori and Watanabe,
-"Joint CTC-attention based end-to-end speech recognition", ICASSP 2017).
+Chan, Jaitly, Le and Vinyals, "Listen, Attend and Spell", ICASSP 2016, in the form that the seed
+document of March 2020 prints. With `ctc_weight` it also has a CTC head on the listener (Kim, Hori
+and Watanabe, "Joint CTC-attention based end-to-end speech recognition", ICASSP 2017).
 """
 
 import math
@@ -15,36 +15,36 @@ from torch.nn import functional
 
 from sorigeul.model.attention import Memory
 from sorigeul.model.config import CONV_REDUCTION, LASConfig
-from sorigeul.model.jamo_embedding import share_letters
+from sorigeul.model.jamo_embedding import share_jamo
 from sorigeul.model.listener import Listener
 from sorigeul.model.speller import Speller
 
 
 @dataclass(frozen=True)
 class ListenerOutput:
-    """What the listener gives."""
+    """Frames of the listener, for the speller and for CTC."""
 
     frames: Tensor
-    """what the speller attends to (B, S, D)"""
+    """frames that the speller attends to (B, S, D)"""
     lengths: Tensor
-    """valid frames (B,)"""
+    """number of valid frames (B,)"""
     ctc_frames: Tensor
-    """what CTC reads (B, S', D); S' is S or longer"""
+    """frames that the CTC head reads (B, S', D); S' >= S"""
     ctc_lengths: Tensor
-    """valid frames (B,)"""
+    """number of valid CTC frames (B,)"""
 
 
 class LASOutput(NamedTuple):
-    """What a teacher-forced or free-running pass gives."""
+    """Scores of a teacher-forced or free-running pass."""
 
     logits: Tensor
-    """scores of each next character and of the end (B, U + 1, V)"""
+    """scores of each next character, the last one for the end mark (B, U + 1, V)"""
     alignments: Tensor
     """attention (B, U + 1, S), each row of which sums to 1"""
     ctc_logits: Tensor | None
     """scores of the CTC head (B, S', V)"""
     ctc_lengths: Tensor
-    """valid CTC frames (B,)"""
+    """number of valid CTC frames (B,)"""
 
 
 class ListenAttendSpell(nn.Module):
@@ -52,35 +52,35 @@ class ListenAttendSpell(nn.Module):
 
     Parameters
     ----------
-    letters : ids (V, 3) of each unit's letters, which training needs where they are shared; a
-        trained model does not, since their sums have been taken
+    jamo_ids : ids (V, 3) of each unit's jamo, for training with `share_letters`. Leave it out to
+        load a published model, whose matrices are already summed
     """
 
-    def __init__(self, config: LASConfig, letters: Tensor | None = None) -> None:
+    def __init__(self, config: LASConfig, jamo_ids: Tensor | None = None) -> None:
         super().__init__()
         self.config = config
         self.listener = Listener(config)
         self.speller = Speller(config)
         if config.ctc_weight > 0:
             self.ctc = nn.Linear(config.width, config.vocabulary_size)
-        if config.share_letters and letters is not None:
-            share_letters(self.speller.embedding, letters)
-            share_letters(self.speller.out, letters)
+        if config.share_letters and jamo_ids is not None:
+            share_jamo(self.speller.embedding, jamo_ids)
+            share_jamo(self.speller.out, jamo_ids)
             if config.ctc_weight > 0:
-                share_letters(self.ctc, letters)
+                share_jamo(self.ctc, jamo_ids)
 
     def listen(self, features: Tensor, lengths: Tensor) -> ListenerOutput:
-        """Features (B, T, F), lengths (B,) -> what the listener heard."""
-        outputs = self.listener(features, lengths)
-        levels = int(math.log2(self.config.ctc_reduction // CONV_REDUCTION))
-        return ListenerOutput(*outputs[-1], *outputs[levels])
+        """Features (B, T, F), lengths (B,) -> the listener's frames."""
+        stack_outputs = self.listener(features, lengths)
+        ctc_stack = int(math.log2(self.config.ctc_reduction // CONV_REDUCTION))
+        return ListenerOutput(*stack_outputs[-1], *stack_outputs[ctc_stack])
 
     def make_memory(self, encoded: ListenerOutput) -> Memory:
-        """The memory the speller attends to at every step."""
+        """The memory that the speller attends to in every step."""
         return self.speller.make_memory(encoded.frames, encoded.lengths)
 
     def ctc_logits(self, encoded: ListenerOutput) -> Tensor | None:
-        """Scores of the CTC head (B, S', V), if there is one."""
+        """Scores of the CTC head (B, S', V); None if the model has no CTC head."""
         return self.ctc(encoded.ctc_frames) if self.config.ctc_weight > 0 else None
 
     def forward(
@@ -89,42 +89,45 @@ class ListenAttendSpell(nn.Module):
         lengths: Tensor,
         tokens: Tensor,
         teacher_forcing: bool = True,
-        sampling: float = 0.0,
+        scheduled_sampling: float = 0.0,
     ) -> LASOutput:
         """Features (B, T, F), lengths (B,), tokens (B, U) -> the scores of every position.
 
-        Without teacher forcing the speller reads its own best character instead of `tokens`; with
-        it, in the place of so many of the `tokens` (0 to 1, each drawn for itself).
+        With teacher forcing the speller reads `tokens`, of which `scheduled_sampling` (0 to 1) is
+        the share replaced by its own best characters, drawn for each character. Without teacher
+        forcing it reads only its own best characters.
         """
-        return self.spell(self.listen(features, lengths), tokens, teacher_forcing, sampling)
+        encoded = self.listen(features, lengths)
+        return self.spell(encoded, tokens, teacher_forcing, scheduled_sampling)
 
     def spell(
         self,
         encoded: ListenerOutput,
         tokens: Tensor,
         teacher_forcing: bool = True,
-        sampling: float = 0.0,
+        scheduled_sampling: float = 0.0,
     ) -> LASOutput:
-        """As `forward`, of what the listener heard."""
+        """As `forward`, from the output of the listener."""
         memory = self.make_memory(encoded)
         inputs = functional.pad(tokens, (1, 0), value=self.config.sos_id)
         if teacher_forcing:
-            if sampling > 0:
-                inputs = self._sampled(inputs, memory, sampling)
+            if scheduled_sampling > 0:
+                inputs = self._sample_inputs(inputs, memory, scheduled_sampling)
             logits, alignments, _ = self.speller(inputs, memory)
         else:
             logits, alignments = self.speller.free_run(inputs[:, 0], inputs.shape[1], memory)
         return LASOutput(logits, alignments, self.ctc_logits(encoded), encoded.ctc_lengths)
 
     @torch.no_grad()
-    def _sampled(self, inputs: Tensor, memory: Memory, share: float) -> Tensor:
-        """What the speller reads (B, U + 1), a `share` of it replaced by its own best guesses.
+    def _sample_inputs(self, inputs: Tensor, memory: Memory, probability: float) -> Tensor:
+        """The speller's inputs (B, U + 1), each replaced by its best guess with `probability`.
 
-        Scheduled sampling (Bengio et al. 2015) in two passes (Mihaylova and Martins 2019), so that
-        a sentence is still read at once: the guesses are those of a pass over the true text.
+        Scheduled sampling (Bengio et al. 2015) in two passes (Mihaylova and Martins 2019): the
+        guesses come from a pass over the true text, so that the second pass can still read all
+        characters of a sentence at once.
         """
         logits, _, _ = self.speller(inputs, memory)
-        logits[..., self.config.sos_id :] = -torch.inf  # marks are no characters
+        logits[..., self.config.sos_id :] = -torch.inf  # specials are never guessed
         guesses = functional.pad(logits[:, :-1].argmax(-1), (1, 0), value=self.config.sos_id)
-        drawn = torch.rand(inputs.shape).to(inputs.device) < share
+        drawn = torch.rand(inputs.shape).to(inputs.device) < probability
         return torch.where(drawn & (inputs != self.config.pad_id), guesses, inputs)

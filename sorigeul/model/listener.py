@@ -1,8 +1,8 @@
 """The listener: log-mel frames to a shorter sequence of listener frames.
 
-A convolutional front end of two stages (4-fold shorter) and a pyramid of recurrent layers, each
-level of which halves the sequence again (Chan et al. 2016, section 3.1). Nothing sees padding: not
-the convolutions, not batch normalisation, not the backward recurrent layers.
+A convolutional front end of two stages shortens the sequence 4-fold. Then each level of a pyramid
+of recurrent layers halves it (Chan et al. 2016, section 3.1). Padding has no effect on the output:
+neither in the convolutions, nor in batch normalisation, nor in the backward recurrent layers.
 """
 
 from collections.abc import Iterator
@@ -16,13 +16,14 @@ from sorigeul.model.batch_norm import BatchNorm2d
 from sorigeul.model.config import CONV_REDUCTION, LASConfig
 from sorigeul.model.recurrent import recurrent, run_padded
 
-_FIRST_STAGE = 6  # layers of the first convolutional stage, its pooling included
+_FIRST_STAGE_LAYERS = 6  # of the convolutions, up to and including the first pooling
 
 
 class PyramidalRNN(nn.Module):
-    """A recurrent layer over pairs of neighbouring frames: half as long, its input twice as wide.
+    """Recurrent layers over pairs of neighbouring frames (Chan et al. 2016, equation 5).
 
-    Chan et al. 2016, equation 5. An odd last frame is paired with zeros.
+    The sequence becomes half as long, the input twice as wide. An odd last frame is paired with
+    zeros.
     """
 
     def __init__(self, config: LASConfig, num_layers: int) -> None:
@@ -47,15 +48,15 @@ class PyramidalRNN(nn.Module):
 
 
 class Listener(nn.Module):
-    """Convolutions, then a stack of recurrent layers and one for each level of the pyramid.
+    """Convolutions, then a stack of recurrent layers and one more for each level of the pyramid.
 
-    The layers are dealt to the stacks from the bottom (5 over 3 stacks: 2 + 2 + 1).
+    The layers are distributed evenly, the lower stacks first (5 layers, 3 stacks: 2 + 2 + 1).
     """
 
     def __init__(self, config: LASConfig) -> None:
         super().__init__()
         self.checkpoint_activations = False
-        """compute the convolutions again for the backward pass rather than keep what they gave"""
+        """compute the convolutions again in the backward pass instead of keeping their outputs"""
         narrow, wide = config.conv_channels, 2 * config.conv_channels
         self.conv = nn.Sequential(
             nn.Conv2d(1, narrow, kernel_size=3, padding=1),
@@ -76,7 +77,7 @@ class Listener(nn.Module):
             BatchNorm2d(wide),
             nn.MaxPool2d(2, stride=2),
         )
-        # Faster on a CPU (docs/decisions.md); not measured on a GPU.
+        # Channels-last memory is faster on a CPU (docs/decisions.md); not measured on a GPU.
         self.conv.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         layers, stacks = config.listener_layer_size, config.pyramid_levels + 1
         sizes = [layers // stacks + (stack < layers % stacks) for stack in range(stacks)]
@@ -95,31 +96,32 @@ class Listener(nn.Module):
     def forward(self, features: Tensor, lengths: Tensor) -> list[tuple[Tensor, Tensor]]:
         """Features (B, T, F), lengths (B,) -> the output (B, S, D) and lengths (B,) of every stack.
 
-        The last of the list is what the speller attends to; the earlier ones have more frames.
+        The speller attends to the last one; the earlier ones have more frames.
         """
-        encoded, lengths = self.convolve(features, lengths)
-        outputs = [(run_padded(self.bottom_rnn, encoded, lengths), lengths)]
+        frames, lengths = self.convolve(features, lengths)
+        outputs = [(run_padded(self.bottom_rnn, frames, lengths), lengths)]
         for name in self._pyramid:
             outputs.append(self.get_submodule(name)(*outputs[-1]))
         return outputs
 
     def convolve(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Features (B, T, F) -> (B, T // 4, F // 4 * channels), lengths.
+        """Features (B, T, F), lengths (B,) -> frames (B, T // 4, F // 4 * channels), lengths (B,).
 
-        The padding comes out as anything. A convolution reaches one frame past the end of an
-        utterance, and must find zero there, as if the utterance stood alone: batch normalisation,
-        which stands before each, sees to that.
+        A convolution reads one frame past the end of an utterance. It must be zero, as if the
+        utterance were not padded; the batch normalisation before each convolution sets it to zero.
+        The padding of the output is undefined.
         """
         hidden = features.unsqueeze(1)
-        # What is shorter than one output frame counts as followed by silence; what has no frame at
-        # all, as nothing: it is there only to let a process without utterances keep step.
+        # An utterance shorter than one output frame is taken to be followed by silence. One without
+        # frames stays empty: it stands in for the utterances of a process that has none, which must
+        # still call the model as often as the others.
         valid = [max(length, CONV_REDUCTION) if length else 0 for length in lengths.tolist()]
         if hidden.shape[2] < CONV_REDUCTION:
             hidden = nn.functional.pad(hidden, (0, 0, 0, CONV_REDUCTION - hidden.shape[2]))
         layers = list(self.conv)
-        again = self.checkpoint_activations and self.training and torch.is_grad_enabled()
-        for stage in (layers[:_FIRST_STAGE], layers[_FIRST_STAGE:]):
-            if again:
+        recompute = self.checkpoint_activations and self.training and torch.is_grad_enabled()
+        for stage in (layers[:_FIRST_STAGE_LAYERS], layers[_FIRST_STAGE_LAYERS:]):
+            if recompute:
                 hidden = checkpoint(
                     _run_stage,
                     stage,
@@ -127,18 +129,18 @@ class Listener(nn.Module):
                     valid,
                     use_reentrant=False,
                     preserve_rng_state=False,
-                    context_fn=lambda: (nullcontext(), self.uncounted()),
+                    context_fn=lambda: (nullcontext(), self.keep_running_statistics()),
                 )
             else:
                 hidden = _run_stage(stage, hidden, valid)
             valid = [length // 2 for length in valid]
-        frames = torch.tensor(valid, device=lengths.device).clamp_min_(1)
-        # Band by band, channels innermost: as channels-last memory lies, so that nothing is copied.
-        return hidden.permute(0, 2, 3, 1).flatten(2), frames
+        valid_frames = torch.tensor(valid, device=lengths.device).clamp_min_(1)
+        # Bands outside, channels inside: the order in channels-last memory, so nothing is copied.
+        return hidden.permute(0, 2, 3, 1).flatten(2), valid_frames
 
     @contextmanager
-    def uncounted(self) -> Iterator[None]:
-        """Within, what passes through leaves the running statistics as they are."""
+    def keep_running_statistics(self) -> Iterator[None]:
+        """Context in which training does not update the running statistics."""
         norms = [layer for layer in self.conv if isinstance(layer, BatchNorm2d)]
         before = [norm.counting for norm in norms]
         for norm in norms:
@@ -151,11 +153,11 @@ class Listener(nn.Module):
 
 
 def _run_stage(layers: list[nn.Module], hidden: Tensor, valid: list[int]) -> Tensor:
-    """Layers of the front end down to a pooling; `valid` frames of each utterance before it."""
+    """Apply the layers of a stage to (B, C, T, F) with `valid` frames of each utterance."""
     for layer in layers:
         if isinstance(layer, BatchNorm2d):
-            padded = min(valid) < hidden.shape[2]
-            hidden = layer(hidden, valid if padded else None)
+            is_padded = min(valid) < hidden.shape[2]
+            hidden = layer(hidden, valid if is_padded else None)
         else:
             hidden = layer(hidden)
     return hidden

@@ -1,4 +1,4 @@
-"""The losses: the speller's cross entropy, CTC, and the guide of the attention."""
+"""Losses: the speller's cross entropy, CTC, and guided attention."""
 
 from dataclasses import dataclass
 
@@ -11,22 +11,26 @@ from sorigeul.model.ctc_alignment import ctc_align
 from sorigeul.model.las import LASOutput
 
 GUIDE_WIDTH = 2.0
-"""CTC frames on either side of a character's place that its attention may use (one deviation)"""
+"""standard deviation, in CTC frames, of the Gaussian around the position of a character in which
+its attention is not penalised much"""
 
 GUIDE_LOSS = 2.5
-"""CTC's loss a character (nats) around which the guide sets in. Where a character is said is known
-before which one it is: at this loss CTC's path is good, though its probability of the text is not.
-Drawn to its paths much earlier, the attention seemed to hold CTC itself back (docs/lab.md)."""
+"""CTC loss per character (nats) below which the guide takes effect. CTC learns the position of a
+character before its identity: at this loss its best path is good, although the probability of the
+text is still low. Guiding the attention much earlier seemed to hold CTC itself back (docs/lab.md).
+"""
 
 
 @dataclass(frozen=True)
 class Losses:
-    """Losses of a batch, each a mean over its characters."""
+    """Losses of a batch, each a scalar mean over its characters."""
 
     total: Tensor
     speller: Tensor
     ctc: Tensor
+    """zero without a CTC head"""
     guide: Tensor
+    """guided attention; zero without `guide_weight`"""
 
 
 def joint_losses(
@@ -39,10 +43,10 @@ def joint_losses(
 ) -> Losses:
     """Joint loss ``(1 - w) speller + w CTC`` (Kim et al. 2017, equation 9) of tokens (B, U).
 
-    Each part is a mean over the characters of the batch, end marks included, so that a batch counts
-    by how much text it holds. Where the batch is a part of a larger one, and the losses of the
-    parts are added up, `total_characters` is the count of the larger one. An utterance with fewer
-    frames than CTC needs for its text adds nothing to the CTC loss, and nothing to the guide.
+    To this it adds the guided attention times `guide_weight`. Each loss is a mean over the
+    characters of the batch, end marks included. If the losses of several batches are to be added to
+    those of one large batch, `total_characters` is the number of characters in all of them. An
+    utterance with fewer frames than CTC needs for its text adds nothing to CTC and guide losses.
     """
     count = (token_lengths + 1).sum() if total_characters is None else total_characters
     speller = functional.cross_entropy(
@@ -56,7 +60,7 @@ def joint_losses(
     zero = torch.zeros_like(speller)
     if output.ctc_logits is None:
         return Losses(speller, speller, zero, zero)
-    ctc_each = functional.ctc_loss(
+    ctc_by_utterance = functional.ctc_loss(
         output.ctc_logits.float().log_softmax(-1).transpose(0, 1),
         tokens,
         output.ctc_lengths,
@@ -65,11 +69,11 @@ def joint_losses(
         reduction="none",
         zero_infinity=True,
     )
-    ctc = ctc_each.sum() / count
+    ctc = ctc_by_utterance.sum() / count
     total = (1 - config.ctc_weight) * speller + config.ctc_weight * ctc
     guide = zero
     if config.guide_weight > 0:
-        per_character = ctc_each.detach() / token_lengths.clamp_min(1)
+        per_character = ctc_by_utterance.detach() / token_lengths.clamp_min(1)
         certainty = torch.exp(-(per_character / GUIDE_LOSS).pow(4))
         guide = _guided_attention(config, output, tokens, token_lengths, certainty) / count
         total = total + config.guide_weight * guide
@@ -79,26 +83,27 @@ def joint_losses(
 def _guided_attention(
     config: LASConfig, output: LASOutput, tokens: Tensor, token_lengths: Tensor, certainty: Tensor
 ) -> Tensor:
-    """Sum of the attention that lies away from where CTC's own alignment has each character.
+    """Sum of the attention weights, penalised by their distance from the CTC alignment.
 
     As the guided attention of Tachibana et al. 2018, equation 7, but around the best CTC path
-    instead of the diagonal, since people pause and do not speak at one pace. It is weighted by how
-    certain CTC is of the text (`certainty` (B,), 0 to 1), since at first CTC knows nothing.
+    instead of the diagonal, since speech has pauses and its rate varies. Each utterance is weighted
+    by the `certainty` (B,) of CTC about its text, 0 to 1, since the first alignments are random.
     """
     assert output.ctc_logits is not None
     position, aligned = ctc_align(
         output.ctc_logits, output.ctc_lengths, tokens, token_lengths, config.pad_id
     )
     frame = torch.arange(output.alignments.shape[2], device=position.device)
-    # A listener frame covers this many CTC frames; its middle is compared with the position.
-    cover = config.reduction / config.ctc_reduction
-    distance = (frame * cover + (cover - 1) / 2) - position.unsqueeze(2)
+    # One listener frame covers several CTC frames; their middle is compared with the position.
+    ctc_frames_per_frame = config.reduction / config.ctc_reduction
+    middle = frame * ctc_frames_per_frame + (ctc_frames_per_frame - 1) / 2
+    distance = middle - position.unsqueeze(2)
     penalty = 1 - torch.exp(-0.5 * (distance / GUIDE_WIDTH).square())
-    stray = (output.alignments[:, :-1].float() * penalty).sum(2)
-    return (stray * aligned * certainty.unsqueeze(1)).sum()
+    misplaced = (output.alignments[:, :-1].float() * penalty).sum(2)
+    return (misplaced * aligned * certainty.unsqueeze(1)).sum()
 
 
 def speller_targets(config: LASConfig, tokens: Tensor, token_lengths: Tensor) -> Tensor:
-    """Tokens (B, U) -> what each position should predict (B, U + 1): the text, then the end."""
+    """Tokens (B, U) -> the targets of the speller (B, U + 1): the text, then the end mark."""
     targets = functional.pad(tokens, (0, 1), value=config.pad_id)
     return targets.scatter(1, token_lengths.unsqueeze(1), config.eos_id)

@@ -1,8 +1,9 @@
-"""Recurrent layers that never see padding, and print as the seed prints them.
+"""Recurrent layers (GRU, LSTM, RNN) over padded sequences, with a faster GRU for CPUs.
 
-On a GPU they are cuDNN's, on packed sequences. On a CPU, PyTorch records every time step of a GRU
-for the backward pass and adds up its weight gradient step by step; `_GRUSteps` runs both directions
-side by side and takes that gradient in one product at the end, for the same numbers.
+On a GPU the layers are cuDNN's, on packed sequences. On a CPU, PyTorch records every time step of a
+GRU for the backward pass and sums its weight gradient step by step; `_GRUSteps` computes both
+directions side by side and that gradient in one matrix product at the end, with the same result.
+The layers print as in the seed's model.
 """
 
 from contextlib import AbstractContextManager, nullcontext
@@ -15,18 +16,20 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 Cell = Literal["gru", "lstm", "rnn"]
 
-_ROWS_WORTH_CASTING = 4
+_MIN_ROWS_TO_CAST = 4
+"""batch size below which converting to bfloat16 takes longer than it saves"""
 
 
 class _PrintsLayers(nn.RNNBase):
-    """Prints its number of layers even where it is one, as the seed does."""
+    """Prints the number of layers even if it is one, as in the seed."""
 
     def extra_repr(self) -> str:
-        text = super().extra_repr()
-        if "num_layers" in text:
-            return text
+        """The arguments of the layer, with the number of layers."""
+        arguments = super().extra_repr()
+        if "num_layers" in arguments:
+            return arguments
         sizes = f"{self.input_size}, {self.hidden_size}"
-        return text.replace(sizes, f"{sizes}, num_layers={self.num_layers}", 1)
+        return arguments.replace(sizes, f"{sizes}, num_layers={self.num_layers}", 1)
 
 
 class GRU(_PrintsLayers, nn.GRU):
@@ -49,7 +52,7 @@ def recurrent(
 ) -> nn.RNNBase:
     """A stack of recurrent layers as the seed prints it."""
     rnn = CELLS[cell](input_size, hidden_size, num_layers, batch_first=True, **options)
-    # Set afterwards, since the constructor warns that one layer has nowhere to drop out.
+    # Set afterwards, since the constructor warns about dropout in a stack of one layer.
     rnn.dropout = dropout
     return rnn
 
@@ -59,10 +62,10 @@ def run_padded(rnn: nn.RNNBase, inputs: Tensor, lengths: Tensor) -> Tensor:
     if isinstance(rnn, nn.GRU) and not inputs.is_cuda:
         time = torch.arange(inputs.shape[1], device=inputs.device)
         valid = time < lengths.unsqueeze(1)
-        back = lengths.unsqueeze(1) - 1 - time
-        backwards = torch.where(back >= 0, back, time)
-        return _run_gru(rnn, inputs, None, backwards)[0] * valid.unsqueeze(-1)
-    inputs = _acceptable(rnn, inputs)
+        mirrored = lengths.unsqueeze(1) - 1 - time
+        reversed_frames = torch.where(mirrored >= 0, mirrored, time)
+        return _run_gru(rnn, inputs, None, reversed_frames)[0] * valid.unsqueeze(-1)
+    inputs = _to_accepted_dtype(rnn, inputs)
     packed = pack_padded_sequence(inputs, lengths.cpu(), batch_first=True, enforce_sorted=False)
     with _autocast_of(rnn, inputs):
         outputs, _ = rnn(packed)
@@ -72,22 +75,25 @@ def run_padded(rnn: nn.RNNBase, inputs: Tensor, lengths: Tensor) -> Tensor:
 def run_stateful(
     rnn: nn.RNNBase, inputs: Tensor, state: tuple[Tensor, ...]
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """Inputs (B, U, D), state of (layers, B, H) tensors -> outputs (B, U, H), the state after."""
+    """Inputs (B, U, D) -> outputs (B, U, H), the state after.
+
+    A state is the hidden state (layers, B, H), and for an LSTM also its cells, of the same shape.
+    """
     if isinstance(rnn, nn.GRU) and not inputs.is_cuda and inputs.requires_grad:
-        outputs, last = _run_gru(rnn, inputs, state[0], None)
-        return outputs, (last,)
-    inputs = _acceptable(rnn, inputs)
+        outputs, last_states = _run_gru(rnn, inputs, state[0], None)
+        return outputs, (last_states,)
+    inputs = _to_accepted_dtype(rnn, inputs)
     if not _can_autocast(rnn, inputs):
-        state = tuple(part.float() for part in state)
+        state = tuple(tensor.float() for tensor in state)
     with _autocast_of(rnn, inputs):
         outputs, after = rnn(inputs, state if len(state) == 2 else state[0])
     return outputs, after if isinstance(after, tuple) else (after,)
 
 
-def _acceptable(rnn: nn.Module, inputs: Tensor) -> Tensor:
-    """Inputs in a number format that the layers take: float32, or any under autocast.
+def _to_accepted_dtype(rnn: nn.Module, inputs: Tensor) -> Tensor:
+    """Inputs in a dtype that the layers accept: float32, or any under autocast.
 
-    Quantized layers (`inference.quantize`), which are no RNNBase, take float32 only.
+    Quantized layers (`inference.quantize`), which are not RNNBase, accept float32 only.
     """
     if isinstance(rnn, nn.RNNBase) and _can_autocast(rnn, inputs):
         return inputs if torch.is_autocast_enabled(inputs.device.type) else inputs.float()
@@ -108,68 +114,73 @@ def _can_autocast(rnn: nn.Module, inputs: Tensor) -> bool:
 
 
 def _run_gru(
-    rnn: nn.GRU, inputs: Tensor, state: Tensor | None, backwards: Tensor | None
+    rnn: nn.GRU, inputs: Tensor, state: Tensor | None, reversed_frames: Tensor | None
 ) -> tuple[Tensor, Tensor]:
-    """All layers of a GRU; `backwards` (B, S) reverses each utterance within its own length."""
+    """All layers of a GRU: inputs (B, S, D) -> outputs (B, S, D'), last states (layers, B, H).
+
+    `state` is the first state (layers, B, H), zeros if None. For two directions, `reversed_frames`
+    (B, S) are the frames in reverse order, in each utterance up to its length.
+    """
     batch = len(inputs)
     hidden, directions = rnn.hidden_size, 2 if rnn.bidirectional else 1
     suffixes = ["", "_reverse"][:directions]
-    # The format autocast has for matrix products, which are what takes time here; with few rows it
-    # takes longer to convert them than it saves.
-    autocast = torch.is_autocast_enabled("cpu") and batch >= _ROWS_WORTH_CASTING
-    heavy = torch.get_autocast_dtype("cpu") if autocast else torch.float32
-    index = None if backwards is None else backwards.unsqueeze(-1).expand(-1, -1, 3 * hidden)
-    last = []
+    # The recurrent matrix products, which take most of the time, use the dtype of autocast too.
+    autocast = torch.is_autocast_enabled("cpu") and batch >= _MIN_ROWS_TO_CAST
+    matmul_dtype = torch.get_autocast_dtype("cpu") if autocast else torch.float32
+    index = None
+    if reversed_frames is not None:
+        index = reversed_frames.unsqueeze(-1).expand(-1, -1, 3 * hidden)
+    last_states = []
     for layer in range(rnn.num_layers):
         if layer and rnn.dropout:
             inputs = dropout(inputs, rnn.dropout) if rnn.training else inputs
 
-        def weights(kind: str, layer: int = layer) -> list[Tensor]:
-            return [getattr(rnn, f"{kind}_l{layer}{suffix}") for suffix in suffixes]
+        def parameters(name: str, layer: int = layer) -> list[Tensor]:
+            return [getattr(rnn, f"{name}_l{layer}{suffix}") for suffix in suffixes]
 
-        parts = [
+        projections = [
             nn.functional.linear(inputs, weight, bias)
-            for weight, bias in zip(weights("weight_ih"), weights("bias_ih"), strict=True)
+            for weight, bias in zip(parameters("weight_ih"), parameters("bias_ih"), strict=True)
         ]
         if directions == 2:
             assert index is not None
-            parts[1] = parts[1].gather(1, index)
+            projections[1] = projections[1].gather(1, index)
         start = inputs.new_zeros(directions, batch, hidden, dtype=torch.float32)
         if state is not None:
             start = state[layer].float().unsqueeze(0)
         outputs = cast(
             Tensor,
             _GRUSteps.apply(  # type: ignore[no-untyped-call]
-                torch.stack([part.transpose(0, 1) for part in parts], dim=1).float(),
+                torch.stack([projected.transpose(0, 1) for projected in projections], 1).float(),
                 start,
-                torch.stack(weights("weight_hh")).to(heavy),
-                torch.stack(weights("bias_hh")).to(heavy),
+                torch.stack(parameters("weight_hh")).to(matmul_dtype),
+                torch.stack(parameters("bias_hh")).to(matmul_dtype),
             ),
         )
-        last.append(outputs[-1, 0])
-        both = [outputs[:, direction].transpose(0, 1) for direction in range(directions)]
+        last_states.append(outputs[-1, 0])
+        by_direction = [outputs[:, direction].transpose(0, 1) for direction in range(directions)]
         if directions == 2:
             assert index is not None
-            both[1] = both[1].gather(1, index[..., :hidden])
-        inputs = torch.cat(both, dim=-1)
-    return inputs, torch.stack(last)
+            by_direction[1] = by_direction[1].gather(1, index[..., :hidden])
+        inputs = torch.cat(by_direction, dim=-1)
+    return inputs, torch.stack(last_states)
 
 
 def dropout(inputs: Tensor, probability: float) -> Tensor:
-    """Dropout that draws four numbers of 16 bits at a time: PyTorch's draws them one by one."""
+    """Dropout that is faster than PyTorch's: it draws four numbers of 16 bits at a time."""
     draws = torch.empty(inputs.numel() // 4 + 1, dtype=torch.int64).random_(-(2**63), None)
-    number = draws.view(torch.int16)[: inputs.numel()].view(inputs.shape)
-    dropped = min(round(probability * 2**16), 2**16 - 1)  # of the 2**16 numbers
-    return inputs * (number >= dropped - 2**15) * (2**16 / (2**16 - dropped))
+    numbers = draws.view(torch.int16)[: inputs.numel()].view(inputs.shape)
+    dropped = min(round(probability * 2**16), 2**16 - 1)  # of the 2**16 possible numbers
+    return inputs * (numbers >= dropped - 2**15) * (2**16 / (2**16 - dropped))
 
 
 class _GRUSteps(torch.autograd.Function):
-    """The time steps of a GRU layer, its directions side by side (P of them).
+    """The time steps of a GRU layer, its P directions side by side.
 
-    Input projections (S, P, B, 3H), first state (P, B, H), recurrent weights (P, 3H, H) and biases
-    (P, 3H), gates in PyTorch's order (reset, update, new) -> states (S, P, B, H).
+    Projected inputs (S, P, B, 3H), first state (P, B, H), recurrent weights (P, 3H, H) and biases
+    (P, 3H), with the gates in PyTorch's order (reset, update, new) -> states (S, P, B, H).
 
-    The recurrent products are taken in the weights' number format, everything else in float32.
+    The recurrent matrix products are computed in the dtype of the weights, the rest in float32.
     """
 
     @staticmethod
@@ -179,11 +190,13 @@ class _GRUSteps(torch.autograd.Function):
         hidden = start.shape[-1]
         states = projected.new_empty(len(projected) + 1, *start.shape)
         states[0] = state = start
-        gates = torch.empty_like(projected)  # reset, update, new: activated
+        gates = torch.empty_like(projected)  # activations of reset, update, new
         recurrent = torch.empty_like(projected, dtype=weight.dtype)
-        turned, offset = weight.transpose(1, 2), bias.unsqueeze(1)
-        # Everything a step touches, cut up beforehand: cutting costs as much as computing.
-        for into_both, into_new, both, reset, update, new, fed, fed_both, fed_new, after in zip(
+        transposed, offset = weight.transpose(1, 2), bias.unsqueeze(1)
+        # All views of all steps, made before the loop: making them costs as much as computing. The
+        # names: x is the projected input of a step, h its recurrent product; reset and update gate
+        # are computed together ("ru").
+        for x_ru, x_new, reset_update, reset, update, new, h, h_ru, h_new, next_state in zip(
             projected[..., : 2 * hidden].unbind(),
             projected[..., 2 * hidden :].unbind(),
             gates[..., : 2 * hidden].unbind(),
@@ -194,10 +207,10 @@ class _GRUSteps(torch.autograd.Function):
             states[1:].unbind(),
             strict=True,
         ):
-            torch.baddbmm(offset, state.to(weight.dtype), turned, out=fed)
-            torch.add(into_both, fed_both, out=both).sigmoid_()
-            torch.addcmul(into_new, reset, fed_new, out=new).tanh_()
-            state = torch.lerp(new, state, update, out=after)
+            torch.baddbmm(offset, state.to(weight.dtype), transposed, out=h)
+            torch.add(x_ru, h_ru, out=reset_update).sigmoid_()
+            torch.addcmul(x_new, reset, h_new, out=new).tanh_()
+            state = torch.lerp(new, state, update, out=next_state)
         ctx.save_for_backward(states, gates, recurrent, weight)
         return states[1:]
 
@@ -206,26 +219,28 @@ class _GRUSteps(torch.autograd.Function):
         states, gates, recurrent, weight = ctx.saved_tensors
         recurrent_new = recurrent.chunk(3, dim=-1)[2]
         reset, update, new = gates.chunk(3, dim=-1)
-        # Everything that does not depend on the steps after, for all steps at once.
-        to_new = (1 - update) * (1 - new.square())
-        to_reset = to_new * recurrent_new * reset * (1 - reset)
-        to_update = (states[:-1] - new) * update * (1 - update)
-        factors = torch.stack((to_reset, to_update, to_new * reset), dim=-2)  # (S, P, B, 3, H)
-        kept = update.contiguous()
-        into_states = torch.empty_like(factors, dtype=weight.dtype)
-        arrived = torch.empty_like(kept)
-        carried = torch.zeros_like(states[0])
+        # Derivatives of a state by its gates before the activation, for all steps at once, since
+        # they do not depend on later steps.
+        d_new = (1 - update) * (1 - new.square())
+        d_reset = d_new * recurrent_new * reset * (1 - reset)
+        d_update = (states[:-1] - new) * update * (1 - update)
+        factors = torch.stack((d_reset, d_update, d_new * reset), dim=-2)  # (S, P, B, 3, H)
+        d_previous = update.contiguous()
+        grad_recurrent = torch.empty_like(factors, dtype=weight.dtype)
+        grad_states = torch.empty_like(d_previous)
+        grad_state = torch.zeros_like(states[0])  # from the step after
         for step in range(len(gradient) - 1, -1, -1):
-            torch.add(carried, gradient[step], out=arrived[step])
-            torch.mul(arrived[step].unsqueeze(-2), factors[step], out=into_states[step])
-            back = torch.bmm(into_states[step].flatten(-2), weight)
-            carried = torch.addcmul(back.float(), arrived[step], kept[step])
-        width, hidden = weight.shape[0], states.shape[-1]
-        flat = into_states.transpose(0, 1).reshape(width, -1, 3 * hidden)
-        before = states[:-1].to(weight.dtype).transpose(0, 1).reshape(width, -1, hidden)
-        to_weight = flat.transpose(1, 2) @ before
-        to_bias = flat.sum(1, dtype=torch.float32).to(weight.dtype)
-        # Last, since in float32 this is `into_states` itself: only the new gate's share differs.
-        into_inputs = into_states.float()
-        torch.mul(arrived, to_new, out=into_inputs[..., 2, :])
-        return into_inputs.flatten(-2), carried, to_weight, to_bias
+            torch.add(grad_state, gradient[step], out=grad_states[step])
+            torch.mul(grad_states[step].unsqueeze(-2), factors[step], out=grad_recurrent[step])
+            through_weight = torch.bmm(grad_recurrent[step].flatten(-2), weight)
+            grad_state = torch.addcmul(through_weight.float(), grad_states[step], d_previous[step])
+        directions, hidden = weight.shape[0], states.shape[-1]
+        flat = grad_recurrent.transpose(0, 1).reshape(directions, -1, 3 * hidden)
+        previous_states = states[:-1].to(weight.dtype).transpose(0, 1)
+        previous_states = previous_states.reshape(directions, -1, hidden)
+        grad_weight = flat.transpose(1, 2) @ previous_states
+        grad_bias = flat.sum(1, dtype=torch.float32).to(weight.dtype)
+        # Last, since in float32 this changes `grad_recurrent` in place. Only the new gate differs.
+        grad_projected = grad_recurrent.float()
+        torch.mul(grad_states, d_new, out=grad_projected[..., 2, :])
+        return grad_projected.flatten(-2), grad_state, grad_weight, grad_bias

@@ -1,7 +1,8 @@
-"""The speller: characters so far and what the listener heard, to scores of the next character.
+"""The speller: previous characters and listener frames to scores of the next character.
 
-One function runs a single step or a whole teacher-forced sentence, and carries everything it must
-remember in a `SpellerState`: the ancestor threw its hidden state away at every step of recognition.
+One function computes a single step or a whole teacher-forced sentence, and keeps everything from
+one step to the next in a `SpellerState`. (KoSpeech, which this model descends from, lost its hidden
+state between the steps of recognition.)
 """
 
 from dataclasses import dataclass
@@ -16,19 +17,19 @@ from sorigeul.model.recurrent import recurrent, run_stateful
 
 @dataclass(frozen=True)
 class SpellerState:
-    """All that the speller carries from one character to the next."""
+    """Everything that the speller keeps from one character to the next."""
 
     hidden: tuple[Tensor, ...]
-    """of the recurrent layers: (layers, B, D), and for an LSTM its cells"""
+    """state of the recurrent layers (layers, B, D); for an LSTM also its cells (layers, B, D)"""
     merged: Tensor
-    """last output of the attention (B, 1, D), fed back where `feed_context` is on"""
+    """last output of the attention (B, 1, D), an input of the next step if `feed_context` is on"""
     alignment: Tensor | None
-    """last alignment (B, S); nothing before the first character"""
+    """last alignment (B, S); None before the first character"""
 
     def select(self, rows: Tensor) -> "SpellerState":
-        """The state of the hypotheses `rows`, for a search that reorders them."""
+        """The state of the hypotheses `rows`, for a beam search that reorders them."""
         return SpellerState(
-            tuple(part[:, rows] for part in self.hidden),
+            tuple(tensor[:, rows] for tensor in self.hidden),
             self.merged[rows],
             None if self.alignment is None else self.alignment[rows],
         )
@@ -37,8 +38,8 @@ class SpellerState:
 class Speller(nn.Module):
     """Recurrent layers over the characters, attention over the frames, a linear layer to scores.
 
-    With `feed_context` the recurrent layers also read the last attention output (input feeding,
-    Luong et al. 2015, section 3.3; LAS does so, the seed's print does not).
+    With `feed_context` the recurrent layers also read the last output of the attention (input
+    feeding, Luong et al. 2015, section 3.3). LAS as published does so; the seed's model does not.
     """
 
     def __init__(self, config: LASConfig) -> None:
@@ -46,7 +47,7 @@ class Speller(nn.Module):
         width, dropout = config.width, config.dropout
         self.feed_context = config.feed_context
         self.bidirectional_memory = config.use_bidirectional
-        """whether the listener's frames join a forward and a backward half"""
+        """whether the listener's frames have a forward and a backward half"""
         self.has_cells = config.cell == "lstm"
         inputs = width * (2 if config.feed_context else 1)
         self.rnn = recurrent(config.cell, inputs, width, config.speller_layer_size, dropout)
@@ -60,28 +61,28 @@ class Speller(nn.Module):
         self.out = nn.Linear(width, config.vocabulary_size)
 
     def make_memory(self, frames: Tensor, lengths: Tensor) -> Memory:
-        """Listener frames (B, S, D) with lengths (B,) -> the memory every step attends to."""
+        """Listener frames (B, S, D), lengths (B,) -> the memory that every step attends to."""
         valid = torch.arange(frames.shape[1], device=frames.device) < lengths.unsqueeze(1)
         if self.attention is None:
             return Memory(frames, frames, valid)
         return self.attention.make_memory(frames, valid)
 
     def start(self, memory: Memory) -> SpellerState:
-        """The state before the first character: zeros, or without attention the summary.
+        """The state before the first character: zeros, or without attention a summary.
 
-        The summary joins the forward layer's last frame with the backward layer's first one
-        (Sutskever et al. 2014); with one direction, both halves come from the last frame.
+        The summary is the forward half of the last frame with the backward half of the first one
+        (Sutskever et al. 2014); with one direction it is the last frame.
         """
         batch, _, width = memory.values.shape
         merged = memory.values.new_zeros(batch, 1, width)
         hidden = memory.values.new_zeros(self.rnn.num_layers, batch, width)
         if self.attention is None:
             last = memory.valid.sum(1) - 1
-            final = memory.values[torch.arange(batch, device=last.device), last]
-            summary = final
+            last_frame = memory.values[torch.arange(batch, device=last.device), last]
+            summary = last_frame
             if self.bidirectional_memory:
                 summary = torch.cat(
-                    (final[:, : width // 2], memory.values[:, 0, width // 2 :]), dim=1
+                    (last_frame[:, : width // 2], memory.values[:, 0, width // 2 :]), dim=1
                 )
             hidden = summary.expand(self.rnn.num_layers, -1, -1).contiguous()
         cells = (torch.zeros_like(hidden),) if self.has_cells else ()
@@ -90,9 +91,9 @@ class Speller(nn.Module):
     def forward(
         self, tokens: Tensor, memory: Memory, state: SpellerState | None = None
     ) -> tuple[Tensor, Tensor, SpellerState]:
-        """Teacher-forced: tokens (B, U) -> logits (B, U, V), alignments (B, U, S), state.
+        """Teacher-forced tokens (B, U) -> logits (B, U, V), alignments (B, U, S), the state after.
 
-        Position u of the logits scores the character after ``tokens[:, u]``.
+        Position u of the logits scores the character that follows ``tokens[:, u]``.
         """
         if state is None:
             state = self.start(memory)
@@ -100,17 +101,21 @@ class Speller(nn.Module):
         if not self.feed_context:
             merged, alignments, state = self._advance(embedded, memory, state)
         else:
-            steps = []
-            for step in embedded.unbind(1):
-                fed = torch.cat((step.unsqueeze(1), state.merged.to(step.dtype)), dim=-1)
-                merged, alignments, state = self._advance(fed, memory, state)
-                steps.append((merged, alignments))
-            merged = torch.cat([merged for merged, _ in steps], dim=1)
-            alignments = torch.cat([alignments for _, alignments in steps], dim=1)
+            outputs = []
+            for character in embedded.unbind(1):
+                previous = state.merged.to(character.dtype)
+                inputs = torch.cat((character.unsqueeze(1), previous), dim=-1)
+                merged, alignments, state = self._advance(inputs, memory, state)
+                outputs.append((merged, alignments))
+            merged = torch.cat([merged for merged, _ in outputs], dim=1)
+            alignments = torch.cat([alignments for _, alignments in outputs], dim=1)
         return self.out(merged), alignments, state
 
     def free_run(self, first: Tensor, steps: int, memory: Memory) -> tuple[Tensor, Tensor]:
-        """Feed back the best character: first (B,) -> logits (B, steps, V), alignments."""
+        """First tokens (B,) -> logits (B, steps, V), alignments (B, steps, S).
+
+        Each step reads the best character of the step before.
+        """
         tokens, state = first.unsqueeze(1), None
         outputs = []
         for _ in range(steps):
@@ -123,6 +128,7 @@ class Speller(nn.Module):
     def _advance(
         self, inputs: Tensor, memory: Memory, state: SpellerState
     ) -> tuple[Tensor, Tensor, SpellerState]:
+        """Inputs (B, U, D) -> merged (B, U, D), alignments (B, U, S), the state after."""
         outputs, hidden = run_stateful(self.rnn, inputs, state.hidden)
         if self.attention is None:
             merged = outputs

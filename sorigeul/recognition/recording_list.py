@@ -17,6 +17,7 @@ from sorigeul.base.errors import UserError
 from sorigeul.base.progress import progress_bar
 from sorigeul.data import manifests
 from sorigeul.data.cut_audio import load_cut_audio
+from sorigeul.data.relocation import find_relocation
 from sorigeul.sound import audio
 from sorigeul.sound.audio import SAMPLE_RATE, AudioError
 from sorigeul.sound.segments import SegmentedRecording
@@ -85,7 +86,7 @@ def _cuts(path: Path, audio_root: str) -> list[RecordingEntry]:
     cuts = manifests.LazyCuts(archives or [path])
     if audio_root and not archives:
         written = (str(cut.recording.sources[0].source) for cut in cuts)
-        cuts.place = manifests.relocate(written, Path(audio_root), path)
+        cuts.relocate = find_relocation(written, Path(audio_root), path)
     entries: list[RecordingEntry] = []
     try:
         for cut in cuts:
@@ -115,7 +116,7 @@ def _listed(path: Path, audio_root: str) -> list[RecordingEntry]:
     names = [line.strip() for line in lines if line.strip()]
     paths = [str(path.parent / name) for name in names]
     if audio_root:
-        paths = list(map(manifests.relocate(paths, Path(audio_root), path), paths))
+        paths = list(map(find_relocation(paths, Path(audio_root), path), paths))
     entries, first = [], ""
     with ThreadPool(_PROBES) as pool, progress_bar("reading lengths", len(names)) as advance:
         lengths = pool.imap(_length, paths, chunksize=16)

@@ -1,3 +1,3 @@
-"""From the listener's output to character ids: greedy and beam search, fast inference."""
+"""Search: from encoder output to character ids by greedy or beam search; fast inference."""
 
 __all__ = ["decoding", "greedy", "inference"]

@@ -1,7 +1,7 @@
-"""Search: what the listener heard to character ids. Knows scores, not audio and not text.
+"""Beam search over the joint score of the speller and the CTC head, for a batch of utterances.
 
-Greedy: at every step the best character goes back into the speller, until the end mark. Or a beam
-of several texts side by side, which speller and CTC head judge together.
+B utterances, K hypotheses each (the beam width), N = B K hypotheses with an utterance's in
+successive rows, U characters, S encoder frames, V vocabulary. Does not know about audio or text.
 """
 
 from dataclasses import dataclass
@@ -20,17 +20,27 @@ which Bang et al. 2020 took for KsponSpeech"""
 
 @dataclass(frozen=True)
 class _Beam:
-    """Texts that a beam has written so far, and what was attended to."""
+    """The unfinished hypotheses of all utterances."""
 
     tokens: Tensor
     """(N, U)"""
     probabilities: Tensor
-    """(N, U)"""
+    """the speller's probability of each token (N, U)"""
     alignment: Tensor
-    """(N, U, S)"""
+    """attention (N, U, S)"""
 
-    def then(self, rows: Tensor, tokens: Tensor, scores: Tensor, alignment: Tensor) -> "_Beam":
-        """The texts `rows`, each with one more token (N,) of a log-probability and an alignment."""
+    @classmethod
+    def empty(cls, hypotheses: int, frames: int, device: torch.device) -> "_Beam":
+        probabilities = torch.zeros(hypotheses, 0, device=device)
+        alignment = probabilities.new_zeros(hypotheses, 0, frames)
+        return cls(probabilities.long(), probabilities, alignment)
+
+    def extend(self, rows: Tensor, tokens: Tensor, scores: Tensor, alignment: Tensor) -> "_Beam":
+        """The hypotheses in `rows` (N,), each extended by a token.
+
+        `tokens` (N,) have the log-probabilities `scores` (N,). The step's attention `alignment`
+        (N, 1, S) is that of the hypotheses before the selection by `rows`.
+        """
         return _Beam(
             torch.cat((self.tokens[rows], tokens.unsqueeze(1)), dim=1),
             torch.cat((self.probabilities[rows], scores.exp().unsqueeze(1)), dim=1),
@@ -38,7 +48,7 @@ class _Beam:
         )
 
     def hypothesis(self, row: int, frames: int, finished: bool) -> Hypothesis:
-        """One of them, of an utterance with so many frames."""
+        """The hypothesis in a row, of an utterance with so many valid encoder frames."""
         return Hypothesis(
             self.tokens[row].tolist(),
             self.probabilities[row].tolist(),
@@ -51,92 +61,101 @@ class _Beam:
 def beam_search(
     model: ListenAttendSpell, encoded: ListenerOutput, width: int, ctc_weight: float = CTC_WEIGHT
 ) -> list[Hypothesis]:
-    """The best text of `width` (K) that are written side by side, judged by speller and CTC head.
+    """The best hypothesis of each utterance in a beam of `width` hypotheses (K).
 
-    Joint decoding (Hori, Watanabe and Hershey 2017, equation 15): the sum of the speller's
-    log-probability and CTC's of the beginning, weighed ``1 - ctc_weight`` to ``ctc_weight``. Both
-    only fall as a text grows, so an utterance is done when a text that has ended is better than all
-    that go on. A model without a CTC head is searched by its speller alone.
+    Joint decoding (Hori, Watanabe and Hershey 2017, equation 15): the score of a hypothesis is
+    ``1 - ctc_weight`` times the speller's log-probability plus ``ctc_weight`` times the CTC prefix
+    score. Both only fall as a hypothesis grows, so an utterance is done as soon as a complete
+    hypothesis scores higher than all incomplete ones. A model without a CTC head is searched by the
+    speller alone.
     """
     config, limits = model.config, length_limits(model, encoded)
     batch, device = len(limits), limits.device
     utterance = torch.arange(batch, device=device).repeat_interleave(width)
     memory = model.make_memory(encoded).select(utterance)
-    judge = _JointScorer(model, encoded, width, ctc_weight)
+    scorer = _JointScorer(model, encoded, width, ctc_weight)
     tokens = torch.full((batch * width,), config.sos_id, device=device)
-    nothing = torch.zeros(batch * width, 0, device=device)
-    written = _Beam(
-        nothing.long(), nothing, nothing.new_zeros(*nothing.shape, memory.values.shape[1])
-    )
-    # All texts of an utterance begin alike: only the first counts.
-    alive = torch.arange(batch * width, device=device) % width == 0
+    beam = _Beam.empty(batch * width, memory.values.shape[1], device)
+    # All hypotheses of an utterance start out the same: only the first counts.
+    active = torch.arange(batch * width, device=device) % width == 0
     best: list[Hypothesis | None] = [None] * batch
     best_scores = torch.full((batch,), -torch.inf, dtype=torch.float64, device=device)
     state = None
     for step in range(int(limits.max()) + 1):
         logits, alignment, state = model.speller(tokens.unsqueeze(1), memory, state)
-        scores = logits[:, -1].double()
-        scores[:, [config.sos_id, config.pad_id]] = -torch.inf  # never characters
-        each = scores.log_softmax(-1)
-        onward = judge.onward(each)
-        onward[~alive] = -torch.inf
-        onward[:, config.sos_id :] = -torch.inf  # marks are no characters
-        onward[(step >= limits)[utterance]] = -torch.inf
-        going, place = onward.view(batch, -1).topk(width, dim=1)
-        ended = judge.ended(each[:, config.eos_id]).masked_fill(~alive, -torch.inf)
-        # What can neither go on nor end, and never could, ends here.
-        stuck = (best_scores.isinf() & going[:, 0].isinf())[utterance] & ended.isinf() & alive
-        ended = torch.where(stuck, judge.ended(torch.zeros_like(ended)), ended)
-        scores, row = ended.view(batch, width).max(1)
-        row += torch.arange(batch, device=device) * width
-        for one in (scores > best_scores).nonzero().flatten().tolist():
-            chosen, frames = int(row[one]), int(encoded.lengths[one])
-            best[one] = written.hypothesis(chosen, frames, finished=not bool(stuck[chosen]))
-        best_scores = torch.maximum(best_scores, scores)
-        alive = (going > best_scores.unsqueeze(1)).flatten()
-        if not alive.any():
+        logits = logits[:, -1].double()
+        logits[:, [config.sos_id, config.pad_id]] = -torch.inf  # never characters
+        token_scores = logits.log_softmax(-1)
+        extended = scorer.extension_scores(token_scores)
+        extended[~active] = -torch.inf
+        extended[:, config.sos_id :] = -torch.inf  # special tokens are not characters
+        extended[(step >= limits)[utterance]] = -torch.inf
+        top_scores, top_places = extended.view(batch, -1).topk(width, dim=1)
+        complete = scorer.complete_scores(token_scores[:, config.eos_id])
+        complete = complete.masked_fill(~active, -torch.inf)
+        # If an utterance has no complete hypothesis yet, and its hypotheses can be neither extended
+        # nor completed, they end here, as if the end of sentence were certain.
+        cut_off = (best_scores.isinf() & top_scores[:, 0].isinf())[utterance]
+        cut_off = cut_off & complete.isinf() & active
+        certain = scorer.complete_scores(torch.zeros_like(complete))
+        complete = torch.where(cut_off, certain, complete)
+        complete_scores, complete_rows = complete.view(batch, width).max(1)
+        complete_rows += torch.arange(batch, device=device) * width
+        for index in (complete_scores > best_scores).nonzero().flatten().tolist():
+            row, frames = int(complete_rows[index]), int(encoded.lengths[index])
+            best[index] = beam.hypothesis(row, frames, finished=not bool(cut_off[row]))
+        best_scores = torch.maximum(best_scores, complete_scores)
+        active = (top_scores > best_scores.unsqueeze(1)).flatten()
+        if not active.any():
             break
-        place = place.flatten()
-        rows, tokens = utterance * width + place // onward.shape[1], place % onward.shape[1]
-        judge.choose(rows, tokens, each)
-        written = written.then(rows, tokens, each[rows, tokens], alignment)
+        top_places = top_places.flatten()
+        rows = utterance * width + top_places // extended.shape[1]
+        tokens = top_places % extended.shape[1]
+        scorer.extend(rows, tokens, token_scores)
+        beam = beam.extend(rows, tokens, token_scores[rows, tokens], alignment)
         state = state.select(rows)
-    nowhere = torch.zeros(0, 0)
-    return [one or Hypothesis([], [], nowhere, finished=False) for one in best]
+    empty = Hypothesis([], [], torch.zeros(0, 0), finished=False)
+    return [hypothesis or empty for hypothesis in best]
 
 
 class _JointScorer:
-    """The scores of the texts in a beam: the speller's and, if there is one, the CTC head's."""
+    """Joint scores of the hypotheses in a beam: the speller's and, if there is one, CTC's."""
 
     def __init__(
         self, model: ListenAttendSpell, encoded: ListenerOutput, width: int, ctc_weight: float
     ) -> None:
         logits = model.ctc_logits(encoded)
         frames = encoded.frames
-        self.spelled = frames.new_zeros(len(frames) * width, dtype=torch.float64)
+        self.speller_scores = frames.new_zeros(len(frames) * width, dtype=torch.float64)
         self.ctc: PrefixScorer | None = None
         self.weight = 0.0
         if logits is not None and ctc_weight > 0:
             lengths, blank = encoded.ctc_lengths, model.config.pad_id
             self.ctc, self.weight = PrefixScorer(logits, lengths, blank, width), ctc_weight
-            self.prefixes = self.ctc.start()
+            self.prefixes = self.ctc.empty_prefixes()
 
-    def onward(self, each: Tensor) -> Tensor:
-        """The speller's scores of a next character -> those of the texts with it, both (N, V)."""
-        scores = (1 - self.weight) * (self.spelled.unsqueeze(1) + each)
-        return (
-            scores
-            if self.ctc is None
-            else scores + self.weight * self.ctc.extensions(self.prefixes)
-        )
+    def extension_scores(self, token_scores: Tensor) -> Tensor:
+        """Joint scores of the hypotheses extended by each token (N, V).
 
-    def ended(self, each: Tensor) -> Tensor:
-        """The speller's scores of the end mark -> those of the texts if they end, both (N,)."""
-        scores = (1 - self.weight) * (self.spelled + each)
-        return scores if self.ctc is None else scores + self.weight * self.ctc.whole(self.prefixes)
+        `token_scores` (N, V) are the speller's log-probabilities of the next token.
+        """
+        scores = (1 - self.weight) * (self.speller_scores.unsqueeze(1) + token_scores)
+        if self.ctc is None:
+            return scores
+        return scores + self.weight * self.ctc.extension_scores(self.prefixes)
 
-    def choose(self, rows: Tensor, tokens: Tensor, each: Tensor) -> None:
-        """Go on with the texts `rows` (N,), each followed by one of `tokens` (N,)."""
-        self.spelled = self.spelled[rows] + each[rows, tokens]
+    def complete_scores(self, end_scores: Tensor) -> Tensor:
+        """Joint scores of the hypotheses if they end here (N,).
+
+        `end_scores` (N,) are the speller's log-probabilities of the end of sentence.
+        """
+        scores = (1 - self.weight) * (self.speller_scores + end_scores)
+        if self.ctc is None:
+            return scores
+        return scores + self.weight * self.ctc.complete_scores(self.prefixes)
+
+    def extend(self, rows: Tensor, tokens: Tensor, token_scores: Tensor) -> None:
+        """Replace the hypotheses by those in `rows` (N,), each extended by one of `tokens` (N,)."""
+        self.speller_scores = self.speller_scores[rows] + token_scores[rows, tokens]
         if self.ctc is not None:
             self.prefixes = self.ctc.extend(self.prefixes, rows, tokens)

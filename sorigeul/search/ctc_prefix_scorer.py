@@ -1,4 +1,8 @@
-"""CTC (Graves et al. 2006): where each character of a text lies, how probable a beginning is."""
+"""CTC prefix scores (Graves et al. 2006): how probable a beginning of a text is, for beam search.
+
+Hori, Watanabe and Hershey 2017, "Joint CTC/attention decoding", section 2.3. N hypotheses, of which
+each of the B utterances has K (the beam width) in successive rows; S CTC frames, V vocabulary.
+"""
 
 from dataclasses import dataclass
 
@@ -8,83 +12,105 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Prefixes:
-    """Texts that a search has begun, and how probable CTC finds them frame by frame.
+    """The prefixes of N hypotheses and their CTC forward variables.
 
-    Logarithms of the probability that the first t + 1 frames write exactly the text.
+    A forward variable at frame t is the logarithm of the probability that the first t + 1 frames
+    write exactly the prefix.
     """
 
-    ending: Tensor
-    """of paths that end in the text's last character (N, S)"""
-    blank: Tensor
-    """of paths that end in a blank (N, S)"""
-    last: Tensor
-    """last character (N,), the blank for an empty text"""
+    ends_in_character: Tensor
+    """of the paths that end in the last character of the prefix (N, S)"""
+    ends_in_blank: Tensor
+    """of the paths that end in a blank (N, S)"""
+    last_tokens: Tensor
+    """last character of each prefix, the blank for an empty one (N,)"""
 
 
 class PrefixScorer:
-    """How probable CTC finds that a text begins in a way, for a search that writes it on.
+    """Scores prefixes by CTC, and all their extensions by one character in one matrix product.
 
-    Hori, Watanabe and Hershey 2017, "Joint CTC/attention decoding", section 2.3; all characters
-    that may follow are scored in one product of matrices. In float64, whose range long utterances
-    need.
+    Computes in float64, whose range long utterances need.
 
     Parameters
     ----------
-    logits : (B, S, V) with valid frames `lengths` (B,)
-    width : texts K that the search keeps for each utterance; N = B K, an utterance's texts in a row
+    logits : (B, S, V), of which the first `lengths` (B,) frames are valid
+    blank : id of the blank
+    width : hypotheses of each utterance (K); N = B K
     """
 
     def __init__(self, logits: Tensor, lengths: Tensor, blank: int, width: int) -> None:
         scores = logits.double().log_softmax(-1)
-        past = torch.arange(scores.shape[1], device=scores.device) >= lengths.unsqueeze(1)
-        silence = torch.full_like(scores[0, 0], -torch.inf)
-        silence[blank] = 0.0  # past its end an utterance writes nothing more
-        self.scores = torch.where(past.unsqueeze(2), silence, scores)
+        padded = torch.arange(scores.shape[1], device=scores.device) >= lengths.unsqueeze(1)
+        only_blank = torch.full_like(scores[0, 0], -torch.inf)
+        only_blank[blank] = 0.0  # after its end an utterance has no more characters
+        self.scores = torch.where(padded.unsqueeze(2), only_blank, scores)
         self.probabilities = self.scores.exp()
         self.blank, self.width = blank, width
         self.utterance = torch.arange(len(scores), device=scores.device).repeat_interleave(width)
 
-    def start(self) -> Prefixes:
-        """Empty texts."""
-        blank = self.scores[..., self.blank].cumsum(1)[self.utterance]
+    def empty_prefixes(self) -> Prefixes:
+        """The prefixes with which a search starts."""
+        ends_in_blank = self.scores[..., self.blank].cumsum(1)[self.utterance]
         return Prefixes(
-            torch.full_like(blank, -torch.inf), blank, torch.full_like(self.utterance, self.blank)
+            ends_in_character=torch.full_like(ends_in_blank, -torch.inf),
+            ends_in_blank=ends_in_blank,
+            last_tokens=torch.full_like(self.utterance, self.blank),
         )
 
-    def whole(self, prefixes: Prefixes) -> Tensor:
-        """Logarithm of the probability that the utterances say the texts and no more (N,)."""
-        return torch.logaddexp(prefixes.ending[:, -1], prefixes.blank[:, -1])
+    def complete_scores(self, prefixes: Prefixes) -> Tensor:
+        """Log-probability of each prefix as the complete text of its utterance (N,)."""
+        return torch.logaddexp(prefixes.ends_in_character[:, -1], prefixes.ends_in_blank[:, -1])
 
-    def extensions(self, prefixes: Prefixes) -> Tensor:
-        """Logarithm of the probability that the texts begin so and go on with each unit (N, V)."""
-        before = self._before(prefixes, prefixes.last.new_full(prefixes.last.shape, -1))
-        peak = before.max(1, keepdim=True).values.clamp_min(-1e300)
-        weights = (before - peak).exp().view(-1, self.width, before.shape[1])
-        found = (weights @ self.probabilities).log().flatten(0, 1) + peak
-        # A character that is said twice needs a blank in between.
-        again = self._before(prefixes, prefixes.last) + self._of(prefixes.last)
-        return found.scatter(1, prefixes.last.unsqueeze(1), again.logsumexp(1, keepdim=True))
+    def extension_scores(self, prefixes: Prefixes) -> Tensor:
+        """Prefix score of each prefix followed by each token (N, V).
+
+        This is the log-probability of all texts that begin so. The scores of the blank mean
+        nothing.
+        """
+        no_repeats = prefixes.last_tokens.new_full(prefixes.last_tokens.shape, -1)
+        entering = self._entering_scores(prefixes, no_repeats)
+        peak = entering.max(1, keepdim=True).values.clamp_min(-1e300)
+        weights = (entering - peak).exp().view(-1, self.width, entering.shape[1])
+        scores = (weights @ self.probabilities).log().flatten(0, 1) + peak
+        # The product above is too high for a repeated character, which needs a blank in between.
+        repeated = self._entering_scores(prefixes, prefixes.last_tokens)
+        repeated = (repeated + self._frame_scores(prefixes.last_tokens)).logsumexp(1, keepdim=True)
+        return scores.scatter(1, prefixes.last_tokens.unsqueeze(1), repeated)
 
     def extend(self, prefixes: Prefixes, rows: Tensor, tokens: Tensor) -> Prefixes:
-        """The texts `rows` (N,), of the same utterances, each followed by one of `tokens` (N,)."""
-        chosen = Prefixes(prefixes.ending[rows], prefixes.blank[rows], prefixes.last[rows])
-        entering = self._before(chosen, tokens) + self._of(tokens)
-        stays, rests = self._of(tokens), self._of(torch.full_like(tokens, self.blank))
-        ending, blank = [entering[:, 0]], [torch.full_like(entering[:, 0], -torch.inf)]
-        for frame in range(1, entering.shape[1]):
-            blank.append(torch.logaddexp(blank[-1], ending[-1]) + rests[:, frame])
-            ending.append(torch.logaddexp(ending[-1] + stays[:, frame], entering[:, frame]))
-        return Prefixes(torch.stack(ending, 1), torch.stack(blank, 1), tokens)
+        """The prefixes in `rows` (N,), each extended by one of `tokens` (N,).
 
-    def _before(self, prefixes: Prefixes, tokens: Tensor) -> Tensor:
-        """Of the frames before each: that they write texts which tokens may follow (N, S)."""
-        again = (tokens == prefixes.last).unsqueeze(1)
-        all_paths = torch.logaddexp(prefixes.ending, prefixes.blank)
-        paths = torch.where(again, prefixes.blank, all_paths)
-        empty = prefixes.last == self.blank
-        first = torch.where(empty, 0.0, -torch.inf).to(paths.dtype)
+        Each of `rows` must belong to the same utterance as its place in `rows`.
+        """
+        chosen = Prefixes(
+            ends_in_character=prefixes.ends_in_character[rows],
+            ends_in_blank=prefixes.ends_in_blank[rows],
+            last_tokens=prefixes.last_tokens[rows],
+        )
+        token_scores = self._frame_scores(tokens)
+        blank_scores = self._frame_scores(torch.full_like(tokens, self.blank))
+        entering = self._entering_scores(chosen, tokens) + token_scores
+        characters = [entering[:, 0]]
+        blanks = [torch.full_like(entering[:, 0], -torch.inf)]
+        for frame in range(1, entering.shape[1]):
+            blanks.append(torch.logaddexp(blanks[-1], characters[-1]) + blank_scores[:, frame])
+            staying = characters[-1] + token_scores[:, frame]
+            characters.append(torch.logaddexp(staying, entering[:, frame]))
+        return Prefixes(torch.stack(characters, 1), torch.stack(blanks, 1), tokens)
+
+    def _entering_scores(self, prefixes: Prefixes, tokens: Tensor) -> Tensor:
+        """Log-probability that the frames before each frame write the prefix (N, S).
+
+        Only by paths that one of `tokens` (N,) may follow: if it repeats the last character of its
+        prefix, the paths that end in a blank.
+        """
+        repeats = (tokens == prefixes.last_tokens).unsqueeze(1)
+        all_paths = torch.logaddexp(prefixes.ends_in_character, prefixes.ends_in_blank)
+        paths = torch.where(repeats, prefixes.ends_in_blank, all_paths)
+        empty = prefixes.last_tokens == self.blank
+        first = torch.where(empty, 0.0, -torch.inf).to(paths.dtype)  # before the first frame
         return torch.cat((first.unsqueeze(1), paths[:, :-1]), dim=1)
 
-    def _of(self, tokens: Tensor) -> Tensor:
-        """The frames' scores of a unit each (N, S)."""
+    def _frame_scores(self, tokens: Tensor) -> Tensor:
+        """The score of one token for each prefix at every frame (N, S)."""
         return self.scores[self.utterance, :, tokens]

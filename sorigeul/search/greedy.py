@@ -1,8 +1,4 @@
-"""Search: what the listener heard to character ids. Knows scores, not audio and not text.
-
-Greedy: at every step the best character goes back into the speller, until the end mark. Or a beam
-of several texts side by side, which speller and CTC head judge together.
-"""
+"""Greedy search: the best character at every step of the speller, or at every frame of CTC."""
 
 import torch
 
@@ -12,10 +8,10 @@ from sorigeul.search.hypothesis import Hypothesis, length_limits
 
 @torch.no_grad()
 def greedy_search(model: ListenAttendSpell, encoded: ListenerOutput) -> list[Hypothesis]:
-    """The best character at every step, for a whole batch at once.
+    """The hypothesis of each utterance (B) that the speller's best character at every step gives.
 
-    An utterance ends at its end mark, or after as many characters as nobody could have said in its
-    time: a model that repeats itself stops all the same.
+    Each character is fed back into the speller. A hypothesis ends at the end-of-sentence token, or
+    at its limit by `length_limits`.
     """
     config = model.config
     limits = length_limits(model, encoded)
@@ -24,45 +20,49 @@ def greedy_search(model: ListenAttendSpell, encoded: ListenerOutput) -> list[Hyp
     tokens = torch.full((batch, 1), config.sos_id, device=device)
     running = torch.ones(batch, dtype=torch.bool, device=device)
     state = None
-    spelled, probabilities, alignments = [], [], []
+    step_tokens, step_probabilities, step_alignments = [], [], []
     for step in range(int(limits.max())):
         logits, alignment, state = model.speller(tokens, memory, state)
         scores = logits[:, -1].float()
         scores[:, config.sos_id] = scores[:, config.pad_id] = -torch.inf  # never characters
         best, tokens = scores.softmax(-1).max(-1, keepdim=True)
         running = running & (tokens[:, 0] != config.eos_id)
-        running_within = running & (step < limits)
-        spelled.append(torch.where(running_within, tokens[:, 0], config.eos_id))
-        probabilities.append(best[:, 0])
-        alignments.append(alignment[:, 0].float())
-        if not running_within.any():
+        running_within_limit = running & (step < limits)
+        step_tokens.append(torch.where(running_within_limit, tokens[:, 0], config.eos_id))
+        step_probabilities.append(best[:, 0])
+        step_alignments.append(alignment[:, 0].float())
+        if not running_within_limit.any():
             break
-    ids = torch.stack(spelled, 1).cpu()
-    kept = (ids != config.eos_id).sum(1).tolist()
-    chances = torch.stack(probabilities, 1).cpu()
-    alignment = torch.stack(alignments, 1).cpu()
-    lengths = encoded.lengths.tolist()
+    ids = torch.stack(step_tokens, 1).cpu()
+    lengths = (ids != config.eos_id).sum(1).tolist()
+    probabilities = torch.stack(step_probabilities, 1).cpu()
+    alignments = torch.stack(step_alignments, 1).cpu()
+    frames = encoded.lengths.tolist()
     return [
         Hypothesis(
-            tokens=ids[row, :count].tolist(),
-            probabilities=chances[row, :count].tolist(),
-            alignment=alignment[row, :count, : lengths[row]],
-            finished=count < int(limits[row]),
+            tokens=ids[row, :length].tolist(),
+            probabilities=probabilities[row, :length].tolist(),
+            alignment=alignments[row, :length, : frames[row]],
+            finished=length < int(limits[row]),
         )
-        for row, count in enumerate(kept)
+        for row, length in enumerate(lengths)
     ]
 
 
 @torch.no_grad()
 def ctc_greedy_search(model: ListenAttendSpell, encoded: ListenerOutput) -> list[list[int]]:
-    """The best path of the CTC head: repeats merged, blanks removed (Graves et al. 2006)."""
+    """Character ids of the best path of the CTC head, for each utterance.
+
+    Repeats are merged, blanks removed (Graves et al. 2006). Raises ValueError for a model without a
+    CTC head.
+    """
     logits = model.ctc_logits(encoded)
     if logits is None:
         raise ValueError("this model has no CTC head")
     config = model.config
-    rows = logits.argmax(-1).cpu()
-    lengths = encoded.ctc_lengths.tolist()
+    best_paths = logits.argmax(-1).cpu()
+    frames = encoded.ctc_lengths.tolist()
     return [
-        [token for token in row[:length].unique_consecutive().tolist() if token < config.sos_id]
-        for row, length in zip(rows, lengths, strict=True)
+        [token for token in path[:valid].unique_consecutive().tolist() if token < config.sos_id]
+        for path, valid in zip(best_paths, frames, strict=True)
     ]

@@ -1,8 +1,4 @@
-"""Search: what the listener heard to character ids. Knows scores, not audio and not text.
-
-Greedy: at every step the best character goes back into the speller, until the end mark. Or a beam
-of several texts side by side, which speller and CTC head judge together.
-"""
+"""The result of a search, a hypothesis, and the most characters that one may have."""
 
 from dataclasses import dataclass
 
@@ -10,25 +6,28 @@ from torch import Tensor
 
 from sorigeul.model.las import ListenAttendSpell, ListenerOutput
 
-_CHARACTERS_PER_FRAME = 0.15  # 15 a second at 100 frames: half as fast again as anyone speaks
-_CHARACTERS_MORE = 8
+_MAX_CHARACTERS_PER_FRAME = 0.15  # 15 a second at 100 frames: half as fast again as anyone speaks
+_EXTRA_CHARACTERS = 8
 
 
 @dataclass(frozen=True)
 class Hypothesis:
-    """What was spelled for one utterance."""
+    """The text that a search found for one utterance: U characters over S encoder frames."""
 
     tokens: list[int]
-    """character ids without specials (U)"""
+    """character ids without special tokens (U)"""
     probabilities: list[float]
-    """the model's probability of each character (U)"""
+    """the speller's probability of each character (U)"""
     alignment: Tensor
-    """attention of each character over the valid listener frames (U, S)"""
+    """attention of each character over the valid encoder frames (U, S)"""
     finished: bool
-    """false where the longest possible length was reached before an end mark"""
+    """whether the search reached the end of the sentence; otherwise the text was cut off"""
 
 
 def length_limits(model: ListenAttendSpell, encoded: ListenerOutput) -> Tensor:
-    """More characters than anyone could have said in the time of each utterance (B,)."""
-    frames = encoded.lengths * model.config.reduction
-    return (frames * _CHARACTERS_PER_FRAME).long() + _CHARACTERS_MORE
+    """More characters than anyone could speak in the duration of each utterance (B,).
+
+    They end the search of a model that repeats itself.
+    """
+    feature_frames = encoded.lengths * model.config.reduction
+    return (feature_frames * _MAX_CHARACTERS_PER_FRAME).long() + _EXTRA_CHARACTERS

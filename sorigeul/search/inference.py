@@ -1,6 +1,6 @@
-"""A trained model made ready for recognition alone: the same model, quicker, on a CPU.
+"""Faster inference on a CPU: memory layout of the speller and int8 quantization.
 
-What is done here cannot be trained any more. Knows the layers, not what they hear.
+A model that was changed here can no longer be trained.
 """
 
 import warnings
@@ -15,10 +15,10 @@ Precision = Literal["float32", "bfloat16", "int8"]
 
 
 def optimize_layout(model: ListenAttendSpell) -> ListenAttendSpell:
-    """Lay the speller's matrices out by columns, in place: the same numbers in another order.
+    """Store the speller's matrices by columns, in place. No number changes.
 
-    The speller multiplies them with one vector at a time, so that they come from memory anew for
-    every character; by columns they are read in the order in which they lie.
+    The speller multiplies them with one vector at a time, so they are read from memory again for
+    every character. Stored by columns, they are read in their order in memory.
     """
     for parameter in model.speller.parameters():
         if parameter.dim() == 2:
@@ -27,15 +27,15 @@ def optimize_layout(model: ListenAttendSpell) -> ListenAttendSpell:
 
 
 def quantize(model: ListenAttendSpell) -> ListenAttendSpell:
-    """Round the matrices of recurrent and linear layers to eight bits, in place.
+    """Quantize the matrices of recurrent and linear layers to eight bits, in place.
 
-    Weights get one scale a matrix; what they are multiplied with is rounded as it comes (dynamic
-    quantization). Convolutions stay, in bfloat16 where the processor multiplies in it.
+    Dynamic quantization: weights have one scale per matrix, and activations are rounded as they
+    come. Convolutions are not quantized, but run in bfloat16 if the processor multiplies in it.
     """
     with warnings.catch_warnings():
-        # PyTorch announces that this moves elsewhere one day; where to has no recurrent layers.
+        # PyTorch announces that this will move to a package which has no recurrent layers.
         warnings.simplefilter("ignore", (DeprecationWarning, UserWarning))
-        _quantize(model)
+        _quantize_children(model)
     if torch.cpu.get_capabilities().get("avx512_bf16", False):
         for layer in model.listener.conv:
             if isinstance(layer, nn.Conv2d):
@@ -44,10 +44,10 @@ def quantize(model: ListenAttendSpell) -> ListenAttendSpell:
 
 
 def _as_bfloat16(_: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    return tuple(part.to(torch.bfloat16) for part in inputs)
+    return tuple(tensor.to(torch.bfloat16) for tensor in inputs)
 
 
-def _quantize(module: nn.Module) -> None:
+def _quantize_children(module: nn.Module) -> None:
     from torch.ao.nn.quantized import dynamic
     from torch.ao.quantization import default_dynamic_qconfig
 
@@ -59,23 +59,26 @@ def _quantize(module: nn.Module) -> None:
     for name, child in module.named_children():
         kind = next((kind for kind in quantized if isinstance(child, kind)), None)
         if kind is None:
-            _quantize(child)
+            _quantize_children(child)
             continue
-        plain: Any = child
+        layer: Any = child
         if isinstance(child, nn.RNNBase):
-            plain = _as_torch_has_it(child, kind)
-        plain.qconfig = default_dynamic_qconfig
-        setattr(module, name, quantized[kind].from_float(plain))
+            layer = _as_torch_layer(child, kind)
+        layer.qconfig = default_dynamic_qconfig
+        setattr(module, name, quantized[kind].from_float(layer))
 
 
-def _as_torch_has_it(rnn: nn.RNNBase, kind: type[nn.Module]) -> nn.Module:
-    """The same recurrent layers without what we add to PyTorch's class, which it looks for."""
-    plain = kind(
+def _as_torch_layer(rnn: nn.RNNBase, kind: type[nn.Module]) -> nn.Module:
+    """The same recurrent layers as an instance of PyTorch's own class.
+
+    Quantization checks for this class and refuses the subclasses of this package.
+    """
+    layer = kind(
         rnn.input_size,
         rnn.hidden_size,
         rnn.num_layers,
         batch_first=True,
         bidirectional=rnn.bidirectional,
     )
-    plain.load_state_dict(rnn.state_dict())
-    return plain
+    layer.load_state_dict(rnn.state_dict())
+    return layer

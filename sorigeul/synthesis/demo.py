@@ -23,7 +23,7 @@ from sorigeul.synthesis.espeak import Synthesizer
 from sorigeul.synthesis.passages import passages
 from sorigeul.synthesis.script import Line, Text, deal_to_splits, script
 
-_CHUNK = 8  # lines that a process speaks before it answers
+_CHUNK = 8  # lines that a worker speaks at a time
 
 
 def read(
@@ -40,7 +40,7 @@ def read(
         )
     name = options.text_file
     text, rejected = passages(Path(name)) if name else ({}, [])
-    # Once without a voice: mistakes show before anything is written.
+    # Draw the script once without synthesis, so that mistakes show before anything is written.
     counts = Counter(line.split for line in script(options, text))
     with Synthesizer() as synthesizer:
         yield Layout(
@@ -80,7 +80,9 @@ def _record(synthesizer: "Synthesizer", line: Line) -> Samples:
     random = np.random.default_rng(line.noise_seed)
     before, after = random.uniform(0.08, 0.25, size=2)
     speech = _trim(speech, before, after)
-    noise = random.standard_normal(2 ** len(speech).bit_length(), np.float32)  # quick to transform
+    noise = random.standard_normal(
+        2 ** len(speech).bit_length(), np.float32
+    )  # a power of two: fast to transform
     if line.pink:
         spectrum = np.fft.rfft(noise)
         noise = np.fft.irfft(spectrum / np.sqrt(np.maximum(1, np.arange(len(spectrum)))))

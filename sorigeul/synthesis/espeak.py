@@ -87,7 +87,7 @@ class Synthesizer:
                 pieces.append(ctypes.string_at(samples, 2 * count))
             return 0
 
-        callback = _CALLBACK(collect)  # a name, so that it outlives the call into C
+        callback = _CALLBACK(collect)  # kept in a variable, so that it outlives the call into C
 
         with self._loaded() as library:
             library.espeak_SetSynthCallback(callback)
@@ -124,7 +124,7 @@ class Synthesizer:
                 raise UserError(
                     "eSpeak NG does not start: pip install --force-reinstall espeakng-loader"
                 )
-            library.espeak_ng_SetRandSeed(ctypes.c_long(0))  # else the clock seeds it
+            library.espeak_ng_SetRandSeed(ctypes.c_long(0))  # otherwise the clock seeds it
             yield library
             library.espeak_Terminate()
         finally:

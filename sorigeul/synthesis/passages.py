@@ -1,4 +1,4 @@
-"""A text file to sentences that can be read aloud. Knows punctuation, nothing of voices."""
+"""Split a text file into sentences that can be read aloud."""
 
 import re
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from sorigeul.text.encoding import decode_text
 from sorigeul.text.normalization import normalizer
 
 SHORTEST, LONGEST = 3, 60
-"""Characters of a sentence, spaces included; a longer one is halved at a space."""
+"""Length of a sentence in characters, with spaces; a longer one is halved at a space."""
 
 _QUOTES = "\"'“”‘’「」『』《》〈〉«»"
 _PAUSES = ".,!?;:…·‥~–—。、，！？"
@@ -53,12 +53,12 @@ def passages(path: Path) -> tuple[dict[str, str], list[Rejected]]:
 
 
 def _said(sentence: str) -> str:
-    """A sentence without what is not heard."""
+    """Remove what is not spoken from a sentence."""
     return _plain(_plain(sentence).translate(_SIGNS))
 
 
 def _reason(said: str) -> str:
-    """Why a sentence cannot be read aloud; empty if it can."""
+    """Return why a sentence cannot be read aloud; empty if it can."""
     if silent := sorted(set(_SILENT.findall(said))):
         return f"cannot be read aloud: {' '.join(silent[:10])}"
     if len(said) < SHORTEST:

@@ -16,18 +16,18 @@ from sorigeul.synthesis.sentences import sentence
 from sorigeul.synthesis.voices import VOICES
 
 _SHARES = {"train": 0.85, "dev": 0.05, "test": 0.1}
-"""Of the utterances or of the hours."""
+"""Shares of the splits, of utterances or hours."""
 _UTTERANCES = 3000
 _LEAST_EXAMPLES = 3
-"""How often train holds each syllable of dev and test, at the least, if sentences are made up."""
+"""Least number of times that train has each syllable of dev and test (made-up sentences)."""
 
 Text = Mapping[str, str]
-"""Sentences to say, and where each stands."""
+"""Sentence -> where it is from (file and line)."""
 
 
 @dataclass(frozen=True)
 class Line:
-    """One line of the script: who says what, and how it is to sound."""
+    """One line of the script: voice, text, and how it sounds."""
 
     id: str
     split: str
@@ -40,7 +40,7 @@ class Line:
     pitch: int
     pitch_range: int
     peak: float
-    """Of full scale."""
+    """Peak amplitude; full scale is 1."""
     snr: float
     """dB of speech over background noise."""
     pink: bool
@@ -48,12 +48,12 @@ class Line:
 
     @property
     def seconds(self) -> float:
-        """How long it will be: right on average over the voices, within a tenth for each."""
+        """Estimated duration: unbiased over all voices, within a tenth for each."""
         return 0.45 + 30 / self.rate * len(self.text.replace(" ", ""))
 
 
 def script(options: PrepareOptions, text: Text | None = None) -> Iterator[Line]:
-    """Draw what is said, by whom and how: train, then dev, then test.
+    """Draw the lines: train, then dev, then test.
 
     Without a ``text`` sentences are made up, and none comes twice. With one each is said once, then
     each again in another voice, and so on.
@@ -94,7 +94,10 @@ def _lasting(lines: Iterator[Line], seconds: float) -> Iterator[Line]:
 
 
 def _improvisation(split: str, seed: int, said: set[str], known: Counter[str]) -> Iterator[Line]:
-    """Endless lines of sentences made up that are not yet ``said``; ``known`` counts train's."""
+    """Yield lines of made-up sentences without end, none of them ``said`` before.
+
+    ``known`` counts the syllables of train.
+    """
     for index in count():
         random = Random(f"{seed}/{split}/{index}")
         for text in islice(_sentences(random, split), 2000):
@@ -115,7 +118,7 @@ def _improvisation(split: str, seed: int, said: set[str], known: Counter[str]) -
 
 
 def _recital(split: str, sentences: list[tuple[str, str]], seed: int) -> Iterator[Line]:
-    """Endless lines of the same sentences, shuffled in each round."""
+    """Yield lines of the same sentences without end, shuffled in each round."""
     voices, index = VOICES[split], 0
     for round_ in count():
         order = list(enumerate(sentences))
@@ -143,7 +146,7 @@ def deal_to_splits(text: Text) -> dict[str, list[tuple[str, str]]]:
 
 
 def _owner(text: str) -> str:
-    """The split of a sentence: by a checksum, whatever the seed, so that none is in two."""
+    """Return the split of a sentence, by a checksum: whatever the seed, no sentence is in two."""
     return {0: "dev", 1: "test"}.get(zlib.crc32(text.encode()) % 10, "train")
 
 

@@ -1,8 +1,8 @@
-"""Makes up everyday Korean sentences, written as they are spoken. Knows nothing of voices or files.
+"""Generates everyday Korean sentences, written as they are spoken.
 
 Numbers are spelled out in Hangul and spaced as in the national orthography (ten thousands apart,
 counters apart); there is no punctuation. The vocabulary is small on purpose, the combinations are
-many: a recogniser must learn to hear syllables, and cannot learn the sentences by heart.
+many: a recogniser must learn to hear syllables, and cannot memorise the sentences.
 """
 
 from collections.abc import Callable

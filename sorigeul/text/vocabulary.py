@@ -81,7 +81,7 @@ class Vocabulary:
     def named(cls, name: str, characters: Mapping[str, int], min_count: int) -> "Vocabulary":
         """Return the vocabulary for the setting ``vocabulary``: a kind, or the path of a table.
 
-        A kind (``syllable`` or ``jamo``) collects the units of ``characters``, as `from_characters`.
+        A kind (``syllable`` or ``jamo``) collects the units of the ``characters`` in the corpus.
         """
         for kind in get_args(Kind):
             if name == kind:
@@ -195,7 +195,7 @@ class Vocabulary:
         return [self._ids[unit] for unit in _split(text, self.kind) if unit in self._ids]
 
     def jamo_ids(self) -> list[tuple[int, int, int]]:
-        """Return the ids (from 1) of the initial, vowel and final jamo (초성, 중성, 종성) of each unit.
+        """Return the ids of the jamo (초성, 중성, 종성) of each unit, counted from 1.
 
         0 stands for a missing final, and for all three if the unit is not a Hangul syllable.
         """

@@ -188,7 +188,7 @@ class Learner:
         parameters = [] if self.optimizer.state else list(self.las.parameters())
         adam_state = [torch.empty_like(tensor) for tensor in parameters for _ in range(2)]
         keep_generators = torch.random.fork_rng([self.fabric.device] if on_gpu else [])
-        with keep_generators, self.las.listener.uncounted():
+        with keep_generators, self.las.listener.keep_running_statistics():
             _, losses = self._forward(batch.to(self.fabric.device), True, len(batch))
             self.fabric.backward(losses.total)
         del adam_state

@@ -26,8 +26,7 @@ from sorigeul.base.progress import progress_bar
 from sorigeul.base.stopping import StopRequests
 from sorigeul.data import manifests
 from sorigeul.data.batches import Batch, in_groups, longest_batch
-from sorigeul.data.config import ProcessShare
-from sorigeul.data.sampling import evaluation_batches, training_batches
+from sorigeul.data.sampling import ProcessShare, evaluation_batches, training_batches
 from sorigeul.data.statistics import manifest_statistics
 from sorigeul.evaluation.attention_metrics import AttentionMetrics
 from sorigeul.evaluation.evaluate import Evaluation, RecognizedShare, recognize, score_recognitions
@@ -57,8 +56,8 @@ _MIN_UTTERANCES = 100  # utterances of an epoch after which their failures are c
 def train(corpus: Path, folder: Path, settings: Settings, command: str | None = None) -> None:
     """Train on the manifests in `corpus`, into the run folder `folder`; resume if it holds a run.
 
-    `command` is what the run's record names as the command that did it. SIGINT and SIGTERM end the
-    run after the current step, with a checkpoint.
+    `command` is named in the run's record as what started it. SIGINT and SIGTERM end the run after
+    the next step, with a checkpoint.
     """
     fabric = devices.launch(settings.training)
     with devices.explain_crash(fabric):
@@ -238,7 +237,7 @@ class Run:
             self.train_loader.load_state_dict(self.saved_loader_position)
             self.saved_loader_position = None
         training = self.settings.training
-        total = math.ceil(self.statistics.utterances * self.settings.data.copies)
+        total = math.ceil(self.statistics.utterances * self.settings.data.items_per_utterance)
         with progress_bar(f"epoch {self.position.epoch}", total) as advance:
             advance(self.totals.utterances, "")
             last = time.monotonic()
@@ -284,7 +283,8 @@ class Run:
                     sum(map(len, batches)) + failures,
                     failures,
                     sum(int(batch.lengths.sum()) for batch in batches),
-                    self.fabric.is_global_zero and self._limit_reached(waited),  # by one clock
+                    # Decided by one process, since the clocks of others differ a little.
+                    self.fabric.is_global_zero and self._limit_reached(waited),
                     stop.requested,
                 ],
             )
@@ -311,7 +311,7 @@ class Run:
 
     def learning_rate(self) -> float:
         """The learning rate of the current step."""
-        epoch_size = self.statistics.utterances * self.settings.data.copies
+        epoch_size = self.statistics.utterances * self.settings.data.items_per_utterance
         epochs = self.position.epoch + self.totals.utterances / epoch_size
         return learning_rate(self.settings.training, self.position.step, epochs)
 
@@ -321,7 +321,7 @@ class Run:
         return 0.0 if plain else self.settings.training.scheduled_sampling
 
     def _check_loss(self, step: StepResult) -> None:
-        """Warn of a step whose loss was not finite; give up after `_MAX_BAD_STEPS` in a row."""
+        """Warn of a step that was not finite; give up after `_MAX_BAD_STEPS` of them in a row."""
         self.totals.skipped_steps += not step.updated
         if step.updated or step.gradient_overflow:
             self.position.bad_steps = 0

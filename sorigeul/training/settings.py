@@ -80,7 +80,7 @@ class TrainingConfig:
     vocabulary: str = "syllable"
     """syllable or jamo, built from the training transcripts, or the path of a table id,char,freq"""
     min_count: int = 1
-    """characters that occur less often in training are left out of a vocabulary that is built"""
+    """characters that occur fewer times in training are left out of a vocabulary that is built"""
     init_from: str = ""
     """run folder, or Hugging Face id, of a model to fine-tune: its weights, its shape, its features
     and its characters, to which those of the new corpus are added; empty: random weights"""

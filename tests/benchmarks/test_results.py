@@ -1,4 +1,4 @@
-"""docs/results.md: each kept run has its row, and the page says what docs/runs holds."""
+"""docs/results.md: each kept run has its row, and the page agrees with docs/runs."""
 
 import importlib.util
 import json
@@ -10,29 +10,29 @@ from types import ModuleType
 import pytest
 from helpers import tones
 from helpers.commands import Command
-from helpers.paths import ROOT
+from helpers.paths import ROOT, SHARED
 
 from sorigeul.base.files import write_text
 from sorigeul.corpora.catalog import CORPORA
 from sorigeul.corpora.preparation import prepare
 
 
-def _script() -> ModuleType:
+def load_script() -> ModuleType:
     spec = importlib.util.spec_from_file_location("results", ROOT / "benchmarks" / "results.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules["results"] = module  # where its dataclass looks for its types
+    sys.modules["results"] = module  # dataclasses look for their types there
     spec.loader.exec_module(module)
     return module
 
 
-results = _script()
+results = load_script()
 
 
 @pytest.fixture(scope="module")
 def trained(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of a few steps, from the command line, and its figures on test."""
+    """A run of two epochs, recorded as started from the command line."""
     from sorigeul.base import provenance
     from sorigeul.training.run import train
 
@@ -44,10 +44,11 @@ def trained(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def tested(trained: Path, corpus: Path, sorigeul: Command) -> Path:
-    for how, file in (((), "test.json"), (("--beam", "1"), "test_speller.json")):
+def evaluated(trained: Path, corpus: Path, sorigeul: Command) -> Path:
+    """The run with its scores on test, of both heads and of the speller alone."""
+    for options, file in (((), "test.json"), (("--beam", "1"), "test_speller.json")):
         if not (trained / file).exists():
-            done = sorigeul("evaluate", trained, corpus, *how, "--json", trained / file)
+            done = sorigeul("evaluate", trained, corpus, *options, "--json", trained / file)
             assert done.status == 0, done.err
     return trained
 
@@ -56,7 +57,8 @@ def run_script(docs: Path, *arguments: str | Path) -> None:
     results.main(["--docs", str(docs), *map(str, arguments)])
 
 
-def refusal(capsys: pytest.CaptureFixture[str], docs: Path, *arguments: str | Path) -> str:
+def error_of(capsys: pytest.CaptureFixture[str], docs: Path, *arguments: str | Path) -> str:
+    """The only line of standard error of a call that fails."""
     with pytest.raises(SystemExit) as end:
         run_script(docs, *arguments)
     assert end.value.code == 2
@@ -66,42 +68,42 @@ def refusal(capsys: pytest.CaptureFixture[str], docs: Path, *arguments: str | Pa
 
 
 def test_a_kept_run_has_its_row_and_writing_again_changes_nothing(
-    tested: Path, corpus: Path, tmp_path: Path
+    evaluated: Path, corpus: Path, tmp_path: Path
 ) -> None:
     note = "a note | with a bar"
-    run_script(tmp_path, "keep", tested, "first", "--group", "ablation", "--note", note)
-    run_script(tmp_path, "keep", tested, "second", "--group", "presets")
+    run_script(tmp_path, "keep", evaluated, "first", "--group", "ablation", "--note", note)
+    run_script(tmp_path, "keep", evaluated, "second", "--group", "presets")
     run_script(tmp_path, "corpus", corpus)
     run_script(tmp_path, "write")
     page = (tmp_path / "results.md").read_text(encoding="utf-8")
-    test = json.loads((tested / "test.json").read_text(encoding="utf-8"))
-    (row, how) = (line for line in page.splitlines() if line.startswith("| first |"))
-    speller = json.loads((tested / "test_speller.json").read_text(encoding="utf-8"))
-    figures = [test[name] for name in ("crr", "cer", "wer")]
-    figures += [speller[name] for name in ("crr", "cer", "wer", "ctc_crr", "ctc_cer", "ctc_wer")]
-    assert " | ".join(f"{figure:.2f}" for figure in figures) in row
-    for part in ("`hidden_size 16`", " 2 of 2 ", "a note \\| with a bar"):
-        assert part in row
+    test = json.loads((evaluated / "test.json").read_text(encoding="utf-8"))
+    row, command_row = (line for line in page.splitlines() if line.startswith("| first |"))
+    speller = json.loads((evaluated / "test_speller.json").read_text(encoding="utf-8"))
+    rates = [test[name] for name in ("crr", "cer", "wer")]
+    rates += [speller[name] for name in ("crr", "cer", "wer", "ctc_crr", "ctc_cer", "ctc_wer")]
+    assert " | ".join(f"{rate:.2f}" for rate in rates) in row
+    for words in ("`hidden_size 16`", " 2 of 2 ", "a note \\| with a bar"):
+        assert words in row
     assert "alignment_by" not in row
-    record = json.loads((tested / "run.json").read_text(encoding="utf-8"))
-    assert f"`{record['command']}`" in how
-    assert record["machine"] in how
+    record = json.loads((evaluated / "run.json").read_text(encoding="utf-8"))
+    assert f"`{record['command']}`" in command_row
+    assert record["machine"] in command_row
     assert page.index("## Presets") < page.index("## Ablation")
     assert f"manifests, {test['utterances']} utterances" in page
-    pictures = [tmp_path / "images" / f"results_{group}.png" for group in ("presets", "ablation")]
-    before = [path.read_bytes() for path in pictures]
+    plots = [tmp_path / "images" / f"results_{group}.png" for group in ("presets", "ablation")]
+    before = [path.read_bytes() for path in plots]
     run_script(tmp_path, "write")
     assert (tmp_path / "results.md").read_text(encoding="utf-8") == page
-    assert [path.read_bytes() for path in pictures] == before
+    assert [path.read_bytes() for path in plots] == before
     kept = tmp_path / "runs" / "first" / "metrics.jsonl"
     assert {json.loads(line)["kind"] for line in kept.read_text().splitlines()} == {"epoch"}
 
 
-def test_a_run_is_compared_with_the_one_it_is_like(
-    tested: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_a_run_is_compared_with_the_kept_run_that_it_names(
+    evaluated: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run_script(tmp_path, "keep", tested, "old", "--group", "ablation")
-    run_script(tmp_path, "keep", tested, "new", "--group", "ablation", "--like", "old")
+    run_script(tmp_path, "keep", evaluated, "old", "--group", "ablation")
+    run_script(tmp_path, "keep", evaluated, "new", "--group", "ablation", "--like", "old")
     config = tmp_path / "runs" / "new" / "config.yaml"
     text = config.read_text(encoding="utf-8")
     config.write_text(text.replace("hidden_size: 16", "hidden_size: 24"), encoding="utf-8")
@@ -109,59 +111,57 @@ def test_a_run_is_compared_with_the_one_it_is_like(
     page = (tmp_path / "results.md").read_text(encoding="utf-8")
     assert "| new | `old`, `hidden_size 24` | " in page
     shutil.rmtree(tmp_path / "runs" / "old")
-    assert "compared with old, which is not kept" in refusal(capsys, tmp_path, "write")
+    assert "compared with old, which is not kept" in error_of(capsys, tmp_path, "write")
 
 
-def test_keeping_again_keeps_what_is_said_of_it(tested: Path, tmp_path: Path) -> None:
-    run_script(tmp_path, "keep", tested, "one", "--group", "ablation", "--note", "what it shows")
-    run_script(tmp_path, "keep", tested, "one")
+def test_keeping_a_run_again_keeps_its_group_and_note(evaluated: Path, tmp_path: Path) -> None:
+    run_script(tmp_path, "keep", evaluated, "one", "--group", "ablation", "--note", "what it shows")
+    run_script(tmp_path, "keep", evaluated, "one")
     about = json.loads((tmp_path / "runs" / "one" / "about.json").read_text(encoding="utf-8"))
     assert about == {"group": "ablation", "note": "what it shows", "like": ""}
 
 
 def test_what_the_splits_share_is_counted(tmp_path: Path) -> None:
-    said = ["가나다라가나", "나나나나나나", "가나다라가나", "가나다라가다", "라라라라라라라"]
-    folder = tones.manifests(tmp_path / "five", said, ["train", "train", "test", "test", "dev"])
+    texts = ["가나다라가나", "나나나나나나", "가나다라가나", "가나다라가다", "라라라라라라라"]
+    folder = tones.manifests(tmp_path / "five", texts, ["train", "train", "test", "test", "dev"])
     run_script(tmp_path, "corpus", folder)
-    splits = json.loads((tmp_path / "runs" / "corpus.json").read_text(encoding="utf-8"))[
-        folder.name
-    ]
+    corpora = json.loads((tmp_path / "runs" / "corpus.json").read_text(encoding="utf-8"))
+    splits = corpora[folder.name]
     assert splits["train"]["utterances"] == 2
     assert splits["train"]["characters"] == 12
     test = splits["test"]
     assert test["texts_in_train"] == 0.5
-    assert test["character_ngrams_in_train"] == pytest.approx(
-        2 / 3
-    )  # of 가나다라가, 나다라가나, …다
+    # Of 가나다라가, 나다라가나 and 나다라가다, train has the first two.
+    assert test["character_ngrams_in_train"] == pytest.approx(2 / 3)
     assert test["word_ngrams_in_train"] is None  # no text has five words
     assert test["speakers_in_train"] == 0
     assert splits["dev"]["speakers_in_train"] == 1  # s0, who also speaks the first
     assert splits["dev"]["character_ngrams_in_train"] == 0
 
 
-def test_what_is_missing_is_said_in_a_line(
-    tested: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_a_missing_file_is_named_in_one_line(
+    evaluated: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     old = tmp_path / "old"
-    shutil.copytree(tested, old)
+    shutil.copytree(evaluated, old)
     (old / "run.json").unlink()
-    assert "has no run.json" in refusal(capsys, tmp_path, "keep", old, "old")
-    shutil.copy(tested / "run.json", old)
+    assert "has no run.json" in error_of(capsys, tmp_path, "keep", old, "old")
+    shutil.copy(evaluated / "run.json", old)
     (old / "test.json").unlink()
-    assert f"sorigeul evaluate {old} DATA" in refusal(capsys, tmp_path, "keep", old, "old")
+    assert f"sorigeul evaluate {old} DATA" in error_of(capsys, tmp_path, "keep", old, "old")
     write_text(old / "test.json", "{}")
-    assert "no figures in" in refusal(capsys, tmp_path, "keep", old, "old")
-    shutil.copy(tested / "test.json", old)
+    assert "no scores in" in error_of(capsys, tmp_path, "keep", old, "old")
+    shutil.copy(evaluated / "test.json", old)
     (old / "test_speller.json").unlink()
-    assert "DATA --beam 1 --json" in refusal(capsys, tmp_path, "keep", old, "old")
-    assert "is no name" in refusal(capsys, tmp_path, "keep", tested, "../old")
+    assert "DATA --beam 1 --json" in error_of(capsys, tmp_path, "keep", old, "old")
+    assert "is no name" in error_of(capsys, tmp_path, "keep", evaluated, "../old")
     assert not (tmp_path / "runs").exists()
-    assert "keeps no run" in refusal(capsys, tmp_path, "write")
-    assert "has no train.jsonl" in refusal(capsys, tmp_path, "corpus", tmp_path / "nowhere")
+    assert "keeps no run" in error_of(capsys, tmp_path, "write")
+    assert "has no train.jsonl" in error_of(capsys, tmp_path, "corpus", tmp_path / "nowhere")
 
 
-def test_the_split_of_pansori_is_the_one_the_figures_are_of(tmp_path: Path) -> None:
-    corpus = ROOT.parent / "shared" / "corpora" / "pansori-tedxkr"
+def test_the_split_of_pansori_is_that_of_the_results(tmp_path: Path) -> None:
+    corpus = SHARED / "corpora" / "pansori-tedxkr"
     kept = ROOT / "docs" / "runs" / "corpus.json"
     if not corpus.is_dir():
         pytest.skip("Pansori TEDxKR is not here")
@@ -171,8 +171,8 @@ def test_the_split_of_pansori_is_the_one_the_figures_are_of(tmp_path: Path) -> N
     assert now["pansori"] == json.loads(kept.read_text(encoding="utf-8"))["pansori"]
 
 
-def test_the_page_is_what_its_runs_say() -> None:
-    """Whoever keeps a run, or changes a preset, writes the page anew: make results."""
+def test_the_page_agrees_with_the_kept_runs() -> None:
+    """After a run is kept or a preset changed, the page is written again by `make results`."""
     docs = ROOT / "docs"
     page = results.page(docs, results.runs(docs))
     assert (docs / "results.md").read_text(encoding="utf-8") == page, "make results"

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from helpers import tones
-from helpers.cuts import VOCABULARY, imagined, loader, sampled
+from helpers.cuts import VOCABULARY, cuts_without_audio, loader, sampled_cuts
 from helpers.noises import white_noise
 from lhotse import CutSet
 from torchdata.stateful_dataloader import StatefulDataLoader
@@ -17,8 +17,8 @@ from torchdata.stateful_dataloader import StatefulDataLoader
 from sorigeul.base.errors import UserError
 from sorigeul.data import manifests
 from sorigeul.data.batches import longest_batch
-from sorigeul.data.config import DataConfig, ProcessShare
-from sorigeul.data.sampling import evaluation_batches
+from sorigeul.data.config import DataConfig
+from sorigeul.data.sampling import ProcessShare, evaluation_batches
 from sorigeul.sound.audio import SAMPLE_RATE
 from sorigeul.sound.augmentation import SPEEDS, change_speed, draw_speed
 from sorigeul.training.run import train
@@ -76,8 +76,8 @@ def test_a_copy_has_a_speed_of_its_own(cuts: CutSet) -> None:
 
 
 def test_batches_are_filled_by_the_duration_after_the_change_of_speed(tmp_path: Path) -> None:
-    many = imagined(tmp_path, [1 + (37 * number % 1000) / 100 for number in range(1000)])
-    batches = sampled(loader(many, batch_seconds=60.0, **SPEED), 2)
+    many = cuts_without_audio(tmp_path, [1 + (37 * number % 1000) / 100 for number in range(1000)])
+    batches = sampled_cuts(loader(many, batch_seconds=60.0, **SPEED), 2)
     seconds = {cut.id: cut.duration for cut in many}
     for batch in batches:
         for cut in batch:
@@ -87,10 +87,10 @@ def test_batches_are_filled_by_the_duration_after_the_change_of_speed(tmp_path: 
 
 
 def test_the_longest_batch_assumes_the_slowest_speed(tmp_path: Path) -> None:
-    many = imagined(tmp_path, [1 + number % 9 for number in range(400)])
+    many = cuts_without_audio(tmp_path, [1 + number % 9 for number in range(400)])
     config = DataConfig(batch_size=4, use_augment=False, **SPEED)
     longest = longest_batch(9.0, 2, VOCABULARY, config)
-    batches = sampled(loader(many, **SPEED))
+    batches = sampled_cuts(loader(many, **SPEED))
     assert longest.waveforms.shape[1] == SAMPLE_RATE * 10
     assert max(cut.duration for batch in batches for cut in batch) == pytest.approx(10.0)
 
@@ -122,9 +122,9 @@ def test_noise_goes_into_a_share_of_the_utterances_drawn_in_each_epoch(
 
 
 def test_noise_does_not_change_the_batches(tmp_path: Path, noises: Path) -> None:
-    many = imagined(tmp_path, [1 + (37 * number % 1000) / 100 for number in range(1000)])
+    many = cuts_without_audio(tmp_path, [1 + (37 * number % 1000) / 100 for number in range(1000)])
     without, noisy = (
-        [[cut.id for cut in batch] for batch in sampled(loader(many, noise_dir=folder), 1)]
+        [[cut.id for cut in batch] for batch in sampled_cuts(loader(many, noise_dir=folder), 1)]
         for folder in ("", str(noises))
     )
     assert noisy == without

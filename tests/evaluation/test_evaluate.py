@@ -12,8 +12,7 @@ from lhotse import CutSet
 from sorigeul.base.errors import UserError
 from sorigeul.data import manifests
 from sorigeul.data.batches import Batch, UtteranceDataset
-from sorigeul.data.config import ProcessShare
-from sorigeul.data.sampling import evaluation_batches
+from sorigeul.data.sampling import ProcessShare, evaluation_batches
 from sorigeul.evaluation.evaluate import Evaluation, evaluate, recognize, score_recognitions
 from sorigeul.evaluation.scores import score
 from sorigeul.pretrained.loading import PretrainedModel, load_pretrained

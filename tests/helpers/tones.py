@@ -1,4 +1,4 @@
-"""A language of four syllables, each a tone of its own: a small model learns it in seconds."""
+"""A language of four syllables, each with its own tone, that a small model learns in seconds."""
 
 import csv
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from sorigeul.sound.audio import SAMPLE_RATE
 from sorigeul.training.settings import Settings
 
 HERTZ = {"가": 400.0, "나": 700.0, "다": 1200.0, "라": 2100.0}
-SECONDS = 0.25  # a syllable
+SECONDS = 0.25  # of each syllable
 
 TINY = Settings().changed(
     {
@@ -33,46 +33,46 @@ TINY = Settings().changed(
         "teacher_forcing": 1.0,
         "label_smoothing": 0.0,
         "max_epochs": 3,
-        # Copies that nothing is masked in: one epoch reads the corpus 16 times.
+        # Copies without masks: one epoch reads the corpus 16 times.
         "augment_ratio": 15.0,
         "frequency_masks": 0,
         "time_masks": 0,
     },
     "TINY",
 )
-"""What it takes to learn the language: three epochs of eighty small steps."""
+"""Settings with which the language is learned in three epochs of eighty small steps."""
 
 
-def spoken(text: str, seed: int = 0, rate: int = SAMPLE_RATE) -> npt.NDArray[np.float32]:
-    """``text`` as sound (N,), with a little noise."""
+def synthesize(text: str, seed: int = 0, rate: int = SAMPLE_RATE) -> npt.NDArray[np.float32]:
+    """The tones of a text (N,), with a little noise."""
     time = np.arange(round(SECONDS * rate)) / rate
-    loudness = 0.3 * np.hanning(len(time))
-    tones = [loudness * np.sin(2 * np.pi * HERTZ.get(one, 0.0) * time) for one in text]
+    envelope = 0.3 * np.hanning(len(time))
+    tones = [envelope * np.sin(2 * np.pi * HERTZ.get(char, 0.0) * time) for char in text]
     noise = np.random.default_rng(seed).standard_normal(len(time) * len(text))
     return (np.concatenate(tones) + 0.003 * noise).astype(np.float32)
 
 
 def texts(count: int, seed: int = 0) -> list[str]:
-    """Texts of two to six syllables, each drawn on its own."""
+    """Random texts of two to six syllables."""
     random = Random(seed)
     return ["".join(random.choice("가나다라") for _ in range(2 + i % 5)) for i in range(count)]
 
 
-def record(folder: Path, said: Sequence[str], splits: Sequence[str]) -> Path:
-    """Write a recording a text, named u00.wav onwards, and their table; return its path."""
+def record(folder: Path, transcripts: Sequence[str], splits: Sequence[str]) -> Path:
+    """Write a recording of each text, named u00.wav onwards, and a table; return its path."""
     folder.mkdir(parents=True, exist_ok=True)
     table = folder / "table.csv"
     with table.open("w", encoding="utf-8", newline="") as file:
         rows = csv.writer(file)
         rows.writerow(("audio", "text", "speaker", "split"))
-        for number, (text, split) in enumerate(zip(said, splits, strict=True)):
+        for number, (text, split) in enumerate(zip(transcripts, splits, strict=True)):
             name = f"u{number:02}.wav"
-            soundfile.write(folder / name, spoken(text, number), SAMPLE_RATE)
+            soundfile.write(folder / name, synthesize(text, number), SAMPLE_RATE)
             rows.writerow((name, text, f"s{number % 4}", split))
     return table
 
 
-def manifests(folder: Path, said: Sequence[str], splits: Sequence[str]) -> Path:
+def manifests(folder: Path, transcripts: Sequence[str], splits: Sequence[str]) -> Path:
     """Record the texts under ``folder`` and prepare them; return the folder of manifests."""
-    prepare(CORPORA["table"], record(folder / "audio", said, splits), folder / "manifests")
+    prepare(CORPORA["table"], record(folder / "audio", transcripts, splits), folder / "manifests")
     return folder / "manifests"

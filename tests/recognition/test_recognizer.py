@@ -170,7 +170,7 @@ def test_another_rate_two_channels_and_a_lossy_format_change_next_to_nothing(
 ) -> None:
     plain, other, confidences = [], [], []
     for number, text in enumerate(tones.texts(10, seed=3)):
-        samples = tones.spoken(text, number)
+        samples = tones.synthesize(text, number)
         found = listener.transcribe(encoded(samples, SAMPLE_RATE, "WAV"))
         path = tmp_path / f"{number}.{kind.lower()}"
         path.write_bytes(encoded(stereo(samples), 44_100, kind))
@@ -209,7 +209,7 @@ def test_text_without_an_end_is_marked_and_has_an_end_all_the_same(run: Path) ->
     listener = Recognizer.from_pretrained(run, "cpu", beam=1)
     with torch.no_grad():
         listener.pretrained.model.speller.out.bias[listener.pretrained.vocabulary.eos_id] = -1e4
-    found = listener.transcribe(encoded(tones.spoken("가나다라"), SAMPLE_RATE, "WAV"))
+    found = listener.transcribe(encoded(tones.synthesize("가나다라"), SAMPLE_RATE, "WAV"))
     assert not found.segments[0].finished
     assert 4 < len(found.segments[0].characters) < 40
 
@@ -218,7 +218,7 @@ def test_attention_is_in_the_order_of_time_even_where_the_model_hears_backwards(
     pretrained = Recognizer.from_pretrained(run, "cpu").pretrained
     features = replace(pretrained.features, input_reverse=True)
     backwards = Recognizer(replace(pretrained, features=features))
-    samples = torch.from_numpy(tones.spoken("가나다라"))
+    samples = torch.from_numpy(tones.synthesize("가나다라"))
     listener_output = pretrained.model.listen(
         *backwards.log_mel(samples[None], torch.tensor([len(samples)]))
     )

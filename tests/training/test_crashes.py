@@ -165,3 +165,15 @@ def test_a_full_disk_leaves_the_last_checkpoint(
     assert Forked(tmp_path / "last", "train", babble, run, *option).done().status == 0
     assert metrics_without_times(run) == metrics_without_times(whole_run(1))
     assert identical(state_without_times(run), state_without_times(whole_run(1)))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no resource limits there")
+def test_a_full_disk_ends_a_new_run_with_one_error_and_no_unfinished_file(
+    babble: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    option = config_option(tmp_path / "s.yaml", hidden_size=64, max_steps=1)
+    done = Forked(tmp_path, "train", babble, run, *option, largest_file=16_384).done()
+    assert done.status == 1
+    assert str(run) in done.error()
+    assert not list(run.rglob("*.pt")) + list(run.rglob("*.safetensors"))

@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
+from helpers.fake_clock import FakeClock
 from helpers.runs import equal, metrics_without_times, settings, weights
 
 from sorigeul.base.errors import UserError
 from sorigeul.corpora.catalog import CORPORA
 from sorigeul.corpora.preparation import prepare
 from sorigeul.training import run as run_module
-from sorigeul.training.learner import Learner, StepResult
+from sorigeul.training.learner import Learner
 from sorigeul.training.metrics import read_metrics
 from sorigeul.training.run import train
 from sorigeul.training.settings import Settings
@@ -194,15 +195,9 @@ def test_a_run_ends_when_it_has_trained_for_max_seconds(
     babble: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On a clock by which every step takes ten seconds, and nothing else takes any time."""
-    clock, step = SimpleNamespace(seconds=0.0), Learner.step
-
-    def step_of_ten_seconds(*arguments: Any, **named: Any) -> StepResult:
-        clock.seconds += 10.0
-        return step(*arguments, **named)
-
-    clock.monotonic = lambda: clock.seconds
-    monkeypatch.setattr(run_module, "time", clock)
-    monkeypatch.setattr(Learner, "step", step_of_ten_seconds)
+    clock = FakeClock(monkeypatch)
+    clock.charge(Learner, "step", seconds=10.0)
+    monkeypatch.setattr(run_module, "time", SimpleNamespace(monotonic=clock))
     limits = {"max_steps": 0, "max_epochs": 100}
     train(babble, tmp_path / "run", settings(**limits, max_seconds=95.0))
     assert read_metrics(tmp_path / "run", "epoch")[-1]["step"] == 11

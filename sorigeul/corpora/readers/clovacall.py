@@ -1,4 +1,4 @@
-"""ClovaCall (Ha et al. 2020). Knows its JSON lists and that recordings go by their names alone."""
+"""Reader for ClovaCall (Ha et al. 2020): JSON lists; recordings are found by name alone."""
 
 import json
 from collections.abc import Iterator

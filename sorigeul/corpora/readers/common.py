@@ -1,4 +1,4 @@
-"""What the readers share: folders walked in one order, text files line by line. Knows no corpus."""
+"""Helpers of the readers: walk folders in a fixed order, read text files line by line."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -27,7 +27,7 @@ def walk(source: Path) -> Iterator[tuple[Path, list[str]]]:
     def unreadable(error: OSError) -> None:
         raise UserError(f"{error.filename}: cannot be read ({error.strerror})") from error
 
-    seen = set()  # a link may lead back up
+    seen = set()  # a symbolic link may lead back up
     for place, folders, names in os.walk(source, onerror=unreadable, followlinks=True):
         if (real := os.path.realpath(place)) in seen:
             folders.clear()
@@ -64,17 +64,19 @@ def home_of(source: Path | None, name: str, preferred: str, looked_for: str) -> 
 
 
 class Recordings:
-    """Recordings by name, for transcripts whose folders are not to be trusted.
+    """Index of recordings by file name, for transcripts whose folder names cannot be trusted.
 
     Remembers which of them a transcript has named. The first file of each name counts.
     """
 
     def __init__(self, files: Iterable[tuple[Path, str]], source: Path) -> None:
         self._source = source
-        self._folders: dict[str, Path] = {}  # not whole paths: those of a large corpus fill memory
+        self._folders: dict[
+            str, Path
+        ] = {}  # not whole paths: those of a large corpus would fill the memory
         self._listed: set[str] = set()
         self.rejected: list[Rejected] = []
-        """Further files of a name."""
+        """Further files with a name that is taken."""
         for place, name in files:
             if (first := self._folders.setdefault(name, place)) != place:
                 reason = f"second file of this name, after {relative(first / name, source)}"

@@ -1,4 +1,4 @@
-"""Mozilla Common Voice, Korean. Knows its TSV files, and only the clips they name."""
+"""Reader for Mozilla Common Voice, Korean: TSV files and the clips they name."""
 
 from collections.abc import Iterator
 from pathlib import Path

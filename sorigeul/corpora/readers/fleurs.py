@@ -1,4 +1,4 @@
-"""FLEURS ko_kr (Conneau et al. 2022). Knows its TSV files without a header."""
+"""Reader for FLEURS ko_kr (Conneau et al. 2022): TSV files without a header."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""KsponSpeech (AI Hub; Bang et al. 2020), in three layouts. Knows files, nothing of their marks."""
+"""Reader for KsponSpeech (AI Hub; Bang et al. 2020) in three layouts."""
 
 import csv
 import re

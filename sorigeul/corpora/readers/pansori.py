@@ -1,4 +1,4 @@
-"""Pansori TEDxKR (OpenSLR 58; Choi and Lee 2018). Knows its folders and its coded names."""
+"""Reader for Pansori TEDxKR (OpenSLR 58; Choi and Lee 2018): folders with encoded names."""
 
 import base64
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ def read(
 
 
 def speaker_name(code: str) -> str:
-    """Return the speaker's name from a folder's: URL-safe base64 of UTF-8, else as it stands."""
+    """Decode a speaker's folder name (URL-safe base64 of UTF-8); other names stay as they are."""
     try:
         name = base64.b64decode(code + "=" * (-len(code) % 4), altchars=b"-_", validate=True)
         return name.decode("utf-8") or code

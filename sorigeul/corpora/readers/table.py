@@ -1,4 +1,4 @@
-"""One's own recordings, listed in a CSV, TSV or JSONL file. Knows columns and how to name them."""
+"""Reader for one's own recordings, listed in a CSV, TSV or JSONL table: its column names."""
 
 import csv
 import json
@@ -21,7 +21,7 @@ Row = dict[str, Any]
 def read(
     source: Path | None, out: Path, options: PrepareOptions
 ) -> Iterator[Utterance | Rejected | Layout]:
-    """Yield an utterance a row; paths in ``audio`` start at the table's folder."""
+    """Yield one utterance for each row; paths in ``audio`` are relative to the table's folder."""
     del out, options
     if source is None or not source.is_file():
         raise UserError(f"{source}: no such file; give a .csv, .tsv or .jsonl table with {COLUMNS}")
@@ -43,7 +43,7 @@ def read(
 def _separated(
     text: str, source: Path, dialect: type[csv.Dialect]
 ) -> Iterator[tuple[int, Row | Rejected]]:
-    # Strict, for a stray quotation mark would otherwise swallow the lines that follow it.
+    # Strict: otherwise a stray quotation mark would swallow the lines that follow it.
     rows = csv.reader(StringIO(text, newline=""), dialect, strict=True)
     try:
         header = [name.strip() for name in next(rows, [])]

@@ -1,4 +1,4 @@
-"""Zeroth-Korean (OpenSLR 40). Knows its folders; its dev is drawn from train by speaker."""
+"""Reader for Zeroth-Korean (OpenSLR 40). It has no dev, which is drawn from train by speaker."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,0 +1,6 @@
+"""Names of the benchmark suites. Imports nothing heavy, so that `sorigeul --help` stays quick."""
+
+from typing import Literal, get_args
+
+Suite = Literal["training", "features", "decoding", "loading", "startup"]
+SUITES: tuple[Suite, ...] = get_args(Suite)

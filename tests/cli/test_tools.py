@@ -1,0 +1,32 @@
+"""`sorigeul info` and `sorigeul bench`: what they print. `doctor` is tested in tests/doctor."""
+
+import json
+from pathlib import Path
+
+from helpers.commands import Command
+
+from sorigeul.pretrained.loading import load_pretrained
+
+
+def test_info_describes_a_run(sorigeul: Command, run: Path) -> None:
+    done = sorigeul("info", run)
+    assert (done.status, done.err) == (0, "")
+    pretrained = load_pretrained(run)
+    assert done.out.startswith(f"{pretrained.model}\n")
+    assert "(bottom_rnn): GRU(32, 16, " in done.out
+    assert f"vocabulary: 7 units (syllable), {pretrained.vocabulary.hash[:12]}" in done.out
+    assert f"features: {pretrained.features}" in done.out
+    assert "text: plain/1" in done.out
+    assert f"valid_crr: {pretrained.results['valid_crr']}" in done.out
+    assert (run / "results.md").read_text(encoding="utf-8") in done.out
+
+
+def test_bench_prints_a_measurement_a_line(sorigeul: Command) -> None:
+    done = sorigeul("bench", "features", "--json")
+    measurements = {line["name"]: line for line in map(json.loads, done.out.splitlines())}
+    for measurement in measurements.values():
+        assert measurement.keys() >= {"name", "value", "unit", "yardstick", "ratio"}
+        assert measurement["value"] > 0
+    features = measurements["features, one core"]
+    assert features["ratio"] > 0
+    assert features["yardstick"].startswith("librosa")

@@ -1,0 +1,82 @@
+"""`sorigeul train`: what it needs, and how it continues a run."""
+
+from pathlib import Path
+
+import pytest
+from helpers.commands import Command
+
+from sorigeul.training import checkpoints
+from sorigeul.training.metrics import read_metrics
+
+
+def test_it_needs_manifests(sorigeul: Command, tmp_path: Path) -> None:
+    done = sorigeul("train", tmp_path / "nowhere", tmp_path / "run")
+    assert (done.status, done.out) == (2, "")
+    assert "make one with 'sorigeul prepare'" in done.error()
+    done = sorigeul("train", tmp_path, tmp_path / "run")
+    assert done.status == 2
+    assert f"{tmp_path} has no manifest train.jsonl" in done.error()
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "no such vocabulary file"),
+        (b"", "the first line must be"),
+        (b"\xff\xff", "vocabulary.csv"),
+        ("id,char,freq\n0,가,3\n2,나,1\n".encode(), "vocabulary.csv:3"),
+        ("id,char,freq\n0,가,3\n1,나,1\n".encode(), "the last three units must be"),
+    ],
+)
+def test_it_needs_a_usable_vocabulary(
+    sorigeul: Command, corpus: Path, tmp_path: Path, content: bytes | None, message: str
+) -> None:
+    path = tmp_path / "vocabulary.csv"
+    if content is not None:
+        path.write_bytes(content)
+    done = sorigeul("train", corpus, tmp_path / "run", "--vocabulary", path)
+    assert done.status == 2
+    assert message in done.error()
+    assert str(path) in done.error()
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(("setting", "old", "new"), [("hidden_size", 16, 8), ("n_mels", 16, 20)])
+def test_a_run_keeps_the_model_that_it_began_with(
+    sorigeul: Command, corpus: Path, copied_run: Path, setting: str, old: int, new: int
+) -> None:
+    before = {path: path.read_bytes() for path in copied_run.rglob("*") if path.is_file()}
+    done = sorigeul("train", corpus, copied_run, f"--{setting}", str(new))
+    assert done.status == 2
+    assert f"was begun with {setting} {old}, not {new}" in done.error()
+    for path, content in before.items():
+        assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize("options_first", [True, False])
+def test_a_finished_run_goes_on_when_its_limits_are_raised(
+    sorigeul: Command, corpus: Path, copied_run: Path, options_first: bool
+) -> None:
+    assert read_metrics(copied_run, "epoch")[-1]["step"] == 240
+    places, options = [corpus, copied_run], ["--max_epochs", "4", "--max_steps=242"]
+    done = sorigeul("train", *(options + places if options_first else places + options))
+    assert done.status == 0
+    assert "going on from step 240" in done.err
+    epochs = read_metrics(copied_run, "epoch")
+    assert [(row["epoch"], row["step"]) for row in epochs[-2:]] == [(2, 240), (3, 242)]
+    assert len(done.out.splitlines()) == 1
+    assert done.out.startswith("|3|")
+    checkpoint = checkpoints.latest_checkpoint(copied_run)
+    assert checkpoint is not None
+    assert checkpoint["position"]["step"] == 242
+
+
+def test_a_finished_run_is_reported_as_finished(
+    sorigeul: Command, corpus: Path, copied_run: Path
+) -> None:
+    done = sorigeul("train", corpus, copied_run)
+    assert (done.status, done.out) == (0, "")
+    assert f"{copied_run} is finished; raise --max_epochs" in done.err
+    done = sorigeul("train", corpus, copied_run, "--config", copied_run / "config.yaml")
+    assert done.status == 0

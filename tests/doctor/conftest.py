@@ -1,0 +1,37 @@
+"""Fixtures of the tests of the doctor: a corpus of synthesised speech, and the doctor's clock."""
+
+import functools
+from pathlib import Path
+
+import pytest
+from helpers.fake_clock import FakeClock
+
+from sorigeul.corpora.options import PrepareOptions
+from sorigeul.corpora.preparation import prepare
+from sorigeul.doctor import preflight
+from sorigeul.synthesis.demo import DEMO
+from sorigeul.training.learner import Learner
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Manifests of 260 utterances of synthesised speech, 221 of them in train. Do not change them.
+
+    Small models do not learn them within a few steps.
+    """
+    folder = tmp_path_factory.mktemp("demo")
+    prepare(DEMO, None, folder, PrepareOptions(utterances=260))
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
+    """The clock of the doctor: a training step takes one second, anything else no time.
+
+    So `--time_limit 5` allows five steps on every machine.
+    """
+    clock = FakeClock(monkeypatch)
+    clock.charge(Learner, "step", 1.0)
+    with_clock = functools.partial(preflight.preflight, clock=clock)
+    monkeypatch.setattr(preflight, "preflight", with_clock)
+    return clock
