@@ -1,4 +1,8 @@
-"""A model over a corpus: every utterance recognised free-running and compared with its text."""
+"""Evaluation of a model on a corpus: free-running recognition, compared with the transcripts.
+
+One process does both halves with `evaluate`. Several processes each `recognize` a share of the
+corpus, and one of them scores all shares with `score_recognitions`.
+"""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -24,94 +28,98 @@ from sorigeul.sound.audio import SAMPLE_RATE
 from sorigeul.sound.features import LogMel
 from sorigeul.text.vocabulary import Vocabulary
 
-_OF_AN_EPOCH = ("loss", "crr", "ctc_crr", *(field.name for field in fields(AttentionMetrics)))
+_EPOCH_METRICS = ("loss", "crr", "ctc_crr", *(field.name for field in fields(AttentionMetrics)))
 
 
 @dataclass(frozen=True)
-class Recognition:
-    """One utterance, as said and as recognised."""
+class RecognizedUtterance:
+    """The reference and the hypothesis of one utterance."""
 
     id: str
     reference: str
     hypothesis: str
     ctc_hypothesis: str | None
-    """what the CTC head alone makes of it, if there is one"""
+    """text of the CTC head alone, if there is one"""
     seconds: float
     tokens: list[int]
+    """character ids of `hypothesis` (U)"""
     alignment: Tensor
-    """attention (U, S) over the listener's frames, in the order of time"""
+    """attention (U, S) over the listener frames, in the order of time"""
     attention_metrics: AttentionMetrics | None
-    """figures of the attention under teacher forcing, which do not suffer from what the speller
-    gets wrong; none for a model without attention or a text of less than two characters"""
+    """metrics of the attention under teacher forcing, which do not depend on errors in the
+    hypothesis; None for a model without attention or a text of less than two characters"""
 
 
 @dataclass(frozen=True)
 class RecognizedShare:
-    """What one process made of its share of a corpus."""
+    """The utterances that one process recognised: its share of a corpus."""
 
-    recognitions: list[Recognition]
+    recognitions: list[RecognizedUtterance]
     failures: list[Failure]
     loss: float
     """the speller's teacher-forced loss, summed over `characters`"""
     characters: int
+    """characters of the references, with one end of sentence for each utterance"""
 
     def without_alignments(self) -> "RecognizedShare":
-        """As light as it goes, to be sent to other processes."""
-        nowhere = torch.empty(0, 0)
-        return replace(
-            self, recognitions=[replace(one, alignment=nowhere) for one in self.recognitions]
-        )
+        """A copy that is small enough to be sent to other processes."""
+        empty = torch.empty(0, 0)
+        recognitions = [replace(utterance, alignment=empty) for utterance in self.recognitions]
+        return replace(self, recognitions=recognitions)
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What a model makes of a corpus."""
+    """The results of a model on a corpus."""
 
-    recognitions: list[Recognition]
+    recognitions: list[RecognizedUtterance]
     failures: dict[str, str]
-    """utterances whose audio could not be read, and why; they score as recognised as nothing"""
+    """id of each utterance whose audio could not be read, and the reason; it is scored as an empty
+    hypothesis"""
     unknown: dict[str, int]
-    """characters of the transcripts that the vocabulary lacks, and how often: never recognised"""
+    """characters of the transcripts that are not in the vocabulary, and how often each occurs; the
+    model cannot recognise them"""
     score: Score
     ctc_score: Score | None
+    """score of the CTC head alone, if there is one"""
     loss: float
-    """the speller's teacher-forced loss a character"""
+    """the speller's teacher-forced loss per character"""
 
     @cached_property
     def attention_metrics(self) -> AttentionMetrics | None:
-        """How well the attention aligns under teacher forcing; none without attention."""
-        return mean_metrics(one.attention_metrics for one in self.recognitions)
+        """Mean metrics of the attention under teacher forcing; None without attention."""
+        return mean_metrics(utterance.attention_metrics for utterance in self.recognitions)
 
     def epoch_metrics(self) -> dict[str, float]:
-        """Loss, rates and figures of the alignment, as a run keeps them of every epoch."""
-        found = self.to_json()
-        return {name: found[name] for name in _OF_AN_EPOCH if name in found}
+        """The metrics that a training run saves after every epoch."""
+        metrics = self.to_json()
+        return {name: metrics[name] for name in _EPOCH_METRICS if name in metrics}
 
     def to_json(self) -> dict[str, Any]:
-        """The figures of the score, of the CTC head and of the alignment, and the failures."""
-        by_ctc = {} if self.ctc_score is None else self.ctc_score.to_json()
-        ctc = {f"ctc_{name}": by_ctc[name] for name in ("crr", "cer", "wer") if by_ctc}
+        """Error rates, those of the CTC head, attention metrics, loss and failures by name."""
+        ctc_score = {} if self.ctc_score is None else self.ctc_score.to_json()
+        ctc = {f"ctc_{name}": ctc_score[name] for name in ("crr", "cer", "wer") if ctc_score}
         attention = {} if self.attention_metrics is None else vars(self.attention_metrics)
-        rest = {"loss": self.loss, "unknown": self.unknown, "failures": self.failures}
-        return {**self.score.to_json(), **ctc, **attention, **rest}
+        others = {"loss": self.loss, "unknown": self.unknown, "failures": self.failures}
+        return {**self.score.to_json(), **ctc, **attention, **others}
 
 
 def evaluate(
     recognizer: Recognizer, batches: Iterable[Batch], normalizer: str, total: int | None = None
 ) -> Evaluation:
-    """Recognize all `batches` as `recognizer` does, and compare them with their transcripts.
+    """Recognise all `batches` as `recognizer` does, and compare them with their transcripts.
 
     `normalizer` is the name of the transcripts' normaliser, for the report. `total` is the number
-    of utterances, for the progress bar. Raises UserError if no transcript holds a character.
+    of utterances, for the progress bar. Raises UserError if no transcript contains a character.
     """
     model, vocabulary = recognizer.pretrained.model, recognizer.pretrained.vocabulary
-    with progress_bar("recognising", total) as advance, recognizer.arithmetic():
+    with progress_bar("recognising", total) as advance, recognizer.autocast():
         share = recognize(model, batches, vocabulary, recognizer.log_mel, advance, recognizer.beam)
     return score_recognitions([share], vocabulary, normalizer)
 
 
 @torch.no_grad()
-@parametrize.cached()  # shared letters are summed once, not for each character written
+@parametrize.cached()  # shared jamo embeddings are summed once, not again for every character
 def recognize(
     model: ListenAttendSpell,
     batches: Iterable[Batch],
@@ -120,21 +128,25 @@ def recognize(
     advance: Advance,
     beam: int = 1,
 ) -> RecognizedShare:
-    """The first half of `evaluate`, which several processes can share out.
+    """Recognise the share of a corpus that `batches` are.
 
-    By the speller alone unless asked otherwise: that is what an epoch of training wants to know.
+    `beam` is the width of the beam, as of `search.decoding.search`. The default is greedy search,
+    which is all that an epoch of training needs.
     """
     device = next(model.parameters()).device
-    recognitions: list[Recognition] = []
+    recognitions: list[RecognizedUtterance] = []
     failures: list[Failure] = []
     loss, characters = 0.0, 0
     for batch in batches:
         failures += batch.failures
         if len(batch):
-            found, batch_loss = _recognize(model, batch.to(device), vocabulary, log_mel, beam)
-            recognitions += found
-            tokens = int(batch.token_lengths.sum()) + len(batch)
-            loss, characters = loss + batch_loss * tokens, characters + tokens
+            recognized, batch_loss = _recognize_batch(
+                model, batch.to(device), vocabulary, log_mel, beam
+            )
+            recognitions += recognized
+            batch_characters = int(batch.token_lengths.sum()) + len(batch)
+            loss += batch_loss * batch_characters
+            characters += batch_characters
         advance(len(batch) + len(batch.failures), "")
     return RecognizedShare(recognitions, failures, loss, characters)
 
@@ -142,52 +154,64 @@ def recognize(
 def score_recognitions(
     shares: Sequence[RecognizedShare], vocabulary: Vocabulary, normalizer: str
 ) -> Evaluation:
-    """The second half of `evaluate`: what the processes heard, compared with the transcripts.
+    """Compare the utterances of all processes with their transcripts.
 
-    Raises UserError where no transcript holds a character.
+    Raises UserError if no transcript contains a character.
     """
-    recognitions = [one for share in shares for one in share.recognitions]
-    failures = [one for share in shares for one in share.failures]
-    references = [one.reference for one in recognitions] + [one.text for one in failures]
-    nothing = [""] * len(failures)
-    heard = [one.hypothesis for one in recognitions] + nothing
-    by_ctc = [one.ctc_hypothesis for one in recognitions if one.ctc_hypothesis is not None]
+    recognitions = [utterance for share in shares for utterance in share.recognitions]
+    failures = [failure for share in shares for failure in share.failures]
+    references = [utterance.reference for utterance in recognitions]
+    references += [failure.text for failure in failures]
+    no_texts = [""] * len(failures)
+    hypotheses = [utterance.hypothesis for utterance in recognitions] + no_texts
+    ctc_hypotheses = [
+        utterance.ctc_hypothesis
+        for utterance in recognitions
+        if utterance.ctc_hypothesis is not None
+    ]
+    unknown = Counter(unit for text in references for unit in vocabulary.unknown(text))
+    loss = sum(share.loss for share in shares)
     characters = sum(share.characters for share in shares)
     return Evaluation(
-        recognitions,
-        {one.id: one.reason for one in failures},
-        dict(Counter(unit for text in references for unit in vocabulary.unknown(text))),
-        score(references, heard, normalizer),
-        score(references, by_ctc + nothing, normalizer) if by_ctc else None,
-        sum(share.loss for share in shares) / max(characters, 1),
+        recognitions=recognitions,
+        failures={failure.id: failure.reason for failure in failures},
+        unknown=dict(unknown),
+        score=score(references, hypotheses, normalizer),
+        ctc_score=(
+            score(references, ctc_hypotheses + no_texts, normalizer) if ctc_hypotheses else None
+        ),
+        loss=loss / max(characters, 1),
     )
 
 
-def _recognize(
+def _recognize_batch(
     model: ListenAttendSpell, batch: Batch, vocabulary: Vocabulary, log_mel: LogMel, beam: int
-) -> tuple[list[Recognition], float]:
+) -> tuple[list[RecognizedUtterance], float]:
+    """The utterances of a batch, and the speller's mean teacher-forced loss per character."""
     features, lengths = log_mel(batch.waveforms, batch.lengths)
     encoded = model.listen(features, lengths)
     hypotheses = search(model, encoded, beam)
-    ctc: list[str] | list[None] = [None] * len(batch)
+    ctc_hypotheses: list[str] | list[None] = [None] * len(batch)
     if model.config.ctc_weight > 0:
-        ctc = [vocabulary.decode(tokens) for tokens in ctc_greedy_search(model, encoded)]
-    spelled = model.spell(encoded, batch.tokens)
-    loss = joint_losses(model.config, spelled, batch.tokens, batch.token_lengths).speller
-    backwards = log_mel.config.input_reverse
+        ctc_tokens = ctc_greedy_search(model, encoded)
+        ctc_hypotheses = [vocabulary.decode(tokens) for tokens in ctc_tokens]
+    forced = model.spell(encoded, batch.tokens)
+    loss = joint_losses(model.config, forced, batch.tokens, batch.token_lengths).speller
+    # With reversed input the model's first frame is the last of the recording.
+    reversed_input = log_mel.config.input_reverse
     metrics: list[AttentionMetrics | None] = [None] * len(batch)
     if model.config.use_attention:
-        metrics = _attention_metrics(spelled.alignments, encoded.lengths, batch, backwards)
+        alignments = forced.alignments
+        metrics = _attention_metrics(alignments, encoded.lengths, batch, reversed_input)
     recognitions = [
-        Recognition(
+        RecognizedUtterance(
             id=batch.ids[row],
             reference=batch.texts[row],
             hypothesis=vocabulary.decode(hypothesis.tokens),
-            ctc_hypothesis=ctc[row],
+            ctc_hypothesis=ctc_hypotheses[row],
             seconds=int(batch.lengths[row]) / SAMPLE_RATE,
             tokens=hypothesis.tokens,
-            # Where the model hears backwards, its first frame is the last of the recording.
-            alignment=hypothesis.alignment.flip(1) if backwards else hypothesis.alignment,
+            alignment=hypothesis.alignment.flip(1) if reversed_input else hypothesis.alignment,
             attention_metrics=metrics[row],
         )
         for row, hypothesis in enumerate(hypotheses)
@@ -196,15 +220,20 @@ def _recognize(
 
 
 def _attention_metrics(
-    attention: Tensor, frames: Tensor, batch: Batch, backwards: bool
+    alignments: Tensor, frames: Tensor, batch: Batch, reversed_input: bool
 ) -> list[AttentionMetrics | None]:
-    """Figures of each utterance's attention (B, U + 1, S), the end mark's row left out."""
-    found = []
-    for row, (characters, valid, samples) in enumerate(
+    """Metrics of each utterance's attention (B, U + 1, S), without the end of the sentence.
+
+    `frames` (B,) are the valid listener frames.
+    """
+    metrics = []
+    for row, (characters, valid_frames, samples) in enumerate(
         zip(batch.token_lengths.tolist(), frames.tolist(), batch.lengths.tolist(), strict=True)
     ):
-        squares = batch.waveforms[row : row + 1, :samples] ** 2
-        energy = functional.adaptive_avg_pool1d(squares, valid)
-        looked = attention[row, :characters, :valid]
-        found.append(measure_attention(looked.flip(1) if backwards else looked, energy[0]))
-    return found
+        power = batch.waveforms[row : row + 1, :samples] ** 2
+        energy = functional.adaptive_avg_pool1d(power, valid_frames)
+        alignment = alignments[row, :characters, :valid_frames]
+        if reversed_input:
+            alignment = alignment.flip(1)
+        metrics.append(measure_attention(alignment, energy[0]))
+    return metrics

@@ -1,8 +1,12 @@
-"""How far the text heard is from the text said. Knows nothing of sound or models."""
+"""Error rates between references and hypotheses (CER, CRR, WER, sWER), and their alignment.
+
+Does not know about audio or models.
+"""
 
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import zip_longest
 from math import inf
 
 import numpy as np
@@ -16,14 +20,15 @@ from sorigeul.base.errors import UserError
 class Score:
     """Rates of a whole corpus in %: sums of edit distances over sums of reference lengths.
 
-    A distance counts substitutions, deletions and insertions alike, so that error rates can exceed
-    100 and ``crr`` can be negative. Rates compare only where ``normalizer`` and counts agree.
+    Substitutions, deletions and insertions all count as one edit, so error rates can exceed 100 and
+    ``crr`` can be negative. Two scores are comparable only if their ``normalizer`` and their counts
+    are the same.
     """
 
     crr: float  # character recognition rate: 100 - cer_no_space
-    cer: float  # character error rate, a space being a character
+    cer: float  # character error rate, with spaces as characters
     cer_no_space: float
-    wer: float  # word error rate, words being what stands between spaces
+    wer: float  # word error rate; spaces separate words
     swer: float  # spacing-tolerant word error rate
     utterances: int
     reference_characters: int  # with spaces
@@ -32,40 +37,43 @@ class Score:
     normalizer: str  # name and version, such as kspon-pronunciation/1
 
     def to_json(self) -> dict[str, float | int | str]:
-        """The fields by name, as ``json.dumps`` takes them."""
+        """The fields by name, ready for ``json.dumps``."""
         return asdict(self)
 
 
 def score(references: Sequence[str], hypotheses: Sequence[str], normalizer: str) -> Score:
     """Compare ``hypotheses`` with ``references``, both already normalised by ``normalizer``.
 
-    Both are composed (NFC), runs of white space become one space, and ends are stripped. Characters
-    are code points then: for Hangul, syllables.
+    Characters are code points of the NFC form, so a Hangul syllable is one character. White space
+    at the ends is removed, and any other run of white space counts as one space.
 
-    sWER is the lowest WER that any spacing of the hypothesis has. That spacing is the reference's
-    wherever the characters agree; the hypothesis's own, which Korean leaves largely to taste,
-    counts for nothing, and nor does the choice among equally good alignments, as it would if spaces
-    were moved along one of them. Hence 0 <= sWER <= WER, and sWER is 0 exactly where CER without
-    spaces is.
+    sWER, the spacing-tolerant word error rate, is the lowest WER over all spacings of the
+    hypothesis. It ignores the hypothesis's own spacing, which Korean leaves largely to taste: the
+    best spacing is that of the reference wherever the characters agree. It does not depend on the
+    choice among equally good alignments either, as it would if the spaces were moved along one of
+    them. So 0 <= sWER <= WER, and sWER is 0 exactly if CER without spaces is 0.
 
-    An empty reference adds what its hypothesis holds to the errors and nothing to the lengths.
-    Raises `UserError` where no reference holds a character, `ValueError` where the lists differ in
-    length.
+    For an empty reference, its hypothesis adds to the errors and nothing is added to the lengths.
+
+    Raises:
+        UserError: if no reference contains a character.
+        ValueError: if the lists differ in length.
     """
     if len(references) != len(hypotheses):
         raise ValueError(f"{len(references)} references, but {len(hypotheses)} hypotheses")
     errors = np.zeros(4, np.int64)  # characters with spaces, characters without, words, re-spaced
     lengths = np.zeros(4, np.int64)
     for reference, hypothesis in zip(map(_clean, references), map(_clean, hypotheses), strict=True):
-        said, heard = reference.replace(" ", ""), hypothesis.replace(" ", "")
+        reference_no_space = reference.replace(" ", "")
+        hypothesis_no_space = hypothesis.replace(" ", "")
         words = reference.split()
         errors += (
             Levenshtein.distance(reference, hypothesis),
-            Levenshtein.distance(said, heard),
+            Levenshtein.distance(reference_no_space, hypothesis_no_space),
             Levenshtein.distance(words, hypothesis.split()),
-            _respaced_errors(words, heard),
+            _respaced_errors(words, hypothesis_no_space),
         )
-        lengths += (len(reference), len(said), len(words), len(words))
+        lengths += (len(reference), len(reference_no_space), len(words), len(words))
     if not lengths.all():
         raise UserError("the references hold no character to score by; give transcripts that do")
     cer, cer_no_space, wer, swer = (100 * errors / lengths).tolist()
@@ -84,45 +92,57 @@ def score(references: Sequence[str], hypotheses: Sequence[str], normalizer: str)
 
 
 def worst_utterances(references: Sequence[str], hypotheses: Sequence[str], count: int) -> list[int]:
-    """Indices of the ``count`` utterances of highest character error rate, the highest first.
+    """Indices of the ``count`` utterances with the highest character error rates, highest first.
 
-    Spaces do not count. Among equals the earlier comes first; something heard where nothing was
-    said is worse than all else.
+    Spaces do not count. Utterances with the same rate stay in their order. A hypothesis for an
+    empty reference is worse than any other. Raises ValueError if the lists differ in length.
     """
     if len(references) != len(hypotheses):
         raise ValueError(f"{len(references)} references, but {len(hypotheses)} hypotheses")
     pairs = zip(references, hypotheses, strict=True)
     rates = [
-        _character_error_rate(*(_clean(text).replace(" ", "") for text in each)) for each in pairs
+        _character_error_rate(_clean_no_space(reference), _clean_no_space(hypothesis))
+        for reference, hypothesis in pairs
     ]
     return sorted(range(len(rates)), key=lambda index: -rates[index])[:count]
 
 
 def align_texts(reference: str, hypothesis: str) -> str:
-    """Lines for a terminal: what was said, what was heard, and, if errors there are, their kinds.
+    """Reference and hypothesis aligned in two lines for a terminal, with a third for the errors.
 
-    ``S`` marks a character heard as another, ``D`` one left out, ``I`` one put in; asterisks fill
-    the place of what the other line lacks. Hangul takes two columns, and so do its fillers.
+    ``S`` marks a substituted character, ``D`` a deleted one and ``I`` an inserted one. Asterisks
+    fill the gaps in either line. A Hangul syllable takes two columns, and so does its gap. Without
+    errors there is no third line.
     """
     reference, hypothesis = _clean(reference), _clean(hypothesis)
-    said, heard, marks = ["REF: "], ["HYP: "], ["     "]
+    reference_line, hypothesis_line, marks = ["REF: "], ["HYP: "], ["     "]
     for edit in Levenshtein.opcodes(reference, hypothesis):
-        left = reference[edit.src_start : edit.src_end]
-        right = hypothesis[edit.dest_start : edit.dest_end]
-        for index in range(max(len(left), len(right))):
-            here, there = left[index : index + 1], right[index : index + 1]
-            width = max(1, cell_len(here), cell_len(there))
-            for line, text in ((said, here), (heard, there)):
-                line.append(text + " " * (width - cell_len(text)) if text else "*" * width)
+        reference_characters = reference[edit.src_start : edit.src_end]
+        hypothesis_characters = hypothesis[edit.dest_start : edit.dest_end]
+        pairs = zip_longest(reference_characters, hypothesis_characters, fillvalue="")
+        for reference_character, hypothesis_character in pairs:
+            width = max(1, cell_len(reference_character), cell_len(hypothesis_character))
+            reference_line.append(_padded(reference_character, width))
+            hypothesis_line.append(_padded(hypothesis_character, width))
             marks.append(_MARKS[edit.tag].ljust(width))
-    return "\n".join("".join(line).rstrip() for line in (said, heard, marks)).rstrip("\n")
+    lines = ("".join(line).rstrip() for line in (reference_line, hypothesis_line, marks))
+    return "\n".join(lines).rstrip("\n")
 
 
 _MARKS = {"equal": " ", "replace": "S", "delete": "D", "insert": "I"}
 
 
+def _padded(character: str, width: int) -> str:
+    """The character padded to ``width`` columns, or asterisks for a missing one."""
+    return character + " " * (width - cell_len(character)) if character else "*" * width
+
+
 def _clean(text: str) -> str:
     return " ".join(unicodedata.normalize("NFC", text).split())
+
+
+def _clean_no_space(text: str) -> str:
+    return _clean(text).replace(" ", "")
 
 
 def _character_error_rate(reference: str, hypothesis: str) -> float:
@@ -133,29 +153,34 @@ def _character_error_rate(reference: str, hypothesis: str) -> float:
 def _respaced_errors(words: list[str], characters: str) -> int:
     """Lowest word edit distance from ``words`` to any division of ``characters`` into words.
 
-    Dynamic programming over the words: ``fewest[n]`` is the answer for the words so far and the
-    first n characters. A word left out costs one, a word put in or taken for another costs one
-    whatever its length, a word found as it is costs nothing. O(words x characters).
+    Dynamic programming over the words: ``fewest[n]`` is the lowest distance between the words so
+    far and the first n characters. A deleted, inserted or substituted word costs one, whatever its
+    length; a word that is found unchanged costs nothing. O(words x characters).
     """
     fewest = np.ones(len(characters) + 1, np.int64)
     fewest[0] = 0
     for word in words:
-        # Left out (n stays), or taken for the characters from some earlier place up to n.
-        nearest = np.minimum.accumulate(fewest) + 1
-        at = characters.find(word)
-        while at >= 0:
-            end = at + len(word)
-            nearest[end] = min(nearest[end], fewest[at])
-            at = characters.find(word, at + 1)
-        fewest = nearest.copy()  # and maybe one more word put in behind
-        fewest[1:] = np.minimum(nearest[1:], np.minimum.accumulate(nearest)[:-1] + 1)
+        # Deleted (n stays), or substituted by the characters from some earlier position up to n.
+        distances = np.minimum.accumulate(fewest) + 1
+        start = characters.find(word)
+        while start >= 0:
+            end = start + len(word)
+            distances[end] = min(distances[end], fewest[start])
+            start = characters.find(word, start + 1)
+        fewest = distances.copy()
+        # One more word may be inserted after it.
+        fewest[1:] = np.minimum(distances[1:], np.minimum.accumulate(distances)[:-1] + 1)
     return int(fewest[-1])
 
 
 def character_errors(references: Sequence[str], hypotheses: Sequence[str]) -> tuple[int, int]:
-    """Edits and reference characters of a batch, spaces left out, for a rate that is summed up."""
-    pairs = [
-        tuple(_clean(text).replace(" ", "") for text in pair)
-        for pair in zip(references, hypotheses, strict=True)
-    ]
-    return sum(Levenshtein.distance(*pair) for pair in pairs), sum(len(said) for said, _ in pairs)
+    """Edits and reference characters of a batch without spaces, to be summed for an error rate.
+
+    Raises ValueError if the lists differ in length.
+    """
+    edits = characters = 0
+    for reference, hypothesis in zip(references, hypotheses, strict=True):
+        reference_characters = _clean_no_space(reference)
+        edits += Levenshtein.distance(reference_characters, _clean_no_space(hypothesis))
+        characters += len(reference_characters)
+    return edits, characters

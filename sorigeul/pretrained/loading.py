@@ -1,7 +1,7 @@
-"""The run folder: publish and load a model, save and find the state of a run.
+"""Loading a published model from a run folder or from the Hugging Face hub.
 
-Knows files and tensors; nothing of audio, batches or how a model is trained. A published model is
-three files that need nothing but this package, and are never read through pickle.
+A published model is three files, which `publishing.py` writes: weights, configuration and
+vocabulary. They are never read through pickle, so a model from a stranger cannot run code.
 """
 
 import json
@@ -26,38 +26,40 @@ _Config = TypeVar("_Config", FeatureConfig, LASConfig)
 
 @dataclass(frozen=True)
 class PretrainedModel:
-    """A model and all it takes to use it."""
+    """A model with everything that is needed to use it."""
 
     model: ListenAttendSpell
     features: FeatureConfig
     vocabulary: Vocabulary
     normalizer: str
-    """name and version of the text normaliser its transcripts went through"""
+    """name and version of the normaliser that was applied to the transcripts of its training"""
     results: dict[str, str]
-    """what was measured when it was published"""
+    """metrics at the time of publishing, by name"""
 
 
 @dataclass(frozen=True)
 class ModelDescription:
-    """What a published model is, without its weights."""
+    """A published model without its weights."""
 
     folder: Path
     config: LASConfig
     features: FeatureConfig
     vocabulary: Vocabulary
     normalizer: str
+    """as in `PretrainedModel`"""
 
 
 def describe_pretrained(source: str | Path) -> ModelDescription:
-    """Read what the model in a run folder, or on the Hugging Face hub by its id, is."""
-    folder = _locate(source)
+    """Read the description of a published model, but not its weights.
+
+    `source` is a run folder or the id of a model on the Hugging Face hub. Raises UserError if there
+    is no published model, or if its files are damaged or do not belong together.
+    """
+    folder = _find_folder(source)
     config = _read_config(folder / CONFIG)
-    vocabulary = (
-        Vocabulary.from_json(  # which compares its hash, so that nothing is replaced unseen
-            (folder / VOCABULARY).read_text(encoding="utf-8", errors="replace"),
-            str(folder / VOCABULARY),
-        )
-    )
+    # Invalid bytes may be replaced, since `from_json` compares the hash and refuses the result.
+    vocabulary_json = (folder / VOCABULARY).read_text(encoding="utf-8", errors="replace")
+    vocabulary = Vocabulary.from_json(vocabulary_json, str(folder / VOCABULARY))
     model_config = _build_config(LASConfig, config["model"], folder)
     if len(vocabulary) != model_config.vocabulary_size:
         raise UserError(
@@ -71,9 +73,13 @@ def describe_pretrained(source: str | Path) -> ModelDescription:
 
 
 def load_pretrained(source: str | Path, device: torch.device | str = "cpu") -> PretrainedModel:
-    """Load a published model from a run folder, or from the Hugging Face hub by its id."""
-    described = describe_pretrained(source)
-    folder, vocabulary = described.folder, described.vocabulary
+    """Load a published model, in evaluation mode.
+
+    `source` is a run folder or the id of a model on the Hugging Face hub. Raises UserError as
+    `describe_pretrained` does, and if the weights are damaged or do not fit the configuration.
+    """
+    description = describe_pretrained(source)
+    folder, vocabulary = description.folder, description.vocabulary
     try:
         with safe_open(folder / WEIGHTS, framework="pt") as file:
             results = dict(file.metadata() or {})
@@ -82,7 +88,7 @@ def load_pretrained(source: str | Path, device: torch.device | str = "cpu") -> P
         raise UserError(f"{folder / WEIGHTS} is damaged ({error}): copy it again") from error
     if results.pop("vocabulary_hash", None) != vocabulary.hash:
         raise _vocabulary_mismatch(folder)
-    model = ListenAttendSpell(described.config)
+    model = ListenAttendSpell(description.config)
     try:
         model.load_state_dict(weights)
     except RuntimeError as error:
@@ -90,7 +96,7 @@ def load_pretrained(source: str | Path, device: torch.device | str = "cpu") -> P
             f"{folder / WEIGHTS} does not fit {CONFIG}: both must come from one run"
         ) from error
     model.to(device).eval()
-    return PretrainedModel(model, described.features, vocabulary, described.normalizer, results)
+    return PretrainedModel(model, description.features, vocabulary, description.normalizer, results)
 
 
 def _vocabulary_mismatch(folder: Path) -> UserError:
@@ -100,7 +106,8 @@ def _vocabulary_mismatch(folder: Path) -> UserError:
     )
 
 
-def _locate(source: str | Path) -> Path:
+def _find_folder(source: str | Path) -> Path:
+    """The folder of a published model, downloaded from the hub if necessary."""
     folder = Path(source)
     if folder.is_dir():
         missing = [name for name in (CONFIG, VOCABULARY, WEIGHTS) if not (folder / name).exists()]
@@ -128,18 +135,18 @@ def _locate(source: str | Path) -> Path:
 def _read_config(path: Path) -> dict[str, Any]:
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
-        known = isinstance(config, dict) and config["format"] == "sorigeul/1"
-        known = known and {"model", "features", "normalizer", "vocabulary_hash"} <= config.keys()
+        valid = isinstance(config, dict) and config["format"] == "sorigeul/1"
+        valid = valid and {"model", "features", "normalizer", "vocabulary_hash"} <= config.keys()
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError):
-        known = False
-    if not known:
+        valid = False
+    if not valid:
         raise UserError(f"{path} is damaged or of another program: restore it from the run")
     return dict(config)
 
 
-def _build_config(kind: type[_Config], values: dict[str, Any], folder: Path) -> _Config:
+def _build_config(config_class: type[_Config], values: dict[str, Any], folder: Path) -> _Config:
     try:
-        return kind(**values)
+        return config_class(**values)
     except TypeError as error:
         raise UserError(
             f"{folder / CONFIG} has settings this version does not know ({error}): "

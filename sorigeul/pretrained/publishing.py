@@ -1,7 +1,6 @@
-"""The run folder: publish and load a model, save and find the state of a run.
+"""Publishing a model: its weights, configuration and vocabulary as three files in a run folder.
 
-Knows files and tensors; nothing of audio, batches or how a model is trained. A published model is
-three files that need nothing but this package, and are never read through pickle.
+They hold everything that is needed to load the model with `loading.py`, without pickle.
 """
 
 import dataclasses
@@ -19,7 +18,10 @@ from sorigeul.pretrained.loading import CONFIG, VOCABULARY, WEIGHTS, PretrainedM
 
 
 def publish(run: Path, pretrained: PretrainedModel) -> None:
-    """Write the model into the run folder, the weights last, each file whole or not at all."""
+    """Write a model into a run folder, the weights last. Each file is replaced atomically.
+
+    Raises OSError if a file cannot be written.
+    """
     vocabulary = pretrained.vocabulary
     config = {
         "format": "sorigeul/1",
@@ -35,7 +37,11 @@ def publish(run: Path, pretrained: PretrainedModel) -> None:
 
 
 def write_weights(path: Path, weights: Mapping[str, Tensor], metadata: dict[str, str]) -> None:
-    weights = {name: part.contiguous().cpu() for name, part in weights.items()}
+    """Write tensors with metadata to a safetensors file, atomically.
+
+    Raises OSError if it cannot be written.
+    """
+    weights = {name: tensor.contiguous().cpu() for name, tensor in weights.items()}
     with replacing(path) as temporary:
         try:
             save_file(weights, temporary, metadata)

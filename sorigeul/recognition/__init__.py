@@ -1,3 +1,3 @@
-"""Recordings to text: one recording, or a whole corpus, and the formats to write it in."""
+"""Transcription of one recording or of a whole corpus, and the output formats."""
 
 __all__ = ["corpus_transcription", "recognizer", "writers"]

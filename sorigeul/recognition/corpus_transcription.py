@@ -1,9 +1,9 @@
-"""A whole corpus to text, in one file of JSON lines; an interrupted one goes on where it stopped.
+"""Transcription of a whole corpus into one file of JSON lines, by one or several processes.
 
-Recordings of about one length are recognised side by side, in the same company whoever does the
-work: in one go, resumed, or shared out by `torchrun`, the outcome is the same to the letter. Each
-process appends what it finds to a file of its own beside the output; the first puts all in order.
-Knows what there is to do and what is done; nothing of models.
+Each process appends its results to a file of its own beside the output; the first process merges
+them in the end. An interrupted transcription resumes from these files. Every recording is in the
+same batch with the same others, however the work is divided, so the output is the same to the byte:
+in one go, resumed, or shared by the processes of `torchrun`.
 """
 
 import hashlib
@@ -14,7 +14,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from random import Random
 
 import torch
 
@@ -23,7 +22,8 @@ from sorigeul.base.process_pool import map_in_order
 from sorigeul.base.progress import progress_bar
 from sorigeul.base.stopping import StopRequests
 from sorigeul.pretrained.loading import PretrainedModel, load_pretrained
-from sorigeul.recognition.recognizer import Recognizer, default_device, group_by_seconds
+from sorigeul.recognition.batching import Batch, assign_batches, length_batches
+from sorigeul.recognition.recognizer import Recognizer, default_device
 from sorigeul.recognition.recording_list import RecordingEntry, read_recording_list
 from sorigeul.recognition.shard_results import Row, ShardResults, shard_files
 from sorigeul.recognition.transcription import Transcription
@@ -33,14 +33,10 @@ from sorigeul.sound.segments import WHOLE_SECONDS, SegmentedRecording
 
 log = logging.getLogger(__name__)
 
-_POLL_SECONDS = 1.0  # between two looks at what all processes have written
-_PATIENCE_SECONDS = 3600.0  # without a line from any of them
-_SHORTEST_SECONDS = 1.0  # what a recording counts at least, so that no batch holds thousands
-_NAMED_FAILURES = 5
+_POLL_SECONDS = 1.0  # between two reads of the results of all processes
+_PATIENCE_SECONDS = 3600.0  # without a new result of any process, until the first one gives up
+_LISTED_FAILURES = 5
 _GPU_JOBS = 4  # processes that read recordings for a GPU; not measured
-
-Batch = list[int]
-"""recordings that are recognised side by side, by their places in the manifest"""
 
 
 @dataclass(frozen=True)
@@ -50,14 +46,14 @@ class CorpusOptions:
     split: str = ""
     """which manifest of a folder; if empty, all of them"""
     audio_root: str = ""
-    """folder that holds the recordings now, if they have moved"""
+    """folder that contains the recordings now, if they have moved"""
     batch_seconds: float = 0.0
-    """seconds of sound recognised in one batch; 0: the device decides"""
+    """seconds of audio in a batch; 0: depends on the device"""
     jobs: int = 0
-    """processes that read recordings ahead; 0: the device decides"""
+    """processes that read recordings ahead; 0: depends on the device"""
     precision: Precision = "float32"
     beam: int = 0
-    """as of `search.decoding.search`"""
+    """width of the beam, as of `search.decoding.search`"""
 
     def __post_init__(self) -> None:
         for setting in ("batch_seconds", "jobs"):
@@ -69,11 +65,11 @@ class CorpusOptions:
 def transcribe_corpus(
     run: str, manifest: Path, out: Path, options: CorpusOptions | None = None
 ) -> None:
-    """Recognize all recordings of `manifest` with the model `run`; write `out`, one line for each.
+    """Transcribe all recordings of `manifest` with the model `run`; write `out`, one line for each.
 
     Each process of `torchrun` does its share. SIGINT and SIGTERM stop after the current batch, and
-    the same call continues from there. Raises UserError for what cannot be used and, once all is
-    done, if recordings could not be read.
+    the same call resumes from there. Raises UserError for arguments that cannot be used and, after
+    everything else is done, for recordings that could not be read.
     """
     options = options or CorpusOptions()
     if out.is_dir():
@@ -81,14 +77,14 @@ def transcribe_corpus(
     if out.exists() and not shard_files(out):
         raise UserError(f"{out} is there already: remove it, or choose another name")
     rank, world_size, local_rank = (
-        int(os.environ.get(name, usual))
-        for name, usual in (("RANK", 0), ("WORLD_SIZE", 1), ("LOCAL_RANK", 0))
+        int(os.environ.get(name, default))
+        for name, default in (("RANK", 0), ("WORLD_SIZE", 1), ("LOCAL_RANK", 0))
     )
     entries = read_recording_list(manifest, options.split, options.audio_root)
     if torch.cuda.is_available():
         torch.cuda.set_device(local_rank % torch.cuda.device_count())
     pretrained = load_pretrained(run, default_device())
-    origin = {
+    inputs = {
         "model": _model_hash(pretrained),
         "precision": options.precision,
         "beam": str(options.beam),
@@ -96,179 +92,172 @@ def transcribe_corpus(
     }
     recognizer = Recognizer(pretrained, options.precision, options.beam)
     recognizer.batch_seconds = options.batch_seconds or recognizer.batch_seconds
-    share = shares(batches(entries, recognizer.batch_seconds), entries, world_size)[rank]
-    lengths = [entry.seconds for entry in entries]
-    with ShardResults(out, rank, lengths, origin) as parts, StopRequests() as stop:
-        todo = [batch for batch in share if any(place not in parts.rows for place in batch)]
-        _recognize(recognizer, entries, todo, parts, options.jobs, stop)
+    durations = [entry.seconds for entry in entries]
+    batches = length_batches(durations, recognizer.batch_seconds)
+    own_batches = assign_batches(batches, durations, world_size)[rank]
+    with ShardResults(out, rank, durations, inputs) as results, StopRequests() as stop:
+        remaining = [
+            batch for batch in own_batches if any(index not in results.rows for index in batch)
+        ]
+        _transcribe_batches(recognizer, entries, remaining, results, options.jobs, stop)
         if rank > 0:
             return
-        if not parts.complete:
-            log.info("stopped at %s; the same command goes on from there", _progress(parts))
+        if not results.complete:
+            log.info("stopped at %s; the same command goes on from there", _progress(results))
             return
-        parts.merge()
-    _conclude(parts)
+        results.merge()
+    _report(results)
 
 
-def _recognize(
+def _transcribe_batches(
     recognizer: Recognizer,
     entries: Sequence[RecordingEntry],
-    todo: Sequence[Batch],
-    parts: ShardResults,
+    batches: Sequence[Batch],
+    results: ShardResults,
     jobs: int,
     stop: StopRequests,
 ) -> None:
-    """Recognise the batches of this process; the first one then waits for the others."""
+    """Transcribe the batches of this process. The first process then waits for the others."""
     device = recognizer.device.type
-    jobs = jobs or (1 if device == "cpu" else _GPU_JOBS)  # a CPU is busy enough
-    read = partial(_sounds, entries)
-    total = sum(parts.lengths)
-    with progress_bar("transcribing", total, parts.seconds, counted=False) as advance:
+    jobs = jobs or (1 if device == "cpu" else _GPU_JOBS)  # recognition keeps a CPU busy
+    load = partial(_load_batch, entries)
+    total = sum(results.durations)
+    with progress_bar("transcribing", total, results.seconds, counted=False) as advance:
         try:
-            for batch, sounds in map_in_order(read, todo, jobs, 1, partial(_name, entries)):
-                parts.append(batch, _rows(recognizer, [entries[place] for place in batch], sounds))
-                if parts.rank == 0 and time.monotonic() - parts.looked > _POLL_SECONDS:
-                    advance(parts.read(), _progress(parts))
+            for batch, recordings in map_in_order(
+                load, batches, jobs, chunk_size=1, item_name=partial(_batch_name, entries)
+            ):
+                batch_entries = [entries[index] for index in batch]
+                results.append(batch, _rows(recognizer, batch_entries, recordings))
+                if results.rank == 0 and time.monotonic() - results.read_at > _POLL_SECONDS:
+                    advance(results.read(), _progress(results))
                 if stop.requested:
                     break
         except UserError:
-            if not stop.requested:  # else the same signal has ended those that read
+            # The signal that requested the stop may also have ended the processes of `load`.
+            if not stop.requested:
                 raise
         except torch.OutOfMemoryError as error:
             raise UserError(
                 "the memory of the GPU is full: give a --batch_seconds below "
                 f"{recognizer.batch_seconds:g}"
             ) from error
-        while parts.rank == 0:
-            advance(parts.read(), _progress(parts))
-            if parts.complete or stop.requested:
+        while results.rank == 0:
+            advance(results.read(), _progress(results))
+            if results.complete or stop.requested:
                 break
-            if parts.looked - parts.changed > _PATIENCE_SECONDS:
+            if results.read_at - results.progress_at > _PATIENCE_SECONDS:
                 raise UserError(
                     f"the other processes have written nothing for {_PATIENCE_SECONDS / 60:.0f} "
-                    f"minutes, at {_progress(parts)}: end them; the same command goes on from there"
+                    f"minutes, at {_progress(results)}: end them; the same command goes on from "
+                    "there"
                 )
             time.sleep(_POLL_SECONDS)
 
 
-def _progress(parts: ShardResults) -> str:
-    failed = f" ({len(parts.failures):,} of them unreadable)" if parts.failures else ""
+def _progress(results: ShardResults) -> str:
+    failed = f" ({len(results.failures):,} of them unreadable)" if results.failures else ""
     return (
-        f"{len(parts.rows):,} of {len(parts.lengths):,} recordings{failed}, "
-        f"{parts.speed:,.0f} times real time"
+        f"{len(results.rows):,} of {len(results.durations):,} recordings{failed}, "
+        f"{results.speed:,.0f} times real time"
     )
 
 
-def _conclude(parts: ShardResults) -> None:
-    """Say how it went; raise UserError where recordings could not be read."""
-    for place in sorted(parts.failures)[:_NAMED_FAILURES]:
-        log.warning("%s", parts.failures[place])
-    heard = sum(parts.lengths) - sum(parts.lengths[place] for place in parts.failures)
-    log.info("%s: %s, %.2f h of sound", parts.out, _progress(parts), heard / 3600)
-    if parts.failures:
+def _report(results: ShardResults) -> None:
+    """Log a summary. Raises UserError if recordings could not be read."""
+    for index in sorted(results.failures)[:_LISTED_FAILURES]:
+        log.warning("%s", results.failures[index])
+    failed_seconds = sum(results.durations[index] for index in results.failures)
+    seconds = sum(results.durations) - failed_seconds
+    log.info("%s: %s, %.2f h of sound", results.out, _progress(results), seconds / 3600)
+    if results.failures:
         raise UserError(
-            f"{len(parts.failures):,} of {len(parts.lengths):,} recordings could not be read; "
-            f"their lines in {parts.out} hold an error in place of a text"
+            f"{len(results.failures):,} of {len(results.durations):,} recordings could not be "
+            f"read; their lines in {results.out} hold an error in place of a text"
         )
 
 
-def batches(entries: Sequence[RecordingEntry], batch_seconds: float) -> list[Batch]:
-    """All recordings, those of about one length together, the longest first."""
-    order = sorted(range(len(entries)), key=lambda place: -entries[place].seconds)
-    seconds = [max(entries[place].seconds, _SHORTEST_SECONDS) for place in order]
-    return [order[some] for some in group_by_seconds(seconds, batch_seconds)]
+# Reading recordings, in processes of their own.
 
 
-def shares(
-    batches: Sequence[Batch], entries: Sequence[RecordingEntry], world_size: int
-) -> list[list[Batch]]:
-    """The batches that each process recognises: as many seconds for one as for another.
-
-    The longest batch of each comes first, so that too little memory shows at once; the others in
-    any order, so that the time left can be told from the time taken.
-    """
-    loads = [0.0] * world_size
-    shares: list[list[Batch]] = [[] for _ in range(world_size)]
-    for batch in batches:  # the longest first: what is left to balance gets ever smaller
-        least = loads.index(min(loads))
-        loads[least] += sum(entries[place].seconds for place in batch)
-        shares[least].append(batch)
-    for share in shares:
-        rest = share[1:]
-        Random(0).shuffle(rest)
-        share[1:] = rest
-    return shares
-
-
-def _sounds(entries: Sequence[RecordingEntry], batch: Batch) -> list[SegmentedRecording | str]:
-    """The recordings of a batch; in place of one that cannot be read, why."""
-    sounds: list[SegmentedRecording | str] = []
-    for place in batch:
+def _load_batch(entries: Sequence[RecordingEntry], batch: Batch) -> list[SegmentedRecording | str]:
+    """The recordings of a batch; for one that cannot be read, the reason."""
+    recordings: list[SegmentedRecording | str] = []
+    for index in batch:
         try:
-            sounds.append(entries[place].sound())
+            recordings.append(entries[index].load())
         except AudioError as error:
-            sounds.append(str(error))
-    return sounds
+            recordings.append(str(error))
+    return recordings
 
 
-def _name(entries: Sequence[RecordingEntry], batch: Batch) -> str:
+def _batch_name(entries: Sequence[RecordingEntry], batch: Batch) -> str:
     return " or ".join(sorted({entries[batch[0]].audio, entries[batch[-1]].audio}))
 
 
-# What is found.
+# Rows of the output.
 
 
 def _rows(
     recognizer: Recognizer,
     entries: Sequence[RecordingEntry],
-    sounds: Sequence[SegmentedRecording | str],
+    recordings: Sequence[SegmentedRecording | str],
 ) -> list[Row]:
-    """What the output says of each recording of a batch."""
-    found = iter(
-        recognizer.transcribe_all([one for one in sounds if isinstance(one, SegmentedRecording)])
+    """The rows of the recordings of a batch, as `_load_batch` returned them."""
+    transcriptions = iter(
+        recognizer.transcribe_all(
+            [recording for recording in recordings if isinstance(recording, SegmentedRecording)]
+        )
     )
-    return [
-        {"id": entry.id, "audio": entry.audio}
-        | ({"error": sound} if isinstance(sound, str) else _row(next(found)))
-        for entry, sound in zip(entries, sounds, strict=True)
-    ]
+    rows: list[Row] = []
+    for entry, recording in zip(entries, recordings, strict=True):
+        row: Row = {"id": entry.id, "audio": entry.audio}
+        if isinstance(recording, str):
+            row["error"] = recording
+        else:
+            row |= _transcription_fields(next(transcriptions))
+        rows.append(row)
+    return rows
 
 
-def _row(found: Transcription) -> Row:
-    row: Row = {
-        "duration": round(found.duration, 3),
-        "text": found.text,
-        "confidence": round(found.confidence, 4),
-        "finished": found.finished,
+def _transcription_fields(transcription: Transcription) -> Row:
+    fields: Row = {
+        "duration": round(transcription.duration, 3),
+        "text": transcription.text,
+        "confidence": round(transcription.confidence, 4),
+        "finished": transcription.finished,
     }
-    if found.duration > WHOLE_SECONDS:
-        row["segments"] = [
+    if transcription.duration > WHOLE_SECONDS:
+        fields["segments"] = [
             {
                 "start": round(segment.start, 3),
                 "end": round(segment.end, 3),
                 "text": segment.text,
                 "confidence": round(segment.confidence, 4),
             }
-            for segment in found.segments
+            for segment in transcription.segments
         ]
-    return row
+    return fields
+
+
+# What the results depend on.
 
 
 def _model_hash(pretrained: PretrainedModel) -> str:
-    """Of all that decides what the model writes."""
+    """Hash of everything that decides what the model writes, except for precision and beam."""
     model = pretrained.model
-    hashed = hashlib.sha256(
+    digest = hashlib.sha256(
         f"{model.config} {pretrained.features} {pretrained.vocabulary.hash}".encode()
     )
     for name, weights in model.state_dict().items():
-        hashed.update(name.encode())
-        hashed.update(weights.cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
-    return hashed.hexdigest()
+        digest.update(name.encode())
+        digest.update(weights.cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
 
 
 def _manifest_hash(entries: Sequence[RecordingEntry]) -> str:
-    """Of what the recordings are, wherever they lie."""
-    hashed = hashlib.sha256()
+    """Hash of the ids and durations of the recordings, wherever their files are."""
+    digest = hashlib.sha256()
     for entry in entries:
-        hashed.update(f"{entry.id} {entry.seconds}\n".encode("utf-8", "surrogatepass"))
-    return hashed.hexdigest()
+        digest.update(f"{entry.id} {entry.seconds}\n".encode("utf-8", "surrogatepass"))
+    return digest.hexdigest()

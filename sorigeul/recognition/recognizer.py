@@ -1,17 +1,17 @@
-"""A recording of any length to text: segments of speech, their times, how sure the model is.
-
-Knows how to put a trained model to use; nothing of training, formats of output, or servers.
-"""
+"""`Recognizer`: from a recording of any length to a transcription with segments and confidence."""
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from sorigeul.base.errors import UserError
 from sorigeul.pretrained.loading import PretrainedModel, load_pretrained
+from sorigeul.recognition.batching import group_by_seconds
 from sorigeul.recognition.transcription import Segment, Transcription
 from sorigeul.search import inference
 from sorigeul.search.decoding import search
@@ -21,31 +21,29 @@ from sorigeul.sound.audio import SAMPLE_RATE, Recording
 from sorigeul.sound.features import LogMel
 from sorigeul.sound.segments import SegmentedRecording
 
-_CPU_BATCH = 30.0  # seconds recognised side by side: more no longer fits the caches
-_GPU_BATCH = 600.0  # not measured
-
-
-_Piece = tuple[SegmentedRecording, tuple[int, int]]
-"""a stretch of a recording to recognise"""
+_CPU_BATCH_SECONDS = 30.0  # more does not fit the caches
+_GPU_BATCH_SECONDS = 600.0  # not measured
+_MIN_PROBABILITY = 1e-9  # so that its logarithm is finite
 
 
 class Recognizer:
-    """A trained model, ready for recordings.
+    """A trained model, ready to transcribe recordings.
 
     >>> recognizer = Recognizer.from_pretrained("runs/quickstart")
     >>> recognizer.transcribe("meeting.m4a").text
     """
 
     batch_seconds: float
-    """seconds of sound, padding included, recognised side by side; may be set"""
+    """most seconds of audio in a batch, padding included; may be set"""
 
     def __init__(
         self, pretrained: PretrainedModel, precision: Precision = "float32", beam: int = 0
     ) -> None:
-        """Take over a model, which can no longer be trained then.
+        """Take over a model, which can no longer be trained afterwards.
 
-        In int8, which runs on a CPU only, recurrent and linear layers are rounded to eight bits.
-        `beam` texts are searched side by side, as `decode.search` does.
+        `beam` is the width of the beam, as of `search.decoding.search`. In int8, recurrent and
+        linear layers are quantized to eight bits. Raises UserError for int8 on a GPU and for a
+        negative `beam`.
         """
         if beam < 0:
             raise UserError(f"beam is {beam}, but must be 0 or more")
@@ -58,8 +56,9 @@ class Recognizer:
             inference.quantize(pretrained.model)
         elif self.device.type == "cpu":
             inference.optimize_layout(pretrained.model)
-        self._half = precision == "bfloat16"
-        self.batch_seconds = _CPU_BATCH if self.device.type == "cpu" else _GPU_BATCH
+        self._use_bfloat16 = precision == "bfloat16"
+        on_cpu = self.device.type == "cpu"
+        self.batch_seconds = _CPU_BATCH_SECONDS if on_cpu else _GPU_BATCH_SECONDS
         self.log_mel = LogMel(pretrained.features).to(self.device)
 
     @classmethod
@@ -70,71 +69,96 @@ class Recognizer:
         precision: Precision = "float32",
         beam: int = 0,
     ) -> "Recognizer":
-        """Load a run folder or a Hugging Face id; on a GPU where there is one, unless told.
+        """Load a model from a run folder or by its Hugging Face id.
 
-        Raises `UserError` where `source` is neither, or is damaged.
+        Without a `device` it runs on a GPU if there is one. Raises UserError if `source` is
+        neither, or is damaged.
         """
         return cls(load_pretrained(source, device or default_device()), precision, beam)
 
-    def arithmetic(self) -> torch.autocast:
-        """The context in which the model computes at this recognizer's precision."""
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self._half)
+    def autocast(self) -> torch.autocast:
+        """The context in which the model computes at the precision of this recognizer."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self._use_bfloat16)
 
     def transcribe(self, source: audio.Source, name: str | None = None) -> Transcription:
         """Recognise one recording: a path, bytes or a binary file.
 
-        Recordings over 20 s are cut at pauses into segments of speech. Raises `AudioError` for
-        what cannot be heard.
+        A recording of more than 20 s is cut at its pauses into segments of speech. `name` stands
+        for the recording in error messages. Raises AudioError if it cannot be read or is silent.
         """
         return self.transcribe_all([SegmentedRecording.from_recording(audio.load(source, name))])[0]
 
-    def transcribe_all(self, speeches: Sequence[SegmentedRecording]) -> list[Transcription]:
-        """Recognise recordings side by side, each as it would be alone.
+    def transcribe_all(self, recordings: Sequence[SegmentedRecording]) -> list[Transcription]:
+        """Recognise recordings in batches, with the same results as one by one.
 
-        Those of about one length cost the least, since shorter ones are padded.
+        This is fastest for recordings of similar length, since shorter ones are padded.
         """
-        pieces = [(speech, span) for speech in speeches for span in speech.spans]
-        seconds = [(end - start) / SAMPLE_RATE for _, (start, end) in pieces]
+        speech_segments = [
+            _SpeechSegment.from_span(recording, span)
+            for recording in recordings
+            for span in recording.spans
+        ]
+        seconds = [len(speech.samples) / SAMPLE_RATE for speech in speech_segments]
         segments = (
             segment
             for batch in group_by_seconds(seconds, self.batch_seconds)
-            for segment in self._recognize(pieces[batch])
+            for segment in self._recognize(speech_segments[batch])
         )
         return [
-            _transcription(speech.recording, list(islice(segments, len(speech.spans))))
-            for speech in speeches
+            _transcription(recording.recording, list(islice(segments, len(recording.spans))))
+            for recording in recordings
         ]
 
     @torch.no_grad()
-    def _recognize(self, pieces: Sequence[_Piece]) -> Iterator[Segment]:
+    def _recognize(self, batch: Sequence["_SpeechSegment"]) -> Iterator[Segment]:
         model, vocabulary = self.pretrained.model, self.pretrained.vocabulary
-        spans = [span for _, span in pieces]
-        sounds = [
-            torch.from_numpy(speech.recording.samples[start:end]) for speech, (start, end) in pieces
-        ]
-        waveforms = torch.nn.utils.rnn.pad_sequence(sounds, batch_first=True).to(self.device)
-        lengths = torch.tensor([len(sound) for sound in sounds], device=self.device)
-        with self.arithmetic():
+        waveforms = torch.nn.utils.rnn.pad_sequence(
+            [speech.samples for speech in batch], batch_first=True
+        ).to(self.device)
+        lengths = torch.tensor([len(speech.samples) for speech in batch], device=self.device)
+        with self.autocast():
             encoded = model.listen(*self.log_mel(waveforms, lengths))
-            found = search(model, encoded, self.beam)
-        for (start, end), one in zip(spans, found, strict=True):
-            logs = [math.log(max(chance, 1e-9)) for chance in one.probabilities]
+            hypotheses = search(model, encoded, self.beam)
+        reversed_input = self.pretrained.features.input_reverse
+        for speech, hypothesis in zip(batch, hypotheses, strict=True):
+            alignment = hypothesis.alignment
             yield Segment(
-                start=start / SAMPLE_RATE,
-                end=end / SAMPLE_RATE,
-                text=vocabulary.decode(one.tokens).strip(),
-                confidence=math.exp(sum(logs) / len(logs)) if logs else 0.0,
-                finished=one.finished,
-                characters=[vocabulary.units[token] for token in one.tokens],
-                alignment=one.alignment.flip(1)
-                if self.pretrained.features.input_reverse
-                else one.alignment,
+                start=speech.start,
+                end=speech.end,
+                text=vocabulary.decode(hypothesis.tokens).strip(),
+                confidence=_geometric_mean(hypothesis.probabilities),
+                finished=hypothesis.finished,
+                characters=[vocabulary.units[token] for token in hypothesis.tokens],
+                alignment=alignment.flip(1) if reversed_input else alignment,
             )
 
 
+@dataclass(frozen=True)
+class _SpeechSegment:
+    """A speech segment of a recording, to be recognised."""
+
+    samples: Tensor
+    """float32 (N,), 16 kHz"""
+    start: float
+    """seconds from the beginning of the recording"""
+    end: float
+
+    @classmethod
+    def from_span(cls, recording: SegmentedRecording, span: tuple[int, int]) -> "_SpeechSegment":
+        start, end = span
+        samples = torch.from_numpy(recording.recording.samples[start:end])
+        return cls(samples, start / SAMPLE_RATE, end / SAMPLE_RATE)
+
+
 def default_device() -> str:
-    """A GPU where there is one."""
+    """A GPU if there is one, else the CPU."""
     return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _geometric_mean(probabilities: Sequence[float]) -> float:
+    """The geometric mean; 0 for no probabilities."""
+    logs = [math.log(max(probability, _MIN_PROBABILITY)) for probability in probabilities]
+    return math.exp(sum(logs) / len(logs)) if logs else 0.0
 
 
 def _transcription(recording: Recording, segments: list[Segment]) -> Transcription:
@@ -144,18 +168,3 @@ def _transcription(recording: Recording, segments: list[Segment]) -> Transcripti
         duration=recording.duration,
         account=recording.account,
     )
-
-
-def group_by_seconds(seconds: Sequence[float], limit: float) -> Iterator[slice]:
-    """Share out sounds of these lengths, in their order: as many at a time as `limit` seconds hold.
-
-    Padding counts: each is as long as the longest beside it. One longer than `limit` is alone.
-    """
-    first, longest = 0, 0.0
-    for place, length in enumerate(seconds):
-        longest = max(longest, length)
-        if place > first and longest * (place + 1 - first) > limit:
-            yield slice(first, place)
-            first, longest = place, length
-    if seconds:
-        yield slice(first, len(seconds))

@@ -1,10 +1,4 @@
-"""A whole corpus to text, in one file of JSON lines; an interrupted one goes on where it stopped.
-
-Recordings of about one length are recognised side by side, in the same company whoever does the
-work: in one go, resumed, or shared out by `torchrun`, the outcome is the same to the letter. Each
-process appends what it finds to a file of its own beside the output; the first puts all in order.
-Knows what there is to do and what is done; nothing of models.
-"""
+"""The list of recordings to transcribe, read from manifests or from a text file with paths."""
 
 import glob
 from dataclasses import dataclass
@@ -22,23 +16,24 @@ from sorigeul.sound import audio
 from sorigeul.sound.audio import SAMPLE_RATE, AudioError
 from sorigeul.sound.segments import SegmentedRecording
 
-_PROBES = 16  # lengths looked up at a time, for storage that answers late
+_DURATION_THREADS = 16  # read file headers at the same time, for storage with high latency
+_DURATION_TOLERANCE = 0.05  # seconds by which a cut of a whole recording may differ from it
 
 
 @dataclass(frozen=True, slots=True)
 class RecordingEntry:
-    """A recording to recognise."""
+    """A recording to transcribe."""
 
     id: str
     audio: str
-    """path of its file"""
+    """path of the file, or of the archive that contains it"""
     seconds: float
-    """length by the manifest, or by the header of the file; 0 where that cannot be read"""
+    """duration by the manifest, or by the header of the file; 0 if that cannot be read"""
     member: dict[str, int] | None = None
-    """where it is in `audio`, if that is an archive"""
+    """position in the archive `audio`; None for a file"""
 
-    def sound(self) -> SegmentedRecording:
-        """What is heard in it. Raises AudioError."""
+    def load(self) -> SegmentedRecording:
+        """Read the recording and find its speech segments. Raises AudioError."""
         source = AudioSource("shar" if self.member else "file", [0], self.audio)
         samples = round(self.seconds * SAMPLE_RATE)
         recording = Recording(self.id, [source], SAMPLE_RATE, samples, self.seconds)
@@ -47,16 +42,13 @@ class RecordingEntry:
         return SegmentedRecording.from_recording(audio.Recording(load_cut_audio(cut), ()))
 
 
-# What there is to do.
-
-
 def read_recording_list(
     manifest: Path, split: str = "", audio_root: str = ""
 ) -> list[RecordingEntry]:
     """The recordings of a prepared folder or one split of it, of a manifest, or of a list of paths.
 
-    Where they have moved, `audio_root` is the folder that holds them now. Raises UserError where
-    there are none.
+    If the recordings have moved, `audio_root` is the folder that contains them now. Raises
+    UserError if there are no recordings, or if the manifest or the list cannot be read.
     """
     files = [manifest]
     if manifest.is_dir():
@@ -68,11 +60,14 @@ def read_recording_list(
                 "'sorigeul prepare', or give a text file with the path of a recording a line"
             )
     elif split:
-        raise UserError(f"split {split} is a manifest of a folder, but {manifest} is none")
+        raise UserError(
+            f"split {split} chooses a manifest of a folder, but {manifest} is not a folder: "
+            "leave the split out"
+        )
     entries = []
     for file in files:
+        read = _read_manifest if file.suffix == ".jsonl" else _read_paths
         try:
-            read = _cuts if file.suffix == ".jsonl" else _listed
             entries += read(file, audio_root)
         except OSError as error:
             raise UserError(f"{file}: cannot be read ({error.strerror}); check the path") from error
@@ -81,34 +76,29 @@ def read_recording_list(
     return entries
 
 
-def _cuts(path: Path, audio_root: str) -> list[RecordingEntry]:
-    archives = sorted(path.with_suffix(".shar").glob("cuts.*.jsonl.gz"))
-    cuts = manifests.LazyCuts(archives or [path])
-    if audio_root and not archives:
-        written = (str(cut.recording.sources[0].source) for cut in cuts)
-        cuts.relocate = find_relocation(written, Path(audio_root), path)
+def _read_manifest(path: Path, audio_root: str) -> list[RecordingEntry]:
     entries: list[RecordingEntry] = []
     try:
-        for cut in cuts:
-            whole = cut.start == 0 and abs(cut.duration - cut.recording.duration) < 0.05
-            (source,) = cut.recording.sources
-            member = cut.custom["member"] if source.type == "shar" else None
-            entries.append(RecordingEntry(cut.id, str(source.source), float(cut.duration), member))
-            if not whole:
+        for cut in manifests.lazy_cuts(path, audio_root):
+            difference = abs(cut.duration - cut.recording.duration)
+            if cut.start != 0 or difference >= _DURATION_TOLERANCE:
                 raise UserError(
                     f"{path}: {cut.id} is a part of a recording, but only whole ones can be "
                     "recognised: save it as a file of its own"
                 )
+            (source,) = cut.recording.sources
+            member = cut.custom["member"] if source.type == "shar" else None
+            entries.append(RecordingEntry(cut.id, str(source.source), float(cut.duration), member))
     except (ValueError, KeyError, TypeError, AttributeError, IndexError, AssertionError) as error:
         raise UserError(
-            f"{path}: what comes after {len(entries)} recordings is none: make the manifest with "
-            "'sorigeul prepare'"
+            f"{path}: the entry after {len(entries)} recordings is not a recording: make the "
+            "manifest with 'sorigeul prepare'"
         ) from error
     return entries
 
 
-def _listed(path: Path, audio_root: str) -> list[RecordingEntry]:
-    """Recordings listed a line each; relative paths begin at the folder of the list."""
+def _read_paths(path: Path, audio_root: str) -> list[RecordingEntry]:
+    """The recordings of a text file with one path a line, relative to the folder of that file."""
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
@@ -117,21 +107,25 @@ def _listed(path: Path, audio_root: str) -> list[RecordingEntry]:
     paths = [str(path.parent / name) for name in names]
     if audio_root:
         paths = list(map(find_relocation(paths, Path(audio_root), path), paths))
-    entries, first = [], ""
-    with ThreadPool(_PROBES) as pool, progress_bar("reading lengths", len(names)) as advance:
-        lengths = pool.imap(_length, paths, chunksize=16)
-        for name, place, length in zip(names, paths, lengths, strict=True):
-            if isinstance(length, str):
-                first, length = first or length, 0.0
-            entries.append(RecordingEntry(name, place, length))
+    entries = []
+    first_error = ""
+    with (
+        ThreadPool(_DURATION_THREADS) as pool,
+        progress_bar("reading lengths", len(names)) as advance,
+    ):
+        durations = pool.imap(_read_duration, paths, chunksize=16)
+        for name, recording_path, duration in zip(names, paths, durations, strict=True):
+            if isinstance(duration, str):
+                first_error, duration = first_error or duration, 0.0
+            entries.append(RecordingEntry(name, recording_path, duration))
             advance(1, "")
     if entries and not any(entry.seconds for entry in entries):
-        raise UserError(f"none of the recordings in {path} can be read; the first: {first}")
+        raise UserError(f"none of the recordings in {path} can be read; the first: {first_error}")
     return entries
 
 
-def _length(path: str) -> float | str:
-    """Seconds of a recording, or why it has none."""
+def _read_duration(path: str) -> float | str:
+    """Duration of a recording in seconds, or the reason why it cannot be read."""
     try:
         return audio.probe(path)
     except AudioError as error:

@@ -1,6 +1,6 @@
-"""Results of several processes, kept from the first one on, and put in order when all are there.
+"""Result files of several processes (OUT.part-N), which can be resumed and merged into OUT.
 
-Knows files and JSON; nothing of what the results are about.
+Does not know what the results are about.
 """
 
 import fcntl
@@ -17,45 +17,50 @@ from sorigeul.base.errors import UserError
 from sorigeul.base.files import replacing
 
 Row = dict[str, Any]
-"""what the output says of one item"""
+"""the result for one item: a line of the output, as JSON"""
 
 
 class ShardResults:
-    """What is done of an output: OUT.part-0 and so on, a file a process, a line an item.
+    """The results so far for the output OUT: one file for each process, OUT.part-0 and so on.
 
-    The first line says what the results come from, so that none of another model is taken for
-    them. The others hold the place of an item in the output, a blank, and its row. A line that a
-    process did not live to finish does not count.
+    The first line of a file holds what the results depend on, so that those of another model are
+    not mixed in. Every other line holds the position of an item in the output, a space, and its
+    row. A last line without its end, from a process that was killed, does not count.
     """
 
     rows: dict[int, tuple[Path, int]]
-    """place of an item -> where its row begins"""
+    """position of an item -> file and byte offset of its row"""
     failures: dict[int, str]
-    """place of an item -> its error, where its row holds one"""
+    """position of an item whose row has an error -> that error"""
     seconds: float
-    """of all items that are done"""
-    looked: float
-    """when the files were last read, by `time.monotonic`"""
-    changed: float
-    """when that last found anything new"""
+    """total seconds of the items that are done"""
+    read_at: float
+    """time of the last `read`, by `time.monotonic`"""
+    progress_at: float
+    """time of the last `read` that found new results"""
 
     def __init__(
-        self, out: Path, rank: int, seconds: Sequence[float], origin: dict[str, str]
+        self, out: Path, rank: int, durations: Sequence[float], inputs: dict[str, str]
     ) -> None:
-        """Results for `out` of items that last `seconds` each, from `origin`: name -> hash."""
-        self.out, self.rank, self.lengths, self.origin = out, rank, seconds, origin
+        """Results for `out`, of which the process `rank` writes its own.
+
+        `durations` are those of all items in seconds. `inputs` is what the results depend on, by
+        name: the hash of the model, for example. Raises UserError if there are results that depend
+        on something else.
+        """
+        self.out, self.rank, self.durations, self.inputs = out, rank, durations, inputs
         self.rows, self.failures, self.seconds = {}, {}, 0.0
-        self._taken: dict[Path, int] = {}  # bytes of each file
-        self.changed = time.monotonic()
+        self._read_bytes: dict[Path, int] = {}
+        self.progress_at = time.monotonic()
         self.read()
-        self._begun, self._seconds_before = self.looked, self.seconds
+        self._started_at, self._seconds_at_start = self.read_at, self.seconds
 
     def __enter__(self) -> "ShardResults":
-        """Open the file of this process. Raises UserError where another has it open."""
+        """Open the file of this process. Raises UserError if another process has it open."""
         self.out.parent.mkdir(parents=True, exist_ok=True)
         path = self.out.with_name(f"{self.out.name}.part-{self.rank}")
         self._file = path.open("ab", buffering=0)
-        # A process forked from this one would hold the lock beyond the end of this one.
+        # A forked process that outlives this one would keep the file locked.
         os.register_at_fork(after_in_child=self._file.close)
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -64,12 +69,12 @@ class ShardResults:
             raise UserError(
                 f"{path} is being written by another process: let it finish, or choose another name"
             ) from None
-        except OSError:  # a file system that knows no locks
+        except OSError:  # a file system without locks
             pass
         self.read()
-        self._file.truncate(self._taken[path])  # a line without its end
-        if not self._taken[path]:
-            self._write(json.dumps(self.origin) + "\n")
+        self._file.truncate(self._read_bytes[path])  # removes a last line without its end
+        if not self._read_bytes[path]:
+            self._write(json.dumps(self.inputs) + "\n")
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -78,89 +83,93 @@ class ShardResults:
     @property
     def complete(self) -> bool:
         """Whether every item is done."""
-        return len(self.rows) == len(self.lengths)
+        return len(self.rows) == len(self.durations)
 
     @property
     def speed(self) -> float:
-        """Seconds of items that all processes did in a second, since this was made."""
-        return (self.seconds - self._seconds_before) / max(self.looked - self._begun, 1e-9)
+        """Seconds of items per second of time: all processes together, since this was created."""
+        elapsed = self.read_at - self._started_at
+        return (self.seconds - self._seconds_at_start) / max(elapsed, 1e-9)
 
-    def append(self, places: Sequence[int], rows: Sequence[Row]) -> None:
-        """Keep the rows of some items."""
-        lines = zip(places, rows, strict=True)
-        self._write("".join(f"{at} {json.dumps(row, ensure_ascii=False)}\n" for at, row in lines))
+    def append(self, positions: Sequence[int], rows: Sequence[Row]) -> None:
+        """Write the rows of some items to the file of this process."""
+        lines = [
+            f"{position} {json.dumps(row, ensure_ascii=False)}\n"
+            for position, row in zip(positions, rows, strict=True)
+        ]
+        self._write("".join(lines))
 
     def _write(self, text: str) -> None:
-        # What stands in a path for a byte that is no UTF-8 becomes an escape that JSON knows.
+        # Bytes of a path that are not UTF-8 are surrogates in `text`. Escaped, they are valid JSON.
         data = memoryview(text.encode("utf-8", "backslashreplace"))
         try:
             while data:
                 data = data[self._file.write(data) :]
-        except OSError as error:  # which names no file
+        except OSError as error:  # without the name of the file
             error.filename = self._file.name
             raise
 
     def read(self) -> float:
-        """Take in what all processes have kept since the last time; return its seconds.
+        """Read what all processes have written since the last time; return its seconds.
 
-        Raises UserError where it comes from elsewhere.
+        Raises UserError if it depends on something else than the results of this process.
         """
-        before, known = self.seconds, len(self.rows)
+        seconds_before, rows_before = self.seconds, len(self.rows)
         for path in shard_files(self.out):
-            at = self._taken.get(path, 0)
+            offset = self._read_bytes.get(path, 0)
             with path.open("rb") as file:
-                file.seek(at)
+                file.seek(offset)
                 for line in file:
                     if not line.endswith(b"\n"):
                         break
-                    if at:
-                        self._take(path, at, line)
+                    if offset:
+                        self._read_row(path, offset, line)
                     else:
-                        self._check(path, line)
-                    at += len(line)
-            self._taken[path] = at
-        self.looked = time.monotonic()
-        if len(self.rows) > known:
-            self.changed = self.looked
-        return self.seconds - before
+                        self._check_inputs(path, line)
+                    offset += len(line)
+            self._read_bytes[path] = offset
+        self.read_at = time.monotonic()
+        if len(self.rows) > rows_before:
+            self.progress_at = self.read_at
+        return self.seconds - seconds_before
 
-    def _take(self, path: Path, at: int, line: bytes) -> None:
-        place, _, text = line.partition(b" ")
+    def _read_row(self, path: Path, offset: int, line: bytes) -> None:
+        position, _, content = line.partition(b" ")
         try:
-            item, row = int(place), json.loads(text)
-        except ValueError:  # damaged: the item is done again
+            item, row = int(position), json.loads(content)
+        except ValueError:  # a damaged line: the item is done again
             return
         if item not in self.rows:
-            self.seconds += self.lengths[item]
-        self.rows[item] = (path, at + len(place) + 1)
+            self.seconds += self.durations[item]
+        self.rows[item] = (path, offset + len(position) + 1)
         if "error" in row:
             self.failures[item] = row["error"]
 
-    def _check(self, path: Path, line: bytes) -> None:
+    def _check_inputs(self, path: Path, line: bytes) -> None:
         try:
-            origin = json.loads(line)
+            written = json.loads(line)
         except ValueError:
-            origin = {}
-        for name, hashed in self.origin.items():
-            if origin.get(name) != hashed:
+            written = {}
+        for name, value in self.inputs.items():
+            if written.get(name) != value:
                 raise UserError(
                     f"{path} was begun with another {name}: give the one it was begun with, or "
                     f"remove {self.out}.part-* to begin anew"
                 )
 
     def merge(self) -> None:
-        """Write the output, its rows in order, and remove the files of the processes."""
+        """Write the output, with its rows in order, and remove the files of the processes."""
         paths = shard_files(self.out)
         with ExitStack() as stack, replacing(self.out) as temporary, temporary.open("wb") as merged:
             files = {path: stack.enter_context(path.open("rb")) for path in paths}
-            for item in range(len(self.lengths)):
-                path, at = self.rows[item]
-                files[path].seek(at)
+            for item in range(len(self.durations)):
+                path, offset = self.rows[item]
+                files[path].seek(offset)
                 merged.write(files[path].readline())
         for path in paths:
             path.unlink()
 
 
 def shard_files(out: Path) -> list[Path]:
-    """The files in which the processes that write `out` keep their results."""
+    """The files with the results of all processes for the output `out`."""
     return sorted(out.parent.glob(f"{glob.escape(out.name)}.part-*"))

@@ -1,4 +1,4 @@
-"""A transcription as txt, json, srt, vtt or tsv. Knows formats, nothing of recognition."""
+"""Output formats of a transcription: txt, json, srt, vtt and tsv."""
 
 import json
 from collections.abc import Callable
@@ -7,12 +7,12 @@ from sorigeul.recognition.transcription import Segment, Transcription
 
 
 def txt(transcription: Transcription) -> str:
-    """One segment a line."""
+    """Plain text with one segment in each line."""
     return "".join(f"{segment.text}\n" for segment in transcription.segments)
 
 
 def json_(transcription: Transcription) -> str:
-    """Text, language, duration and segments; times in seconds."""
+    """JSON with text, language, duration, account and segments; times in seconds."""
     content = {
         "text": transcription.text,
         "language": transcription.language,
@@ -33,27 +33,27 @@ def json_(transcription: Transcription) -> str:
 
 
 def srt(transcription: Transcription) -> str:
-    """SubRip: numbered, `00:00:01,500 --> 00:00:03,000`."""
+    """SubRip: numbered subtitles with times as in `00:00:01,500 --> 00:00:03,000`."""
     return "".join(
-        f"{number}\n{_clock(segment.start, ',')} --> {_clock(segment.end, ',')}\n{segment.text}\n\n"
-        for number, segment in enumerate(_spoken(transcription), 1)
+        f"{number}\n{_time(segment.start, ',')} --> {_time(segment.end, ',')}\n{segment.text}\n\n"
+        for number, segment in enumerate(_segments_with_text(transcription), 1)
     )
 
 
 def vtt(transcription: Transcription) -> str:
-    """WebVTT (W3C), `00:00:01.500 --> 00:00:03.000`."""
+    """WebVTT (W3C): subtitles with times as in `00:00:01.500 --> 00:00:03.000`."""
     cues = "".join(
-        f"{_clock(segment.start, '.')} --> {_clock(segment.end, '.')}\n{_escaped(segment.text)}\n\n"
-        for segment in _spoken(transcription)
+        f"{_time(segment.start, '.')} --> {_time(segment.end, '.')}\n{_escaped(segment.text)}\n\n"
+        for segment in _segments_with_text(transcription)
     )
     return f"WEBVTT\n\n{cues}"
 
 
 def tsv(transcription: Transcription) -> str:
-    """Start and end in milliseconds, text."""
+    """Tab-separated start, end (both in milliseconds) and text, one segment in each line."""
     rows = (
-        f"{round(1000 * one.start)}\t{round(1000 * one.end)}\t{one.text}\n"
-        for one in transcription.segments
+        f"{round(1000 * segment.start)}\t{round(1000 * segment.end)}\t{segment.text}\n"
+        for segment in transcription.segments
     )
     return "start\tend\ttext\n" + "".join(rows)
 
@@ -65,10 +65,11 @@ WRITERS: dict[str, Callable[[Transcription], str]] = {
     "vtt": vtt,
     "tsv": tsv,
 }
+"""format -> function that gives the content of a file in that format"""
 
 
-def _spoken(transcription: Transcription) -> list[Segment]:
-    """An empty cue ends a block in both subtitle formats, so silent segments have none."""
+def _segments_with_text(transcription: Transcription) -> list[Segment]:
+    """The segments for subtitles: in both formats a subtitle without text would end its block."""
     return [segment for segment in transcription.segments if segment.text]
 
 
@@ -76,8 +77,9 @@ def _escaped(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def _clock(seconds: float, mark: str) -> str:
-    milliseconds = round(1000 * seconds)
-    minutes, rest = divmod(milliseconds, 60_000)
+def _time(seconds: float, decimal_mark: str) -> str:
+    """Hours, minutes, seconds and milliseconds."""
+    minutes, milliseconds = divmod(round(1000 * seconds), 60_000)
     hours, minutes = divmod(minutes, 60)
-    return f"{hours:02}:{minutes:02}:{rest // 1000:02}{mark}{rest % 1000:03}"
+    whole, fraction = divmod(milliseconds, 1000)
+    return f"{hours:02}:{minutes:02}:{whole:02}{decimal_mark}{fraction:03}"

@@ -1,7 +1,7 @@
 """Beam search over the joint score of the speller and the CTC head, for a batch of utterances.
 
 B utterances, K hypotheses each (the beam width), N = B K hypotheses with an utterance's in
-successive rows, U characters, S encoder frames, V vocabulary. Does not know about audio or text.
+successive rows, U characters, S listener frames, V vocabulary. Does not know about audio or text.
 """
 
 from dataclasses import dataclass
@@ -48,7 +48,7 @@ class _Beam:
         )
 
     def hypothesis(self, row: int, frames: int, finished: bool) -> Hypothesis:
-        """The hypothesis in a row, of an utterance with so many valid encoder frames."""
+        """The hypothesis in a row, of an utterance with so many valid listener frames."""
         return Hypothesis(
             self.tokens[row].tolist(),
             self.probabilities[row].tolist(),

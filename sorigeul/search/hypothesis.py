@@ -12,14 +12,14 @@ _EXTRA_CHARACTERS = 8
 
 @dataclass(frozen=True)
 class Hypothesis:
-    """The text that a search found for one utterance: U characters over S encoder frames."""
+    """The text that a search found for one utterance: U characters over S listener frames."""
 
     tokens: list[int]
     """character ids without special tokens (U)"""
     probabilities: list[float]
     """the speller's probability of each character (U)"""
     alignment: Tensor
-    """attention of each character over the valid encoder frames (U, S)"""
+    """attention of each character over the valid listener frames (U, S)"""
     finished: bool
     """whether the search reached the end of the sentence; otherwise the text was cut off"""
 

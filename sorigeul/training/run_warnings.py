@@ -9,7 +9,7 @@ from pathlib import Path
 from lhotse import CutSet
 
 from sorigeul.data.statistics import too_fast_for_ctc
-from sorigeul.evaluation.attention_metrics import FORMED, AttentionMetrics
+from sorigeul.evaluation.attention_metrics import ALIGNED_DIAGONALITY, AttentionMetrics
 from sorigeul.text.vocabulary import Vocabulary
 from sorigeul.training.settings import Settings
 
@@ -48,7 +48,7 @@ def alignment_warning(
 ) -> str | None:
     """What to try if the attention on dev aligns nothing at `alignment_by` or later, else None."""
     due = settings.training.alignment_by
-    if attention.formed or not 0 < due <= step:
+    if attention.aligned or not 0 < due <= step:
         return None
     model = settings.model
     remedies = {
@@ -62,6 +62,7 @@ def alignment_warning(
     }
     advice = "; ".join(remedy for remedy, applies in remedies.items() if applies)
     return (
-        f"the attention has found no alignment in {step} steps (diagonality below {FORMED:g}; on "
-        f"dev: {attention}): the speller does not hear what it writes. What may help: {advice}"
+        f"the attention has found no alignment in {step} steps (diagonality below "
+        f"{ALIGNED_DIAGONALITY:g}; on dev: {attention}): the speller does not hear what it writes. "
+        f"What may help: {advice}"
     )

@@ -43,6 +43,4 @@ def cuts(corpus: Path) -> CutSet:
 @pytest.fixture
 def many_cuts(tmp_path: Path) -> CutSet:
     """A thousand utterances of 1 to 11 s, without recordings."""
-    return cuts_without_audio(
-        tmp_path, [1 + (37 * number % 1000) / 100 for number in range(1000)]
-    )
+    return cuts_without_audio(tmp_path, [1 + (37 * number % 1000) / 100 for number in range(1000)])

@@ -4,6 +4,7 @@ import gzip
 import json
 import shutil
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -59,15 +60,13 @@ def test_every_epoch_reads_the_archives_in_another_order(
         batches.sampler.set_epoch(epoch)
         order = orders[epoch] = archive_names(archived_cuts)
         assert Counter(order) == Counter(original_order)
-        changes = sum(name != following for name, following in zip(order, order[1:], strict=False))
+        changes = sum(name != following for name, following in pairwise(order))
         assert changes == 11  # all cuts of an archive follow each other
     assert len({tuple(order) for order in [original_order, *orders.values()]}) == 4
     again = loader(manifests.required_manifest(prepared / "archives", "train"))
     again.sampler.set_epoch(2)
     assert archive_names(again.sampler.cuts[0]) == orders[2]
-    other_seed = training_batches(
-        archived_cuts, VOCABULARY, DataConfig(use_augment=False), seed=1
-    )
+    other_seed = training_batches(archived_cuts, VOCABULARY, DataConfig(use_augment=False), seed=1)
     other_seed.sampler.set_epoch(2)
     assert archive_names(archived_cuts) != orders[2]
 

@@ -1,4 +1,4 @@
-"""Whole ways through the house, as a newcomer goes them."""
+"""The commands in the order in which a newcomer uses them, from recordings to transcripts."""
 
 import json
 from pathlib import Path
@@ -7,39 +7,35 @@ import numpy as np
 import soundfile
 from helpers.commands import Command
 
-SMALL = [
-    "--preset",
-    "quickstart",
-    "--hidden_size",
-    "16",
-    "--conv_channels",
-    "4",
-    "--max_steps",
-    "3",
+THREE_STEPS = [
+    "--preset=quickstart",
+    "--hidden_size=16",
+    "--conv_channels=4",
+    "--max_steps=3",
 ]
 
 
-def test_from_nothing_to_a_transcript(sorigeul: Command, tmp_path: Path) -> None:
-    """The quick start in small: synthesise, train, evaluate, transcribe, look."""
+def test_from_synthesised_speech_to_a_transcript(sorigeul: Command, tmp_path: Path) -> None:
+    """The quick start with a small model: synthesise, train, evaluate, transcribe, inspect."""
     data, run = tmp_path / "data", tmp_path / "run"
     prepared = sorigeul("prepare", "demo", data, "--utterances", "100")
     assert prepared.status == 0, prepared.err
     assert "100 usable utterances" in prepared.out
-    trained = sorigeul("train", data, run, *SMALL)
+    trained = sorigeul("train", data, run, *THREE_STEPS)
     assert trained.status == 0, trained.err
     assert "|Epoch|train CRR (%)|valid CRR (%)|test CRR (%)|" in trained.out
     evaluated = sorigeul("evaluate", run, data, "--json", "-")
     assert evaluated.status == 0, evaluated.err
     assert json.loads(evaluated.out)["utterances"] == 10
     recording = next((data / "audio").rglob("*-test-*.flac"))
-    heard = sorigeul("transcribe", run, recording, "--attention", tmp_path / "attention.png")
-    assert heard.status == 0, heard.err
+    transcribed = sorigeul("transcribe", run, recording, "--attention", tmp_path / "attention.png")
+    assert transcribed.status == 0, transcribed.err
     assert (tmp_path / "attention.png").is_file()
     assert "(listener): Listener(" in sorigeul("info", run).out
 
 
-def test_from_a_folder_of_recordings_and_a_table(sorigeul: Command, tmp_path: Path) -> None:
-    """One's own recordings, at a telephone's rate, one of them unusable."""
+def test_from_recordings_and_a_table_to_subtitles(sorigeul: Command, tmp_path: Path) -> None:
+    """Own recordings at the sampling rate of telephones, one of them missing."""
     rows = ["audio,text,speaker"]
     for index in range(8):
         noise = np.random.default_rng(index).standard_normal(9000) * 0.1
@@ -51,7 +47,7 @@ def test_from_a_folder_of_recordings_and_a_table(sorigeul: Command, tmp_path: Pa
     assert "8 usable utterances" in prepared.out
     assert "1 rejected" in prepared.out
     assert "gone.wav" in prepared.err
-    trained = sorigeul("train", data, run, *SMALL)
+    trained = sorigeul("train", data, run, *THREE_STEPS)
     assert trained.status == 0, trained.err
     assert sorigeul("evaluate", run, data, "--split", "dev").status == 0
     assert sorigeul("transcribe", run, tmp_path / "0.wav", "--format", "srt").status == 0

@@ -1,4 +1,4 @@
-"""A run made before the package was split into folders (commit 43650ee) is still as good as new.
+"""A run made before the package was split into folders (commit 43650ee) can still be used.
 
 `old_run` holds the finished run, and one checkpoint from the middle of its second epoch.
 """
@@ -38,7 +38,7 @@ def test_it_transcribes_and_evaluates(old_run: Path, corpus: Path, sorigeul: Com
 def test_it_resumes_in_the_middle_of_an_epoch(
     old_run: Path, corpus: Path, sorigeul: Command
 ) -> None:
-    """From its checkpoint on, a run takes the same steps as the old code did without a stop."""
+    """From its checkpoint on, the run takes the steps that the old code took without a stop."""
     expected = read_metrics(OLD_RUN)
     done = sorigeul("train", corpus, old_run)
     assert done.status == 0, done.err
@@ -49,7 +49,7 @@ def test_it_resumes_in_the_middle_of_an_epoch(
     ]
     for row, old in zip(resumed, expected, strict=True):
         assert row.keys() == old.keys()
-        # Later on, what another processor rounds otherwise may have grown.
+        # Later, differences in rounding between processors may have grown.
         if row["kind"] == "step" and STEPS_BEFORE < row["step"] <= STEPS_BEFORE + 20:
             assert losses(row) == pytest.approx(losses(old), rel=0.05)
     assert resumed[-1]["train_crr"] > 95
@@ -65,12 +65,12 @@ def test_it_is_fine_tuned(corpus: Path, tmp_path: Path, sorigeul: Command) -> No
     assert read_metrics(tmp_path / "run", "epoch")[-1]["step"] == 2
 
 
-def test_its_settings_begin_a_new_run(corpus: Path, tmp_path: Path, sorigeul: Command) -> None:
+def test_its_settings_start_a_new_run(corpus: Path, tmp_path: Path, sorigeul: Command) -> None:
     config = OLD_RUN / "config.yaml"
     done = sorigeul("train", corpus, tmp_path / "run", "--config", config, "--max_steps", "3")
     assert done.status == 0, done.err
     (epoch,) = read_metrics(tmp_path / "run", "epoch")
     assert epoch["step"] == 3
     assert math.isfinite(epoch["train_loss"])
-    begun = Settings.of_run(tmp_path / "run")
-    assert begun == Settings.from_yaml(config).changed({"max_steps": 3}, "test")
+    new_settings = Settings.of_run(tmp_path / "run")
+    assert new_settings == Settings.from_yaml(config).changed({"max_steps": 3}, "test")

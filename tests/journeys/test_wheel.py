@@ -1,4 +1,4 @@
-"""The wheel, built and installed outside the tree, is all that is needed."""
+"""The wheel, built and installed outside the source tree, holds everything that is needed."""
 
 import os
 import shutil
@@ -16,7 +16,7 @@ SOURCES = ("sorigeul", "pyproject.toml", "README.md", "LICENSE")
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Built from a copy of the sources, so that nothing is left in the tree."""
+    """The wheel of the package, built from a copy of the sources to leave these as they are."""
     folder = tmp_path_factory.mktemp("wheel")
     for name in SOURCES:
         if (ROOT / name).is_dir():
@@ -26,22 +26,22 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
             shutil.copy(ROOT / name, folder / "source" / name)
     pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
     subprocess.run([*pip, "--wheel-dir", folder, folder / "source"], check=True)
-    (built,) = folder.glob("*.whl")
-    return built
+    (path,) = folder.glob("*.whl")
+    return path
 
 
 def test_it_holds_every_file_of_the_package_and_nothing_else(wheel: Path) -> None:
-    kept = {".py", ".yaml", ".typed"}
-    files = [path for path in (ROOT / "sorigeul").rglob("*") if path.suffix in kept]
+    suffixes = {".py", ".yaml", ".typed"}
+    files = [path for path in (ROOT / "sorigeul").rglob("*") if path.suffix in suffixes]
     expected = {path.relative_to(ROOT).as_posix() for path in files}
-    expected |= {"sorigeul/py.typed"}
+    assert "sorigeul/py.typed" in expected
     with zipfile.ZipFile(wheel) as archive:
         names = {name for name in archive.namelist() if ".dist-info/" not in name}
     assert names == expected
 
 
 def test_the_installed_command_prepares_trains_and_transcribes(wheel: Path, tmp_path: Path) -> None:
-    """In an environment of its own, whose libraries alone are those of the tests."""
+    """In a new environment that shares only the libraries with that of the tests."""
     environment = tmp_path / "environment"
     venv.create(environment, symlinks=os.name != "nt", with_pip=True)
     python = environment / "bin" / "python"
@@ -66,7 +66,7 @@ def test_the_installed_command_prepares_trains_and_transcribes(wheel: Path, tmp_
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    where = subprocess.run(
+    imported = subprocess.run(
         [python, "-c", "import sorigeul; print(sorigeul.__file__)"],
         cwd=tmp_path,
         env=variables,
@@ -74,7 +74,7 @@ def test_the_installed_command_prepares_trains_and_transcribes(wheel: Path, tmp_
         text=True,
         check=True,
     )
-    assert Path(where.stdout.strip()).is_relative_to(site), "the tree, not the wheel, is imported"
+    assert Path(imported.stdout.strip()).is_relative_to(site), "the source tree is imported"
     assert "prepare" in sorigeul("--help")
     assert "100 usable utterances" in sorigeul("prepare", "demo", "data", "--utterances", "100")
     small = ("--hidden_size", "8", "--conv_channels", "4", "--max_steps", "2")

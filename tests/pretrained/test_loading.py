@@ -55,15 +55,17 @@ def test_a_loaded_model_is_the_published_one(
         assert torch.equal(before.ctc_logits, after.ctc_logits)
 
 
-def test_what_goes_with_the_model_comes_back(tmp_path: Path, tiny: Tiny) -> None:
-    given = pretrained(tiny())
-    publish(tmp_path, given)
+def test_everything_that_is_published_with_the_model_is_loaded_too(
+    tmp_path: Path, tiny: Tiny
+) -> None:
+    published = pretrained(tiny())
+    publish(tmp_path, published)
     loaded = load_pretrained(str(tmp_path))
-    assert replace(loaded, model=given.model) == given
+    assert replace(loaded, model=published.model) == published
 
 
 @pytest.mark.parametrize("name", [WEIGHTS, CONFIG, VOCABULARY])
-def test_a_run_without_a_finished_model_is_refused(published: Path, name: str) -> None:
+def test_a_folder_without_one_of_the_files_is_refused(published: Path, name: str) -> None:
     (published / name).unlink()
     with pytest.raises(UserError, match="holds no finished model") as error:
         load_pretrained(published)
@@ -89,17 +91,19 @@ def test_damaged_weights_are_refused(published: Path, damage: Callable[[bytes], 
     assert str(path) in one_line(error)
 
 
-def test_weights_that_are_a_pickle_are_refused_unread(published: Path, tmp_path: Path) -> None:
-    torch.save(Trap(tmp_path / "sprung"), published / WEIGHTS)
+def test_weights_that_are_a_pickle_are_refused_without_running_it(
+    published: Path, tmp_path: Path
+) -> None:
+    torch.save(Trap(tmp_path / "made"), published / WEIGHTS)
     with pytest.raises(UserError, match="is damaged"):
         load_pretrained(published)
-    assert not (tmp_path / "sprung").exists()
+    assert not (tmp_path / "made").exists()
 
 
-def test_the_trap_works(tmp_path: Path) -> None:
-    torch.save(Trap(tmp_path / "sprung"), tmp_path / "trap")
+def test_the_pickle_of_a_trap_runs_code(tmp_path: Path) -> None:
+    torch.save(Trap(tmp_path / "made"), tmp_path / "trap")
     torch.load(tmp_path / "trap", weights_only=False)
-    assert (tmp_path / "sprung").exists()
+    assert (tmp_path / "made").exists()
 
 
 def test_another_vocabulary_of_the_same_size_is_refused(published: Path) -> None:
@@ -110,7 +114,7 @@ def test_another_vocabulary_of_the_same_size_is_refused(published: Path) -> None
     assert str(published / VOCABULARY) in one_line(error)
 
 
-def test_vocabulary_and_configuration_of_another_run_are_refused(
+def test_the_vocabulary_and_configuration_of_another_run_are_refused(
     published: Path, tmp_path: Path, tiny: Tiny
 ) -> None:
     other = tmp_path / "other"
@@ -152,7 +156,9 @@ def test_weights_of_another_shape_are_refused(published: Path, tmp_path: Path, t
         (VOCABULARY, b"\xff\xfe"),
     ],
 )
-def test_damaged_companions_are_refused_by_name(published: Path, name: str, content: bytes) -> None:
+def test_a_damaged_configuration_or_vocabulary_is_refused_by_name(
+    published: Path, name: str, content: bytes
+) -> None:
     (published / name).write_bytes(content)
     with pytest.raises(UserError) as error:
         load_pretrained(published)
@@ -160,7 +166,7 @@ def test_damaged_companions_are_refused_by_name(published: Path, name: str, cont
 
 
 @pytest.mark.parametrize(
-    ("part", "change"),
+    ("section", "change"),
     [
         ("model", {"flavour": "new"}),
         ("features", {"flavour": "new"}),
@@ -168,28 +174,28 @@ def test_damaged_companions_are_refused_by_name(published: Path, name: str, cont
     ],
 )
 def test_settings_of_another_version_are_refused(
-    published: Path, part: str, change: dict[str, Any]
+    published: Path, section: str, change: dict[str, Any]
 ) -> None:
     config = json.loads((published / CONFIG).read_text(encoding="utf-8"))
-    config[part].update(change)
+    config[section].update(change)
     (published / CONFIG).write_text(json.dumps(config), encoding="utf-8")
     with pytest.raises(UserError, match="settings this version does not know") as error:
         load_pretrained(published)
     assert str(published / CONFIG) in one_line(error)
 
 
-def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
+def test_a_source_without_a_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="holds no finished model") as error:
         load_pretrained(tmp_path)
     one_line(error)
     (tmp_path / "file").write_text("hello", encoding="utf-8")
-    for place in (tmp_path / "file", tmp_path / "nowhere", "nowhere", "./run", "a/b/c"):
+    for source in (tmp_path / "file", tmp_path / "nowhere", "nowhere", "./run", "a/b/c"):
         with pytest.raises(UserError, match="neither a run folder nor a Hugging Face id") as error:
-            load_pretrained(place)
-        assert str(place) in one_line(error)
+            load_pretrained(source)
+        assert str(source) in one_line(error)
 
 
-def test_an_id_that_the_hub_does_not_have_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_id_that_the_hub_does_not_have_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(UserError, match="the Hugging Face hub gave no such model") as error:
         load_pretrained("sorigeul/no-such-model")

@@ -1,6 +1,7 @@
-"""Models made ready for recognition alone say what they said before."""
+"""Models prepared for inference give the same scores as before, or close ones in eight bits."""
 
 import copy
+import io
 from collections.abc import Callable
 
 import pytest
@@ -16,29 +17,36 @@ Utterances = Callable[..., tuple[Tensor, Tensor]]
 
 
 def scores(model: ListenAttendSpell, features: Tensor, lengths: Tensor) -> Tensor:
-    """Teacher-forced scores of a fixed text."""
+    """Teacher-forced scores (B, 6, V) of a fixed text of five characters."""
     tokens = torch.arange(5).expand(len(lengths), -1)
     with torch.no_grad():
         return model(features, lengths, tokens).logits.float()
 
 
 @pytest.mark.parametrize("cell", ["gru", "lstm", "rnn"])
-def test_laying_out_changes_no_number(tiny: Tiny, utterances: Utterances, cell: str) -> None:
+def test_the_memory_layout_changes_no_number(tiny: Tiny, utterances: Utterances, cell: str) -> None:
     model = tiny(cell=cell)
     batch = utterances(60, 41)
     before = scores(model, *batch)
-    laid_out = optimize_layout(copy.deepcopy(model))
-    torch.testing.assert_close(scores(laid_out, *batch), before, rtol=1e-5, atol=1e-5)
-    weight = laid_out.speller.out.weight
+    optimized = optimize_layout(copy.deepcopy(model))
+    torch.testing.assert_close(scores(optimized, *batch), before, rtol=1e-5, atol=1e-5)
+    weight = optimized.speller.out.weight
     assert weight.t().is_contiguous()
     assert torch.equal(weight, model.speller.out.weight)
 
 
 @pytest.mark.parametrize("cell", ["gru", "lstm", "rnn"])
-@pytest.mark.parametrize("kind", ["self", "dot", "location", "multi-head"])
-def test_eight_bits_stay_close(tiny: Tiny, utterances: Utterances, cell: str, kind: str) -> None:
-    """Within 10 % of the scores' spread, the utterance alone or beside a longer one."""
-    model = tiny(cell=cell, score_function=kind, feed_context=kind == "location", ctc_weight=0.3)
+@pytest.mark.parametrize("score_function", ["self", "dot", "location", "multi-head"])
+def test_scores_in_eight_bits_are_close(
+    tiny: Tiny, utterances: Utterances, cell: str, score_function: str
+) -> None:
+    """Within 10 % of the scores' spread, and nearly the same for an utterance on its own."""
+    model = tiny(
+        cell=cell,
+        score_function=score_function,
+        feed_context=score_function == "location",
+        ctc_weight=0.3,
+    )
     batch = utterances(60, 41)
     before = scores(model, *batch)
     quantized = quantize(copy.deepcopy(model))
@@ -49,22 +57,23 @@ def test_eight_bits_stay_close(tiny: Tiny, utterances: Utterances, cell: str, ki
     assert (alone - after[1:]).abs().mean() < 0.05 * spread
 
 
-def test_eight_bits_are_a_quarter_of_the_size(tiny: Tiny) -> None:
-    import io
-
+def test_eight_bits_take_about_a_quarter_of_the_space(tiny: Tiny) -> None:
     def size(model: ListenAttendSpell) -> int:
         file = io.BytesIO()
         torch.save(model.state_dict(), file)
-        return len(file.getvalue())
+        return file.tell()
 
     model = tiny(hidden_size=128, vocabulary_size=100)
     assert size(quantize(copy.deepcopy(model))) < 0.35 * size(model)
 
 
-def test_quantized_search_ends_and_is_repeatable(tiny: Tiny, utterances: Utterances) -> None:
+def test_a_search_of_a_quantized_model_ends_and_is_repeatable(
+    tiny: Tiny, utterances: Utterances
+) -> None:
     model = quantize(tiny())
     with torch.no_grad():
         encoded = model.listen(*utterances(80, 50))
         first, second = greedy_search(model, encoded), greedy_search(model, encoded)
-    assert [one.tokens for one in first] == [one.tokens for one in second]
-    assert all(one.alignment.shape[0] == len(one.tokens) for one in first)
+    for hypothesis, repeated in zip(first, second, strict=True):
+        assert hypothesis.tokens == repeated.tokens
+        assert hypothesis.alignment.shape[0] == len(hypothesis.tokens)

@@ -1,0 +1,61 @@
+"""The list of recordings to transcribe: manifests and lists of paths that are refused."""
+
+import json
+from pathlib import Path
+
+import pytest
+from helpers.commands import Command
+
+from sorigeul.base.errors import UserError
+from sorigeul.recognition.recording_list import read_recording_list
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "holds no recording"),
+        ("{", "list.jsonl:1 cannot be read"),
+        ('{"id": "a"}', "list.jsonl: the entry after 0 recordings is not a recording: make the"),
+        ("[]", "list.jsonl: the entry after 0 recordings is not a recording: make the"),
+        (None, "list.jsonl: cannot be read (No such file or directory)"),
+    ],
+)
+def test_a_file_that_is_not_a_manifest_is_refused_before_anything_is_written(
+    sorigeul: Command, run: Path, tmp_path: Path, content: str | None, message: str
+) -> None:
+    manifest, out = tmp_path / "list.jsonl", tmp_path / "out" / "o.jsonl"
+    if content is not None:
+        manifest.write_text(content, encoding="utf-8")
+    done = sorigeul("transcribe", run, "--manifest", manifest, "--out", out)
+    assert done.status == 2
+    assert message in done.error()
+    assert not out.parent.exists()
+
+
+def test_a_part_of_a_recording_is_refused(corpus: Path, tmp_path: Path) -> None:
+    cut = json.loads((corpus / "test.jsonl").read_text(encoding="utf-8").splitlines()[3])
+    cut["start"], cut["duration"] = 0.25, cut["duration"] - 0.25
+    (tmp_path / "m.jsonl").write_text(json.dumps(cut) + "\n", encoding="utf-8")
+    with pytest.raises(UserError, match=r"m.jsonl: u03.wav is a part of a recording, but only"):
+        read_recording_list(tmp_path / "m.jsonl")
+
+
+def test_a_list_without_a_readable_recording_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_text("a.wav\nb.wav\n", encoding="utf-8")
+    with pytest.raises(UserError, match=r"none of the recordings in .*the first: .*/a.wav: cannot"):
+        read_recording_list(tmp_path / "list.txt")
+    (tmp_path / "list.txt").write_bytes(b"\xb0\xa1.wav\n")
+    with pytest.raises(UserError, match="is not UTF-8"):
+        read_recording_list(tmp_path / "list.txt")
+    (tmp_path / "list.txt").write_bytes(b"\n")
+    with pytest.raises(UserError, match="holds no recording"):
+        read_recording_list(tmp_path / "list.txt")
+
+
+def test_a_split_that_does_not_exist_is_refused(corpus: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"has no manifest \*.jsonl \(found: none\): make"):
+        read_recording_list(tmp_path)
+    with pytest.raises(UserError, match=r"has no manifest eval.jsonl \(found: dev, test, tr"):
+        read_recording_list(corpus, "eval")
+    with pytest.raises(UserError, match=r"split test chooses a .*list.txt is not a folder: leave"):
+        read_recording_list(tmp_path / "list.txt", "test")
