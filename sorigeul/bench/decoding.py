@@ -119,7 +119,7 @@ class _FixedLengthOutput(nn.Module):
 
     @classmethod
     def install(cls, model: ListenAttendSpell, characters: int) -> "_FixedLengthOutput":
-        """Put one around the output layer of a model, in place of an earlier one."""
+        """Wrap the output layer of a model, in place of an earlier wrapper."""
         out = model.speller.out
         layer = cls(out.out if isinstance(out, cls) else out, characters, model.config.eos_id)
         model.speller.out = layer  # type: ignore[assignment]

@@ -1,3 +1,3 @@
 """Corpora on disk to manifests of checked utterances, with splits and a report."""
 
-__all__ = ["catalog", "items", "options", "preparation"]
+__all__ = ["catalog", "options", "preparation", "utterances"]

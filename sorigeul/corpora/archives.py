@@ -21,8 +21,8 @@ from typing import Any, Literal, NamedTuple
 import soundfile
 
 from sorigeul.base.files import replacing
-from sorigeul.corpora.items import Utterance
 from sorigeul.corpora.lhotse_cuts import cut_line, recording_fields
+from sorigeul.corpora.utterances import Utterance
 from sorigeul.sound.audio import SAMPLE_RATE, AudioError, load
 
 Format = Literal["flac", "opus"]

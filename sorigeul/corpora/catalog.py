@@ -1,6 +1,5 @@
 """The corpora that are read from a folder or a file, by name. `synthesis` adds the demo corpus."""
 
-from sorigeul.corpora.items import Corpus
 from sorigeul.corpora.readers import (
     clovacall,
     commonvoice,
@@ -10,6 +9,7 @@ from sorigeul.corpora.readers import (
     table,
     zeroth,
 )
+from sorigeul.corpora.utterances import Corpus
 
 CORPORA = {
     corpus.name: corpus

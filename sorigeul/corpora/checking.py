@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 from sorigeul.base.errors import UserError
 from sorigeul.corpora.duration_cache import CachedDuration
-from sorigeul.corpora.items import Rejected, Utterance
+from sorigeul.corpora.utterances import Rejected, Utterance
 from sorigeul.sound.audio import probe
-from sorigeul.text.encoding import decode_text
+from sorigeul.text.file_encoding import decode_text
 from sorigeul.text.normalization import TranscriptError, normalizer
 
 MIN_DURATION = 0.1

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from sorigeul.corpora.items import Utterance
 from sorigeul.corpora.report import to_json
+from sorigeul.corpora.utterances import Utterance
 from sorigeul.sound.audio import SAMPLE_RATE
 
 

@@ -17,7 +17,6 @@ from sorigeul.corpora import archives
 from sorigeul.corpora.archives import Archive, Unreadable
 from sorigeul.corpora.checking import Task, check
 from sorigeul.corpora.duration_cache import DurationCache, open_duration_cache
-from sorigeul.corpora.items import Corpus, Layout, Rejected, Utterance
 from sorigeul.corpora.lhotse_cuts import cut_line
 from sorigeul.corpora.options import PrepareOptions, Shard
 from sorigeul.corpora.report import (
@@ -31,6 +30,7 @@ from sorigeul.corpora.report import (
 )
 from sorigeul.corpora.splits import hold_out
 from sorigeul.corpora.spool import Spool, spool
+from sorigeul.corpora.utterances import Corpus, Layout, Rejected, Utterance
 from sorigeul.text import normalization
 from sorigeul.text.normalization import Normalizer
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from sorigeul.corpora.items import Rejected, Utterance
+from sorigeul.corpora.utterances import Rejected, Utterance
 
 
 @dataclass

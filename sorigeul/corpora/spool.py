@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import IO
 
 from sorigeul.base.errors import UserError
-from sorigeul.corpora.items import Utterance
+from sorigeul.corpora.utterances import Utterance
 
 
 class Spool:

@@ -5,7 +5,7 @@ __all__ = [
     "config",
     "cut_audio",
     "manifests",
-    "relocation",
+    "moved_recordings",
     "sampling",
     "statistics",
 ]

@@ -16,7 +16,7 @@ from lhotse import CutSet, MonoCut
 from lhotse.dataset.sampling.base import CutSampler
 
 from sorigeul.base.errors import UserError
-from sorigeul.data.relocation import find_relocation
+from sorigeul.data.moved_recordings import find_relocation
 
 
 def manifest(data: Path, split: str, audio_root: str = "") -> CutSet | None:

@@ -1,18 +1,32 @@
 """Checks that find wrong transcripts, wrong sampling rates and silence in a sample of a corpus.
 
-Does not know about files, manifests, models or settings. The bounds lie between the values of sound
-corpora and those of damaged copies of them (docs/lab.md, "the doctor").
+Does not know about files, manifests, models or settings. The bounds lie between values of intact
+corpora and of damaged copies of them (docs/lab.md, "the doctor").
 """
 
-from sorigeul.doctor.findings import FATAL_SHARE, Finding
+from dataclasses import dataclass
+
 from sorigeul.doctor.sample import SIGNIFICANT_DEVIATIONS, Sample
+
+FATAL_SHARE = 0.1
+"""share of a corpus above which a fault prevents training; up to it the fault is a warning"""
 
 _IMPOSSIBLE_RATE = 10.5  # syllables a second of speech; no corpus has so high a median
 _FAST_RATE, _HIGH_PITCH = 8.0, 260.0  # syllables a second and Hz; no corpus has both
 _SLOW_RATE = 4.5  # syllables a second of speech
 _TOO_LOW = 0.6  # of the expected correlation; if half of the texts are shuffled it is about half
-_CHANCE = 1.0  # deviations that mean nothing; sound corpora of 200 utterances gave 5 and more
+_CHANCE = 1.0  # deviations that mean nothing; intact corpora of 200 utterances gave 5 and more
 _LEAST_UTTERANCES = 200  # for the association of text and spectra
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A fault of the data or the settings."""
+
+    message: str
+    """what is wrong, the most likely cause, and the remedy"""
+    fatal: bool
+    """whether it prevents training; if not, it is a warning"""
 
 
 def check_corpus(sample: Sample, max_failures: float) -> list[Finding]:
@@ -20,7 +34,7 @@ def check_corpus(sample: Sample, max_failures: float) -> list[Finding]:
 
     `max_failures` is the share of recordings, of 1, that may be unreadable.
     """
-    # In this order, since the faults found first cause those found later.
+    # In this order, since earlier findings may be the cause of later ones.
     findings = [
         *_check_unreadable(sample, max_failures),
         *_check_silence(sample),

@@ -15,7 +15,7 @@ def describe_outcome(outcome: Outcome) -> str:
 
 
 def explain_failure(outcome: Outcome, settings: Settings) -> str:
-    """The most likely reason why sound utterances were not learnt, and the remedy."""
+    """The most likely reason why intact recordings were not learnt, and the remedy."""
     model = settings.model
     utterances = f"{outcome.utterances} utterances"
     guidance = "guide_weight 2, with ctc_weight 0.3 (which wants input_reverse False)"

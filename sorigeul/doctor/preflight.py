@@ -16,8 +16,7 @@ from sorigeul.base.progress import progress_bar
 from sorigeul.data import manifests
 from sorigeul.data.cut_audio import load_cut_audio
 from sorigeul.data.statistics import draw_sample, manifest_statistics
-from sorigeul.doctor.corpus_checks import check_corpus
-from sorigeul.doctor.findings import Finding
+from sorigeul.doctor.corpus_checks import Finding, check_corpus
 from sorigeul.doctor.measurements import measure
 from sorigeul.doctor.overfit import Clock, choose_utterances, overfit
 from sorigeul.doctor.overfit_diagnosis import describe_outcome, explain_failure

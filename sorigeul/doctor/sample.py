@@ -1,7 +1,7 @@
 """Statistics of a sample of a corpus: speaking rate, pitch, bandwidth, how well text fits sound.
 
-Does not know about files, manifests, models or settings. The bounds lie between the values of sound
-corpora and those of damaged copies of them (docs/lab.md, "the doctor").
+Does not know about files, manifests, models or settings. The bounds lie between values of intact
+corpora and of damaged copies of them (docs/lab.md, "the doctor").
 """
 
 import unicodedata

@@ -9,7 +9,7 @@ from lhotse import CutSet, MonoCut
 
 from sorigeul.data import manifests
 from sorigeul.data.statistics import ManifestStatistics, manifest_statistics, too_fast_for_ctc
-from sorigeul.doctor.findings import FATAL_SHARE, Finding
+from sorigeul.doctor.corpus_checks import FATAL_SHARE, Finding
 from sorigeul.text.vocabulary import Vocabulary
 from sorigeul.training.settings import Settings
 
@@ -37,7 +37,9 @@ def check_settings(data: TrainingData, settings: Settings) -> list[Finding]:
 def _check_frame_rate(data: TrainingData, settings: Settings) -> Iterator[Finding]:
     """Whether an utterance has more characters than frames for the speller or for CTC."""
     model = settings.model
-    rates = [len(data.vocabulary.split(manifests.transcript(cut))) / cut.duration for cut in data.sample]
+    rates = [
+        len(data.vocabulary.split(manifests.transcript(cut))) / cut.duration for cut in data.sample
+    ]
     median_rate, fast_rate = np.percentile(rates, [50, 90])
     readers = {model.reduction: "the speller has"}
     if model.ctc_weight > 0:

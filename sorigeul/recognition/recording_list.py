@@ -11,7 +11,7 @@ from sorigeul.base.errors import UserError
 from sorigeul.base.progress import progress_bar
 from sorigeul.data import manifests
 from sorigeul.data.cut_audio import load_cut_audio
-from sorigeul.data.relocation import find_relocation
+from sorigeul.data.moved_recordings import find_relocation
 from sorigeul.sound import audio
 from sorigeul.sound.audio import SAMPLE_RATE, AudioError
 from sorigeul.sound.segments import SegmentedRecording

@@ -16,8 +16,8 @@ import soundfile
 
 from sorigeul.base.errors import UserError
 from sorigeul.base.process_pool import cores, map_in_order
-from sorigeul.corpora.items import Corpus, Layout, Rejected, Utterance
 from sorigeul.corpora.options import PrepareOptions
+from sorigeul.corpora.utterances import Corpus, Layout, Rejected, Utterance
 from sorigeul.sound.audio import SAMPLE_RATE, Samples
 from sorigeul.synthesis.espeak import Synthesizer
 from sorigeul.synthesis.passages import passages

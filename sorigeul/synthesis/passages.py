@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sorigeul.base.errors import UserError
-from sorigeul.corpora.items import Rejected
-from sorigeul.text.encoding import decode_text
+from sorigeul.corpora.utterances import Rejected
+from sorigeul.text.file_encoding import decode_text
 from sorigeul.text.normalization import normalizer
 
 SHORTEST, LONGEST = 3, 60

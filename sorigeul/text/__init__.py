@@ -1,3 +1,3 @@
 """Text encodings, normalisers of transcripts, and vocabularies (text to ids and back)."""
 
-__all__ = ["encoding", "normalization", "vocabulary"]
+__all__ = ["file_encoding", "normalization", "vocabulary"]

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from sorigeul.base.errors import UserError
-from sorigeul.text.encoding import decode_text
+from sorigeul.text.file_encoding import decode_text
 
 SPECIALS = ("<s>", "</s>", "_")
 """start, end and padding in the order of their ids, always the last three of a vocabulary"""

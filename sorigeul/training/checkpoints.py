@@ -30,7 +30,7 @@ from sorigeul.model.las import ListenAttendSpell
 from sorigeul.pretrained.loading import VOCABULARY
 from sorigeul.pretrained.publishing import write_weights
 from sorigeul.text.vocabulary import Vocabulary
-from sorigeul.training.progress_state import EpochTotals, RunPosition
+from sorigeul.training.running_totals import EpochTotals, RunPosition
 from sorigeul.training.settings import Settings
 
 CHECKPOINTS = "checkpoints"

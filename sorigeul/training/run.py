@@ -39,9 +39,9 @@ from sorigeul.training.checkpoints import RunState
 from sorigeul.training.learner import Learner, StepResult
 from sorigeul.training.learning_rate import learning_rate
 from sorigeul.training.metrics import MetricsLog
-from sorigeul.training.progress_state import EpochTotals, RunPosition, dev_crr
 from sorigeul.training.random_state import random_state, restore_random_state
 from sorigeul.training.run_warnings import alignment_warning, text_warnings
+from sorigeul.training.running_totals import EpochTotals, RunPosition, dev_crr
 from sorigeul.training.settings import RUN_CONFIG, Settings
 from sorigeul.training.starting_point import report_finetuning, resume_vocabulary, start_vocabulary
 from sorigeul.training.weight_averaging import average_weights

@@ -22,11 +22,11 @@ from sorigeul.base.errors import UserError
 from sorigeul.base.files import replacing
 from sorigeul.corpora.catalog import CORPORA
 from sorigeul.corpora.duration_cache import open_duration_cache
-from sorigeul.corpora.items import Utterance
 from sorigeul.corpora.lhotse_cuts import cut_line
 from sorigeul.corpora.options import PrepareOptions, Shard
 from sorigeul.corpora.preparation import prepare, prepare_shard
 from sorigeul.corpora.splits import hold_out
+from sorigeul.corpora.utterances import Utterance
 from sorigeul.sound.audio import probe
 
 

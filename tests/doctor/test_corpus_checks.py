@@ -1,4 +1,4 @@
-"""Checks of a corpus: a sound one passes, a copy damaged in one way is refused for that reason."""
+"""Checks of a corpus: an intact one passes, a copy damaged in one way is refused because of it."""
 
 import re
 import shutil

@@ -7,8 +7,8 @@ from typing import Any
 from lhotse import CutSet
 from torchdata.stateful_dataloader import StatefulDataLoader
 
-from sorigeul.corpora.items import Utterance
 from sorigeul.corpora.lhotse_cuts import cut_line
+from sorigeul.corpora.utterances import Utterance
 from sorigeul.data import manifests
 from sorigeul.data.config import DataConfig
 from sorigeul.data.sampling import WHOLE_BATCH, ProcessShare, training_batches

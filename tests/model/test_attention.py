@@ -1,4 +1,4 @@
-"""Each kind of attention against its equation, and blind to padding."""
+"""Each kind of attention follows its equation and ignores padding."""
 
 from typing import get_args
 
@@ -14,8 +14,8 @@ LENGTHS = torch.tensor([6, 40, 1])
 VALID = torch.arange(45) < LENGTHS.unsqueeze(1)
 
 
-def made(kind: str) -> tuple[Attention, Tensor, Tensor]:
-    """An attention, frames (3, 45, 8) that are noise on the padding too, a query (3, 5, 8)."""
+def build_attention(kind: str) -> tuple[Attention, Tensor, Tensor]:
+    """An attention, frames (3, 45, 8) with noise in the padding too, and a query (3, 5, 8)."""
     torch.manual_seed(9)
     attention = Attention(kind, WIDTH, HEADS)
     with torch.no_grad():
@@ -24,13 +24,13 @@ def made(kind: str) -> tuple[Attention, Tensor, Tensor]:
     return attention, torch.randn(3, 45, WIDTH), torch.randn(3, 5, WIDTH)
 
 
-def test_kinds_are_the_five() -> None:
+def test_there_are_five_kinds() -> None:
     assert KINDS == ("self", "dot", "additive", "location", "multi-head")
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_alignments_sum_to_1_over_valid_frames_and_are_0_on_padding(kind: str) -> None:
-    attention, frames, query = made(kind)
+    attention, frames, query = build_attention(kind)
     _, alignment = attention(query, attention.make_memory(frames, VALID))
     assert alignment.shape == (3, 5, 45)
     torch.testing.assert_close(alignment.sum(2), torch.ones(3, 5))
@@ -39,98 +39,103 @@ def test_alignments_sum_to_1_over_valid_frames_and_are_0_on_padding(kind: str) -
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_padding_and_neighbours_change_nothing(kind: str) -> None:
-    attention, frames, query = made(kind)
+def test_an_utterance_alone_gives_the_same_as_in_a_padded_batch(kind: str) -> None:
+    attention, frames, query = build_attention(kind)
     merged, alignment = attention(query, attention.make_memory(frames, VALID))
     for row, length in enumerate(LENGTHS.tolist()):
         valid = torch.ones(1, length, dtype=torch.bool)
         memory = attention.make_memory(frames[row : row + 1, :length], valid)
-        alone, weights = attention(query[row : row + 1], memory)
-        torch.testing.assert_close(alone[0], merged[row], rtol=0, atol=1e-5)
-        torch.testing.assert_close(weights[0], alignment[row, :, :length], rtol=0, atol=1e-5)
+        merged_alone, alignment_alone = attention(query[row : row + 1], memory)
+        torch.testing.assert_close(merged_alone[0], merged[row], rtol=0, atol=1e-5)
+        torch.testing.assert_close(
+            alignment_alone[0], alignment[row, :, :length], rtol=0, atol=1e-5
+        )
 
 
 def expected_scores(attention: Attention, kind: str, query: Tensor, frames: Tensor) -> Tensor:
     """Scores (U, S) of one utterance by the published equations, one entry at a time."""
-    own = attention.attention
-    weights = {name: parameter.detach() for name, parameter in own.named_parameters()}
+    named_parameters = attention.attention.named_parameters()
+    weights = {name: parameter.detach() for name, parameter in named_parameters}
 
     def linear(name: str, vector: Tensor) -> Tensor:
         return weights[f"{name}.weight"] @ vector + weights.get(f"{name}.bias", torch.tensor(0.0))
 
     count = len(frames)
-    looked = torch.full((count,), 1 / count)
+    previous = torch.full((count,), 1 / count)
     rows = []
-    for one in query:
+    for step_query in query:
         scores = []
-        for place, frame in enumerate(frames):
+        for position, frame in enumerate(frames):
             if kind == "self":
-                score = one @ frame
+                score = step_query @ frame
             elif kind == "dot":
-                score = linear("query", one) @ linear("key", frame) / WIDTH**0.5
+                score = linear("query", step_query) @ linear("key", frame) / WIDTH**0.5
             else:
-                inside = linear("query", one) + linear("key", frame)
+                hidden = linear("query", step_query) + linear("key", frame)
                 if kind == "location":
-                    filters = weights["location_conv.weight"][:, 0]  # 10 of 31 taps
-                    around = torch.nn.functional.pad(looked, (15, 15))[place : place + 31]
-                    inside = inside + linear("location", filters @ around)
-                score = linear("score", torch.tanh(inside)).squeeze()
+                    filters = weights["location_conv.weight"][:, 0]  # 10 filters of 31 taps
+                    padded = torch.nn.functional.pad(previous, (15, 15))
+                    window = padded[position : position + 31]
+                    hidden = hidden + linear("location", filters @ window)
+                score = linear("score", torch.tanh(hidden)).squeeze()
             scores.append(score)
         rows.append(torch.stack(scores))
-        looked = rows[-1].softmax(0)
+        previous = rows[-1].softmax(0)
     return torch.stack(rows)
 
 
 @pytest.mark.parametrize("kind", ["self", "dot", "additive", "location"])
 def test_single_headed_kinds_follow_their_equation(kind: str) -> None:
-    attention, frames, query = made(kind)
+    attention, frames, query = build_attention(kind)
     merged, alignment = attention(query, attention.make_memory(frames, VALID))
     for row, length in enumerate(LENGTHS.tolist()):
         scores = expected_scores(attention, kind, query[row], frames[row, :length])
         weights = scores.softmax(1)
         torch.testing.assert_close(alignment[row, :, :length], weights, rtol=1e-4, atol=1e-5)
         context = weights @ frames[row, :length]
-        out = torch.tanh(attention.attention.W(torch.cat((context, query[row]), dim=1)))
-        torch.testing.assert_close(merged[row], out, rtol=1e-4, atol=1e-5)
+        expected = torch.tanh(attention.attention.W(torch.cat((context, query[row]), dim=1)))
+        torch.testing.assert_close(merged[row], expected, rtol=1e-4, atol=1e-5)
 
 
-def test_multi_head_attention_is_torchs() -> None:
-    """PyTorch's own, whose last projection is the identity here: ours is the merge with W."""
-    attention, frames, query = made("multi-head")
-    own = attention.attention
+def test_multi_head_attention_equals_that_of_pytorch() -> None:
+    """PyTorch's last projection is set to the identity, since ours is the merge with W."""
+    attention, frames, query = build_attention("multi-head")
+    ours = attention.attention
     reference = torch.nn.MultiheadAttention(WIDTH, HEADS, batch_first=True)
-    parts = [own.get_submodule(name) for name in ("query", "key", "value")]
+    layers = [ours.get_submodule(name) for name in ("query", "key", "value")]
     with torch.no_grad():
-        reference.in_proj_weight.copy_(torch.cat([part.get_parameter("weight") for part in parts]))
-        reference.in_proj_bias.copy_(torch.cat([part.get_parameter("bias") for part in parts]))
+        weights = [layer.get_parameter("weight") for layer in layers]
+        biases = [layer.get_parameter("bias") for layer in layers]
+        reference.in_proj_weight.copy_(torch.cat(weights))
+        reference.in_proj_bias.copy_(torch.cat(biases))
         reference.out_proj.weight.copy_(torch.eye(WIDTH))
         reference.out_proj.bias.zero_()
-    context, weights = reference(query, frames, frames, key_padding_mask=~VALID)
+    context, expected_alignment = reference(query, frames, frames, key_padding_mask=~VALID)
     merged, alignment = attention(query, attention.make_memory(frames, VALID))
-    torch.testing.assert_close(alignment, weights)
-    torch.testing.assert_close(merged, torch.tanh(own.W(torch.cat((context, query), dim=2))))
+    torch.testing.assert_close(alignment, expected_alignment)
+    torch.testing.assert_close(merged, torch.tanh(ours.W(torch.cat((context, query), dim=2))))
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_only_location_looks_at_where_it_looked(kind: str) -> None:
-    attention, frames, query = made(kind)
+def test_only_location_attention_depends_on_the_previous_alignment(kind: str) -> None:
+    attention, frames, query = build_attention(kind)
     memory = attention.make_memory(frames, VALID)
-    one = query[:, :1]
-    start = torch.zeros(3, 45)
-    start[:, 0] = 1.0
-    _, usual = attention(one, memory)
-    _, moved = attention(one, memory, start)
-    assert torch.equal(usual, moved) is (kind != "location")
+    first_step = query[:, :1]
+    previous = torch.zeros(3, 45)
+    previous[:, 0] = 1.0
+    _, without = attention(first_step, memory)
+    _, alignment = attention(first_step, memory, previous)
+    assert torch.equal(without, alignment) is (kind != "location")
     assert attention.recurrent is (kind == "location")
 
 
-def test_memory_of_chosen_utterances() -> None:
-    attention, frames, query = made("dot")
+def test_selected_memory_belongs_to_the_selected_utterances() -> None:
+    attention, frames, query = build_attention("dot")
     memory = attention.make_memory(frames, VALID)
     rows = torch.tensor([1, 1, 0])
-    chosen = memory.select(rows)
-    assert isinstance(chosen, Memory)
-    merged, alignment = attention(query[rows], memory.select(rows))
-    expected, weights = attention(query, memory)
-    torch.testing.assert_close(merged, expected[rows])
-    torch.testing.assert_close(alignment, weights[rows])
+    selected = memory.select(rows)
+    assert isinstance(selected, Memory)
+    merged, alignment = attention(query[rows], selected)
+    expected_merged, expected_alignment = attention(query, memory)
+    torch.testing.assert_close(merged, expected_merged[rows])
+    torch.testing.assert_close(alignment, expected_alignment[rows])

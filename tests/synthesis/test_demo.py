@@ -15,8 +15,8 @@ import pytest
 import soundfile
 
 from sorigeul.base.errors import UserError
-from sorigeul.corpora.items import Layout, Utterance
 from sorigeul.corpora.options import PrepareOptions
+from sorigeul.corpora.utterances import Layout, Utterance
 from sorigeul.synthesis.demo import read
 from sorigeul.synthesis.espeak import Synthesizer
 from sorigeul.synthesis.script import Line, script

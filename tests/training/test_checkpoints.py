@@ -14,7 +14,7 @@ from sorigeul.base.errors import UserError
 from sorigeul.text.vocabulary import Vocabulary
 from sorigeul.training import checkpoints
 from sorigeul.training.checkpoints import CHECKPOINTS, RunState, epoch_order
-from sorigeul.training.progress_state import EpochTotals, RunPosition
+from sorigeul.training.running_totals import EpochTotals, RunPosition
 from sorigeul.training.settings import Settings
 
 

@@ -25,8 +25,8 @@ from torch import Tensor
 from sorigeul.data.batches import Batch
 from sorigeul.training import devices
 from sorigeul.training.metrics import read_metrics
-from sorigeul.training.progress_state import dev_crr
 from sorigeul.training.run import Run, train
+from sorigeul.training.running_totals import dev_crr
 from sorigeul.training.weight_averaging import average_weights
 
 # The moving average

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sorigeul.base.errors import UserError
-from sorigeul.corpora.items import Layout, Rejected, Utterance
 from sorigeul.corpora.options import PrepareOptions
-from sorigeul.corpora.readers.common import Recordings, folder, relative, walk
-from sorigeul.text.encoding import decode_text
+from sorigeul.corpora.readers.reader_helpers import Recordings, folder, relative, walk
+from sorigeul.corpora.utterances import Layout, Rejected, Utterance
+from sorigeul.text.file_encoding import decode_text
 
 LOOKED_FOR = "clean/*.json or raw/*.json (lists of wav, text, speaker_id) and their .wav files"
 PUBLISHED = {"train": {"utterances": 59_662}, "test": {"utterances": 1_084}}

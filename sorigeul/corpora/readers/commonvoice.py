@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sorigeul.base.errors import UserError
-from sorigeul.corpora.items import Layout, Rejected, Utterance
 from sorigeul.corpora.options import PrepareOptions
-from sorigeul.corpora.readers.common import home_of, lines
+from sorigeul.corpora.readers.reader_helpers import home_of, lines
+from sorigeul.corpora.utterances import Layout, Rejected, Utterance
 
 LOOKED_FOR = "train.tsv, dev.tsv, test.tsv (client_id, path, sentence) and clips/*.mp3"
 SPLITS = ("train", "dev", "test")

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from sorigeul.corpora.items import Layout, Rejected, Utterance
 from sorigeul.corpora.options import PrepareOptions
-from sorigeul.corpora.readers.common import home_of, lines, unlisted
+from sorigeul.corpora.readers.reader_helpers import home_of, lines, unlisted
+from sorigeul.corpora.utterances import Layout, Rejected, Utterance
 
 LOOKED_FOR = "train.tsv, dev.tsv, test.tsv (id, file, raw, normalised) and audio/<split>/*.wav"
 SPLITS = ("train", "dev", "test")

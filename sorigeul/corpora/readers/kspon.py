@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path, PureWindowsPath
 
 from sorigeul.base.errors import UserError
-from sorigeul.corpora.items import Layout, Rejected, Utterance
 from sorigeul.corpora.options import PrepareOptions
-from sorigeul.corpora.readers.common import Recordings, folder, lines, relative, walk
+from sorigeul.corpora.readers.reader_helpers import Recordings, folder, lines, relative, walk
+from sorigeul.corpora.utterances import Layout, Rejected, Utterance
 
 LOOKED_FOR = (
     "KsponSpeech_scripts/{train,dev,eval_clean,eval_other}.trn (or .txt) with lines "

@@ -4,9 +4,9 @@ import base64
 from collections.abc import Iterator
 from pathlib import Path
 
-from sorigeul.corpora.items import Layout, Rejected, Utterance
 from sorigeul.corpora.options import PrepareOptions
-from sorigeul.corpora.readers.common import folder, transcribed_folder, walk
+from sorigeul.corpora.readers.reader_helpers import folder, transcribed_folder, walk
+from sorigeul.corpora.utterances import Layout, Rejected, Utterance
 
 LOOKED_FOR = "data/<speaker>/<talk>/<speaker>-<talk>.trans.txt"
 PUBLISHED = {"all": {"utterances": 2_987, "hours": 2.69, "speakers": 41}}

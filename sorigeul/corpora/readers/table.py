@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from sorigeul.base.errors import UserError
-from sorigeul.corpora.items import Layout, Rejected, Utterance
 from sorigeul.corpora.options import PrepareOptions
-from sorigeul.text.encoding import decode_text
+from sorigeul.corpora.utterances import Layout, Rejected, Utterance
+from sorigeul.text.file_encoding import decode_text
 
 COLUMNS = "audio and text, optionally speaker and split"
 SPLITS = ("train", "dev", "test")

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from sorigeul.corpora.items import Layout, Rejected, Utterance
 from sorigeul.corpora.options import PrepareOptions
-from sorigeul.corpora.readers.common import folder, transcribed_folder, walk
+from sorigeul.corpora.readers.reader_helpers import folder, transcribed_folder, walk
+from sorigeul.corpora.utterances import Layout, Rejected, Utterance
 
 LOOKED_FOR = "{train_data_01,test_data_01}/003/<speaker>/<speaker>_003.trans.txt"
 SPLITS = {"train_data_01": "train", "test_data_01": "test"}

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from sorigeul.base.errors import UserError
-from sorigeul.corpora.items import Rejected, Utterance
-from sorigeul.text.encoding import decode_text
+from sorigeul.corpora.utterances import Rejected, Utterance
+from sorigeul.text.file_encoding import decode_text
 
 
 def folder(source: Path | None, looked_for: str) -> Path:

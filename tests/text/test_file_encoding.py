@@ -5,7 +5,7 @@ import unicodedata
 import pytest
 
 from sorigeul.base.errors import UserError
-from sorigeul.text.encoding import decode_text
+from sorigeul.text.file_encoding import decode_text
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp949"])

@@ -9,8 +9,8 @@ from helpers.runs import settings
 
 from sorigeul.base.errors import UserError
 from sorigeul.training.metrics import read_metrics
-from sorigeul.training.progress_state import dev_crr
 from sorigeul.training.run import train
+from sorigeul.training.running_totals import dev_crr
 
 
 def test_models_are_compared_by_the_better_of_speller_and_ctc_head() -> None:

@@ -11,7 +11,7 @@ from helpers.cuts import loader
 from sorigeul.base.errors import UserError
 from sorigeul.data import manifests
 from sorigeul.data.cut_audio import load_cut_audio
-from sorigeul.data.relocation import find_relocation
+from sorigeul.data.moved_recordings import find_relocation
 from sorigeul.training.run import train
 
 
