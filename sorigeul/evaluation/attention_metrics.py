@@ -24,11 +24,11 @@ class AttentionMetrics:
     """Metrics of one utterance, or their means over several; each from 0 to 1."""
 
     diagonality: float
-    """order: Kendall's rank correlation of the characters and the frames they attend to. For all
-    pairs of characters, a frame is drawn for each from its attention; how much more often the later
-    character has the later frame than the earlier frame. Unlike the distance from the diagonal this
-    allows for pauses and changes of speed. Unlike a correlation of the centres of attention it is 0
-    and not random if every character attends to everything"""
+    """order: Kendall's rank correlation of the characters and the frames they attend to. For every
+    pair of characters, a frame is drawn for either one from its attention. The value is how much
+    more often the later character has the later frame than the earlier frame. Unlike the distance
+    from the diagonal this allows for pauses and changes of speed. Unlike a correlation of the
+    centres of attention it is 0, and not random, if every character attends to everything"""
     coverage: float
     """share of the audio's energy that is not skipped. A frame is covered if at least half a
     character's attention lies within the average length of a character around it. Weighted by

@@ -1,7 +1,8 @@
 """CTC prefix scores (Graves et al. 2006): how probable a beginning of a text is, for beam search.
 
-Hori, Watanabe and Hershey 2017, "Joint CTC/attention decoding", section 2.3. N hypotheses, of which
-each of the B utterances has K (the beam width) in successive rows; S CTC frames, V vocabulary.
+Hori, Watanabe and Hershey 2017, "Joint CTC/attention decoding", section 2.3. B utterances, K
+hypotheses each (the beam width), N = B K hypotheses with an utterance's in successive rows, S CTC
+frames, V vocabulary.
 """
 
 from dataclasses import dataclass
@@ -33,7 +34,8 @@ class PrefixScorer:
 
     Parameters
     ----------
-    logits : (B, S, V), of which the first `lengths` (B,) frames are valid
+    logits : scores of the CTC head (B, S, V)
+    lengths : valid frames (B,)
     blank : id of the blank
     width : hypotheses of each utterance (K); N = B K
     """
@@ -80,7 +82,8 @@ class PrefixScorer:
     def extend(self, prefixes: Prefixes, rows: Tensor, tokens: Tensor) -> Prefixes:
         """The prefixes in `rows` (N,), each extended by one of `tokens` (N,).
 
-        Each of `rows` must belong to the same utterance as its place in `rows`.
+        Every row of the result belongs to the same utterance as before, so `rows` must choose it
+        from the rows of that utterance.
         """
         chosen = Prefixes(
             ends_in_character=prefixes.ends_in_character[rows],

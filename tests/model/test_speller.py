@@ -19,7 +19,9 @@ KINDS = ("none", *get_args(ScoreFunction))
 ALL_SPELLERS = list(product(KINDS, CELLS, (False, True)))
 
 
-def made(tiny: Tiny, kind: str, cell: str, feed_context: bool) -> tuple[ListenAttendSpell, Memory]:
+def build_speller(
+    tiny: Tiny, kind: str, cell: str, feed_context: bool
+) -> tuple[ListenAttendSpell, Memory]:
     """A model, and the memory of three utterances with random frames."""
     attention = {"use_attention": False} if kind == "none" else {"score_function": kind}
     model = tiny(cell=cell, feed_context=feed_context, **attention)
@@ -28,7 +30,7 @@ def made(tiny: Tiny, kind: str, cell: str, feed_context: bool) -> tuple[ListenAt
     return model, model.speller.make_memory(frames, torch.tensor([9, 4, 1]))
 
 
-def text(model: ListenAttendSpell, length: int = 6) -> Tensor:
+def random_tokens(model: ListenAttendSpell, length: int = 6) -> Tensor:
     """Three random texts, each with the start mark before it (3, length)."""
     generator = torch.Generator().manual_seed(11)
     tokens = torch.randint(model.config.sos_id, (3, length), generator=generator)
@@ -36,13 +38,13 @@ def text(model: ListenAttendSpell, length: int = 6) -> Tensor:
     return tokens
 
 
-@pytest.mark.parametrize(("kind", "cell", "feed_context"), EVERY)
+@pytest.mark.parametrize(("kind", "cell", "feed_context"), ALL_SPELLERS)
 @pytest.mark.parametrize("with_gradient", [True, False])
 def test_a_whole_text_equals_its_single_steps(
     tiny: Tiny, kind: str, cell: str, feed_context: bool, with_gradient: bool
 ) -> None:
-    model, memory = made(tiny, kind, cell, feed_context)
-    tokens = text(model)
+    model, memory = build_speller(tiny, kind, cell, feed_context)
+    tokens = random_tokens(model)
     with torch.set_grad_enabled(with_gradient):
         all_logits, all_alignments, last_state = model.speller(tokens, memory)
         state, steps = None, []
@@ -58,13 +60,13 @@ def test_a_whole_text_equals_its_single_steps(
         torch.testing.assert_close(hidden, last_hidden, rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize(("kind", "cell", "feed_context"), EVERY)
+@pytest.mark.parametrize(("kind", "cell", "feed_context"), ALL_SPELLERS)
 def test_an_earlier_character_changes_a_later_score(
     tiny: Tiny, kind: str, cell: str, feed_context: bool
 ) -> None:
     """KoSpeech's recognition depended on the last character only."""
-    model, memory = made(tiny, kind, cell, feed_context)
-    tokens = text(model, 3)
+    model, memory = build_speller(tiny, kind, cell, feed_context)
+    tokens = random_tokens(model, 3)
     other = tokens.clone()
     other[:, 1] = (other[:, 1] + 1) % model.config.sos_id
     scores = []
@@ -76,12 +78,12 @@ def test_an_earlier_character_changes_a_later_score(
     assert (scores[0] - scores[1]).abs().amax((1, 2)).min() > 1e-3
 
 
-@pytest.mark.parametrize(("kind", "cell", "feed_context"), EVERY)
+@pytest.mark.parametrize(("kind", "cell", "feed_context"), ALL_SPELLERS)
 def test_free_running_reads_its_best_characters(
     tiny: Tiny, kind: str, cell: str, feed_context: bool
 ) -> None:
-    model, memory = made(tiny, kind, cell, feed_context)
-    first = text(model)[:, 0]
+    model, memory = build_speller(tiny, kind, cell, feed_context)
+    first = random_tokens(model)[:, 0]
     logits, alignments = model.speller.free_run(first, 7, memory)
     inputs = torch.cat((first.unsqueeze(1), logits.argmax(2)[:, :-1]), dim=1)
     expected_logits, expected_alignments, _ = model.speller(inputs, memory)
@@ -91,9 +93,9 @@ def test_free_running_reads_its_best_characters(
 
 @pytest.mark.parametrize("training", [True, False])
 def test_free_running_has_gradients_through_all_steps(tiny: Tiny, training: bool) -> None:
-    model, memory = made(tiny, "self", "gru", False)
+    model, memory = build_speller(tiny, "self", "gru", False)
     model.train(training)
-    logits, _ = model.speller.free_run(text(model)[:, 0], 4, memory)
+    logits, _ = model.speller.free_run(random_tokens(model)[:, 0], 4, memory)
     logits[:, -1].sum().backward()
     gradient = model.speller.rnn.weight_hh_l0.grad
     assert isinstance(gradient, Tensor)
@@ -106,13 +108,13 @@ def test_dropout_of_characters_is_active_only_in_training(tiny: Tiny) -> None:
         model = tiny(speller_layer_size=1, dropout=0.5).train(training)
         frames = torch.randn(3, 9, model.config.width)
         memory = model.speller.make_memory(frames, torch.tensor([9, 4, 1]))
-        once, again = (model.speller(text(model), memory)[0] for _ in range(2))
+        once, again = (model.speller(random_tokens(model), memory)[0] for _ in range(2))
         assert torch.equal(once, again) is not training
 
 
 def test_a_later_character_changes_no_earlier_score(tiny: Tiny) -> None:
-    model, memory = made(tiny, "location", "gru", True)
-    tokens = text(model)
+    model, memory = build_speller(tiny, "location", "gru", True)
+    tokens = random_tokens(model)
     other = tokens.clone()
     other[:, 4:] = 0
     before, after = model.speller(tokens, memory)[0], model.speller(other, memory)[0]
@@ -139,15 +141,15 @@ def test_without_attention_the_first_state_is_a_summary(
 
 @pytest.mark.parametrize("kind", ["none", "self"])
 def test_the_same_text_has_other_scores_for_other_frames(tiny: Tiny, kind: str) -> None:
-    model, memory = made(tiny, kind, "gru", False)
-    scores, _, _ = model.speller(text(model)[:1].expand(3, -1), memory)
+    model, memory = build_speller(tiny, kind, "gru", False)
+    scores, _, _ = model.speller(random_tokens(model)[:1].expand(3, -1), memory)
     assert (scores[0] - scores[1]).abs().max() > 1e-3
 
 
-@pytest.mark.parametrize(("kind", "cell", "feed_context"), EVERY)
+@pytest.mark.parametrize(("kind", "cell", "feed_context"), ALL_SPELLERS)
 def test_a_search_can_reorder_states(tiny: Tiny, kind: str, cell: str, feed_context: bool) -> None:
-    model, memory = made(tiny, kind, cell, feed_context)
-    tokens, rows = text(model), torch.tensor([2, 0, 0, 1])
+    model, memory = build_speller(tiny, kind, cell, feed_context)
+    tokens, rows = random_tokens(model), torch.tensor([2, 0, 0, 1])
     expected, _, _ = model.speller(tokens, memory)
     _, _, state_after_three = model.speller(tokens[:, :3], memory)
     for position, state in ((0, model.speller.start(memory)), (3, state_after_three)):

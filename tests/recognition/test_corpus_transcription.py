@@ -173,8 +173,8 @@ def test_only_the_first_five_of_many_failures_are_listed(
     (tmp_path / "list.txt").write_text("\n".join([str(audio / "u00.wav"), *names]), "utf-8")
     out = tmp_path / "o.jsonl"
     done = sorigeul("transcribe", run, "--manifest", tmp_path / "list.txt", "--out", out)
-    assert done.error().startswith("1,151 of 1,152 recordings could not be read; their lines in")
-    *warnings, summary, _ = done.err.splitlines()
+    *warnings, summary, error = done.err.splitlines()
+    assert error.startswith("error: 1,151 of 1,152 recordings could not be read; their lines in")
     assert [re.findall(r"missing\d+\.wav", line) for line in warnings] == [
         [name] for name in names[:5]
     ]
@@ -225,13 +225,14 @@ def of_two_processes(rank: int) -> dict[str, str]:
     return {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2"}
 
 
-def part(out: Path, rank: int = 0) -> Path:
+def shard_file(out: Path, rank: int = 0) -> Path:
+    """The file in which a process collects its results."""
     return Path(f"{out}.part-{rank}")
 
 
-def finished_items(part: Path) -> list[int]:
+def finished_items(shard: Path) -> list[int]:
     """The positions of the recordings whose rows are in the file of a process."""
-    return [int(line.partition(b" ")[0]) for line in part.read_bytes().splitlines()[1:]]
+    return [int(line.partition(b" ")[0]) for line in shard.read_bytes().splitlines()[1:]]
 
 
 def own_items(manifest: Path, rank: int) -> list[int]:
@@ -253,27 +254,27 @@ def test_an_interrupted_transcription_resumes_to_the_same_output(
 ) -> None:
     process = Forked(tmp_path / "process", *command(run, many, out), pause=Pause(4, APPEND))
     assert process.wait_until_paused()
-    before_signal = finished_items(part(out))
+    before_signal = finished_items(shard_file(out))
     assert before_signal
     process.kill(number)
     done = process.done()
     assert not out.exists()
     if number == signal.SIGKILL:
         assert done.status == -signal.SIGKILL
-        assert finished_items(part(out)) == before_signal
+        assert finished_items(shard_file(out)) == before_signal
     else:
         assert (done.status, done.out) == (0, "")
         (line,) = done.err.splitlines()
         assert line.startswith("stopped at ")
         assert line.endswith("; the same command goes on from there")
-        assert len(finished_items(part(out))) > len(before_signal)  # it finished its batch
-    assert len(finished_items(part(out))) < 288
+        assert len(finished_items(shard_file(out))) > len(before_signal)  # it finished its batch
+    assert len(finished_items(shard_file(out))) < 288
 
     # Nothing is transcribed again: a change in an existing row is still there in the output.
-    head, first, rest = part(out).read_bytes().split(b"\n", 2)
+    head, first, rest = shard_file(out).read_bytes().split(b"\n", 2)
     position, _, row = first.partition(b" ")
     changed = position + b" " + row.replace(b"wav", b"WAV")
-    part(out).write_bytes(b"\n".join((head, changed, rest)))
+    shard_file(out).write_bytes(b"\n".join((head, changed, rest)))
     assert sorigeul(*command(run, many, out)).status == 2
     lines = expected.splitlines(keepends=True)
     lines[int(position)] = lines[int(position)].replace(b"wav", b"WAV")
@@ -291,7 +292,7 @@ def test_two_processes_write_the_same_output_as_one(
     assert first.wait_until_paused()
     assert (second.done().status, second.done().err) == (0, "")
     assert not out.exists()
-    items = [sorted(finished_items(part(out, rank))) for rank in (0, 1)]
+    items = [sorted(finished_items(shard_file(out, rank))) for rank in (0, 1)]
     assert items == [sorted(own_items(many, rank)) for rank in (0, 1)]
     assert sorted(items[0] + items[1]) == list(range(288))
 
@@ -329,13 +330,13 @@ def test_if_one_of_two_processes_dies_the_other_can_be_stopped_and_one_process_c
     assert second.wait_until_paused()
     of_first = own_items(many, 0)
     assert first.wait_until(
-        lambda: part(out).exists() and len(finished_items(part(out))) == len(of_first)
+        lambda: shard_file(out).exists() and len(finished_items(shard_file(out))) == len(of_first)
     )
     second.kill(signal.SIGKILL)
     first.kill(signal.SIGTERM)  # as torchrun does if a process has died
     done = first.done()
     assert done.status == 0
-    of_second = finished_items(part(out, 1))
+    of_second = finished_items(shard_file(out, 1))
     assert of_second
     assert not set(of_first) & set(of_second)
     finished = len(of_first) + len(of_second)
@@ -362,7 +363,7 @@ def test_the_first_process_gives_up_if_the_others_write_nothing(
     assert done.error().startswith("the other processes have written nothing for ")
     assert done.error().endswith(": end them; the same command goes on from there")
     assert not out.exists()
-    assert sorted(finished_items(part(out))) == sorted(own_items(corpus, 0))
+    assert sorted(finished_items(shard_file(out))) == sorted(own_items(corpus, 0))
 
 
 def test_a_reading_process_that_dies_is_reported_and_nothing_is_lost(
@@ -395,8 +396,8 @@ def test_a_full_disk_is_reported_and_nothing_is_lost_or_mixed_up(
     out: Path,
 ) -> None:
     done = Forked(tmp_path / "process", *command(run, many, out), largest_file=9000).done()
-    assert (done.status, done.err) == (1, f"error: {part(out)}: File too large\n")
-    before = part(out).read_bytes()
+    assert (done.status, done.err) == (1, f"error: {shard_file(out)}: File too large\n")
+    before = shard_file(out).read_bytes()
     assert 0 < before.count(b"\n") < 288
 
     for arguments, cause in (
@@ -406,10 +407,10 @@ def test_a_full_disk_is_reported_and_nothing_is_lost_or_mixed_up(
         refused = sorigeul(*arguments)
         assert refused.status == 2
         assert refused.error() == (
-            f"{part(out)} was begun with {cause}: give the one it was begun with, or remove "
+            f"{shard_file(out)} was begun with {cause}: give the one it was begun with, or remove "
             f"{out}.part-* to begin anew"
         )
-    assert part(out).read_bytes() == before
+    assert shard_file(out).read_bytes() == before
 
     assert sorigeul(*command(run, many, out)).status == 2
     assert out.read_bytes() == expected
@@ -455,9 +456,10 @@ def test_progress_is_shown_on_a_terminal(run: Path, corpus: Path, tmp_path: Path
             content += os.read(terminal, 10_000)
         except OSError:  # the process has closed its end
             break
+    shown = content.decode()
+    assert process.wait(HANG_SECONDS) == 0, shown
     os.close(terminal)
-    assert process.wait(HANG_SECONDS) == 0
     assert re.search(
         r"transcribing .*[-\d]:[-\d]{2}:[-\d]{2}.* [\d,]+ of 48 recordings, [\d,]+ times real time",
-        content.decode(),
+        shown,
     )

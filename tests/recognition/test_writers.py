@@ -1,4 +1,4 @@
-"""Each format, to the letter."""
+"""The exact output of each format."""
 
 import csv
 import json
@@ -15,7 +15,7 @@ def segment(start: float, end: float, text: str, finished: bool = True) -> Segme
     return Segment(start, end, text, 0.98765, finished, list(text), torch.zeros(len(text), 1))
 
 
-SPOKEN = Transcription(
+TRANSCRIPTION = Transcription(
     text="안녕하세요 A&B <끝> 한 시간 뒤",
     segments=[
         segment(0.0, 1.5, "안녕하세요"),
@@ -27,7 +27,7 @@ SPOKEN = Transcription(
     account=("decoded WAV (Signed 16 bit PCM)", "resampled from 44100 Hz to 16000 Hz"),
 )
 
-GOLDEN = {
+EXPECTED = {
     "txt": """\
 안녕하세요
 A&B <끝>
@@ -111,16 +111,16 @@ start\tend\ttext
 """,
 }
 
-NOTHING = Transcription("", [], 21.0, ())
+WITHOUT_SPEECH = Transcription("", [], 21.0, ())
 
 
-def test_every_format_has_a_golden_text() -> None:
-    assert WRITERS.keys() == GOLDEN.keys()
+def test_every_format_is_tested() -> None:
+    assert WRITERS.keys() == EXPECTED.keys()
 
 
-@pytest.mark.parametrize("kind", GOLDEN)
-def test_formats_to_the_letter(kind: str) -> None:
-    assert WRITERS[kind](SPOKEN) == GOLDEN[kind]
+@pytest.mark.parametrize("kind", EXPECTED)
+def test_each_format_is_exactly_as_expected(kind: str) -> None:
+    assert WRITERS[kind](TRANSCRIPTION) == EXPECTED[kind]
 
 
 @pytest.mark.parametrize(
@@ -128,28 +128,34 @@ def test_formats_to_the_letter(kind: str) -> None:
     [("txt", ""), ("srt", ""), ("vtt", "WEBVTT\n\n"), ("tsv", "start\tend\ttext\n")],
 )
 def test_a_recording_without_speech_is_an_empty_file_of_its_format(kind: str, content: str) -> None:
-    assert WRITERS[kind](NOTHING) == content
+    assert WRITERS[kind](WITHOUT_SPEECH) == content
 
 
-def test_json_without_speech_keeps_its_keys() -> None:
-    found = json.loads(WRITERS["json"](NOTHING))
-    assert found == {"text": "", "language": "ko", "duration": 21.0, "account": [], "segments": []}
+def test_json_without_speech_has_the_same_keys() -> None:
+    content = json.loads(WRITERS["json"](WITHOUT_SPEECH))
+    assert content == {
+        "text": "",
+        "language": "ko",
+        "duration": 21.0,
+        "account": [],
+        "segments": [],
+    }
 
 
 def test_json_can_hold_any_text() -> None:
     text = '따옴표 " 역사선 \\ 줄\n탭\t끝\u2028'
-    found = json.loads(WRITERS["json"](Transcription(text, [segment(0, 1, text)], 1.0, ())))
-    assert (found["text"], found["segments"][0]["text"]) == (text, text)
+    content = json.loads(WRITERS["json"](Transcription(text, [segment(0, 1, text)], 1.0, ())))
+    assert (content["text"], content["segments"][0]["text"]) == (text, text)
 
 
-def test_tsv_reads_back() -> None:
-    rows = list(csv.DictReader(StringIO(WRITERS["tsv"](SPOKEN)), dialect=csv.excel_tab))
-    assert [row["text"] for row in rows] == [one.text for one in SPOKEN.segments]
+def test_tsv_can_be_read_back() -> None:
+    rows = list(csv.DictReader(StringIO(WRITERS["tsv"](TRANSCRIPTION)), dialect=csv.excel_tab))
+    assert [row["text"] for row in rows] == [segment.text for segment in TRANSCRIPTION.segments]
     assert [int(row["end"]) - int(row["start"]) for row in rows] == [1500, 58000, 1000, 758]
 
 
 @pytest.mark.parametrize(
-    ("seconds", "clock"),
+    ("seconds", "time"),
     [
         (0.0, "00:00:00,000"),
         (0.0004, "00:00:00,000"),
@@ -160,7 +166,7 @@ def test_tsv_reads_back() -> None:
         (360_000.0, "100:00:00,000"),
     ],
 )
-def test_a_time_carries_over_into_minutes_and_hours(seconds: float, clock: str) -> None:
-    cue = Transcription("가", [segment(seconds, seconds, "가")], seconds, ())
-    assert WRITERS["srt"](cue) == f"1\n{clock} --> {clock}\n가\n\n"
-    assert clock.replace(",", ".") in WRITERS["vtt"](cue)
+def test_rounded_times_carry_over_into_minutes_and_hours(seconds: float, time: str) -> None:
+    transcription = Transcription("가", [segment(seconds, seconds, "가")], seconds, ())
+    assert WRITERS["srt"](transcription) == f"1\n{time} --> {time}\n가\n\n"
+    assert time.replace(",", ".") in WRITERS["vtt"](transcription)

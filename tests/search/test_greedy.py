@@ -147,7 +147,7 @@ BLANK = 10
 def ctc_model() -> tuple[ListenAttendSpell, Callable[[list[list[int]], list[int]], ListenerOutput]]:
     """A model whose CTC head chooses given units, and a function that encodes them as frames.
 
-    The function takes the unit of each frame of each utterance, and the valid frames.
+    The function takes the units of the frames, a list for each utterance, and the valid frames.
     """
     config = LASConfig(
         hidden_size=11,

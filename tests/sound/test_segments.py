@@ -18,6 +18,10 @@ def test_a_recording_is_searched_for_speech_only_if_it_is_longer_than_the_limit(
     assert speech_segments(torch.zeros(LONGEST_WHOLE + 1)) == []
 
 
+def test_twenty_seconds_are_one_segment() -> None:
+    assert speech_segments(torch.zeros(20 * SAMPLE_RATE)) == [(0, 20 * SAMPLE_RATE)]
+
+
 def test_a_segmented_recording_keeps_the_recording() -> None:
     recording = Recording(np.zeros(SAMPLE_RATE, np.float32), ("decoded",))
     segmented = SegmentedRecording.from_recording(recording)
