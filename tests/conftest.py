@@ -9,12 +9,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from helpers.commands import Command
     from torch import Tensor
 
     from sorigeul import ListenAttendSpell
+
+# A busy machine is no failure: properties have no deadline.
+settings.register_profile(
+    "no deadline", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("no deadline")
 
 # Set before torch is loaded: tiny models gain nothing from threads, and on a busy machine threads
 # wait for each other many times as long as they work.

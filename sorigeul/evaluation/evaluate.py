@@ -1,7 +1,7 @@
 """Evaluation of a model on a corpus: free-running recognition, compared with the transcripts.
 
-One process does both halves with `evaluate`. Several processes each `recognize` a share of the
-corpus, and one of them scores all shares with `score_recognitions`.
+`evaluate` does both in one process. Several processes call `recognize` for a share of the corpus
+each, exchange the results, and score all shares together with `score_recognitions`.
 """
 
 from collections import Counter

@@ -66,8 +66,8 @@ def beam_search(
     Joint decoding (Hori, Watanabe and Hershey 2017, equation 15): the score of a hypothesis is
     ``1 - ctc_weight`` times the speller's log-probability plus ``ctc_weight`` times the CTC prefix
     score. Both only fall as a hypothesis grows, so an utterance is done as soon as a complete
-    hypothesis scores higher than all incomplete ones; there is no n-best list. A model without a
-    CTC head is searched by the speller alone.
+    hypothesis scores higher than all incomplete ones. Only the best hypothesis is returned, no
+    n-best list. A model without a CTC head is searched by the speller alone.
     """
     config, limits = model.config, length_limits(model, encoded)
     batch, device = len(limits), limits.device
