@@ -87,8 +87,8 @@ def test_a_learning_rate_that_is_too_high_is_named(sorigeul: Command, corpus: Pa
 def fit_to_train(sorigeul: Command, clock: FakeClock) -> Callable[[Path, str], None]:
     """Checks that the doctor accepts a corpus with a preset within its usual time limit.
 
-    By the clock of these tests, on which a recognition takes as long as four steps: the limit allows
-    270 steps if nothing is recognised.
+    By the clock of these tests, on which a recognition takes as long as four steps: the limit
+    allows 270 steps if nothing is recognised.
     """
 
     def check(corpus: Path, preset_name: str) -> None:
