@@ -146,9 +146,9 @@ def training_batches(
 def evaluation_batches(
     cuts: CutSet, vocabulary: Vocabulary, num_workers: int = 0, share: ProcessShare = WHOLE_BATCH
 ) -> StatefulDataLoader:
-    """A loader of every utterance once, the longest first, in batches of at most two minutes.
+    """A loader of every utterance once, the longest first, in batches of two minutes per process.
 
-    A process loads its `share` of every batch; the limit holds for the share.
+    The two minutes include padding. A process loads its `share` of every batch.
     """
     ordered = cuts.to_eager().sort_by_duration(ascending=False)
     seconds = _EVALUATION_BATCH_SECONDS * share.world_size
