@@ -1,3 +1,3 @@
-"""Corpora on disk to manifests of checked utterances, with splits and a report."""
+"""Reads corpora from disk, checks their utterances and writes manifests, splits and a report."""
 
 __all__ = ["catalog", "options", "preparation", "utterances"]

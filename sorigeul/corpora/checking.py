@@ -1,4 +1,4 @@
-"""Check one item of a corpus: normalise its text, measure its recording, or give a reason."""
+"""Checks one item of a corpus: normalises its text and measures its recording."""
 
 import os
 import stat
@@ -11,36 +11,35 @@ from sorigeul.sound.audio import probe
 from sorigeul.text.file_encoding import decode_text
 from sorigeul.text.normalization import TranscriptError, normalizer
 
-MIN_DURATION = 0.1
+MIN_DURATION = 0.1  # seconds
 
 Task = tuple[Utterance | Rejected, CachedDuration | None]
-"""An item from a reader, and its cached duration if there is one."""
+"""An item from the reader, and what an earlier run measured of its recording."""
 
 
 class Measured(NamedTuple):
-    """What checking adds to a good utterance."""
+    """The fields of a usable utterance that its reader did not fill in."""
 
     text: str
+    """normalised"""
     size: int
     modified: int
     duration: float
 
 
 def check(normalizer_name: str, max_duration: float, task: Task) -> Measured | str:
-    """Return the measured item of ``task``, or the reason why it cannot be used.
+    """Return the measured fields of an item, or the reason why it cannot be used.
 
-    ``normalizer_name`` is the normaliser for its text.
-
-    Everything slow about an item happens here, so that many processes can share it.
+    All slow work on an item is done here, so that several processes can share it.
     """
-    item, known = task
+    item, cached = task
     if isinstance(item, Rejected):
         return item.reason
     try:
         text = normalizer(normalizer_name)(_transcript(item))
         if not text:
             return "empty transcript"
-        size, modified, duration = _measured(item, known)
+        size, modified, duration = _measure(item, cached)
     except TranscriptError as error:
         return f"malformed transcript: {error}"
     except UserError as error:
@@ -62,15 +61,15 @@ def _transcript(utterance: Utterance) -> str:
     return decode_text(content, utterance.transcript.name)
 
 
-def _measured(utterance: Utterance, known: CachedDuration | None) -> CachedDuration:
-    """Return the cached duration if the file has not changed since; else measure it."""
+def _measure(utterance: Utterance, cached: CachedDuration | None) -> CachedDuration:
+    """Return the cached values if the file has not changed since, else measure it."""
     try:
-        found = os.stat(utterance.audio)
+        status = os.stat(utterance.audio)
     except (FileNotFoundError, NotADirectoryError):
-        found = None
-    if found is None or not stat.S_ISREG(found.st_mode):
+        status = None
+    if status is None or not stat.S_ISREG(status.st_mode):
         raise UserError(f"transcript without audio: no file {utterance.audio}")
-    stamp = (found.st_size, found.st_mtime_ns)
-    if known is not None and known[:2] == stamp:
-        return known
-    return (*stamp, probe(utterance.audio))
+    size_and_date = (status.st_size, status.st_mtime_ns)
+    if cached is not None and cached[:2] == size_and_date:
+        return cached
+    return (*size_and_date, probe(utterance.audio))

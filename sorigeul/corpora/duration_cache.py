@@ -1,4 +1,7 @@
-"""Cache of measured durations, so that `prepare` can resume."""
+"""Cache of measured durations, so that an interrupted `prepare` can resume.
+
+Each machine appends to a file of its own in the output folder. Does not know about corpora.
+"""
 
 import json
 from collections.abc import Iterator
@@ -8,82 +11,81 @@ from typing import IO
 
 from sorigeul.corpora.options import Shard
 
-_NAME, _JOURNAL, _FINISHED = "probed", ".journal", ".finished"
+_NAME, _CACHE, _FINISHED = "probed", ".journal", ".finished"
 _VERSION = 1
-"""Increased when `sorigeul.sound.audio.probe` gives another duration for some file."""
+"""Increased when `sorigeul.sound.audio.probe` returns another duration for some file."""
 
 CachedDuration = tuple[int, int, float]
-"""Size (bytes), modification time (ns) and duration (s) of a recording."""
+"""Size in bytes and time of last change (ns) of a recording, and its duration (s)."""
 
 
 class DurationCache:
-    """Durations measured by earlier calls, and a journal to which this call appends its own."""
+    """Durations that earlier runs measured, and the file to which this run adds its own."""
 
-    def __init__(self, journal: Path) -> None:
-        self._journal = journal
+    def __init__(self, path: Path) -> None:
+        """``path``: the cache file of this machine. Those beside it are read too."""
+        self._path = path
         self._file: IO[bytes] | None = None
-        self._known: dict[str, CachedDuration] = {}
-        for path in _all(journal.parent, _JOURNAL):
-            self._known.update(_read(path))
-
-    def __len__(self) -> int:
-        return len(self._known)
+        self._cached: dict[str, CachedDuration] = {}
+        for cache_file in _files(path.parent, _CACHE):
+            self._cached.update(_read(cache_file))
 
     def take(self, audio: Path) -> CachedDuration | None:
-        """Return the cached duration of ``audio`` and drop it, to save memory on large corpora."""
-        return self._known.pop(str(audio), None)
+        """Return what is cached for ``audio`` and forget it, to save memory on a large corpus."""
+        return self._cached.pop(str(audio), None)
 
-    def add(self, audio: Path, probe: CachedDuration) -> None:
-        """Write a line at once, so that it survives whatever ends this process."""
+    def add(self, audio: Path, duration: CachedDuration) -> None:
+        """Write a line, unbuffered: it must survive however this process ends."""
         if self._file is None:
-            self._journal.parent.mkdir(parents=True, exist_ok=True)
-            self._file = self._journal.open("ab", buffering=0)
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = self._path.open("ab", buffering=0)
             if self._file.tell():
                 self._file.write(b"\n")  # the last line may be incomplete
         try:
-            self._file.write(json.dumps((_VERSION, str(audio), *probe)).encode() + b"\n")
-        except OSError as error:  # Python names no file here
-            error.filename = str(self._journal)
+            self._file.write(json.dumps((_VERSION, str(audio), *duration)).encode() + b"\n")
+        except OSError as error:
+            error.filename = str(self._path)  # the error of a failed write names no file
             raise
 
-    def finish(self) -> None:
-        """Record that this machine's part is measured."""
-        self._journal.parent.mkdir(parents=True, exist_ok=True)
-        self._journal.with_suffix(_FINISHED).touch()
+    def mark_finished(self) -> None:
+        """Record that all recordings in the share of this machine have been measured."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._path.with_suffix(_FINISHED).touch()
 
-    def missing(self, parts: int) -> list[str]:
-        """Return which of all ``parts`` are not measured yet."""
-        out = self._journal.parent
-        every = [Shard(number, parts) for number in range(1, parts + 1)]
-        return [str(shard) for shard in every if not _place(out, shard, _FINISHED).exists()]
+    def unfinished_shards(self, count: int) -> list[str]:
+        """Return which of ``count`` shards have not been measured completely, as ``i/count``."""
+        shards = [Shard(number, count) for number in range(1, count + 1)]
+        out = self._path.parent
+        return [str(shard) for shard in shards if not _path(out, shard, _FINISHED).exists()]
 
     def close(self) -> None:
+        """Close the file, if anything was written to it."""
         if self._file is not None:
             self._file.close()
 
     def remove(self) -> None:
-        """Remove every journal, now that all durations are in the manifests."""
+        """Remove all files of the cache, once the manifests hold the durations."""
         self.close()
-        for path in (*_all(self._journal.parent, _JOURNAL), *_all(self._journal.parent, _FINISHED)):
+        for path in (*_files(self._path.parent, _CACHE), *_files(self._path.parent, _FINISHED)):
             path.unlink()
 
 
 @contextmanager
 def open_duration_cache(out: Path, shard: Shard | None = None) -> Iterator[DurationCache]:
-    """Open the journal of this machine's part in ``out``, and read those of all parts."""
-    opened = DurationCache(_place(out, shard, _JOURNAL))
+    """Open the cache in ``out``. This machine writes to the file of its shard, and reads all."""
+    cache = DurationCache(_path(out, shard, _CACHE))
     try:
-        yield opened
+        yield cache
     finally:
-        opened.close()
+        cache.close()
 
 
-def _place(out: Path, shard: Shard | None, suffix: str) -> Path:
+def _path(out: Path, shard: Shard | None, suffix: str) -> Path:
     name = f"{_NAME}-{shard.number}-of-{shard.of}" if shard else _NAME
     return out / f"{name}{suffix}"
 
 
-def _all(out: Path, suffix: str) -> list[Path]:
+def _files(out: Path, suffix: str) -> list[Path]:
     return sorted(out.glob(f"{_NAME}*{suffix}"))
 
 
@@ -92,7 +94,7 @@ def _read(path: Path) -> Iterator[tuple[str, CachedDuration]]:
         for line in file:
             try:
                 version, audio, size, modified, seconds = json.loads(line)
-            except (ValueError, TypeError):  # a line that a killed process left incomplete
+            except (ValueError, TypeError):  # an incomplete line of a run that was killed
                 continue
             if version == _VERSION:
                 yield audio, (size, modified, seconds)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from sorigeul.corpora.report import to_json
+from sorigeul.corpora.json_text import to_json
 from sorigeul.corpora.utterances import Utterance
 from sorigeul.sound.audio import SAMPLE_RATE
 
@@ -15,15 +15,15 @@ def cut_line(
     archive: str = "",
     custom: Mapping[str, Any] = MappingProxyType({}),
 ) -> str:
-    """Return the line that ``lhotse.CutSet.from_jsonl_lazy`` reads as one ``MonoCut``.
+    """Return a line of JSON that ``lhotse.CutSet.from_jsonl_lazy`` reads as one ``MonoCut``.
 
-    Written out rather than through lhotse, whose import costs longer than a small corpus takes.
-    ``archive`` names the file that holds the recording, if not one of its own; ``custom`` is what
-    else the cut should say.
+    Written without lhotse, whose import takes longer than preparing a small corpus. ``archive`` is
+    the Shar file that holds the recording; without it the cut names the audio file. ``custom``:
+    further fields of the cut.
     """
     samples = _samples(utterance)
     span = {"start": 0, "duration": samples / SAMPLE_RATE, "channel": 0}
-    place = ("shar", archive) if archive else ("file", str(utterance.audio))
+    storage = ("shar", archive) if archive else ("file", str(utterance.audio))
     supervision = {
         "id": utterance.id,
         "recording_id": utterance.id,
@@ -37,7 +37,7 @@ def cut_line(
         "id": utterance.id,
         **span,
         "supervisions": [supervision],
-        "recording": recording_fields(utterance, *place),
+        "recording": recording_fields(utterance, *storage),
         **({"custom": dict(custom)} if custom else {}),
         "type": "MonoCut",
     }
@@ -45,9 +45,9 @@ def cut_line(
 
 
 def recording_fields(utterance: Utterance, kind: str, source: str) -> dict[str, Any]:
-    """Return what lhotse reads as the ``Recording`` of ``utterance``, at ``source``.
+    """Return the fields of lhotse's ``Recording``: ``kind`` is ``file`` or ``shar``.
 
-    Rate and channel are those of ``sorigeul.sound.audio.load``, not of the file.
+    Sampling rate and channel are those that ``sorigeul.sound.audio.load`` gives, not the file's.
     """
     return {
         "id": utterance.id,
@@ -60,4 +60,5 @@ def recording_fields(utterance: Utterance, kind: str, source: str) -> dict[str, 
 
 
 def _samples(utterance: Utterance) -> int:
+    """Number of samples at `SAMPLE_RATE`."""
     return round(utterance.duration * SAMPLE_RATE)

@@ -1,133 +1,97 @@
-"""The report of `prepare`: counts, comparison with published counts, rejected items, warnings."""
+"""The report of `prepare`, as written to ``report.json``, and its warnings."""
 
-import json
-from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from sorigeul.corpora.utterances import Rejected, Utterance
-
-
-@dataclass
-class SplitCounts:
-    """Running counts over the utterances of a split."""
-
-    utterances: int = 0
-    nameless: int = 0
-    seconds: float = 0.0
-    speakers: set[str] = field(default_factory=set)
-    characters: Counter[str] = field(default_factory=Counter)
-    sentences: set[int] = field(default_factory=set)
-    """Hashes of the texts; the texts themselves of a large corpus would fill the memory."""
-
-    def add(self, utterance: Utterance) -> None:
-        """Count ``utterance``."""
-        self.utterances += 1
-        self.seconds += utterance.duration
-        if utterance.speaker is None:
-            self.nameless += 1
-        else:
-            self.speakers.add(utterance.speaker)
-        self.characters.update(utterance.text)
-        self.sentences.add(hash(utterance.text))
+from sorigeul.corpora.archives import UnreadableRecording
+from sorigeul.corpora.counts import SplitCounts, compare_with_published, summary
+from sorigeul.corpora.json_text import to_json
+from sorigeul.corpora.reading import CorpusContents
+from sorigeul.corpora.utterances import Rejected
 
 
 @dataclass(frozen=True)
 class Report:
-    """Result of ``prepare``; ``report.json`` has the same fields."""
+    """What ``prepare`` did. ``report.json`` has the same fields under the same names."""
 
     corpus: str
     source: str | None
     layout: str
     normalizer: str
-    """Name and version."""
+    """name and version"""
     seed: int
     options: Mapping[str, Any]
     split_by: str
-    """``corpus`` if the corpus defines all splits, else the unit they are drawn by: ``speaker`` or
-    ``utterance``."""
+    """how dev and test were drawn, see `SplitAssignment`"""
     total: Mapping[str, float]
-    """Usable ``utterances``, ``hours`` and ``speakers`` of the whole corpus."""
+    """usable ``utterances``, ``hours`` and ``speakers`` of the whole corpus"""
     splits: Mapping[str, Mapping[str, float]]
     published: Mapping[str, Mapping[str, Mapping[str, float]]]
-    """For each split of the corpus (or ``all``) and each count: ``published`` and ``found``."""
+    """``published`` and ``found`` of each count, by the corpus's own split or for ``all``"""
     notes: tuple[str, ...]
     warnings: tuple[str, ...]
     rejected: tuple[Rejected, ...]
 
     def to_json(self) -> str:
-        """Return the report as indented JSON, ending in a newline."""
+        """Return the report as indented JSON that ends in a newline."""
         return to_json(asdict(self), indent=2) + "\n"
 
 
-def to_json(content: Any, indent: int | None = None) -> str:
-    """Return JSON with Hangul unescaped, unless a file name in it is not valid Unicode.
-
-    Folders unpacked from CP949 archives have names that are not UTF-8; escaped, they stay usable.
-    """
-    text = json.dumps(content, ensure_ascii=False, indent=indent)
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        return json.dumps(content, indent=indent)
-    return text
-
-
-def total(splits: Collection[SplitCounts]) -> dict[str, float]:
-    """Return the counts of all splits together; a speaker in two splits counts once."""
-    return {
-        "utterances": sum(counts.utterances for counts in splits),
-        "hours": round(sum(counts.seconds for counts in splits) / 3600, 2),
-        "speakers": len(set().union(*(counts.speakers for counts in splits))),
-    }
-
-
-def compare(
-    published: Mapping[str, Mapping[str, float]], found: Mapping[str, SplitCounts]
-) -> dict[str, dict[str, dict[str, float]]]:
-    """Return each published count beside the count found. ``all`` means the whole corpus."""
-    compared: dict[str, dict[str, dict[str, float]]] = {}
-    for split, counts in published.items():
-        splits = found.values() if split == "all" else [found.get(split, SplitCounts())]
-        measured = total(splits)
-        compared[split] = {
-            what: {"published": count, "found": measured[what]} for what, count in counts.items()
-        }
-    return compared
-
-
-def differences(
-    compared: Mapping[str, Mapping[str, Mapping[str, float]]],
+def warnings(
+    contents: CorpusContents,
+    split_by: str,
+    counts: Mapping[str, SplitCounts],
+    unreadable: Collection[UnreadableRecording],
 ) -> Iterator[str]:
-    """Yield a warning for each utterance or speaker count that differs from the published one."""
+    """Yield the warnings of a report.
+
+    ``counts`` are those of the splits as written; ``unreadable`` are the recordings that could not
+    be decoded for the archives.
+    """
+    yield from _unpublished_counts(contents)
+    if contents.odd_sized:
+        yield (
+            f"{len(contents.odd_sized)} .pcm with an odd byte at the end, which is dropped: "
+            f"{_first_few(contents.odd_sized)}"
+        )
+    if unreadable:
+        reasons = [f"{recording.id} ({recording.reason})" for recording in unreadable]
+        yield (
+            f"{len(reasons)} recordings cannot be decoded and are in no archive; training and "
+            f"evaluation will name them: {_first_few(reasons)}"
+        )
+    if split_by == "utterance":
+        yield "too few speakers are named to split by: the voices of dev and test may be in train"
+    nameless = sum(split.nameless for split in counts.values())
+    if split_by == "speaker" and nameless:
+        yield f"{nameless} utterances name no speaker; they were kept together as one"
+    for split in ("train", "dev", "test"):
+        if split not in counts:
+            yield f"no utterance in {split}"
+    yield from _repeated_sentences(counts)
+
+
+def _unpublished_counts(contents: CorpusContents) -> Iterator[str]:
+    """Warn of utterance and speaker counts that differ from the published ones."""
+    compared = compare_with_published(contents.layout.published, contents.counts)
     for split, counts in compared.items():
-        for what, count in counts.items():
-            if what != "hours" and count["found"] != count["published"]:
-                found, expected = count["found"], count["published"]
-                yield f"{split}: {found:,} usable {what}; published: {expected:,}"
+        for name, count in counts.items():
+            found, published = count["found"], count["published"]
+            if name != "hours" and found != published:
+                yield f"{split}: {found:,} usable {name}; published: {published:,}"
 
 
-def summary(splits: Mapping[str, SplitCounts]) -> dict[str, dict[str, float]]:
-    """Return the counts of each split, as the report names them."""
-    train = splits.get("train", SplitCounts()).sentences
-    return {
-        split: {
-            "utterances": counts.utterances,
-            "hours": round(counts.seconds / 3600, 4),
-            "speakers": len(counts.speakers),
-            "characters": counts.characters.total(),
-            "distinct_characters": len(counts.characters),
-            "distinct_sentences": len(counts.sentences),
-            "sentences_in_train": len(counts.sentences & train),
-        }
-        for split, counts in splits.items()
-    }
+def _repeated_sentences(counts: Mapping[str, SplitCounts]) -> Iterator[str]:
+    """Warn of dev and test sets whose sentences are mostly in train, as in Zeroth-Korean."""
+    for split, numbers in summary(counts).items():
+        in_train, distinct = numbers["sentences_in_train"], numbers["distinct_sentences"]
+        if split != "train" and in_train > distinct / 2:
+            yield (
+                f"{split}: {in_train} of {distinct} sentences are in train too; a model can know "
+                "them"
+            )
 
 
-def repeated_sentences(splits: Mapping[str, SplitCounts]) -> Iterator[str]:
-    """Yield a warning for each held-out split whose sentences are mostly in train (Zeroth)."""
-    for split, counts in summary(splits).items():
-        known, all_ = counts["sentences_in_train"], counts["distinct_sentences"]
-        if split != "train" and known > all_ / 2:
-            yield f"{split}: {known} of {all_} sentences are in train too; a model can know them"
+def _first_few(items: list[str]) -> str:
+    return ", ".join(items[:5]) + (", ..." if len(items) > 5 else "")

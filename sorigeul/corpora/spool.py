@@ -1,4 +1,4 @@
-"""Utterances spooled to disk between two passes over a corpus."""
+"""Temporary file of utterances, so that a large corpus does not have to fit in memory."""
 
 import json
 import tempfile
@@ -12,13 +12,13 @@ from sorigeul.corpora.utterances import Utterance
 
 
 class Spool:
-    """Utterances in an anonymous temporary file, in order: a large corpus needs no memory."""
+    """Utterances in a temporary file. Iteration starts at the first one and keeps the order."""
 
     def __init__(self, file: IO[str]) -> None:
         self._file = file
 
     def add(self, utterance: Utterance) -> None:
-        """Append ``utterance``."""
+        """Append ``utterance``; its text is final, so ``transcript`` is dropped."""
         fields = {**vars(utterance), "audio": str(utterance.audio), "transcript": None}
         self._file.write(json.dumps(fields) + "\n")
 
@@ -30,12 +30,16 @@ class Spool:
 
 
 @contextmanager
-def spool(out: Path) -> Iterator[Spool]:
-    """Open a spool on the disk that ``out`` is on, without creating ``out``."""
-    place = next(each for each in (out, *out.absolute().parents) if each.is_dir())
+def open_spool(out: Path) -> Iterator[Spool]:
+    """Open a spool on the disk that holds ``out``, without creating ``out``.
+
+    Raises:
+        UserError: if no file can be written there.
+    """
+    folder = next(parent for parent in (out, *out.absolute().parents) if parent.is_dir())
     try:
-        file = tempfile.TemporaryFile("w+", encoding="utf-8", dir=place)  # noqa: SIM115  closed below
+        file = tempfile.TemporaryFile("w+", encoding="utf-8", dir=folder)  # noqa: SIM115  closed below
     except OSError as error:
-        raise UserError(f"{place}: cannot be written to ({error.strerror})") from error
+        raise UserError(f"{folder}: cannot be written to ({error.strerror})") from error
     with file:
         yield Spool(file)

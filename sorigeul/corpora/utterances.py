@@ -1,4 +1,7 @@
-"""What a corpus reader yields: utterances, rejected items and the layout it recognised."""
+"""Utterance, Rejected, Layout: what a corpus reader yields. Corpus: a reader and its normaliser.
+
+Does not know about folders, file formats or manifests.
+"""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -9,10 +12,10 @@ from sorigeul.corpora.options import PrepareOptions
 
 @dataclass(frozen=True)
 class Utterance:
-    """One recording of one speaker and what was said in it.
+    """One recording of one speaker and its transcript.
 
-    A reader gives the transcript as the corpus has it, or the file it is in, and leaves the last
-    three fields 0; ``prepare`` normalises the text and measures.
+    A reader gives the transcript as the corpus has it, or the file that holds it, and leaves the
+    last three fields 0. ``prepare`` normalises the text and measures the recording.
     """
 
     id: str
@@ -20,23 +23,23 @@ class Utterance:
     text: str
     speaker: str | None = None
     split: str | None = None
-    """``train``, ``dev``, ``test`` (KsponSpeech: ``eval_clean``, ``eval_other`` too); None where
-    the corpus has no split of its own."""
+    """``train``, ``dev``, ``test`` (KsponSpeech: also ``eval_clean``, ``eval_other``); None if the
+    corpus does not assign the utterance to a split"""
     where: str = ""
-    """The file and line the transcript came from, relative to the source: ``train.trn:12``."""
+    """file and line of the transcript, relative to the source: ``train.trn:12``"""
     transcript: Path | None = None
-    """A file whose whole content is the text; ``text`` is empty then."""
+    """a file whose whole content is the text; ``text`` is empty then"""
     duration: float = 0.0
-    """Seconds."""
+    """in seconds"""
     size: int = 0
-    """Bytes of the audio file."""
+    """of the audio file, in bytes"""
     modified: int = 0
-    """When the audio file was last written to, in nanoseconds since 1970."""
+    """time of the last change of the audio file, in nanoseconds since 1970"""
 
 
 @dataclass(frozen=True)
 class Rejected:
-    """An item that cannot be used, with the reason, and the file (and line) it came from."""
+    """An item that cannot be used, the reason, and the file (and line) where it was found."""
 
     item: str
     reason: str
@@ -45,24 +48,22 @@ class Rejected:
 
 @dataclass(frozen=True)
 class Layout:
-    """The layout a reader recognised; yielded at most once, before the first item.
-
-    ``published`` maps one of the corpus's own splits, or ``all``, to its published counts
-    (``utterances``, ``hours``, ``speakers``, as far as they are known). ``items`` says how many
-    items are to come, more or less, where that is known.
-    """
+    """The layout that a reader recognised. Yielded at most once, before the first item."""
 
     name: str
     published: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """published counts (``utterances``, ``hours``, ``speakers``, if known) by the corpus's own
+    split, or for ``all``"""
     notes: tuple[str, ...] = ()
     items: int | None = None
+    """approximate number of items that follow, if known"""
 
 
 Reader = Callable[[Path | None, Path, PrepareOptions], Iterator[Utterance | Rejected | Layout]]
-"""``read(source, out, options)``: yields a corpus's items in an order that never changes.
+"""``read(source, out, options)`` yields the items of a corpus, always in the same order.
 
-``source`` is None where none was given: a reader that needs one raises UserError. A reader may
-write under ``out`` (the demo corpus puts its audio in ``out / "audio"``), never elsewhere.
+``source`` is None if none was given; a reader that needs one raises UserError. A reader may write
+files under ``out`` (the demo corpus writes its audio to ``out / "audio"``), never elsewhere.
 """
 
 
@@ -73,11 +74,11 @@ def _plain(options: PrepareOptions) -> str:
 
 @dataclass(frozen=True)
 class Corpus:
-    """A corpus that can be prepared: its name, its reader, its normaliser."""
+    """A corpus that can be prepared: its name, reader and normaliser."""
 
     name: str
     read: Reader
     normalizer_name: Callable[[PrepareOptions], str] = _plain
-    """Options -> the name of the normaliser for its transcripts."""
+    """returns the name of the normaliser for its transcripts"""
     reads_text_file: bool = False
-    """Whether the option ``text`` may name a file of sentences to say."""
+    """whether the option ``text_file`` may name a file of sentences to synthesise"""

@@ -21,7 +21,7 @@ import soxr
 from sorigeul.base.errors import UserError
 from sorigeul.sound.audio import SAMPLE_RATE, Samples
 
-# Of espeak-ng/speak_lib.h.
+# Constants of espeak-ng/speak_lib.h.
 _LIBRARY_RATE = 22_050
 _SYNCHRONOUS, _DO_NOT_EXIT, _UTF8 = 2, 0x8000, 1
 _RATE, _VOLUME, _PITCH, _RANGE = 1, 2, 3, 4
@@ -38,15 +38,15 @@ class _Voice(ctypes.Structure):
 
 
 class Synthesizer:
-    """eSpeak NG speaking Korean, as a context manager. For one thread at a time.
+    """eSpeak NG with Korean voices. A context manager; use it in one thread at a time.
 
-    The library is one set of global variables, and one of them (the phase of the pitch flutter)
-    outlives even ``espeak_Terminate``: what was said before would change what is said next. So a
-    private copy of the library is loaded afresh for each utterance, which costs a millisecond and
-    leaves alone whoever else in this process uses the library.
+    The library keeps its state in global variables. One of them (the phase of the pitch flutter)
+    survives even ``espeak_Terminate``, so that an utterance would change the next one. Therefore a
+    private copy of the library is loaded for each utterance. That takes a millisecond, and does not
+    affect other users of the library in this process.
 
     Raises:
-        UserError: if ``espeakng-loader`` is not installed, or its data are not usable.
+        UserError: if ``espeakng-loader`` is not installed or its data cannot be used.
     """
 
     def __init__(self) -> None:
@@ -57,11 +57,13 @@ class Synthesizer:
                 "the demo corpus needs the package espeakng-loader: pip install 'sorigeul[demo]'"
             ) from None
         self._folder = tempfile.TemporaryDirectory(prefix="sorigeul-")
-        here = Path(self._folder.name)
-        self._library = str(shutil.copy(loader.get_library_path(), here))
-        # Copied too, since the library cuts paths at 160 bytes.
-        self._data = shutil.copytree(loader.get_data_path(), here / "data", ignore=_other_languages)
-        with self._loaded() as library:
+        folder = Path(self._folder.name)
+        self._library = str(shutil.copy(loader.get_library_path(), folder))
+        # Copied too, since the library truncates paths to 160 bytes.
+        self._data = shutil.copytree(
+            loader.get_data_path(), folder / "data", ignore=_other_languages
+        )
+        with self._loaded_library() as library:
             library.espeak_Info.restype = ctypes.c_char_p
             self.version: str = library.espeak_Info(None).decode()
 
@@ -72,26 +74,26 @@ class Synthesizer:
         self._folder.cleanup()
 
     def speak(self, text: str, voice: str, rate: int, pitch: int, pitch_range: int) -> Samples:
-        """Say ``text`` with the variant ``voice``: float32 ``(N,)`` at 16 kHz, in [-1, 1].
+        """Return ``text`` spoken by the variant ``voice``: float32 (N,) at 16 kHz, in [-1, 1].
 
-        ``rate`` is in words a minute (80 to 450); ``pitch`` and ``pitch_range`` go from 0 to 100,
-        50 leaving the voice as it is. The same arguments give the same samples.
+        ``rate`` is in words per minute (80 to 450). ``pitch`` and ``pitch_range`` are from 0 to
+        100; 50 does not change the voice. The same arguments give the same samples.
 
         Raises:
             UserError: if there is no such voice.
         """
-        pieces: list[bytes] = []
+        chunks: list[bytes] = []
 
         def collect(samples: int | None, count: int, _events: int | None) -> int:
             if samples:
-                pieces.append(ctypes.string_at(samples, 2 * count))
+                chunks.append(ctypes.string_at(samples, 2 * count))
             return 0
 
         callback = _CALLBACK(collect)  # kept in a variable, so that it outlives the call into C
 
-        with self._loaded() as library:
+        with self._loaded_library() as library:
             library.espeak_SetSynthCallback(callback)
-            self._choose(library, voice)
+            self._select_voice(library, voice)
             library.espeak_SetParameter(_VOLUME, _HALF_VOLUME, 0)
             library.espeak_SetParameter(_RATE, rate, 0)
             library.espeak_SetParameter(_PITCH, pitch, 0)
@@ -99,19 +101,19 @@ class Synthesizer:
             data = text.encode()
             size = ctypes.c_size_t(len(data) + 1)
             library.espeak_Synth(data, size, 0, 1, 0, _UTF8, None, None)
-        samples = np.frombuffer(b"".join(pieces), np.int16).astype(np.float32) / 32768
+        samples = np.frombuffer(b"".join(chunks), np.int16).astype(np.float32) / 32768
         return np.asarray(soxr.resample(samples, _LIBRARY_RATE, SAMPLE_RATE), np.float32)
 
-    def _choose(self, library: ctypes.CDLL, voice: str) -> None:
+    def _select_voice(self, library: ctypes.CDLL, voice: str) -> None:
         library.espeak_SetVoiceByName(f"ko+{voice}".encode())
         library.espeak_GetCurrentVoice.restype = ctypes.POINTER(_Voice)
-        # An unknown variant leaves the plain voice behind and still reports success.
+        # For an unknown variant the library selects the plain voice and reports success.
         if library.espeak_GetCurrentVoice().contents.identifier != f"ko+{voice}".encode():
-            known = sorted(path.name for path in (self._data / "voices" / "!v").iterdir())
-            raise UserError(f"voice {voice!r}: unknown; choose one of {', '.join(known)}")
+            voices = sorted(path.name for path in (self._data / "voices" / "!v").iterdir())
+            raise UserError(f"voice {voice!r}: unknown; choose one of {', '.join(voices)}")
 
     @contextmanager
-    def _loaded(self) -> Iterator[ctypes.CDLL]:
+    def _loaded_library(self) -> Iterator[ctypes.CDLL]:
         try:
             library = ctypes.CDLL(self._library)
         except OSError as error:
@@ -135,4 +137,5 @@ class Synthesizer:
 
 
 def _other_languages(_folder: str, names: list[str]) -> set[str]:
+    """The dictionaries that a Korean synthesizer does not need."""
     return {name for name in names if name.endswith("_dict") and name != "ko_dict"}

@@ -1,4 +1,4 @@
-"""Split a text file into sentences that can be read aloud."""
+"""Sentences of a text file that can be read aloud. Does not know about voices."""
 
 import re
 from collections.abc import Iterator
@@ -9,24 +9,27 @@ from sorigeul.corpora.utterances import Rejected
 from sorigeul.text.file_encoding import decode_text
 from sorigeul.text.normalization import normalizer
 
-SHORTEST, LONGEST = 3, 60
-"""Length of a sentence in characters, with spaces; a longer one is halved at a space."""
+MIN_CHARACTERS, MAX_CHARACTERS = 3, 60
+"""Length of a sentence, spaces included. A longer one is halved at a space."""
 
 _QUOTES = "\"'“”‘’「」『』《》〈〉«»"
 _PAUSES = ".,!?;:…·‥~–—。、，！？"
-_END = re.compile(rf"(?<=[.!?…。！？])[{_QUOTES}]*\s+")
-_SIGNS = str.maketrans(dict.fromkeys(_QUOTES, "") | dict.fromkeys(_PAUSES, " "))
-_SILENT = re.compile(r"[^가-힣 ]")
+_SENTENCE_END = re.compile(rf"(?<=[.!?…。！？])[{_QUOTES}]*\s+")
+_WITHOUT_PUNCTUATION = str.maketrans(dict.fromkeys(_QUOTES, "") | dict.fromkeys(_PAUSES, " "))
+_UNREADABLE = re.compile(r"[^가-힣 ]")
 _plain = normalizer("plain")
 
 
-def passages(path: Path) -> tuple[dict[str, str], list[Rejected]]:
-    """Return each sentence of a text file that can be read aloud, and what was left out and why.
+def read_sentences(path: Path) -> tuple[dict[str, str], list[Rejected]]:
+    """Return the sentences of a text file that can be read aloud, and the rejected ones.
 
-    The first maps a sentence to where it first stands (``book.txt:12``), in the order of the file;
-    repetitions count once. A sentence is Hangul alone: punctuation is taken out, since it is not
-    heard, and other signs, digits and letters have no one way to be read. Raises UserError if the
-    file cannot be read or nothing in it can.
+    The first result maps each sentence to where it first stands (``book.txt:12``), in the order of
+    the file; repetitions count once. Punctuation is removed, because it is not spoken. Sentences
+    with other signs, digits or Latin letters are rejected, because these can be read in several
+    ways: what is left is Hangul alone.
+
+    Raises:
+        UserError: if the file cannot be read or has no usable sentence.
     """
     try:
         content = decode_text(path.read_bytes(), str(path))
@@ -36,56 +39,54 @@ def passages(path: Path) -> tuple[dict[str, str], list[Rejected]]:
         raise UserError(
             f"{path}: cannot be read ({error.strerror}); give a text file of Korean sentences"
         ) from error
-    found: dict[str, str] = {}
+    sentences: dict[str, str] = {}
     rejected = []
     for number, line in enumerate(content.split("\n"), 1):
         where = f"{path.name}:{number}"
-        for sentence in _END.split(line):
-            if reason := _reason(said := _said(sentence)):
-                if sentence.strip():
-                    rejected.append(Rejected(_plain(sentence)[:LONGEST], reason, where))
+        for raw_sentence in _SENTENCE_END.split(line):
+            sentence = _plain(_plain(raw_sentence).translate(_WITHOUT_PUNCTUATION))
+            if reason := _rejection_reason(sentence):
+                if raw_sentence.strip():
+                    shown = _plain(raw_sentence)[:MAX_CHARACTERS]
+                    rejected.append(Rejected(shown, reason, where))
                 continue
-            for part in _parts(said):
-                found.setdefault(part, where)
-    if not found:
-        raise UserError(f"{path}: {_nothing(rejected)}; give a text file of Korean sentences")
-    return found, rejected
+            for piece in _halve_until_short(sentence):
+                sentences.setdefault(piece, where)
+    if not sentences:
+        raise UserError(
+            f"{path}: {_nothing_usable(rejected)}; give a text file of Korean sentences"
+        )
+    return sentences, rejected
 
 
-def _said(sentence: str) -> str:
-    """Remove what is not spoken from a sentence."""
-    return _plain(_plain(sentence).translate(_SIGNS))
-
-
-def _reason(said: str) -> str:
-    """Return why a sentence cannot be read aloud; empty if it can."""
-    if silent := sorted(set(_SILENT.findall(said))):
-        return f"cannot be read aloud: {' '.join(silent[:10])}"
-    if len(said) < SHORTEST:
-        return f"shorter than {SHORTEST} characters"
-    if any(len(word) > LONGEST for word in said.split()):
-        return f"{LONGEST} characters without a space"
+def _rejection_reason(sentence: str) -> str:
+    """Why a sentence without punctuation cannot be read aloud; empty if it can."""
+    if unreadable := sorted(set(_UNREADABLE.findall(sentence))):
+        return f"cannot be read aloud: {' '.join(unreadable[:10])}"
+    if len(sentence) < MIN_CHARACTERS:
+        return f"shorter than {MIN_CHARACTERS} characters"
+    if any(len(word) > MAX_CHARACTERS for word in sentence.split()):
+        return f"{MAX_CHARACTERS} characters without a space"
     return ""
 
 
-def _parts(said: str) -> Iterator[str]:
-    """Halve at the space nearest to the middle until everything is short enough."""
-    if len(said) <= LONGEST:
-        yield said
+def _halve_until_short(sentence: str) -> Iterator[str]:
+    """Halve at the space nearest to the middle until every piece is short enough."""
+    if len(sentence) <= MAX_CHARACTERS:
+        yield sentence
         return
-    middle = len(said) // 2
-    space = min(
-        (at for at, sign in enumerate(said) if sign == " "), key=lambda at: abs(at - middle)
-    )
-    yield from _parts(said[:space])
-    yield from _parts(said[space + 1 :])
+    middle = len(sentence) // 2
+    spaces = [position for position, sign in enumerate(sentence) if sign == " "]
+    space = min(spaces, key=lambda position: abs(position - middle))
+    yield from _halve_until_short(sentence[:space])
+    yield from _halve_until_short(sentence[space + 1 :])
 
 
-def _nothing(rejected: list[Rejected]) -> str:
+def _nothing_usable(rejected: list[Rejected]) -> str:
     if not rejected:
         return "holds no text"
     first = rejected[0]
     return (
-        f"none of its {len(rejected)} sentences can be said; the first, {first.where}: "
+        f"none of its {len(rejected)} sentences can be read aloud; the first, {first.where}: "
         f"{first.reason}"
     )

@@ -1,84 +1,22 @@
-"""Generates everyday Korean sentences, written as they are spoken.
+"""Generates everyday Korean sentences from templates, written as they are spoken.
 
-Numbers are spelled out in Hangul and spaced as in the national orthography (ten thousands apart,
-counters apart); there is no punctuation. The vocabulary is small on purpose, the combinations are
-many: a recogniser must learn to hear syllables, and cannot memorise the sentences.
+Numbers are spelled out in Hangul; there is no punctuation. The vocabulary is small on purpose, and
+the combinations are many: a recogniser has to learn the syllables, and cannot memorise the
+sentences.
 """
 
 from collections.abc import Callable
 from random import Random
 
-_DIGITS = ("", "일", "이", "삼", "사", "오", "육", "칠", "팔", "구")
-_PHONE_DIGITS = "공일이삼사오육칠팔구"
-_NATIVE_TENS = ("", "열", "스물", "서른", "마흔", "쉰", "예순", "일흔", "여든", "아흔")
-_NATIVE_ONES = ("", "한", "두", "세", "네", "다섯", "여섯", "일곱", "여덟", "아홉")
-_MONTHS = {6: "유월", 10: "시월"}
+from sorigeul.synthesis.readings import clock, date, digits, native, sino
 
-
-def sino(number: int) -> str:
-    """Sino-Korean reading of 0 to 99,999,999: ``12500`` -> ``만 이천오백``.
-
-    Ten thousands stand apart (한글 맞춤법 제44항), and one ten thousand is plain ``만``.
-    """
-    if not 0 <= number < 10**8:
-        raise ValueError(f"no reading of {number}: 0 to 99,999,999 are read here")
-    if number == 0:
-        return "영"
-    high, low = divmod(number, 10_000)
-    parts = []
-    if high:
-        parts.append(("" if high == 1 else _below_ten_thousand(high)) + "만")
-    if low:
-        parts.append(_below_ten_thousand(low))
-    return " ".join(parts)
-
-
-def _below_ten_thousand(number: int) -> str:
-    reading = ""
-    for power, unit in ((1000, "천"), (100, "백"), (10, "십"), (1, "")):
-        digit = number // power % 10
-        if digit:
-            reading += ("" if digit == 1 and unit else _DIGITS[digit]) + unit
-    return reading
-
-
-def native(number: int) -> str:
-    """Native reading of 1 to 99 before a counter: ``3`` -> ``세``, ``20`` -> ``스무``."""
-    if not 1 <= number <= 99:
-        raise ValueError(f"no native reading of {number}: 1 to 99 have one")
-    tens, ones = divmod(number, 10)
-    if number == 20:
-        return "스무"
-    return _NATIVE_TENS[tens] + _NATIVE_ONES[ones]
-
-
-def digits(number: str) -> str:
-    """A number told digit by digit, grouped by its hyphens: ``010-2345`` -> ``공일공 이삼사오``."""
-    return " ".join("".join(_PHONE_DIGITS[int(d)] for d in group) for group in number.split("-"))
-
-
-def clock(hour: int, minute: int) -> str:
-    """Time of day, 24-hour clock: ``15, 20`` -> ``오후 세 시 이십 분``; 30 minutes are ``반``."""
-    if not (0 <= hour < 24 and 0 <= minute < 60):
-        raise ValueError(f"no such time of day: {hour}:{minute:02}")
-    reading = f"{'오전' if hour < 12 else '오후'} {native(hour % 12 or 12)} 시"
-    if minute == 30:
-        return f"{reading} 반"
-    return f"{reading} {sino(minute)} 분" if minute else reading
-
-
-def date(month: int, day: int) -> str:
-    """Day of the year: ``6, 25`` -> ``유월 이십오 일``."""
-    if not (1 <= month <= 12 and 1 <= day <= 31):
-        raise ValueError(f"no such date: month {month}, day {day}")
-    return f"{_MONTHS.get(month) or sino(month) + '월'} {sino(day)} 일"
+MIN_SYLLABLES, MAX_SYLLABLES = 8, 25
 
 
 def with_particle(noun: str, after_consonant: str, after_vowel: str) -> str:
-    """``noun`` with the particle that fits the end of its last syllable."""
-    has_coda = (
-        ord(noun[-1]) - 0xAC00
-    ) % 28 != 0  # the 28 codas (none first) vary fastest in Unicode
+    """Return ``noun`` with the particle that fits its last syllable: with a coda or without."""
+    # Unicode orders the syllables by 28 codas, the first of which is none.
+    has_coda = (ord(noun[-1]) - 0xAC00) % 28 != 0
     return noun + (after_consonant if has_coda else after_vowel)
 
 
@@ -96,12 +34,12 @@ _GOODS = {
 }
 
 
-def _is(noun: str, random: Random) -> str:
+def _predicate(noun: str, random: Random) -> str:
     """``noun`` as a predicate, in one of the two polite styles."""
     return random.choice((noun + "입니다", with_particle(noun, "이에요", "예요")))
 
 
-def _please(stem: str, random: Random) -> str:
+def _request(stem: str, random: Random) -> str:
     return stem + random.choice(("세요", "십시오"))
 
 
@@ -138,7 +76,7 @@ def _meeting(random: Random) -> str:
 def _price(random: Random) -> str:
     amount = sino(random.randint(5, 400) * random.choice((100, 100, 1000)))
     if random.random() < 0.5:
-        return f"{_goods(random)}에 {_is(f'{amount} 원', random)}"
+        return f"{_goods(random)}에 {_predicate(f'{amount} 원', random)}"
     verb = random.choice(("샀어요", "팔았습니다"))
     return f"{with_particle(_goods(random), '을', '를')} {amount} 원에 {verb}"
 
@@ -155,14 +93,16 @@ def _calendar(random: Random) -> str:
         who = random.choice(("저는", "제 동생은", "친구는"))
         return f"{who} {sino(random.randint(1950, 2024))} 년 {day}에 태어났어요"
     event = random.choice(("생일", "결혼식", "한국어 시험", "여행", "회의"))
-    return f"{random.choice(('제', '우리', '친구', '동생'))} {_topic(event)} {_is(day, random)}"
+    return (
+        f"{random.choice(('제', '우리', '친구', '동생'))} {_topic(event)} {_predicate(day, random)}"
+    )
 
 
 def _telephone(random: Random) -> str:
     owner = random.choice(("제", "우리 집", "친구", *_PLACES))
     head = random.choice(("010", "02"))
     number = f"{head}-{random.randrange(10_000):04}-{random.randrange(10_000):04}"
-    return f"{owner} {_topic('전화번호')} {_is(digits(number), random)}"
+    return f"{owner} {_topic('전화번호')} {_predicate(digits(number), random)}"
 
 
 def _journey(random: Random) -> str:
@@ -184,11 +124,11 @@ def _directions(random: Random) -> str:
 def _transit(random: Random) -> str:
     station = random.choice(_STATIONS)
     if random.random() < 0.4:
-        return f"{station} {sino(random.randint(1, 14))} 번 출구로 {_please('나오', random)}"
+        return f"{station} {sino(random.randint(1, 14))} 번 출구로 {_request('나오', random)}"
     line = f"{sino(random.randint(1, 9))} 호선"
     bus = f"{sino(random.randint(10, 999))} 번 버스"
     ride = with_particle(random.choice((line, bus)), "을", "를")
-    return f"{ride} 타고 {station}에서 {_please('내리', random)}"
+    return f"{ride} 타고 {station}에서 {_request('내리', random)}"
 
 
 def _weather(random: Random) -> str:
@@ -198,7 +138,7 @@ def _weather(random: Random) -> str:
         change = random.choice(("비가 오겠습니다", "눈이 오겠습니다", "바람이 불겠습니다"))
         return f"{where}에는 {part}부터 {change}"
     degrees = random.choice((sino(random.randint(1, 38)), f"영하 {sino(random.randint(1, 19))}"))
-    return f"{where} {part} 기온은 {_is(f'{degrees} 도', random)}"
+    return f"{where} {part} 기온은 {_predicate(f'{degrees} 도', random)}"
 
 
 def _age(random: Random) -> str:
@@ -206,7 +146,7 @@ def _age(random: Random) -> str:
         (("동생", 5, 39), ("어머니", 40, 69), ("할머니", 60, 99), ("할아버지", 60, 99))
     )
     years = f"{native(random.randint(youngest, oldest))} 살"
-    age = _is(years, random) if person == "동생" else f"{years}이세요"
+    age = _predicate(years, random) if person == "동생" else f"{years}이세요"
     return f"{random.choice(('우리', '제'))} {_topic(person)} 올해 {age}"
 
 
@@ -214,7 +154,7 @@ def _building(random: Random) -> str:
     room = random.choice(("사무실", "화장실", "회의실", "교실"))
     if random.random() < 0.4:
         number = random.randint(1, 30) * 100 + random.randint(1, 40)
-        return f"{random.choice(_PLACES)} {_topic(room)} {_is(f'{sino(number)} 호', random)}"
+        return f"{random.choice(_PLACES)} {_topic(room)} {_predicate(f'{sino(number)} 호', random)}"
     floor = random.choice((sino(random.randint(1, 30)), f"지하 {sino(random.randint(1, 5))}"))
     verb = random.choice(("있어요", "있습니다"))
     return f"{random.choice(_PLACES)} {_topic(room)} {floor} 층에 {verb}"
@@ -232,7 +172,8 @@ def _statistic(random: Random) -> str:
     return f"올해 {random.choice(_CITIES)} {what} {percent} {random.choice(verbs)}"
 
 
-# What one did, is doing or wishes to do, and is going to do.
+# Object, past tense, the form before 있어요 (is doing) or 싶어요 (wants to do), and the form before
+# 거예요 (is going to do).
 _ACTIVITIES = (
     ("밥을", "먹었어요", "먹고", "먹을"),
     ("점심을", "먹었어요", "먹고", "먹을"),
@@ -246,19 +187,19 @@ _ACTIVITIES = (
 
 
 def _activity(random: Random) -> str:
-    what, did, doing, going = random.choice(_ACTIVITIES)
+    object_, past, connective, prospective = random.choice(_ACTIVITIES)
     when, verb = random.choice(
         (
-            ("어제", did),
-            ("지난주에", did),
-            ("지금", f"{doing} 있어요"),
-            ("오늘", f"{doing} 싶어요"),
-            ("내일", f"{going} 거예요"),
-            ("주말에", f"{going} 겁니다"),
+            ("어제", past),
+            ("지난주에", past),
+            ("지금", f"{connective} 있어요"),
+            ("오늘", f"{connective} 싶어요"),
+            ("내일", f"{prospective} 거예요"),
+            ("주말에", f"{prospective} 겁니다"),
         )
     )
     company = with_particle(random.choice(_PEOPLE), "과", "와")
-    return f"{when} {company} {random.choice(('집', *_PLACES))}에서 {what} {verb}"
+    return f"{when} {company} {random.choice(('집', *_PLACES))}에서 {object_} {verb}"
 
 
 _REASONS = (
@@ -277,17 +218,17 @@ def _reason(random: Random) -> str:
     return f"{when} {who} {random.choice(_REASONS)} {random.choice(_RESULTS)}"
 
 
-# Everyday talk is drawn twice as often: its syllables are many and each is rarer than a numeral.
-_FAMILIES: tuple[Callable[[Random], str], ...] = (
+# Activities and reasons are listed twice, so drawn twice as often: they have many syllables, each
+# of them rarer than a numeral.
+_TEMPLATES: tuple[Callable[[Random], str], ...] = (
     *(_meeting, _price, _order, _calendar, _telephone, _journey, _directions, _transit),
     *(_weather, _age, _building, _statistic, _activity, _activity, _reason, _reason),
 )
-SHORTEST, LONGEST = 8, 25
 
 
 def sentence(random: Random) -> str:
-    """One sentence of ``SHORTEST`` to ``LONGEST`` syllables; ``random`` draws family and words."""
+    """Return a sentence of `MIN_SYLLABLES` to `MAX_SYLLABLES` syllables, drawn with ``random``."""
     while True:
-        text = random.choice(_FAMILIES)(random)
-        if SHORTEST <= len(text.replace(" ", "")) <= LONGEST:
+        text = random.choice(_TEMPLATES)(random)
+        if MIN_SYLLABLES <= len(text.replace(" ", "")) <= MAX_SYLLABLES:
             return text

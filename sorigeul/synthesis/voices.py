@@ -1,4 +1,4 @@
-"""The voices of the demo corpus: which variants of eSpeak NG speak in which split."""
+"""The voices of the demo corpus: which eSpeak NG variants speak in which split."""
 
 VOICES: dict[str, tuple[str, ...]] = {
     "train": (
@@ -12,10 +12,10 @@ VOICES: dict[str, tuple[str, ...]] = {
     "dev": ("Denis", "f1", "pablo", "quincy", "victor"),
     "test": ("Annie", "Nguyen", "antonio", "belinda", "edward", "f2", "m2", "m4", "rob", "robert"),
 }
-"""The variants of eSpeak NG that speak, by split.
+"""Variants of eSpeak NG by split.
 
-Left out are those that whisper or croak, the robots, the strong echoes, those whose formants lie
-off a human's (``kaukovalta``, ``zac``, ``Tweaky`` ...), and ``Reed``, whose breath no seed reaches.
-Some of the rest are near twins, such as ``rob`` and ``robert``: no voice of dev or test has its
-twin in train.
+Excluded are variants that whisper or croak, robots, strong echoes, variants with formants that no
+human has (``kaukovalta``, ``zac``, ``Tweaky`` ...), and ``Reed``, whose breath noise does not
+depend on the seed. Some of the others sound almost the same, such as ``rob`` and ``robert``. Such a
+pair is never divided between train and another split.
 """

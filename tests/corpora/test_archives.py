@@ -1,4 +1,4 @@
-"""Archives beside the manifests: what is in them, who can read them, and how they come to be."""
+"""Archives beside the manifests: their content, lhotse reads them, interrupted writing resumes."""
 
 import gzip
 import json
@@ -13,12 +13,19 @@ import numpy as np
 import pytest
 import soundfile
 from helpers import tones
-from helpers.processes import Forked
-from helpers.trees import audio, cuts, kspon_scripts, write
+from helpers.processes import Forked, Pause
+from helpers.trees import (
+    file_contents,
+    read_cuts,
+    write_kspon_scripts,
+    write_table,
+    write_text,
+    write_tone,
+)
 from lhotse import CutSet
 
 from sorigeul.base.errors import UserError
-from sorigeul.corpora.archives import write as write_archive
+from sorigeul.corpora.archives import Archive
 from sorigeul.corpora.catalog import CORPORA
 from sorigeul.corpora.options import PrepareOptions, Shard
 from sorigeul.corpora.preparation import prepare, prepare_shard
@@ -33,27 +40,19 @@ SPLITS = ["train"] * 30 + ["dev"] * 5 + ["test"] * 5
 
 @pytest.fixture(scope="module")
 def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A table of 30 recordings to train on and 5 each for dev and test. To be read only."""
+    """A table of 30 recordings for train, 5 for dev and 5 for test. Do not change it."""
     return tones.record(tmp_path_factory.mktemp("table"), TEXTS, SPLITS)
 
 
 @pytest.fixture(scope="module")
 def prepared(table: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What is made of it, with archives of eight. To be read only."""
+    """The output for `table`, with eight utterances to an archive. Do not change it."""
     out = tmp_path_factory.mktemp("prepared")
     prepare(CORPORA["table"], table, out, FLAC)
     return out
 
 
-def everything(folder: Path) -> dict[str, bytes]:
-    return {
-        path.relative_to(folder).as_posix(): path.read_bytes()
-        for path in folder.rglob("*")
-        if path.is_file()
-    }
-
-
-def test_archives_stand_beside_unchanged_manifests(
+def test_archives_stand_beside_the_same_manifests_as_without_them(
     table: Path, prepared: Path, tmp_path: Path
 ) -> None:
     prepare(CORPORA["table"], table, tmp_path)
@@ -76,9 +75,9 @@ def test_archives_stand_beside_unchanged_manifests(
     ]
 
 
-def test_lhotse_reads_them(table: Path, prepared: Path) -> None:
+def test_lhotse_reads_the_archives(table: Path, prepared: Path) -> None:
     read = list(CutSet.from_shar(in_dir=prepared / "train.shar"))
-    assert [cut.id for cut in read] == [cut["id"] for cut in cuts(prepared / "train.jsonl")]
+    assert [cut.id for cut in read] == [cut["id"] for cut in read_cuts(prepared / "train.jsonl")]
     for cut, text in zip(read, TEXTS, strict=False):
         assert cut.supervisions[0].text == text
         samples = load(table.parent / cut.id).samples
@@ -86,26 +85,26 @@ def test_lhotse_reads_them(table: Path, prepared: Path) -> None:
         assert np.array_equal(cut.load_audio()[0], samples)
 
 
-def test_what_is_in_them_is_what_was_in_the_files(table: Path, prepared: Path) -> None:
+def test_archives_hold_the_samples_of_the_files(table: Path, prepared: Path) -> None:
     found = {cut.id: load_cut_audio(cut) for cut in manifests.required_manifest(prepared, "train")}
     assert len(found) == 30
     for name, samples in found.items():
         assert np.array_equal(samples, load(table.parent / name).samples)
 
 
-def test_any_recording_comes_out_at_16_khz(tmp_path: Path) -> None:
-    audio(tmp_path / "a.flac", 1.5, rate=44_100)
-    path = write(tmp_path / "t.jsonl", '{"audio": "a.flac", "text": "가", "split": "train"}\n')
+def test_recordings_are_resampled_to_16_khz(tmp_path: Path) -> None:
+    write_tone(tmp_path / "a.flac", 1.5, rate=44_100)
+    path = write_text(tmp_path / "t.jsonl", '{"audio": "a.flac", "text": "가", "split": "train"}\n')
     prepare(CORPORA["table"], path, tmp_path / "out", FLAC)
     (cut,) = manifests.required_manifest(tmp_path / "out", "train")
     samples = load(tmp_path / "a.flac").samples
     assert np.abs(load_cut_audio(cut) - samples).max() <= 2**-16
 
 
-def test_what_is_louder_than_full_scale_is_clipped(tmp_path: Path) -> None:
+def test_samples_above_full_scale_are_clipped(tmp_path: Path) -> None:
     samples = 1.5 * np.sin(np.arange(16_000) / 20)
     soundfile.write(tmp_path / "a.wav", samples, 16_000, subtype="FLOAT")
-    path = write(tmp_path / "t.jsonl", '{"audio": "a.wav", "text": "가", "split": "train"}\n')
+    path = write_text(tmp_path / "t.jsonl", '{"audio": "a.wav", "text": "가", "split": "train"}\n')
     prepare(CORPORA["table"], path, tmp_path / "out", FLAC)
     (cut,) = manifests.required_manifest(tmp_path / "out", "train")
     assert np.abs(load_cut_audio(cut) - samples.clip(-1, 1)).max() <= 2**-15
@@ -116,7 +115,7 @@ def test_loud_16_bit_samples_stay_as_they_are(tmp_path: Path) -> None:
     samples = np.random.default_rng(0).integers(-32768, 32768, 16_000).astype("<i2")
     samples[:2] = (-32768, 32767)
     (tmp_path / "a.pcm").write_bytes(samples.tobytes())
-    path = write(tmp_path / "t.jsonl", '{"audio": "a.pcm", "text": "가", "split": "train"}\n')
+    path = write_text(tmp_path / "t.jsonl", '{"audio": "a.pcm", "text": "가", "split": "train"}\n')
     prepare(CORPORA["table"], path, tmp_path / "out", FLAC)
     (cut,) = manifests.required_manifest(tmp_path / "out", "train")
     assert np.array_equal(load_cut_audio(cut) * 32768, samples)
@@ -124,11 +123,13 @@ def test_loud_16_bit_samples_stay_as_they_are(tmp_path: Path) -> None:
 
 def test_opus_is_smaller_sounds_alike_and_is_the_same_every_time(tmp_path: Path) -> None:
     options = PrepareOptions(shards=8, shard_format="opus")
-    table = tones.record(tmp_path / "few", TEXTS[:6], ["train"] * 4 + ["dev", "test"])
+    splits = ["train"] * 4 + ["dev", "test"]
+    rows = [(f"{number}.wav", "말", "나", split) for number, split in enumerate(splits)]
+    table = write_table(tmp_path / "few", rows, seconds=4.0)
     for name in ("one", "two"):
         prepare(CORPORA["table"], table, tmp_path / name, options)
         time.sleep(1.1)  # the clock must not matter
-    assert everything(tmp_path / "one") == everything(tmp_path / "two")
+    assert file_contents(tmp_path / "one") == file_contents(tmp_path / "two")
 
     def size(out: Path) -> int:
         return sum(path.stat().st_size for path in (out / "train.shar").glob("*.tar"))
@@ -146,33 +147,40 @@ def test_any_number_of_processes_gives_the_same_bytes(
     table: Path, prepared: Path, tmp_path: Path, jobs: int
 ) -> None:
     prepare(CORPORA["table"], table, tmp_path, FLAC, jobs)
-    assert everything(tmp_path) == everything(prepared)
+    assert file_contents(tmp_path) == file_contents(prepared)
 
 
-def test_many_machines_write_what_one_would(table: Path, prepared: Path, tmp_path: Path) -> None:
-    parts = [Shard(number, 3) for number in (1, 2, 3)]
+def test_several_machines_write_the_same_bytes_as_one(
+    table: Path, prepared: Path, tmp_path: Path
+) -> None:
+    shards = [Shard(number, 3) for number in (1, 2, 3)]
 
-    def written() -> list[str]:
-        return sorted(path.name for path in tmp_path.rglob("cuts.*"))
+    def written() -> int:
+        return len(list(tmp_path.rglob("cuts.*")))
 
-    said = [prepare_shard(CORPORA["table"], table, tmp_path, part, FLAC) for part in parts]
-    assert said[0] == "part 1/3 is measured; not yet: 2/3, 3/3"
-    assert said[2] == "all 3 parts are measured: the same again on each machine for archives"
-    assert not written()
-    shares = []
-    for part in parts:
-        before = len(written())
-        said = [prepare_shard(CORPORA["table"], table, tmp_path, part, FLAC)]
-        assert said == [f"archives of part {part} written; when all are: the same without --shard"]
-        shares.append(len(written()) - before)
-    assert shares == [4, 1, 1]  # of four of train, one of dev and one of test
-    made = {path.stat().st_ino for path in tmp_path.rglob("*.tar")}
+    def tar_inodes() -> set[int]:
+        return {path.stat().st_ino for path in tmp_path.rglob("*.tar")}
+
+    messages = [prepare_shard(CORPORA["table"], table, tmp_path, shard, FLAC) for shard in shards]
+    assert messages[0] == "part 1/3 is measured; not yet: 2/3, 3/3"
+    assert messages[2] == "all 3 parts are measured: the same again on each machine for archives"
+    assert written() == 0
+    archives_by_machine = []
+    for shard in shards:
+        before = written()
+        message = prepare_shard(CORPORA["table"], table, tmp_path, shard, FLAC)
+        assert message == (
+            f"archives of part {shard} written; when all are: the same without --shard"
+        )
+        archives_by_machine.append(written() - before)
+    assert archives_by_machine == [4, 1, 1]  # of four of train, one of dev and one of test
+    inodes = tar_inodes()
     prepare(CORPORA["table"], table, tmp_path, FLAC)
-    assert {path.stat().st_ino for path in tmp_path.rglob("*.tar")} == made
-    assert everything(tmp_path) == everything(prepared)
+    assert tar_inodes() == inodes
+    assert file_contents(tmp_path) == file_contents(prepared)
 
 
-def test_only_what_changed_is_written_again(table: Path, tmp_path: Path) -> None:
+def test_only_archives_that_changed_are_written_again(table: Path, tmp_path: Path) -> None:
     source = shutil.copytree(table.parent, tmp_path / "in") / table.name
     out = tmp_path / "out"
 
@@ -183,7 +191,7 @@ def test_only_what_changed_is_written_again(table: Path, tmp_path: Path) -> None
     first = dates()
     prepare(CORPORA["table"], source, out, FLAC)
     assert dates() == first
-    audio(source.parent / "u09.wav", 0.75)
+    write_tone(source.parent / "u09.wav", 0.75)
     prepare(CORPORA["table"], source, out, FLAC)
     changed = {name for name, date in dates().items() if date != first[name]}
     assert changed == {"cuts.000001.jsonl.gz", "recording.000001.tar"}
@@ -202,10 +210,10 @@ def test_a_damaged_archive_is_written_again(table: Path, prepared: Path, tmp_pat
     cuts = out / "train.shar" / "cuts.000003.jsonl.gz"
     cuts.write_bytes(cuts.read_bytes()[:-20])
     prepare(CORPORA["table"], table, out, FLAC)
-    assert everything(out) == everything(prepared)
+    assert file_contents(out) == file_contents(prepared)
 
 
-def test_a_smaller_corpus_leaves_no_archive_behind(prepared: Path, tmp_path: Path) -> None:
+def test_archives_of_a_larger_corpus_are_removed(prepared: Path, tmp_path: Path) -> None:
     out = shutil.copytree(prepared, tmp_path / "out")
     (out / "train.shar" / ".recording.000000.abcdefgh.tar").touch()  # of a run that was killed
     source = tones.record(tmp_path / "in", TEXTS[:20], ["train"] * 16 + ["dev"] * 4)
@@ -215,50 +223,49 @@ def test_a_smaller_corpus_leaves_no_archive_behind(prepared: Path, tmp_path: Pat
     assert sum(lines) == 16
     for split in ("train", "dev", "test"):
         read = CutSet.from_shar(in_dir=out / f"{split}.shar")
-        assert [cut.id for cut in read] == [cut["id"] for cut in cuts(out / f"{split}.jsonl")]
+        assert [cut.id for cut in read] == [cut["id"] for cut in read_cuts(out / f"{split}.jsonl")]
     only_test = tones.record(tmp_path / "only", TEXTS[:3], ["test"] * 3)
     prepare(CORPORA["table"], only_test, out, FLAC)
     assert sorted(path.name for path in out.iterdir()) == ["report.json", "test.jsonl", "test.shar"]
 
 
-def test_interrupted_it_goes_on_and_is_not_read_before_it_is_whole(
-    table: Path, prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_interrupted_writing_resumes_and_incomplete_archives_are_not_read(
+    table: Path, prepared: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    prepare(CORPORA["table"], table, out)  # manifests without archives, of before
+    prepare(CORPORA["table"], table, out)  # manifests of an earlier run without archives
 
-    def slowly(*arguments: object) -> object:
-        time.sleep(0.1)
-        return write_archive(*arguments)  # type: ignore[arg-type]
+    def written() -> dict[str, int]:
+        return {path.name: path.stat().st_ino for path in out.glob("train.shar*/cuts.*")}
 
-    monkeypatch.setattr("sorigeul.corpora.archives.write", slowly)
-    options = ("--shards", "8", "--jobs", "2")
-    command = Forked(tmp_path / "said", "prepare", "table", table, out, *options)
-    assert command.wait_until(lambda: len(list(out.rglob("cuts.*"))) >= 2)
+    command = Forked(
+        tmp_path / "output",
+        *("prepare", "table", table, out, "--shards", "8", "--jobs", "2"),
+        pause=Pause(4, [(Archive, "__init__")]),  # the last one of train
+    )
+    assert command.wait_until_paused()
+    assert command.wait_until(lambda: len(written()) == 3)
     command.kill(signal.SIGKILL)
     assert command.done().status == -signal.SIGKILL
-    monkeypatch.undo()
-    begun = {path.name: path.stat().st_ino for path in out.glob("train.shar.unfinished/cuts.*")}
-    assert begun
+    before = written()
     assert not (out / "train.shar").exists()
     (first, *_) = manifests.required_manifest(out, "train")
     assert first.recording.sources[0].type == "file"
 
     prepare(CORPORA["table"], table, out, FLAC)
-    assert everything(out) == everything(prepared)
-    found = {path.name: path.stat().st_ino for path in (out / "train.shar").glob("cuts.*")}
-    assert begun.items() <= found.items()
+    assert file_contents(out) == file_contents(prepared)
+    assert before.items() <= written().items()
 
 
 def test_a_recording_that_cannot_be_decoded_is_named(table: Path, tmp_path: Path) -> None:
     source = shutil.copytree(table.parent, tmp_path / "in") / table.name
     silent = source.parent / "u05.wav"
-    audio(silent, 1.0)
+    write_tone(silent, 1.0)
     content = bytearray(silent.read_bytes())
     content[44:] = bytes(len(content) - 44)
     silent.write_bytes(content)
     first = prepare(CORPORA["table"], source, tmp_path / "out", FLAC)
-    (warning,) = (one for one in first.warnings if "decoded" in one)
+    (warning,) = (warning for warning in first.warnings if "decoded" in warning)
     assert warning.startswith("1 recordings cannot be decoded and are in no archive")
     assert f"u05.wav ({silent}: holds only silence" in warning
     assert prepare(CORPORA["table"], source, tmp_path / "out", FLAC) == first
@@ -276,27 +283,27 @@ def test_stale_archives_are_refused(table: Path, prepared: Path, tmp_path: Path)
     out = shutil.copytree(prepared, tmp_path / "out")
     with pytest.raises(UserError, match=r"archives \(train.shar, dev.shar, test.shar\): give --sh"):
         prepare(CORPORA["table"], table, out)
-    assert everything(out) == everything(prepared)
+    assert file_contents(out) == file_contents(prepared)
 
 
-def test_the_parts_of_kspon_evaluation_are_in_test_too(tmp_path: Path) -> None:
-    kspon_scripts(tmp_path / "in")
+def test_evaluation_sets_of_kspon_are_in_the_archives_of_test_too(tmp_path: Path) -> None:
+    write_kspon_scripts(tmp_path / "in")
     out = tmp_path / "out"
     prepare(CORPORA["kspon"], tmp_path / "in", out, FLAC)
     for split in ("train", "dev", "test", "eval_clean", "eval_other"):
         read = [cut.id for cut in manifests.required_manifest(out, split)]
-        assert read == [cut["id"] for cut in cuts(out / f"{split}.jsonl")]
+        assert read == [cut["id"] for cut in read_cuts(out / f"{split}.jsonl")]
         for cut in manifests.open_manifest(out / f"{split}.jsonl"):
             assert cut.recording.sources[0].type == "shar"
             assert len(load_cut_audio(cut)) == 8_000
 
 
-def test_names_of_every_kind(tmp_path: Path) -> None:
+def test_ids_may_hold_hangul_slashes_spaces_and_dots(tmp_path: Path) -> None:
     names = ["한글 이름.wav", "a/b/c.wav", f"{'long' * 30}.wav", "점.이.많은.wav", "a.pcm"]
     for name in names:
-        audio(tmp_path / name)
+        write_tone(tmp_path / name)
     rows = [{"audio": name, "text": "가", "split": "test"} for name in names]
-    path = write(tmp_path / "t.jsonl", "\n".join(map(json.dumps, rows)))
+    path = write_text(tmp_path / "t.jsonl", "\n".join(map(json.dumps, rows)))
     prepare(CORPORA["table"], path, tmp_path / "out", FLAC)
     read = {cut.id: cut for cut in manifests.required_manifest(tmp_path / "out", "test")}
     assert list(read) == names
@@ -305,7 +312,7 @@ def test_names_of_every_kind(tmp_path: Path) -> None:
     assert [cut.id for cut in CutSet.from_shar(in_dir=tmp_path / "out" / "test.shar")] == names
 
 
-def test_nothing_in_an_archive_tells_when_or_by_whom(prepared: Path) -> None:
+def test_archives_hold_no_date_user_or_file_name(prepared: Path) -> None:
     with tarfile.open(prepared / "train.shar" / "recording.000000.tar") as tar:
         for member in tar:
             assert (member.mtime, member.uid, member.gid, member.uname) == (0, 0, 0, "")

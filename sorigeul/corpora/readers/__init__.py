@@ -1,1 +1,1 @@
-"""The readers: one file a corpus, from its folders and formats to utterances."""
+"""One file for each corpus: reads its folders and formats, and yields utterances."""

@@ -1,14 +1,14 @@
-"""Reader for Mozilla Common Voice, Korean: TSV files and the clips they name."""
+"""Mozilla Common Voice, Korean: one TSV file for each split, clips as MP3."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 from sorigeul.base.errors import UserError
 from sorigeul.corpora.options import PrepareOptions
-from sorigeul.corpora.readers.reader_helpers import home_of, lines
+from sorigeul.corpora.readers.reader_helpers import folder_with, lines
 from sorigeul.corpora.utterances import Layout, Rejected, Utterance
 
-LOOKED_FOR = "train.tsv, dev.tsv, test.tsv (client_id, path, sentence) and clips/*.mp3"
+LAYOUT = "train.tsv, dev.tsv, test.tsv (client_id, path, sentence) and clips/*.mp3"
 SPLITS = ("train", "dev", "test")
 COLUMNS = ("client_id", "path", "sentence")
 
@@ -16,20 +16,20 @@ COLUMNS = ("client_id", "path", "sentence")
 def read(
     source: Path | None, out: Path, options: PrepareOptions
 ) -> Iterator[Utterance | Rejected | Layout]:
-    """Yield the utterances of the published splits (the folder ``ko`` among several).
+    """Yield the utterances of the published splits, from the folder ``ko`` if there are several.
 
-    ``clips`` holds far more than the splits do (not validated, or repeated), so recordings
-    without a transcript are no fault here.
+    Recordings without a transcript are not rejected: ``clips`` holds many more recordings than the
+    splits name (not validated, or repeated).
     """
     del out, options
-    home = home_of(source, "train.tsv", "ko", LOOKED_FOR)
-    yield Layout(LOOKED_FOR)
+    folder = folder_with("train.tsv", source, "ko", LAYOUT)
+    yield Layout(LAYOUT)
     for split in SPLITS:
-        if (home / f"{split}.tsv").is_file():
-            yield from _rows(home / f"{split}.tsv", split)
+        if (folder / f"{split}.tsv").is_file():
+            yield from _read_split(folder / f"{split}.tsv", split)
 
 
-def _rows(path: Path, split: str) -> Iterator[Utterance | Rejected]:
+def _read_split(path: Path, split: str) -> Iterator[Utterance | Rejected]:
     rows = lines(path, path.parent)
     _, line = next(rows, ("", ""))
     header = line.split("\t")
@@ -41,6 +41,6 @@ def _rows(path: Path, split: str) -> Iterator[Utterance | Rejected]:
             reason = f"{len(fields)} fields where the header has {len(header)}"
             yield Rejected(where, reason, where)
             continue
-        client, name, text = (fields[header.index(column)] for column in COLUMNS)
+        speaker, name, text = (fields[header.index(column)] for column in COLUMNS)
         audio = path.parent / "clips" / (name if Path(name).suffix else f"{name}.mp3")
-        yield Utterance(audio.stem, audio, text, client, split, where=where)
+        yield Utterance(audio.stem, audio, text, speaker, split, where=where)

@@ -1,13 +1,13 @@
-"""Reader for FLEURS ko_kr (Conneau et al. 2022): TSV files without a header."""
+"""FLEURS ko_kr (Conneau et al. 2022): one TSV file without a header for each split."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 from sorigeul.corpora.options import PrepareOptions
-from sorigeul.corpora.readers.reader_helpers import home_of, lines, unlisted
+from sorigeul.corpora.readers.reader_helpers import folder_with, lines, reject_untranscribed
 from sorigeul.corpora.utterances import Layout, Rejected, Utterance
 
-LOOKED_FOR = "train.tsv, dev.tsv, test.tsv (id, file, raw, normalised) and audio/<split>/*.wav"
+LAYOUT = "train.tsv, dev.tsv, test.tsv (id, file, raw, normalised) and audio/<split>/*.wav"
 SPLITS = ("train", "dev", "test")
 
 
@@ -16,26 +16,28 @@ def read(
 ) -> Iterator[Utterance | Rejected | Layout]:
     """Yield the utterances of the published splits, with the normalised transcripts.
 
-    The id column names the sentence, which several speakers read; the file tells utterances apart.
+    An utterance is identified by its file, because the id column names the sentence, which several
+    speakers read.
     """
     del out, options
-    home = home_of(source, "train.tsv", "ko_kr", LOOKED_FOR)
-    yield Layout(LOOKED_FOR)
+    folder = folder_with("train.tsv", source, "ko_kr", LAYOUT)
+    yield Layout(LAYOUT)
     for split in SPLITS:
-        if (home / f"{split}.tsv").is_file():
-            yield from _rows(home, split)
+        if (folder / f"{split}.tsv").is_file():
+            yield from _read_split(folder, split)
 
 
-def _rows(home: Path, split: str) -> Iterator[Utterance | Rejected]:
-    recordings = home / "audio" / split
-    listed = set()
-    for where, line in lines(home / f"{split}.tsv", home):
+def _read_split(folder: Path, split: str) -> Iterator[Utterance | Rejected]:
+    audio_folder = folder / "audio" / split
+    transcribed = set()
+    for where, line in lines(folder / f"{split}.tsv", folder):
         fields = line.split("\t")
         if len(fields) < 4:
             reason = f"{len(fields)} fields; expected at least 4: id, file, raw, normalised"
             yield Rejected(where, reason, where)
             continue
-        audio = recordings / fields[1]
-        listed.add(audio)
+        audio = audio_folder / fields[1]
+        transcribed.add(audio)
         yield Utterance(audio.stem, audio, fields[3], None, split, where=where)
-    yield from unlisted(sorted(set(recordings.glob("*.wav")) - listed), home)
+    untranscribed = sorted(set(audio_folder.glob("*.wav")) - transcribed)
+    yield from reject_untranscribed(untranscribed, folder)

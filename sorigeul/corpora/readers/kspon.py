@@ -1,4 +1,7 @@
-"""Reader for KsponSpeech (AI Hub; Bang et al. 2020) in three layouts."""
+"""KsponSpeech (AI Hub; Bang et al. 2020), in three layouts.
+
+Does not know about the marks in its transcripts: the normaliser handles them.
+"""
 
 import csv
 import re
@@ -7,129 +10,135 @@ from pathlib import Path, PureWindowsPath
 
 from sorigeul.base.errors import UserError
 from sorigeul.corpora.options import PrepareOptions
-from sorigeul.corpora.readers.reader_helpers import Recordings, folder, lines, relative, walk
+from sorigeul.corpora.readers.reader_helpers import Recordings, lines, relative, source_folder, walk
+from sorigeul.corpora.splits import EVALUATION_SPLITS
 from sorigeul.corpora.utterances import Layout, Rejected, Utterance
 
-LOOKED_FOR = (
+LAYOUTS = (
     "KsponSpeech_scripts/{train,dev,eval_clean,eval_other}.trn (or .txt) with lines "
     "'....pcm :: text', or train_list.csv and test_list.csv with rows 'pcm,txt', "
     "or .pcm files with a .txt of the same name beside each"
 )
-NAME = re.compile(r"K(spon|ai)Speech_E?\d+")
-EVALUATION = ("eval_clean", "eval_other")
-SCRIPTS = ("train", "dev", *EVALUATION)
+STEM = re.compile(r"K(spon|ai)Speech_E?\d+")
+SCRIPTS = ("train", "dev", *EVALUATION_SPLITS)
 LISTS = {"train_list.csv": "train", "test_list.csv": "test"}
 PUBLISHED = {"train": 620_000, "dev": 2_545, "eval_clean": 3_000, "eval_other": 3_000}
+"""Published numbers of utterances."""
 
 
 def read(
     source: Path | None, out: Path, options: PrepareOptions
 ) -> Iterator[Utterance | Rejected | Layout]:
-    """Recognise the layout and yield its utterances; its folders may have moved.
+    """Recognise the layout and yield its utterances; folders may have been moved or renamed.
 
-    ``KsponSpeech_scripts`` counts first, then lists, then transcripts beside the recordings.
+    If several layouts are present, ``KsponSpeech_scripts`` is preferred, then lists, then
+    transcripts beside the recordings.
     """
     del out, options
-    source = folder(source, LOOKED_FOR)
+    source = source_folder(source, LAYOUTS)
     scripts: dict[str, list[Path]] = {}
     lists: list[Path] = []
-    paired = False
-    for place, names in walk(source):
+    has_pairs = False
+    for folder, names in walk(source):
         for name in names:
             stem, _, suffix = name.rpartition(".")
             if stem in SCRIPTS and suffix in ("trn", "txt"):
-                scripts.setdefault(stem, []).append(place / name)
+                scripts.setdefault(stem, []).append(folder / name)
             elif name in LISTS:
-                lists.append(place / name)
-        texts = {name for name in names if name.endswith(".txt")}
-        paired = paired or any(n[:-4] + ".txt" in texts for n in names if n.endswith(".pcm"))
+                lists.append(folder / name)
+        has_pairs = has_pairs or bool(_stems(names, ".pcm") & _stems(names, ".txt"))
     if scripts:
-        yield from _scripts(source, scripts)
+        yield from _read_scripts(source, scripts)
     elif lists:
-        yield from _lists(source, lists)
-    elif paired:
-        yield from _beside(source)
+        yield from _read_lists(source, lists)
+    elif has_pairs:
+        yield from _read_pairs(source)
     else:
-        raise UserError(f"{source}: not KsponSpeech; it should hold {LOOKED_FOR}")
+        raise UserError(f"{source}: not KsponSpeech; it should hold {LAYOUTS}")
 
 
-def _scripts(
+def _read_scripts(
     source: Path, scripts: dict[str, list[Path]]
 ) -> Iterator[Utterance | Rejected | Layout]:
-    """Read the layout as distributed now: one script a split, a line an utterance."""
+    """Read the current distribution: one script for each split, one line for each utterance."""
     notes = [f"there is no {split}.trn" for split in SCRIPTS if split not in scripts]
     for files in scripts.values():
         files.sort(key=lambda path: path.suffix != ".trn")  # stable: .trn first, then by folder
         notes += [f"{relative(path, source)} left aside for {files[0].name}" for path in files[1:]]
     published = {split: {"utterances": PUBLISHED[split]} for split in SCRIPTS if split in scripts}
     chosen = {split: scripts[split][0] for split in SCRIPTS if split in scripts}
-    items = sum(path.read_bytes().count(b"\n") for path in chosen.values())
-    yield Layout("KsponSpeech_scripts", published, tuple(notes), items)
+    line_count = sum(path.read_bytes().count(b"\n") for path in chosen.values())
+    yield Layout("KsponSpeech_scripts", published, tuple(notes), line_count)
 
-    recordings = Recordings(_pcm(source), source)
+    recordings = Recordings(_pcm_files(source), source)
     yield from recordings.rejected
-    for split, path in chosen.items():
-        for where, line in lines(path, source):
-            head, mark, text = line.partition("::")
-            name = PureWindowsPath(head.strip()).name  # takes both kinds of slash
-            if not mark or not name.endswith(".pcm"):
+    for split, script in chosen.items():
+        for where, line in lines(script, source):
+            path, separator, text = line.partition("::")
+            name = PureWindowsPath(path.strip()).name  # accepts both kinds of slash
+            if not separator or not name.endswith(".pcm"):
                 yield Rejected(where, "malformed line; expected '....pcm :: text'", where)
                 continue
-            audio = recordings.take(name, source / head.strip())
+            audio = recordings.find(name, default=source / path.strip())
             yield Utterance(name[:-4], audio, text, None, split, where=where)
-    yield from recordings.left()
+    yield from recordings.reject_untranscribed()
 
 
-def _lists(source: Path, lists: list[Path]) -> Iterator[Utterance | Rejected | Layout]:
-    """Read the ancestor's layout: two lists of pairs, and a flat folder of cleaned transcripts.
+def _read_lists(source: Path, lists: list[Path]) -> Iterator[Utterance | Rejected | Layout]:
+    """Read the flat folder of this project's ancestor: two lists of pairs, cleaned transcripts.
 
-    A pair may name the file of vocabulary ids (``_label_``); the transcript is the one without.
+    A pair may name the file of vocabulary ids (``KaiSpeech_label_000001.txt``); the transcript is
+    then the file without ``label_``.
     """
     note = "the transcripts of this layout are cleaned already: the option text changes nothing"
-    yield Layout("train_list.csv, test_list.csv", _all(), (note,))
-    recordings = Recordings(_pcm(source), source)
+    yield Layout("train_list.csv, test_list.csv", _published_total(), (note,))
+    recordings = Recordings(_pcm_files(source), source)
     yield from recordings.rejected
     for path in lists:
         for where, line in lines(path, source):
             pair = [PureWindowsPath(field.strip()).name for field in next(csv.reader([line]))]
             if len(pair) != 2 or not pair[0].endswith(".pcm") or not pair[1].endswith(".txt"):
-                if ".pcm" in line or not where.endswith(":1"):  # else it is a header
+                is_header = where.endswith(":1") and ".pcm" not in line
+                if not is_header:
                     yield Rejected(where, "malformed line; expected 'pcm-file,txt-file'", where)
                 continue
-            name, text = pair[0], pair[1].replace("_label_", "_")
-            audio = recordings.take(name, path.parent / name)
-            transcript = audio.with_name(text)
+            name, text_name = pair[0], pair[1].replace("_label_", "_")
+            audio = recordings.find(name, default=path.parent / name)
+            transcript = audio.with_name(text_name)
             yield Utterance(audio.stem, audio, "", None, LISTS[path.name], where, transcript)
-    yield from recordings.left()
+    yield from recordings.reject_untranscribed()
 
 
-def _beside(source: Path) -> Iterator[Utterance | Rejected | Layout]:
-    """Read the layout as distributed first: a transcript beside each recording."""
-    evaluation, items = False, 0
-    for place, names in walk(source):
-        evaluation = evaluation or (place.name in EVALUATION and bool(names))
-        items += sum(name.endswith(".pcm") for name in names)
-    yield Layout(".pcm with .txt beside it", _all(evaluation), items=items)
-    for place, names in walk(source):
-        split = place.name if place.name in EVALUATION else None
-        audio = {name[:-4] for name in names if name.endswith(".pcm")}
-        texts = {name[:-4] for name in names if name.endswith(".txt")}
-        for stem in sorted(audio | {stem for stem in texts if NAME.fullmatch(stem)}):
-            path, text = place / f"{stem}.pcm", place / f"{stem}.txt"
-            where = relative(text if stem in texts else path, source)
-            yield Utterance(stem, path, "", None, split, where, text)
+def _read_pairs(source: Path) -> Iterator[Utterance | Rejected | Layout]:
+    """Read the first distribution: a transcript beside each recording."""
+    has_evaluation, recordings = False, 0
+    for folder, names in walk(source):
+        has_evaluation = has_evaluation or (folder.name in EVALUATION_SPLITS and bool(names))
+        recordings += sum(name.endswith(".pcm") for name in names)
+    yield Layout(".pcm with .txt beside it", _published_total(has_evaluation), items=recordings)
+    for folder, names in walk(source):
+        split = folder.name if folder.name in EVALUATION_SPLITS else None
+        with_audio, with_text = _stems(names, ".pcm"), _stems(names, ".txt")
+        for stem in sorted(with_audio | {stem for stem in with_text if STEM.fullmatch(stem)}):
+            audio, transcript = folder / f"{stem}.pcm", folder / f"{stem}.txt"
+            where = relative(transcript if stem in with_text else audio, source)
+            yield Utterance(stem, audio, "", None, split, where, transcript)
 
 
-def _pcm(source: Path) -> Iterator[tuple[Path, str]]:
-    for place, names in walk(source):
-        yield from ((place, name) for name in names if name.endswith(".pcm"))
+def _stems(names: list[str], suffix: str) -> set[str]:
+    return {name.removesuffix(suffix) for name in names if name.endswith(suffix)}
 
 
-def _all(evaluation: bool = False) -> dict[str, dict[str, int]]:
-    counted = SCRIPTS if evaluation else ("train", "dev")
-    return {"all": {"utterances": sum(PUBLISHED[split] for split in counted)}}
+def _pcm_files(source: Path) -> Iterator[tuple[Path, str]]:
+    for folder, names in walk(source):
+        yield from ((folder, name) for name in names if name.endswith(".pcm"))
+
+
+def _published_total(has_evaluation: bool = False) -> dict[str, dict[str, int]]:
+    splits = SCRIPTS if has_evaluation else ("train", "dev")
+    return {"all": {"utterances": sum(PUBLISHED[split] for split in splits)}}
 
 
 def normalizer_name(options: PrepareOptions) -> str:
-    """Return the normaliser for the side of dual transcriptions that ``options.text`` asks for."""
+    """Return the normaliser for the side of dual transcriptions that ``options.text`` selects."""
     return f"kspon-{options.text}"

@@ -1,4 +1,7 @@
-"""Helpers of the readers: walk folders in a fixed order, read text files line by line."""
+"""Shared by the readers: walks folders in a fixed order, reads text files line by line.
+
+Does not know about any one corpus.
+"""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -9,110 +12,111 @@ from sorigeul.corpora.utterances import Rejected, Utterance
 from sorigeul.text.file_encoding import decode_text
 
 
-def folder(source: Path | None, looked_for: str) -> Path:
-    """Return ``source`` if it is a folder; else UserError naming what should be in it."""
+def source_folder(source: Path | None, layout: str) -> Path:
+    """Return ``source`` if it is a folder; else raise UserError with the ``layout`` it needs."""
     if source is None:
-        raise UserError(f"no source folder given; it should hold {looked_for}")
+        raise UserError(f"no source folder given; it should hold {layout}")
     if not source.is_dir():
-        raise UserError(f"{source}: no such folder; it should hold {looked_for}")
+        raise UserError(f"{source}: no such folder; it should hold {layout}")
     return source
 
 
 def walk(source: Path) -> Iterator[tuple[Path, list[str]]]:
-    """Yield every folder under ``source``, links followed, with the sorted names of its files.
+    """Yield every folder under ``source`` with the sorted names of its files. Follows links.
 
-    Hidden files are left out because macOS and archives litter copies of a corpus with ``._x.wav``.
+    Hidden files are skipped, because macOS and archives leave files such as ``._x.wav``.
     """
 
-    def unreadable(error: OSError) -> None:
+    def raise_user_error(error: OSError) -> None:
         raise UserError(f"{error.filename}: cannot be read ({error.strerror})") from error
 
-    seen = set()  # a symbolic link may lead back up
-    for place, folders, names in os.walk(source, onerror=unreadable, followlinks=True):
-        if (real := os.path.realpath(place)) in seen:
-            folders.clear()
+    visited = set()  # a link may lead back to a parent
+    for folder, subfolders, names in os.walk(source, onerror=raise_user_error, followlinks=True):
+        if (real_path := os.path.realpath(folder)) in visited:
+            subfolders.clear()
             continue
-        seen.add(real)
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        yield Path(place), sorted(name for name in names if not name.startswith("."))
+        visited.add(real_path)
+        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
+        yield Path(folder), sorted(name for name in names if not name.startswith("."))
 
 
 def lines(path: Path, source: Path) -> Iterator[tuple[str, str]]:
     """Yield ``(where, line)`` for each line of a text file that is not blank."""
-    shown = relative(path, source)
+    file = relative(path, source)
     for number, line in enumerate(decode_text(path.read_bytes(), str(path)).split("\n"), 1):
         if line.strip():
-            yield f"{shown}:{number}", line
+            yield f"{file}:{number}", line
 
 
 def relative(path: Path, source: Path) -> str:
-    """Return ``path`` as the report shows it: from the source folder on, with slashes."""
+    """Return ``path`` as the report shows it: relative to the source folder, with slashes."""
     return path.relative_to(source).as_posix()
 
 
-def home_of(source: Path | None, name: str, preferred: str, looked_for: str) -> Path:
+def folder_with(name: str, source: Path | None, preferred: str, layout: str) -> Path:
     """Return the folder under ``source`` that holds the file ``name``.
 
-    Where several do, as with a corpus of many languages, the one called ``preferred``; else the
-    first. UserError if none does.
+    If several do, as in a corpus of many languages, the one called ``preferred`` is returned, else
+    the first. UserError if none does.
     """
-    source = folder(source, looked_for)
-    homes = [place for place, names in walk(source) if name in names]
-    if not homes:
-        raise UserError(f"{source}: no {name} in it; it should hold {looked_for}")
-    return next((home for home in homes if home.name == preferred), homes[0])
+    source = source_folder(source, layout)
+    folders = [folder for folder, names in walk(source) if name in names]
+    if not folders:
+        raise UserError(f"{source}: no {name} in it; it should hold {layout}")
+    return next((folder for folder in folders if folder.name == preferred), folders[0])
 
 
 class Recordings:
-    """Index of recordings by file name, for transcripts whose folder names cannot be trusted.
+    """Recordings by file name, for corpora whose transcripts may name the wrong folder.
 
-    Remembers which of them a transcript has named. The first file of each name counts.
+    Remembers which of them have a transcript. If several files have the same name, the first one is
+    used.
     """
 
     def __init__(self, files: Iterable[tuple[Path, str]], source: Path) -> None:
+        """``files``: folder and name of each recording."""
         self._source = source
-        self._folders: dict[
-            str, Path
-        ] = {}  # not whole paths: those of a large corpus would fill the memory
-        self._listed: set[str] = set()
+        self._folders: dict[str, Path] = {}  # whole paths of a large corpus would fill the memory
+        self._transcribed: set[str] = set()
         self.rejected: list[Rejected] = []
-        """Further files with a name that is taken."""
-        for place, name in files:
-            if (first := self._folders.setdefault(name, place)) != place:
+        """further files with a name that another file has"""
+        for folder, name in files:
+            if (first := self._folders.setdefault(name, folder)) != folder:
                 reason = f"second file of this name, after {relative(first / name, source)}"
-                self.rejected.append(Rejected(name, reason, relative(place / name, source)))
+                self.rejected.append(Rejected(name, reason, relative(folder / name, source)))
 
-    def take(self, name: str, otherwise: Path) -> Path:
-        """Return the path of the recording ``name``, or ``otherwise`` if there is none."""
-        self._listed.add(name)
-        return self._folders[name] / name if name in self._folders else otherwise
+    def find(self, name: str, default: Path) -> Path:
+        """Return the path of the recording that a transcript names; ``default`` if none has it."""
+        self._transcribed.add(name)
+        return self._folders[name] / name if name in self._folders else default
 
-    def left(self) -> Iterator[Rejected]:
-        """Yield a rejection for each recording that no transcript has named."""
-        paths = (place / n for n, place in self._folders.items() if n not in self._listed)
-        yield from unlisted(paths, self._source)
+    def reject_untranscribed(self) -> Iterator[Rejected]:
+        """Yield a rejection for each recording that `find` was not asked for."""
+        paths = (
+            folder / name for name, folder in self._folders.items() if name not in self._transcribed
+        )
+        yield from reject_untranscribed(paths, self._source)
 
 
-def unlisted(paths: Iterable[Path], source: Path) -> Iterator[Rejected]:
-    """Yield a rejection for each recording that no transcript names."""
+def reject_untranscribed(paths: Iterable[Path], source: Path) -> Iterator[Rejected]:
+    """Yield a rejection for each recording in ``paths``: no transcript names them."""
     for path in paths:
         yield Rejected(path.stem, "audio without a transcript", relative(path, source))
 
 
-def transcribed_folder(
-    place: Path, names: list[str], source: Path, speaker: str, split: str | None
+def read_librispeech_folder(
+    folder: Path, names: list[str], source: Path, speaker: str, split: str | None
 ) -> Iterator[Utterance | Rejected]:
-    """Yield what a folder in LibriSpeech's manner holds: FLAC files and ``*.trans.txt``.
+    """Yield the utterances of a folder in LibriSpeech's layout: FLAC files and ``*.trans.txt``.
 
-    A line of the latter is ``id text``; the recording is ``id.flac`` beside it.
+    A line of the latter is ``id text``; its recording is ``id.flac`` in the same folder.
     """
-    audio = {name for name in names if name.endswith(".flac")}
+    untranscribed = {name for name in names if name.endswith(".flac")}
     for name in names:
         if name.endswith(".trans.txt"):
-            for where, line in lines(place / name, source):
-                key, *text = line.split(maxsplit=1)
-                audio.discard(f"{key}.flac")
-                yield Utterance(
-                    key, place / f"{key}.flac", "".join(text), speaker, split, where=where
-                )
-    yield from unlisted((place / name for name in sorted(audio)), source)
+            for where, line in lines(folder / name, source):
+                id_, *text = line.split(maxsplit=1)
+                untranscribed.discard(f"{id_}.flac")
+                audio = folder / f"{id_}.flac"
+                yield Utterance(id_, audio, "".join(text), speaker, split, where=where)
+    yield from reject_untranscribed((folder / name for name in sorted(untranscribed)), source)

@@ -1,4 +1,4 @@
-"""Reader for one's own recordings, listed in a CSV, TSV or JSONL table: its column names."""
+"""Your own recordings, listed in a CSV, TSV or JSONL file."""
 
 import csv
 import json
@@ -21,18 +21,18 @@ Row = dict[str, Any]
 def read(
     source: Path | None, out: Path, options: PrepareOptions
 ) -> Iterator[Utterance | Rejected | Layout]:
-    """Yield one utterance for each row; paths in ``audio`` are relative to the table's folder."""
+    """Yield an utterance for each row; paths in ``audio`` are relative to the table's folder."""
     del out, options
     if source is None or not source.is_file():
         raise UserError(f"{source}: no such file; give a .csv, .tsv or .jsonl table with {COLUMNS}")
     text = decode_text(source.read_bytes(), str(source))
     match source.suffix.lower():
         case ".csv":
-            rows = _separated(text, source, csv.excel)
+            rows = _separated_rows(text, source, csv.excel)
         case ".tsv":
-            rows = _separated(text, source, csv.excel_tab)
+            rows = _separated_rows(text, source, csv.excel_tab)
         case ".jsonl":
-            rows = _jsonl(text, source)
+            rows = _json_rows(text, source)
         case other:
             raise UserError(f"{source}: a table ends in .csv, .tsv or .jsonl, not '{other}'")
     yield Layout(f"table of {COLUMNS}")
@@ -40,10 +40,11 @@ def read(
         yield row if isinstance(row, Rejected) else _utterance(row, source, number)
 
 
-def _separated(
+def _separated_rows(
     text: str, source: Path, dialect: type[csv.Dialect]
 ) -> Iterator[tuple[int, Row | Rejected]]:
-    # Strict: otherwise a stray quotation mark would swallow the lines that follow it.
+    """The rows of a CSV or TSV file, each with its line number."""
+    # Strict, because a stray quotation mark would otherwise swallow the lines that follow it.
     rows = csv.reader(StringIO(text, newline=""), dialect, strict=True)
     try:
         header = [name.strip() for name in next(rows, [])]
@@ -52,54 +53,55 @@ def _separated(
             row: Row | Rejected = dict(zip(header, fields, strict=False))
             if len(fields) != len(header):
                 reason = f"{len(fields)} fields where the header has {len(header)}"
-                row = _rejected(reason, source, rows.line_num)
+                row = _reject(reason, source, rows.line_num)
             yield rows.line_num, row
     except csv.Error as error:
         raise UserError(f"{source}:{rows.line_num}: not a readable table ({error})") from error
 
 
-def _jsonl(text: str, source: Path) -> Iterator[tuple[int, Row | Rejected]]:
-    checked = False
+def _json_rows(text: str, source: Path) -> Iterator[tuple[int, Row | Rejected]]:
+    """The rows of a JSONL file, each with its line number."""
+    columns_checked = False
     for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
             continue
         try:
             row = json.loads(line)
         except ValueError as error:
-            yield number, _rejected(f"not JSON ({error})", source, number)
+            yield number, _reject(f"not JSON ({error})", source, number)
             continue
         if not isinstance(row, dict):
-            yield number, _rejected("not a JSON object", source, number)
+            yield number, _reject("not a JSON object", source, number)
             continue
-        if not checked:
+        if not columns_checked:
             _check_columns(list(row), source)
-            checked = True
+            columns_checked = True
         yield number, row
 
 
-def _check_columns(found: list[str], source: Path) -> None:
-    if missing := [column for column in ("audio", "text") if column not in found]:
+def _check_columns(columns: list[str], source: Path) -> None:
+    if missing := [column for column in ("audio", "text") if column not in columns]:
         raise UserError(
             f"{source}: no column {' and no column '.join(missing)}; it has to have {COLUMNS}, "
-            f"and has {', '.join(found) or 'nothing'}"
+            f"and has {', '.join(columns) or 'nothing'}"
         )
 
 
 def _utterance(row: Row, source: Path, number: int) -> Utterance | Rejected:
     audio, text = row.get("audio"), row.get("text")
     if not isinstance(audio, str) or not isinstance(text, str) or not audio:
-        return _rejected("audio or text is missing", source, number)
+        return _reject("audio or text is missing", source, number)
     split = row.get("split") or None
     if split not in (*SPLITS, None):
-        return _rejected(f"split '{split}' is none of {', '.join(SPLITS)}", source, number)
+        return _reject(f"split '{split}' is none of {', '.join(SPLITS)}", source, number)
     path = source.parent / audio
     if not path.exists():
-        # macOS writes Hangul file names decomposed, and the table has been read as NFC.
+        # macOS stores Hangul file names decomposed (NFD), and the table has been decoded to NFC.
         decomposed = source.parent / unicodedata.normalize("NFD", audio)
         path = decomposed if decomposed.exists() else path
     speaker = str(row.get("speaker") or "") or None
     return Utterance(audio, path, text, speaker, split, where=f"{source.name}:{number}")
 
 
-def _rejected(reason: str, source: Path, number: int) -> Rejected:
+def _reject(reason: str, source: Path, number: int) -> Rejected:
     return Rejected(f"row {number}", reason, f"{source.name}:{number}")

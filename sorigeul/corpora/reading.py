@@ -1,0 +1,94 @@
+"""Reads a corpus and checks all its items in several processes."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from itertools import chain, islice
+
+from sorigeul.base.process_pool import map_in_order
+from sorigeul.base.progress import progress_bar
+from sorigeul.corpora.checking import Measured, Task
+from sorigeul.corpora.counts import SplitCounts
+from sorigeul.corpora.duration_cache import DurationCache
+from sorigeul.corpora.spool import Spool
+from sorigeul.corpora.utterances import Layout, Rejected, Utterance
+
+_CHUNK_SIZE = 64  # items sent to a process at a time
+
+
+@dataclass
+class CorpusContents:
+    """What was found in a corpus, except for the utterances themselves."""
+
+    layout: Layout = field(default_factory=lambda: Layout("unknown"))
+    ids: set[str] = field(default_factory=set)
+    """of the usable utterances"""
+    counts: dict[str, SplitCounts] = field(default_factory=lambda: defaultdict(SplitCounts))
+    """by the corpus's own split; ``""`` for utterances without one"""
+    rejected: list[Rejected] = field(default_factory=list)
+    odd_sized: list[str] = field(default_factory=list)
+    """ids of headerless recordings that end in half a sample"""
+
+    def add(self, utterance: Utterance) -> None:
+        """Count a usable utterance."""
+        self.ids.add(utterance.id)
+        self.counts[utterance.split or ""].add(utterance)
+        if utterance.audio.suffix == ".pcm" and utterance.size % 2:
+            self.odd_sized.append(utterance.id)
+
+
+def read_corpus(
+    items: Iterator[Utterance | Rejected | Layout],
+    check: Callable[[Task], Measured | str],
+    jobs: int,
+    cache: DurationCache,
+    accepted: Spool,
+) -> CorpusContents:
+    """Check every item with ``jobs`` processes, and put the usable utterances on ``accepted``.
+
+    ``check`` returns the measured fields of an item, or why it is rejected. New measurements are
+    added to ``cache``.
+    """
+    contents = CorpusContents()
+    first_item = next(items, None)
+    if isinstance(first_item, Layout):
+        contents.layout = first_item
+    elif first_item is not None:
+        items = chain((first_item,), items)
+    tasks = _tasks(items, cache)
+    with closing(map_in_order(check, tasks, jobs, _CHUNK_SIZE, _task_name)) as results:
+        # The processes are forked before the progress bar starts a thread.
+        first_result = list(islice(results, 1))
+        with progress_bar("measuring", contents.layout.items) as advance:
+            for (item, cached), result in chain(first_result, results):
+                advance(1, "")
+                if isinstance(item, Rejected):
+                    contents.rejected.append(item)
+                    continue
+                if item.id in contents.ids:
+                    result = "duplicate id"
+                if isinstance(result, str):
+                    contents.rejected.append(Rejected(item.id, result, item.where))
+                    continue
+                measured = (result.size, result.modified, result.duration)
+                if measured != cached:
+                    cache.add(item.audio, measured)
+                utterance = replace(item, **result._asdict())
+                contents.add(utterance)
+                accepted.add(utterance)
+    return contents
+
+
+def _tasks(items: Iterable[Utterance | Rejected | Layout], cache: DurationCache) -> Iterator[Task]:
+    for item in items:
+        if isinstance(item, Utterance):
+            item = replace(item, audio=item.audio.absolute())
+            yield item, cache.take(item.audio)
+        elif isinstance(item, Rejected):
+            yield item, None
+
+
+def _task_name(task: Task) -> str:
+    item, _ = task
+    return str(item.audio) if isinstance(item, Utterance) else item.item

@@ -1,0 +1,117 @@
+"""Splits that a corpus lacks are drawn from train, by speaker if possible."""
+
+import random
+from pathlib import Path
+
+import pytest
+from helpers.trees import file_contents, read_cuts, texts_by_id, write_speakers, write_table
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sorigeul.corpora.catalog import CORPORA
+from sorigeul.corpora.options import PrepareOptions
+from sorigeul.corpora.preparation import prepare
+from sorigeul.corpora.splits import SplitAssignment, assign_splits, hold_out
+from sorigeul.corpora.utterances import Utterance
+
+
+def test_splits_by_speaker_share_no_speaker_and_depend_on_the_seed(tmp_path: Path) -> None:
+    table = write_speakers(tmp_path / "in", speakers=20)
+    report = prepare(CORPORA["table"], table, tmp_path / "out")
+    speakers = [
+        {
+            cut["supervisions"][0]["speaker"]
+            for cut in read_cuts(tmp_path / "out" / f"{split}.jsonl")
+        }
+        for split in ("train", "dev", "test")
+    ]
+    assert [len(names) for names in speakers] == [16, 2, 2]
+    assert len(set().union(*speakers)) == 20
+    assert report.split_by == "speaker"
+    other = prepare(CORPORA["table"], table, tmp_path / "other", PrepareOptions(seed=1))
+    assert other.seed == 1
+    assert texts_by_id(tmp_path / "other", "test") != texts_by_id(tmp_path / "out", "test")
+    assert texts_by_id(tmp_path / "other") == texts_by_id(tmp_path / "out")
+
+
+@pytest.mark.parametrize(("speakers", "split_by"), [(3, "speaker"), (2, "utterance")])
+def test_a_corpus_with_too_few_speakers_is_split_by_utterance(
+    tmp_path: Path, speakers: int, split_by: str
+) -> None:
+    table = write_speakers(tmp_path / "in", speakers, utterances=10)
+    report = prepare(CORPORA["table"], table, tmp_path / "out")
+    assert report.split_by == split_by
+    assert set(report.splits) == {"train", "dev", "test"}
+    warned = any("voices of dev and test" in warning for warning in report.warnings)
+    assert warned == (split_by == "utterance")
+    assert sum(counts["utterances"] for counts in report.splits.values()) == 10 * speakers
+
+
+def test_a_split_of_the_corpus_is_kept_and_the_others_are_drawn_from_train(tmp_path: Path) -> None:
+    rows = [(f"{n}.wav", f"말 {n}", f"화자{n % 5}", "train") for n in range(20)]
+    rows += [(f"{n}.wav", f"말 {n}", "시험", "test") for n in range(20, 23)]
+    rows += [(f"{n}.wav", f"말 {n}", "", "") for n in range(23, 25)]
+    report = prepare(CORPORA["table"], write_table(tmp_path / "in", rows), tmp_path / "out")
+    assert set(texts_by_id(tmp_path / "out", "test")) == {"20.wav", "21.wav", "22.wav"}
+    assert report.splits["dev"]["utterances"] + report.splits["train"]["utterances"] == 22
+    assert report.splits["dev"]["utterances"] > 0
+    assert "2 utterances name no speaker; they were kept together as one" in report.warnings
+
+
+def test_from_a_test_set_alone_nothing_is_drawn(tmp_path: Path) -> None:
+    table = write_speakers(tmp_path / "in", speakers=3, utterances=1, split="test")
+    report = prepare(CORPORA["table"], table, tmp_path / "out")
+    assert sorted(file_contents(tmp_path / "out")) == ["report.json", "test.jsonl"]
+    assert {"no utterance in train", "no utterance in dev"} <= set(report.warnings)
+
+
+def test_evaluation_sets_of_kspon_are_also_test() -> None:
+    assignment = SplitAssignment("corpus")
+    for split, splits in (
+        ("eval_clean", ("eval_clean", "test")),
+        ("eval_other", ("eval_other", "test")),
+        ("dev", ("dev",)),
+        (None, ("train",)),
+    ):
+        assert assignment.splits_of(Utterance("u", Path("u.wav"), "말", split=split)) == splits
+
+
+def test_no_test_is_drawn_beside_an_evaluation_set() -> None:
+    utterances = [
+        Utterance(f"{speaker}", Path("u.wav"), "말", f"{speaker}", "train", duration=1.0)
+        for speaker in range(10)
+    ]
+    assignment = assign_splits(utterances, {"train", "eval_clean"}, PrepareOptions())
+    assert assignment.split_by == "speaker"
+    assert list(assignment.drawn.values()) == ["dev"]
+
+
+SECONDS = st.dictionaries(st.text(max_size=3), st.floats(0.1, 1000), min_size=1, max_size=40)
+
+
+@given(SECONDS, st.integers(0, 9))
+def test_hold_out_leaves_train_something_whatever_the_order(
+    seconds: dict[str, float], seed: int
+) -> None:
+    shares = {"dev": 0.1, "test": 0.1}
+    held_out = hold_out(seconds, shares, seed)
+    assert set(held_out) <= set(seconds)
+    shuffled = list(seconds.items())
+    random.Random(seed + 1).shuffle(shuffled)
+    assert hold_out(dict(shuffled), shares, seed) == held_out
+    assert len(held_out) < len(seconds)
+    if len(seconds) >= 3:
+        assert set(held_out.values()) == {"dev", "test"}
+
+
+def test_hold_out_comes_close_to_the_shares() -> None:
+    rng = random.Random(0)
+    seconds = {str(number): rng.uniform(1, 20) for number in range(300)}
+    held_out = hold_out(seconds, {"dev": 0.1, "test": 0.2}, seed=0)
+
+    def share(split: str) -> float:
+        drawn = (seconds[unit] for unit, unit_split in held_out.items() if unit_split == split)
+        return sum(drawn) / sum(seconds.values())
+
+    assert share("dev") == pytest.approx(0.1, abs=0.002)
+    assert share("test") == pytest.approx(0.2, abs=0.002)

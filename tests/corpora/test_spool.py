@@ -1,0 +1,39 @@
+"""The temporary file of utterances."""
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sorigeul.base.errors import UserError
+from sorigeul.corpora.spool import open_spool
+from sorigeul.corpora.utterances import Utterance
+
+
+def test_utterances_come_back_in_order_as_often_as_wanted(tmp_path: Path) -> None:
+    utterances = [
+        Utterance("가", Path("/a/나\udcff.wav"), "말", "화자", "dev", "t:1", None, 1 / 3, 5, 6),
+        Utterance("b", Path("b.pcm"), "글"),
+    ]
+    with open_spool(tmp_path / "missing" / "out") as spool:
+        for utterance in utterances:
+            spool.add(utterance)
+        assert list(spool) == utterances
+        assert list(spool) == utterances
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_cannot_be_written_to_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
+    with (
+        pytest.raises(UserError, match=r"cannot be written to \(Permission denied\)") as raised,
+        open_spool(tmp_path / "out"),
+    ):
+        pass
+    assert str(raised.value).startswith(f"{tmp_path}: ")
