@@ -1,4 +1,4 @@
-"""Cuts to padded batches of waveforms and tokens, with speed perturbation and noise.
+"""Cuts to padded batches of waveforms and tokens, with the augmentation drawn for each.
 
 Does not know about features or models, or which cuts a batch is made of.
 """
@@ -19,6 +19,7 @@ from sorigeul.data.cut_audio import load_cut_audio
 from sorigeul.data.manifests import transcript
 from sorigeul.sound import augmentation
 from sorigeul.sound.audio import SAMPLE_RATE, AudioError, Samples
+from sorigeul.sound.degradations import Degradation
 from sorigeul.text.vocabulary import Vocabulary
 
 
@@ -69,8 +70,13 @@ class UtteranceDataset(torch.utils.data.Dataset[Batch]):
     Cuts whose audio cannot be read are left out, and listed in `Batch.failures`.
     """
 
-    def __init__(self, vocabulary: Vocabulary, noise: augmentation.Noise | None = None) -> None:
-        self.vocabulary, self.noise = vocabulary, noise
+    def __init__(
+        self,
+        vocabulary: Vocabulary,
+        noise: augmentation.Noise | None = None,
+        voices: Sequence[Samples] = (),
+    ) -> None:
+        self.vocabulary, self.noise, self.voices = vocabulary, noise, voices
 
     def __getitem__(self, cuts: CutSet) -> Batch:
         loaded: list[MonoCut] = []
@@ -95,12 +101,22 @@ class UtteranceDataset(torch.utils.data.Dataset[Batch]):
         )
 
     def _load_augmented(self, cut: MonoCut) -> Samples:
-        """The audio of a cut (N,), with the speed and noise that the sampler drew for it."""
+        """The audio of a cut (N,), with the speed, noise and degradations drawn for it."""
         samples, draws = load_cut_audio(cut), cut.custom or {}
         samples = augmentation.change_speed(samples, draws.get("speed", 10))
-        if self.noise is None or "draw_key" not in draws:
+        if "draw_key" not in draws:
             return samples
-        return self.noise.mixed(samples, draws["draw_key"])
+        draw_key = draws["draw_key"]
+        samples = self._degraded(samples, draws.get("place", ""), draw_key)
+        if self.noise is not None:
+            samples = self.noise.mixed(samples, draw_key)
+        return self._degraded(samples, draws.get("channel", ""), draw_key)
+
+    def _degraded(self, samples: Samples, degradation: str, draw_key: str) -> Samples:
+        """Samples (N,) -> (M,), degraded as the text says; an empty one changes nothing."""
+        if not degradation:
+            return samples
+        return Degradation.parse(degradation, self.voices).apply(samples, draw_key)
 
 
 def _pad(rows: Sequence[Tensor], value: float) -> Tensor:
@@ -131,6 +147,8 @@ def longest_batch(
     """
     if config.speed_perturbation:
         seconds *= 10 / min(augmentation.SPEEDS)
+    if config.silence_share:
+        seconds += config.silence_seconds
     rows_by_seconds = math.ceil(max(config.batch_seconds * processes // seconds, 1) / processes)
     rows = rows_by_seconds if config.batch_seconds else config.batch_size
     characters *= 3 if vocabulary.kind == "jamo" else 1  # a syllable has at most three jamo

@@ -6,7 +6,19 @@ from pathlib import Path
 from sorigeul.base.errors import UserError
 from sorigeul.sound import augmentation
 
-ORDER_INDEPENDENT = frozenset({"audio_root", "noise_dir", "noise_share", "noise_low", "noise_high"})
+_SHARES = (
+    "noise_share",
+    "rir_share",
+    "silence_share",
+    "colored_noise_share",
+    "babble_share",
+    "telephone_share",
+    "codec_share",
+    "level_share",
+)
+ORDER_INDEPENDENT = frozenset(
+    {"audio_root", "noise_dir", "noise_low", "noise_high", *_SHARES} - {"silence_share"}
+)
 """settings that do not change which utterances are in which batch"""
 
 
@@ -41,6 +53,26 @@ class DataConfig:
     """lowest signal-to-noise ratio in dB; it is drawn evenly from here to noise_high"""
     noise_high: float = 20.0
     """highest signal-to-noise ratio in dB"""
+    rir_share: float = 0.0
+    """share of the utterances that sound as in a room, whose reverberation time is drawn from 0.1
+    to 0.6 s; this and the following shares are drawn anew in each epoch, each by itself"""
+    silence_share: float = 0.0
+    """share of the utterances that get silence before and after, as faint as that of a room"""
+    silence_seconds: float = 3.0
+    """the longest such silence, before and after together; it is drawn evenly from 0 to here"""
+    colored_noise_share: float = 0.0
+    """share of the utterances that get white, pink or brown noise or mains hum, at a ratio from
+    noise_low to noise_high; needs no recordings"""
+    babble_share: float = 0.0
+    """share of the utterances that get six others of the training data at once behind them, at a
+    ratio from noise_low to noise_high"""
+    telephone_share: float = 0.0
+    """share of the utterances that go through a telephone line: 300 to 3400 Hz, mu-law"""
+    codec_share: float = 0.0
+    """share of the utterances that are encoded as mp3 (16 to 64 kbit/s) or opus (8 to 48 kbit/s)
+    and decoded; takes about 10 ms for a second of audio"""
+    level_share: float = 0.0
+    """share of the utterances that become quieter, by up to 40 dB, in the steps of 16 bits"""
     num_workers: int = 0
     """processes that decode audio; 0 decodes in the training process"""
     audio_root: str = ""
@@ -57,13 +89,21 @@ class DataConfig:
             raise UserError(f"plain_epochs is {self.plain_epochs}, but must not be negative")
         if self.num_workers < 0:
             raise UserError(f"num_workers is {self.num_workers}, but must not be negative")
-        if not 0 <= self.noise_share <= 1:
-            raise UserError(f"noise_share is {self.noise_share:g}, but must be between 0 and 1")
+        for setting in _SHARES:
+            if not 0 <= (share := getattr(self, setting)) <= 1:
+                raise UserError(f"{setting} is {share:g}, but must be between 0 and 1")
+        if not 0 <= self.silence_seconds <= 3600:
+            raise UserError(
+                f"silence_seconds is {self.silence_seconds:g}, but must be between 0 and 3600"
+            )
         if not self.noise_low <= self.noise_high:
             raise UserError(
                 f"noise_low is {self.noise_low:g}, but must be at most noise_high, which is "
                 f"{self.noise_high:g}"
             )
+        for setting in ("noise_low", "noise_high"):
+            if not -100 <= (ratio := getattr(self, setting)) <= 100:
+                raise UserError(f"{setting} is {ratio:g}, but must be between -100 and 100 dB")
         # Absolute, since a run may be resumed in another working directory.
         for setting in ("audio_root", "noise_dir"):
             if folder := getattr(self, setting):
@@ -75,6 +115,21 @@ class DataConfig:
             return None
         return augmentation.Noise(
             Path(self.noise_dir), self.noise_share, self.noise_low, self.noise_high
+        )
+
+    def degradation_shares(self) -> augmentation.DegradationShares:
+        """What is to be drawn for each utterance, besides speed and recorded noise."""
+        return augmentation.DegradationShares(
+            rir=self.rir_share,
+            silence=self.silence_share,
+            colored_noise=self.colored_noise_share,
+            babble=self.babble_share,
+            telephone=self.telephone_share,
+            codec=self.codec_share,
+            level=self.level_share,
+            silence_seconds=self.silence_seconds,
+            noise_low=self.noise_low,
+            noise_high=self.noise_high,
         )
 
     @property

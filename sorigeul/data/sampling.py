@@ -17,10 +17,12 @@ from lhotse.dataset import DynamicBucketingSampler, DynamicCutSampler, SimpleCut
 from lhotse.dataset.sampling.base import CutSampler
 from torchdata.stateful_dataloader import StatefulDataLoader
 
+from sorigeul.data.babble import load_voices
 from sorigeul.data.batches import UtteranceDataset
 from sorigeul.data.config import DataConfig
 from sorigeul.data.manifests import follow_epochs
 from sorigeul.sound import augmentation
+from sorigeul.sound.degradations import Degradation
 from sorigeul.text.vocabulary import Vocabulary
 
 _MAX_BUCKETS = 20
@@ -71,13 +73,14 @@ def _make_copy(copy_number: int, cut: MonoCut) -> MonoCut:
 class _AugmentationDraws:
     """Adds to each cut the random draws of its augmentation in the current epoch of the sampler.
 
-    The duration of a cut becomes that at the speed drawn, so that buckets and batches are filled by
-    the audio that is loaded. While a sampler is being constructed, it estimates its buckets by the
-    draws of the first epoch. In plain epochs nothing is drawn, and copies are not masked.
+    The duration of a cut becomes that at the speed drawn and with the silence drawn, so that
+    buckets and batches are filled by the audio that is loaded. While a sampler is being
+    constructed, it estimates its buckets by the draws of the first epoch. In plain epochs nothing
+    is drawn, and copies are not masked.
     """
 
     def __init__(self, seed: int, config: DataConfig) -> None:
-        self.seed, self.config = seed, config
+        self.seed, self.config, self.shares = seed, config, config.degradation_shares()
         self.sampler: CutSampler | None = None
 
     def __call__(self, cut: MonoCut) -> MonoCut:
@@ -89,6 +92,11 @@ class _AugmentationDraws:
         if self.config.speed_perturbation:
             cut.custom["speed"] = speed = augmentation.draw_speed(draw_key)
             cut.duration *= 10 / speed
+        if place := self.shares.draw_place(draw_key):
+            cut.custom["place"] = place
+            cut.duration += Degradation.parse(place).added_seconds
+        if channel := self.shares.draw_channel(draw_key):
+            cut.custom["channel"] = channel
         return cut
 
 
@@ -110,8 +118,14 @@ def training_batches(
     if config.use_augment:
         cuts = with_augmented_copies(cuts, config.augment_ratio)
     noise = config.noise()
+    voices = load_voices(manifest_cuts, seed) if config.babble_share else []
     draws = _AugmentationDraws(seed, config)
-    if config.speed_perturbation or config.plain_epochs or noise is not None:
+    if (
+        config.speed_perturbation
+        or config.plain_epochs
+        or noise is not None
+        or config.degradation_shares().any
+    ):
         cuts = cuts.map(draws)
     batch_limit: dict[str, Any] = (
         {"max_duration": config.batch_seconds * share.world_size}
@@ -140,7 +154,7 @@ def training_batches(
     )
     follow_epochs(manifest_cuts, sampler)
     draws.sampler = sampler
-    return _loader(sampler, share, UtteranceDataset(vocabulary, noise), config.num_workers)
+    return _loader(sampler, share, UtteranceDataset(vocabulary, noise, voices), config.num_workers)
 
 
 def evaluation_batches(

@@ -1,5 +1,6 @@
 """Statistics of a manifest: counts, durations, a random sample, utterances too fast for CTC."""
 
+from array import array
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -7,6 +8,7 @@ from itertools import islice
 from operator import eq
 from random import Random
 
+import numpy as np
 from lhotse import CutSet, MonoCut
 
 from sorigeul.data.manifests import as_lazy_cuts
@@ -23,20 +25,30 @@ class ManifestStatistics:
     """of the NFC text"""
     longest: float
     """seconds of the longest utterance"""
+    long_utterance: float
+    """seconds; 99 % of the utterances are no longer"""
     most_characters: int
     """in one utterance"""
 
 
 def manifest_statistics(cuts: CutSet) -> ManifestStatistics:
     """Count the utterances of a manifest, their seconds and their characters."""
-    utterances, seconds, longest, most_characters = 0, 0.0, 0.0, 0
+    seconds, most_characters = 0.0, 0
     characters: Counter[str] = Counter()
+    durations = array("d")  # 8 MB for a million utterances
     for _, text, duration in as_lazy_cuts(cuts).transcripts():
-        utterances += 1
         seconds += duration
+        durations.append(duration)
         characters.update(text)
-        longest, most_characters = max(longest, duration), max(most_characters, len(text))
-    return ManifestStatistics(utterances, seconds, characters, longest, most_characters)
+        most_characters = max(most_characters, len(text))
+    return ManifestStatistics(
+        utterances=len(durations),
+        seconds=seconds,
+        characters=characters,
+        longest=max(durations, default=0.0),
+        long_utterance=float(np.quantile(durations, 0.99)) if durations else 0.0,
+        most_characters=most_characters,
+    )
 
 
 def draw_sample(cuts: CutSet, size: int, total: int, seed: int) -> list[MonoCut]:

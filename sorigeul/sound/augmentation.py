@@ -1,4 +1,7 @@
-"""Augmentation of waveforms: speed perturbation and additive noise.
+"""Augmentation of waveforms: speed perturbation, additive noise and drawn degradations.
+
+The order is: speed, room and silence around the utterance, recorded noise, other noise, telephone
+and codec, level. So noise goes on in the silence, and the silence is as loud as the speech allows.
 
 Each random choice depends only on a string, the draw key, made of seed, epoch and utterance id. So
 it does not depend on the process that makes it, or on whether the run was interrupted.
@@ -6,6 +9,7 @@ it does not depend on the process that makes it, or on whether the run was inter
 
 import logging
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
@@ -21,6 +25,15 @@ log = logging.getLogger(__name__)
 
 SPEEDS = (9, 10, 11)
 """Speeds in tenths of the original (Ko et al. 2015, Audio augmentation for speech recognition)."""
+RT60 = (0.1, 0.6)
+"""seconds of reverberation in the rooms that are drawn: from a car to a large meeting room"""
+LEVELS = (-40.0, 0.0)
+"""dB of the gain that is drawn"""
+CODECS = (
+    *(f"mp3:{kilobits}" for kilobits in (16, 24, 32, 48, 64)),
+    *(f"opus:{kilobits}" for kilobits in (8, 12, 16, 24, 32, 48)),
+)
+COLORED_NOISES = ("noise", "white", "brown", "hum")
 _MAX_DECODED_SAMPLES = 3600 * SAMPLE_RATE  # of noise that is kept in memory: one hour, 230 MB
 
 
@@ -37,6 +50,69 @@ def change_speed(samples: Samples, tenths: int) -> Samples:
     if tenths == 10:
         return samples
     return np.asarray(soxr.resample(samples, tenths, 10, quality="HQ"), np.float32)
+
+
+@dataclass(frozen=True)
+class DegradationShares:
+    """Shares of the utterances that get each degradation, and the ranges that are not fixed."""
+
+    rir: float
+    silence: float
+    colored_noise: float
+    babble: float
+    telephone: float
+    codec: float
+    level: float
+    silence_seconds: float
+    """the longest silence in all"""
+    noise_low: float
+    """dB, lowest signal-to-noise ratio of coloured noise and babble"""
+    noise_high: float
+    """dB"""
+
+    @property
+    def any(self) -> bool:
+        """Whether there is anything to draw."""
+        channel = (self.colored_noise, self.babble, self.telephone, self.codec, self.level)
+        return any((self.rir, self.silence, *channel))
+
+    def draw_place(self, draw_key: str) -> str:
+        """Degradations that come before recorded noise, in the form of `Degradation.parse`.
+
+        Empty if none is drawn. The same holds for `draw_channel`.
+        """
+        drawn = []
+        if random := _drawn(self.rir, draw_key, "rir"):
+            drawn.append(f"rir:{random.uniform(*RT60):.2f}")
+        if random := _drawn(self.silence, draw_key, "silence"):
+            drawn.append(f"silence:{random.uniform(0, self.silence_seconds):.2f}")
+        return "+".join(drawn)
+
+    def draw_channel(self, draw_key: str) -> str:
+        """Degradations that come after recorded noise."""
+        drawn = []
+        if random := _drawn(self.colored_noise, draw_key, "colored_noise"):
+            drawn.append(f"{random.choice(COLORED_NOISES)}:{self._draw_ratio(random)}")
+        if random := _drawn(self.babble, draw_key, "babble"):
+            drawn.append(f"babble:{self._draw_ratio(random)}")
+        if _drawn(self.telephone, draw_key, "telephone"):
+            drawn.append("telephone")
+        if random := _drawn(self.codec, draw_key, "codec"):
+            drawn.append(random.choice(CODECS))
+        if random := _drawn(self.level, draw_key, "level"):
+            drawn.append(f"level:{random.uniform(*LEVELS):.2f}")
+        return "+".join(drawn)
+
+    def _draw_ratio(self, random: Random) -> str:
+        return f"{random.uniform(self.noise_low, self.noise_high):.2f}"
+
+
+def _drawn(share: float, draw_key: str, name: str) -> Random | None:
+    """The generator of a degradation's further draws, if the utterance is one of its share."""
+    if not share:  # making a generator takes 10 µs
+        return None
+    random = Random(f"{draw_key}/{name}")
+    return random if random.random() < share else None
 
 
 class Noise:

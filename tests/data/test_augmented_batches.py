@@ -1,4 +1,4 @@
-"""Batches with other speeds and noise: the same draws in every process and after a resume."""
+"""Batches with speeds, noise and degradations: the same in every process and after a resume."""
 
 import copy
 from collections import Counter
@@ -16,15 +16,26 @@ from torchdata.stateful_dataloader import StatefulDataLoader
 
 from sorigeul.base.errors import UserError
 from sorigeul.data import manifests
+from sorigeul.data.babble import load_voices
 from sorigeul.data.batches import longest_batch
 from sorigeul.data.config import DataConfig
 from sorigeul.data.sampling import ProcessShare, evaluation_batches
 from sorigeul.sound.audio import SAMPLE_RATE
 from sorigeul.sound.augmentation import SPEEDS, change_speed, draw_speed
+from sorigeul.sound.degradations import Degradation
 from sorigeul.training.run import train
 from sorigeul.training.settings import Settings
 
 SPEED: dict[str, Any] = {"speed_perturbation": True}
+SHARES = (
+    "rir_share",
+    "silence_share",
+    "colored_noise_share",
+    "babble_share",
+    "telephone_share",
+    "codec_share",
+    "level_share",
+)
 
 
 @pytest.fixture
@@ -38,9 +49,11 @@ def noises(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def both(noises: Path) -> dict[str, Any]:
-    """Settings with speed perturbation, noise, and copies of half of the utterances."""
-    return {**SPEED, "noise_dir": str(noises), "use_augment": True, "augment_ratio": 0.5}
+def everything(noises: Path) -> dict[str, Any]:
+    """Settings with speeds, noise, all degradations, and copies of half of the utterances."""
+    copies = {"use_augment": True, "augment_ratio": 0.5}
+    shares = dict.fromkeys(SHARES, 0.4)
+    return {**SPEED, **copies, **shares, "noise_dir": str(noises), "silence_seconds": 1.0}
 
 
 def waveforms_of_epoch(batches: StatefulDataLoader, epoch: int = 0) -> dict[str, torch.Tensor]:
@@ -177,27 +190,133 @@ def test_a_relative_noise_folder_becomes_absolute(
     assert Settings().changed({"noise_dir": "noises"}, "test").data.noise_dir == str(noises)
 
 
+# Degradations
+
+
+def test_without_shares_batches_are_what_they_were(cuts: CutSet, noises: Path) -> None:
+    """No draw key either, so that nothing is drawn."""
+    options: dict[str, Any] = {**dict.fromkeys(SHARES, 0.0), "silence_seconds": 2.0}
+    for batch in sampled_cuts(loader(cuts, **options)):
+        assert all("draw_key" not in (cut.custom or {}) for cut in batch)
+    for batch in sampled_cuts(loader(cuts, **options, noise_dir=str(noises))):
+        assert all("draw_key" in cut.custom for cut in batch)
+        assert not any({"place", "channel", "speed"} & set(cut.custom) for cut in batch)
+
+
+@pytest.mark.parametrize("share", SHARES)
+def test_a_share_changes_its_share_of_the_utterances_anew_in_each_epoch(
+    cuts: CutSet, share: str
+) -> None:
+    original = waveforms_of_epoch(loader(cuts))
+
+    def changed_utterances(epoch: int) -> set[str]:
+        options: dict[str, Any] = {share: 0.5}
+        changed = waveforms_of_epoch(loader(cuts, **options), epoch)
+        assert changed.keys() == original.keys()
+        return {name for name in original if not torch.equal(original[name], changed[name])}
+
+    changed = changed_utterances(epoch=0)
+    assert 8 < len(changed) < 32  # of 40
+    assert changed_utterances(epoch=1) != changed
+
+
+def test_training_degrades_as_evaluation_would(cuts: CutSet) -> None:
+    original = waveforms_of_epoch(loader(cuts))
+    options: dict[str, Any] = {"rir_share": 1.0, "silence_share": 1.0, "level_share": 1.0}
+    changed = waveforms_of_epoch(loader(cuts, **options))
+    for batch in sampled_cuts(loader(cuts, **options)):
+        for cut in batch:
+            text = f"{cut.custom['place']}+{cut.custom['channel']}"
+            key = cut.custom["draw_key"]
+            expected = Degradation.parse(text).apply(original[cut.id].numpy(), key)
+            assert np.array_equal(changed[cut.id].numpy(), expected)
+
+
+def test_durations_count_the_silence_that_is_drawn(cuts: CutSet) -> None:
+    options: dict[str, Any] = {**SPEED, "silence_share": 0.7, "silence_seconds": 2.0}
+    original = waveforms_of_epoch(loader(cuts, **SPEED), 1)
+    waveforms = waveforms_of_epoch(loader(cuts, **options), 1)
+    added = []
+    for batch in sampled_cuts(loader(cuts, **options), 1):
+        for cut in batch:
+            samples = len(waveforms[cut.id])
+            assert cut.duration == pytest.approx(samples / SAMPLE_RATE, abs=2 / SAMPLE_RATE)
+            added.append((samples - len(original[cut.id])) / SAMPLE_RATE)
+    assert 0 < min(seconds for seconds in added if seconds) < 0.5
+    assert 1.5 < max(added) <= 2.0
+    assert 4 < added.count(0.0) < 20  # of 40
+
+
+def test_batches_are_filled_by_the_duration_with_silence(tmp_path: Path) -> None:
+    many = cuts_without_audio(tmp_path, [1 + (37 * number % 1000) / 100 for number in range(1000)])
+    batches = sampled_cuts(loader(many, batch_seconds=60.0, silence_share=0.5), 2)
+    assert sum(map(len, batches)) == 1000
+    assert max(len(batch) * max(cut.duration for cut in batch) for batch in batches) < 63
+
+
+def test_the_longest_batch_has_the_longest_silence() -> None:
+    options: dict[str, Any] = {"batch_size": 4, "silence_seconds": 2.5}
+    for share, seconds in ((0.0, 9.0), (0.1, 11.5)):
+        config = DataConfig(silence_share=share, **options)
+        shape = longest_batch(9.0, 2, VOCABULARY, config).waveforms.shape
+        assert shape == (4, SAMPLE_RATE * seconds)
+
+
+def test_the_voices_of_babble_depend_on_the_seed_alone(
+    cuts: CutSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    everyone = sorted(voice.tobytes() for voice in load_voices(cuts, seed=0))
+    assert everyone == sorted(wave.numpy().tobytes() for wave in originals(cuts))
+    monkeypatch.setattr("sorigeul.data.babble._VOICES", 10)
+    first, again, other = (
+        [voice.tobytes() for voice in load_voices(cuts, seed)] for seed in (0, 0, 1)
+    )
+    assert first == again
+    assert first != other
+    assert len(first) == len(other) == 10
+
+
+def originals(cuts: CutSet) -> list[torch.Tensor]:
+    """The waveforms (N,) of all utterances."""
+    return list(waveforms_of_epoch(loader(cuts)).values())
+
+
+def test_babble_without_readable_recordings_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no utterance can be read to make babble of: "):
+        loader(cuts_without_audio(tmp_path, [1.0, 2.0]), babble_share=0.5)
+
+
 # The same in every process, and after a resume
+
+
+@pytest.mark.parametrize("num_workers", [1, 2])
+def test_workers_load_the_same_batches(
+    cuts: CutSet, everything: dict[str, Any], num_workers: int
+) -> None:
+    alone, workers = (list(loader(cuts, num_workers=n, **everything)) for n in (0, num_workers))
+    assert [batch.ids for batch in alone] == [batch.ids for batch in workers]
+    for batch, of_workers in zip(alone, workers, strict=True):
+        assert torch.equal(batch.waveforms, of_workers.waveforms)
 
 
 @pytest.mark.parametrize("num_workers", [0, 2])
 @pytest.mark.parametrize("pack_by_length", [True, False])
 def test_a_stopped_epoch_resumes_with_the_same_waveforms(
-    cuts: CutSet, both: dict[str, Any], num_workers: int, pack_by_length: bool
+    cuts: CutSet, everything: dict[str, Any], num_workers: int, pack_by_length: bool
 ) -> None:
-    both["pack_by_length"] = pack_by_length
-    uninterrupted = loader(cuts, **both)
+    everything["pack_by_length"] = pack_by_length
+    uninterrupted = loader(cuts, **everything)
     uninterrupted.sampler.set_epoch(1)
     expected = list(uninterrupted)
 
-    stopped = loader(cuts, num_workers=num_workers, **both)
+    stopped = loader(cuts, num_workers=num_workers, **everything)
     stopped.sampler.set_epoch(1)
     batches = iter(stopped)
     before = [next(batches) for _ in range(5)]
     state = copy.deepcopy(stopped.state_dict())
     del batches, stopped
 
-    resumed = loader(cuts, num_workers=num_workers, **both)
+    resumed = loader(cuts, num_workers=num_workers, **everything)
     resumed.load_state_dict(state)
     resumed.sampler.set_epoch(1)
     actual = before + list(resumed)
@@ -207,10 +326,11 @@ def test_a_stopped_epoch_resumes_with_the_same_waveforms(
         assert torch.equal(batch.lengths, expected_batch.lengths)
 
 
-def test_two_processes_share_the_waveforms_of_one(cuts: CutSet, both: dict[str, Any]) -> None:
-    alone = waveforms_of_epoch(loader(cuts, batch_size=8, **both), 2)
+def test_two_processes_share_the_waveforms_of_one(cuts: CutSet, everything: dict[str, Any]) -> None:
+    alone = waveforms_of_epoch(loader(cuts, batch_size=8, **everything), 2)
     shares = [
-        waveforms_of_epoch(loader(cuts, share=ProcessShare(rank, 2), **both), 2) for rank in (0, 1)
+        waveforms_of_epoch(loader(cuts, share=ProcessShare(rank, 2), **everything), 2)
+        for rank in (0, 1)
     ]
     assert not shares[0].keys() & shares[1].keys()
     together = shares[0] | shares[1]
@@ -218,17 +338,20 @@ def test_two_processes_share_the_waveforms_of_one(cuts: CutSet, both: dict[str, 
     assert all(torch.equal(together[name], alone[name]) for name in alone)
 
 
-def test_a_seed_gives_the_same_waveforms(cuts: CutSet, both: dict[str, Any]) -> None:
+def test_a_seed_gives_the_same_waveforms(cuts: CutSet, everything: dict[str, Any]) -> None:
     first, again, other = (
-        waveforms_of_epoch(loader(cuts, seed=seed, **both)) for seed in (1, 1, 2)
+        waveforms_of_epoch(loader(cuts, seed=seed, **everything)) for seed in (1, 1, 2)
     )
     assert all(torch.equal(first[name], again[name]) for name in first)
     assert not all(torch.equal(first[name], other[name]) for name in first if name in other)
 
 
-def test_plain_epochs_have_no_masks_speeds_or_noise(cuts: CutSet, noises: Path) -> None:
+def test_plain_epochs_have_no_masks_speeds_noise_or_degradations(
+    cuts: CutSet, noises: Path
+) -> None:
     """They have as many utterances as later epochs."""
-    changes: dict[str, Any] = {**SPEED, "noise_dir": str(noises), "noise_share": 1.0}
+    changes: dict[str, Any] = {**SPEED, **dict.fromkeys(SHARES, 1.0)}
+    changes.update(noise_dir=str(noises), noise_share=1.0)
     original = waveforms_of_epoch(loader(cuts, use_augment=False))
     loaded = loader(cuts, use_augment=True, plain_epochs=2, **changes)
     for epoch, plain in ((0, True), (1, True), (2, False)):

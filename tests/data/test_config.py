@@ -1,9 +1,11 @@
 """Settings of batches: what is refused, and what follows from them."""
 
+from dataclasses import asdict
+
 import pytest
 
 from sorigeul.base.errors import UserError
-from sorigeul.data.config import DataConfig
+from sorigeul.data.config import ORDER_INDEPENDENT, DataConfig
 
 
 @pytest.mark.parametrize(
@@ -14,6 +16,31 @@ def test_values_out_of_range_are_refused_by_name(setting: str, value: float) -> 
     with pytest.raises(UserError, match=f"{setting} is {value:g}, but must") as error:
         DataConfig(**{setting: value})  # type: ignore[arg-type]
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "message"),
+    [
+        ("rir_share", 1.5, "rir_share is 1.5, but must be between 0 and 1"),
+        ("silence_share", -0.1, "silence_share is -0.1, but must be between 0 and 1"),
+        ("codec_share", float("nan"), "codec_share is nan, but must be between 0 and 1"),
+        ("silence_seconds", -1.0, "silence_seconds is -1, but must be between 0 and 3600"),
+        ("noise_low", -200.0, "noise_low is -200, but must be between -100 and 100 dB"),
+    ],
+)
+def test_impossible_degradations_are_refused_by_name(
+    setting: str, value: float, message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
+        DataConfig(**{setting: value})  # type: ignore[arg-type]
+
+
+def test_only_degradations_that_lengthen_utterances_change_the_batches() -> None:
+    """The others may be changed in a run that is resumed in mid-epoch."""
+    degradations = {name for name in asdict(DataConfig()) if name.endswith("_share")}
+    assert len(degradations) == 8
+    assert degradations - ORDER_INDEPENDENT == {"silence_share"}
+    assert "silence_seconds" not in ORDER_INDEPENDENT
 
 
 def test_a_relative_audio_root_becomes_absolute(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -101,7 +101,7 @@ def test_a_copy_has_the_same_recording_and_text(cuts: CutSet) -> None:
 def padding_share(batches: list[CutSet]) -> float:
     """The share of the samples of all batches that is padding."""
     padded = sum(len(batch) * max(cut.duration for cut in batch) for batch in batches)
-    return 1 - sum(cut.duration for batch in batches for cut in batch) / padded
+    return float(1 - sum(cut.duration for batch in batches for cut in batch) / padded)
 
 
 def test_pack_by_length_saves_padding_and_loses_no_utterance(many_cuts: CutSet) -> None:
@@ -257,6 +257,7 @@ def test_a_worker_survives_the_signal_that_stops_the_run(cuts: CutSet) -> None:
     iterator = iter(batches)
     loaded = [next(iterator).ids]
     (worker,) = multiprocessing.active_children()
+    assert worker.pid
     for signal_number in (signal.SIGTERM, signal.SIGINT):
         os.kill(worker.pid, signal_number)
     assert loaded + [batch.ids for batch in iterator] == expected

@@ -1,4 +1,4 @@
-"""Speed perturbation and noise: length, pitch, signal-to-noise ratio, how often they are drawn."""
+"""Speed perturbation, noise and degradations: length, pitch, ratio, how often they are drawn."""
 
 import logging
 from collections import Counter
@@ -9,7 +9,14 @@ import pytest
 from helpers.noises import white_noise
 
 from sorigeul.sound.audio import SAMPLE_RATE, Samples
-from sorigeul.sound.augmentation import SPEEDS, Noise, change_speed, draw_speed
+from sorigeul.sound.augmentation import (
+    SPEEDS,
+    DegradationShares,
+    Noise,
+    change_speed,
+    draw_speed,
+)
+from sorigeul.sound.degradations import Degradation, Step
 
 
 @pytest.fixture
@@ -114,3 +121,60 @@ def test_files_that_are_not_noise_are_left_out_and_counted(
     assert "4 of 6 files cannot be used" in warning
     assert "\n" not in warning
     assert any("silent.wav: holds only silence" in message for message in noise.unusable)
+
+
+# Degradations
+
+
+def shares(share: float) -> DegradationShares:
+    """Each degradation for the same share, silence of up to 2 s, ratios of 0 to 10 dB."""
+    return DegradationShares(*(share,) * 7, silence_seconds=2.0, noise_low=0.0, noise_high=10.0)
+
+
+def drawn(share: float, count: int = 1000) -> list[list[Step]]:
+    """The degradations drawn for each of `count` utterances, in order."""
+    texts = [
+        [text for text in (shares(share).draw_place(key), shares(share).draw_channel(key)) if text]
+        for key in (f"0/0/u{number}" for number in range(count))
+    ]
+    return [[step for text in both for step in Degradation.parse(text).steps] for both in texts]
+
+
+def test_nothing_is_drawn_without_a_share() -> None:
+    assert not shares(0.0).any
+    assert not any(drawn(0.0))
+
+
+def test_degradations_are_drawn_independently_for_their_share() -> None:
+    counts = Counter(step.name for steps in drawn(0.25) for step in steps)
+    noises = [counts.pop(name) for name in ("noise", "white", "brown", "hum")]
+    codecs = [counts.pop(name) for name in ("mp3", "opus")]
+    assert set(counts) == {"rir", "silence", "babble", "telephone", "level"}
+    assert all(200 < count < 300 for count in (*counts.values(), sum(noises), sum(codecs)))
+    assert all(30 < count < 95 for count in noises)
+    sizes = Counter(map(len, drawn(0.25)))
+    assert sizes[0] == pytest.approx(1000 * 0.75**7, abs=40)
+
+
+def test_values_are_drawn_evenly_in_their_range() -> None:
+    ranges = {
+        "rir": (0.1, 0.6),
+        "silence": (0.0, 2.0),
+        "white": (0.0, 10.0),
+        "babble": (0.0, 10.0),
+        "level": (-40.0, 0.0),
+    }
+    steps = [step for steps in drawn(1.0) for step in steps]
+    for name, (low, high) in ranges.items():
+        values = [step.value for step in steps if step.name == name and step.value is not None]
+        assert low <= min(values) < low + 0.03 * (high - low)
+        assert high - 0.03 * (high - low) < max(values) <= high
+        assert np.mean(values) == pytest.approx((low + high) / 2, abs=0.07 * (high - low))
+
+
+def test_the_order_is_room_silence_noise_channel_level() -> None:
+    for steps in drawn(1.0, 20):
+        names = [step.name for step in steps]
+        assert names[:2] == ["rir", "silence"]
+        assert names[3:5] == ["babble", "telephone"]
+        assert names[6] == "level"
