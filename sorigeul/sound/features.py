@@ -8,7 +8,7 @@ Shapes: B utterances, N samples, T frames, F mel bands. Every padded tensor come
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +17,7 @@ from sorigeul.base.errors import UserError
 from sorigeul.sound.audio import SAMPLE_RATE
 
 Window = Literal["hamming", "hann", "blackman", "rectangular"]
-Normalization = Literal["utterance", "none"]
+Normalization = Literal["utterance", "speech", "none"]
 
 _WINDOWS: dict[str, Callable[[int], Tensor]] = {
     "hamming": torch.hamming_window,
@@ -26,6 +26,8 @@ _WINDOWS: dict[str, Callable[[int], Tensor]] = {
     "rectangular": torch.ones,
 }
 _LOG_FLOOR = 1e-10  # librosa's power_to_db floor: digital silence stays finite
+_SPEECH_DEPTH = 3.5 * math.log(10)  # 35 dB: softer than the loudest frame, it is no speech
+_FLOOR_DEPTH = 6 * math.log(10)  # 60 dB below the loudest band
 _STD_FLOOR = 1e-2  # a constant band carries no information: its rounding noise stays small
 
 
@@ -50,7 +52,9 @@ class FeatureConfig:
     window: Window = "hamming"
     """shape of the analysis window"""
     normalization: Normalization = "utterance"
-    """utterance: each band gets mean 0 and deviation 1 over the utterance; none: plain log-mel"""
+    """speech: each band gets mean 0 and deviation 1 over the frames that are loud enough for
+    speech, so that silence beside it changes nothing; utterance: over all frames; none: plain
+    log-mel"""
     input_reverse: bool = False
     """flag indication whether to reverse input feature or not"""
 
@@ -79,8 +83,9 @@ class FeatureConfig:
             raise UserError(f"n_mels {self.n_mels} must lie between 4 and {self.n_fft // 2}")
         if self.window not in _WINDOWS:
             raise UserError(f"window '{self.window}' is none of {', '.join(_WINDOWS)}")
-        if self.normalization not in ("utterance", "none"):
-            raise UserError(f"normalization '{self.normalization}' is none of utterance, none")
+        if self.normalization not in get_args(Normalization):
+            choices = ", ".join(get_args(Normalization))
+            raise UserError(f"normalization '{self.normalization}' is none of {choices}")
 
     @property
     def window_samples(self) -> int:
@@ -139,7 +144,10 @@ class LogMel(nn.Module):
         frames = torch.div(lengths, self.config.hop_length, rounding_mode="floor") + 1
         valid = valid_mask(frames, features.shape[1]).unsqueeze(-1)
         if self.config.normalization == "utterance":
-            features = _normalize(features, valid, frames)
+            features = _normalize(features, valid)
+        elif self.config.normalization == "speech":
+            features, loud = _loud_frames(features, valid)
+            features = _normalize(features, loud) * valid
         features = features.masked_fill_(~valid, 0.0)
         if self.config.input_reverse:
             features = reverse(features, frames)
@@ -159,16 +167,28 @@ def reverse(features: Tensor, lengths: Tensor) -> Tensor:
     return features.gather(1, index.unsqueeze(-1).expand_as(features))
 
 
-def _normalize(features: Tensor, valid: Tensor, frames: Tensor) -> Tensor:
-    """Scale each band (B, T, F) to mean 0 and standard deviation 1 over the valid frames.
+def _normalize(features: Tensor, counted: Tensor) -> Tensor:
+    """Scale each band (B, T, F) to mean 0 and standard deviation 1 over the `counted` frames.
 
-    ``valid``: boolean (B, T, 1). ``frames``: number of valid frames (B,).
+    ``counted``: boolean (B, T, 1). The other frames are scaled alike.
     """
-    count = frames.view(-1, 1, 1)
-    mean = (features * valid).sum(1, keepdim=True) / count
-    centred = (features - mean) * valid
-    deviation = (centred.square().sum(1, keepdim=True) / count).sqrt_()
+    count = counted.sum(1, keepdim=True)
+    mean = (features * counted).sum(1, keepdim=True) / count
+    centred = features - mean
+    deviation = ((centred * counted).square().sum(1, keepdim=True) / count).sqrt_()
     return centred / deviation.clamp_min_(_STD_FLOOR)
+
+
+def _loud_frames(features: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
+    """Log-mel (B, T, F), and which of its ``valid`` frames are loud enough for speech (B, T, 1).
+
+    What is far below the loudest band is raised to one floor: in digital silence, or in the
+    rounding noise of a quiet recording, differences mean nothing.
+    """
+    loudness = features.logsumexp(2, keepdim=True).masked_fill(~valid, -torch.inf)
+    loudest = loudness.amax(1, keepdim=True)
+    floor = features.masked_fill(~valid, -torch.inf).amax((1, 2), keepdim=True) - _FLOOR_DEPTH
+    return torch.maximum(features, floor), loudness > loudest - _SPEECH_DEPTH
 
 
 def mel_filter_bank(n_mels: int, n_fft: int) -> Tensor:

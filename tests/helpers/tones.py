@@ -1,4 +1,7 @@
-"""A language of four syllables, each with its own tone, that a small model learns in seconds."""
+"""A language of four syllables that a small model learns in seconds.
+
+A syllable is a tone over a hummed vowel, which a speech detector takes for a voice.
+"""
 
 import csv
 from collections.abc import Sequence
@@ -14,8 +17,10 @@ from sorigeul.corpora.preparation import prepare
 from sorigeul.sound.audio import SAMPLE_RATE
 from sorigeul.training.settings import Settings
 
-HERTZ = {"가": 400.0, "나": 700.0, "다": 1200.0, "라": 2100.0}
+HERTZ = {"가": 3300.0, "나": 4300.0, "다": 5500.0, "라": 7200.0}
 SECONDS = 0.25  # of each syllable
+_PITCH = 110.0  # Hz, of the voice
+_FORMANTS = ((250.0, 80.0, 1.0), (2300.0, 100.0, 0.6), (2600.0, 150.0, 0.3))  # Hz, width, level
 
 TINY = Settings().changed(
     {
@@ -44,12 +49,31 @@ TINY = Settings().changed(
 
 
 def synthesize(text: str, seed: int = 0, rate: int = SAMPLE_RATE) -> npt.NDArray[np.float32]:
-    """The tones of a text (N,), with a little noise."""
+    """The syllables of a text (N,), with a little noise; any other character is silence."""
     time = np.arange(round(SECONDS * rate)) / rate
-    envelope = 0.3 * np.hanning(len(time))
-    tones = [envelope * np.sin(2 * np.pi * HERTZ.get(char, 0.0) * time) for char in text]
+    silence = np.zeros(len(time))
+    envelope = np.hanning(len(time))
+    vowel = 0.1 * np.sqrt(envelope) * _vowel(time)
+    syllables = [
+        vowel + 0.06 * envelope * np.sin(2 * np.pi * HERTZ[char] * time)
+        if char in HERTZ
+        else silence
+        for char in text
+    ]
     noise = np.random.default_rng(seed).standard_normal(len(time) * len(text))
-    return (np.concatenate(tones) + 0.003 * noise).astype(np.float32)
+    return (np.concatenate(syllables) + 0.003 * noise).astype(np.float32)
+
+
+def _vowel(time: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Something like an i: the harmonics of a falling and rising pitch, under three formants."""
+    pitch = _PITCH * (1 + 0.1 * np.sin(4 * np.pi * time))
+    phase = 2 * np.pi * np.cumsum(pitch) * (time[1] - time[0])
+    harmonics = np.arange(1, int(2900 / _PITCH))  # the tones are higher
+    levels = sum(
+        level / (1 + ((harmonics * _PITCH - centre) / width) ** 2)
+        for centre, width, level in _FORMANTS
+    )
+    return np.asarray(levels @ np.sin(np.outer(harmonics, phase)))
 
 
 def texts(count: int, seed: int = 0) -> list[str]:

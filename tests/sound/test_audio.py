@@ -282,7 +282,8 @@ def test_probe_does_not_decode(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     with_libav(tmp_path / "a.m4a", "aac", 44_100)
     (tmp_path / "a.pcm").write_bytes(bytes(64_000))
     monkeypatch.setattr(soundfile.SoundFile, "read", decode)
-    monkeypatch.setattr("sorigeul.sound.audio._decode_with_libav", decode)
+    monkeypatch.setattr("sorigeul.sound.libav.LibavDecoder.__iter__", decode)
+    monkeypatch.setattr("sorigeul.sound.headerless.HeaderlessDecoder.__iter__", decode)
     for file in ("a.flac", "a.m4a", "a.pcm"):
         assert probe(tmp_path / file) == pytest.approx(2.0, abs=0.01)
 
