@@ -12,7 +12,7 @@ from typing import IO
 from sorigeul.corpora.options import Shard
 
 _NAME, _CACHE, _FINISHED = "probed", ".journal", ".finished"
-_VERSION = 1
+_VERSION = 2
 """Increased when `sorigeul.sound.audio.probe` returns another duration for some file."""
 
 CachedDuration = tuple[int, int, float]

@@ -1,3 +1,3 @@
 """How good a model is: recognition of a corpus, error rates, alignment of the attention."""
 
-__all__ = ["attention_metrics", "evaluate", "scores"]
+__all__ = ["attention_metrics", "evaluate", "robustness", "scores"]

@@ -1,7 +1,8 @@
 """Evaluation of a model on a corpus: free-running recognition, compared with the transcripts.
 
-`evaluate` does both in one process. Several processes call `recognize` for a share of the corpus
-each, exchange the results, and score all shares together with `score_recognitions`.
+`evaluate` transcribes the corpus as users' recordings are transcribed. For the epochs of a training
+there is a shorter way: several processes call `recognize` for a share of the corpus each, exchange
+the results, and score all shares together with `score_recognitions`.
 """
 
 from collections import Counter
@@ -19,13 +20,15 @@ from sorigeul.base.progress import Advance, progress_bar
 from sorigeul.data.batches import Batch, Failure
 from sorigeul.evaluation.attention_metrics import AttentionMetrics, mean_metrics, measure_attention
 from sorigeul.evaluation.scores import Score, score
-from sorigeul.model.las import ListenAttendSpell
+from sorigeul.model.las import ListenAttendSpell, ListenerOutput
 from sorigeul.model.losses import joint_losses
 from sorigeul.recognition.recognizer import Recognizer
 from sorigeul.search.decoding import search
 from sorigeul.search.greedy import ctc_greedy_search
-from sorigeul.sound.audio import SAMPLE_RATE
+from sorigeul.sound.audio import SAMPLE_RATE, Recording, Samples
+from sorigeul.sound.degradations import Degradation
 from sorigeul.sound.features import LogMel
+from sorigeul.sound.segments import SegmentedRecording
 from sorigeul.text.vocabulary import Vocabulary
 
 _EPOCH_METRICS = ("loss", "crr", "ctc_crr", *(field.name for field in fields(AttentionMetrics)))
@@ -41,10 +44,12 @@ class RecognizedUtterance:
     ctc_hypothesis: str | None
     """text of the CTC head alone, if there is one"""
     seconds: float
-    tokens: list[int]
-    """character ids of `hypothesis` (U)"""
+    characters: list[str]
+    """the vocabulary units of `hypothesis` (U)"""
     alignment: Tensor
     """attention (U, S) over the listener frames, in the order of time"""
+    doubtful: bool
+    """whether the recognizer says that the hypothesis may well be wrong"""
     attention_metrics: AttentionMetrics | None
     """metrics of the attention under teacher forcing, which do not depend on errors in the
     hypothesis; None for a model without attention or a text of less than two characters"""
@@ -105,17 +110,35 @@ class Evaluation:
 
 
 def evaluate(
-    recognizer: Recognizer, batches: Iterable[Batch], normalizer: str, total: int | None = None
+    recognizer: Recognizer,
+    batches: Iterable[Batch],
+    normalizer: str,
+    total: int | None = None,
+    degradation: Degradation | None = None,
 ) -> Evaluation:
-    """Recognise all `batches` as `recognizer` does, and compare them with their transcripts.
+    """Transcribe all `batches` as `sorigeul transcribe` does, and compare with their transcripts.
 
     `normalizer` is the name of the transcripts' normaliser, for the report. `total` is the number
-    of utterances, for the progress bar. Raises UserError if no transcript contains a character.
+    of utterances, for the progress bar. With a `degradation` the utterances are degraded first, in
+    the same way at every call. Raises UserError if no transcript contains a character.
     """
-    model, vocabulary = recognizer.pretrained.model, recognizer.pretrained.vocabulary
-    with progress_bar("recognising", total) as advance, recognizer.autocast():
-        share = recognize(model, batches, vocabulary, recognizer.log_mel, advance, recognizer.beam)
-    return score_recognitions([share], vocabulary, normalizer)
+    recognitions: list[RecognizedUtterance] = []
+    failures: list[Failure] = []
+    loss, characters = 0.0, 0
+    with progress_bar("recognising", total) as advance:
+        for batch in batches:
+            failures += batch.failures
+            if len(batch):
+                if degradation is not None:
+                    batch = _degraded(batch, degradation)
+                recognized, batch_loss = _transcribe_batch(recognizer, batch)
+                recognitions += recognized
+                batch_characters = int(batch.token_lengths.sum()) + len(batch)
+                loss += batch_loss * batch_characters
+                characters += batch_characters
+            advance(len(batch) + len(batch.failures), "")
+    share = RecognizedShare(recognitions, failures, loss, characters)
+    return score_recognitions([share], recognizer.pretrained.vocabulary, normalizer)
 
 
 @torch.no_grad()
@@ -128,7 +151,7 @@ def recognize(
     advance: Advance,
     beam: int = 1,
 ) -> RecognizedShare:
-    """Recognise the share of a corpus that `batches` are.
+    """Recognise the share of a corpus that `batches` are, each utterance as a whole.
 
     `beam` is the width of the beam, as of `search.decoding.search`. The default is greedy search,
     which is all that an epoch of training needs.
@@ -188,35 +211,104 @@ def _recognize_batch(
     model: ListenAttendSpell, batch: Batch, vocabulary: Vocabulary, log_mel: LogMel, beam: int
 ) -> tuple[list[RecognizedUtterance], float]:
     """The utterances of a batch, and the speller's mean teacher-forced loss per character."""
-    features, lengths = log_mel(batch.waveforms, batch.lengths)
-    encoded = model.listen(features, lengths)
+    encoded = model.listen(*log_mel(batch.waveforms, batch.lengths))
     hypotheses = search(model, encoded, beam)
-    ctc_hypotheses: list[str] | list[None] = [None] * len(batch)
+    ctc_texts: list[str] | list[None] = [None] * len(batch)
     if model.config.ctc_weight > 0:
-        ctc_tokens = ctc_greedy_search(model, encoded)
-        ctc_hypotheses = [vocabulary.decode(tokens) for tokens in ctc_tokens]
-    forced = model.spell(encoded, batch.tokens)
-    loss = joint_losses(model.config, forced, batch.tokens, batch.token_lengths).speller
+        ctc_texts = [vocabulary.decode(tokens) for tokens in ctc_greedy_search(model, encoded)]
+    loss, metrics = _force_transcripts(model, batch, encoded, log_mel)
     # With reversed input the model's first frame is the last of the recording.
     reversed_input = log_mel.config.input_reverse
-    metrics: list[AttentionMetrics | None] = [None] * len(batch)
-    if model.config.use_attention:
-        alignments = forced.alignments
-        metrics = _attention_metrics(alignments, encoded.lengths, batch, reversed_input)
     recognitions = [
         RecognizedUtterance(
             id=batch.ids[row],
             reference=batch.texts[row],
             hypothesis=vocabulary.decode(hypothesis.tokens),
-            ctc_hypothesis=ctc_hypotheses[row],
+            ctc_hypothesis=ctc_texts[row],
             seconds=int(batch.lengths[row]) / SAMPLE_RATE,
-            tokens=hypothesis.tokens,
+            characters=[vocabulary.units[token] for token in hypothesis.tokens],
             alignment=hypothesis.alignment.flip(1) if reversed_input else hypothesis.alignment,
+            doubtful=not hypothesis.finished,
             attention_metrics=metrics[row],
         )
         for row, hypothesis in enumerate(hypotheses)
     ]
-    return recognitions, float(loss)
+    return recognitions, loss
+
+
+@torch.no_grad()
+@parametrize.cached()
+def _transcribe_batch(
+    recognizer: Recognizer, batch: Batch
+) -> tuple[list[RecognizedUtterance], float]:
+    """As `_recognize_batch`, but the way every recording of a user goes."""
+    pretrained = recognizer.pretrained
+    recordings = [
+        SegmentedRecording.from_recording(Recording(samples, ()), recognizer.limits)
+        for samples in _rows(batch)
+    ]
+    transcriptions = recognizer.transcribe_all(recordings)
+    spoken = _with_waveforms(
+        batch,
+        [
+            samples[recording.speech_span]
+            for samples, recording in zip(_rows(batch), recordings, strict=True)
+        ],
+    ).to(recognizer.device)
+    with recognizer.autocast():
+        encoded = pretrained.model.listen(*recognizer.log_mel(spoken.waveforms, spoken.lengths))
+        loss, metrics = _force_transcripts(pretrained.model, spoken, encoded, recognizer.log_mel)
+    has_ctc = pretrained.model.config.ctc_weight > 0
+    recognitions = [
+        RecognizedUtterance(
+            id=batch.ids[row],
+            reference=batch.texts[row],
+            hypothesis=transcription.text,
+            ctc_hypothesis=" ".join(s.ctc_text or "" for s in segments) if has_ctc else None,
+            seconds=transcription.duration,
+            characters=[character for s in segments for character in s.characters],
+            alignment=torch.block_diag(*(s.alignment for s in segments)),  # type: ignore[no-untyped-call]
+            doubtful=transcription.doubtful_segments > 0,
+            attention_metrics=metrics[row],
+        )
+        for row, transcription in enumerate(transcriptions)
+        for segments in [transcription.segments]
+    ]
+    return recognitions, loss
+
+
+def _rows(batch: Batch) -> list[Samples]:
+    """The samples of each utterance (N,), without padding."""
+    lengths = batch.lengths.tolist()
+    return [row[:length].numpy() for row, length in zip(batch.waveforms, lengths, strict=True)]
+
+
+def _with_waveforms(batch: Batch, rows: Sequence[Samples]) -> Batch:
+    """A copy of the batch with other samples (N,) for each utterance."""
+    waveforms = [torch.from_numpy(samples) for samples in rows]
+    return replace(
+        batch,
+        waveforms=torch.nn.utils.rnn.pad_sequence(waveforms, batch_first=True),
+        lengths=torch.tensor([len(samples) for samples in rows]),
+    )
+
+
+def _degraded(batch: Batch, degradation: Degradation) -> Batch:
+    rows = zip(_rows(batch), batch.ids, strict=True)
+    return _with_waveforms(batch, [degradation.apply(samples, id_) for samples, id_ in rows])
+
+
+def _force_transcripts(
+    model: ListenAttendSpell, batch: Batch, encoded: ListenerOutput, log_mel: LogMel
+) -> tuple[float, list[AttentionMetrics | None]]:
+    """The speller's mean loss per character and its attention, under teacher forcing."""
+    forced = model.spell(encoded, batch.tokens)
+    loss = joint_losses(model.config, forced, batch.tokens, batch.token_lengths).speller
+    metrics: list[AttentionMetrics | None] = [None] * len(batch)
+    if model.config.use_attention:
+        reversed_input = log_mel.config.input_reverse
+        metrics = _attention_metrics(forced.alignments, encoded.lengths, batch, reversed_input)
+    return float(loss), metrics
 
 
 def _attention_metrics(

@@ -97,10 +97,12 @@ class _PaddedBatchNorm(torch.autograd.Function):
         lengths = ctx.lengths
         # First the gradient as if the statistics were constants; then the correction for their
         # dependence on each frame.
-        grad_hidden, grad_weight, grad_bias = torch.ops.aten.native_batch_norm_backward(
-            gradient, hidden, weight, mean, variance, None, None, False, ctx.eps, [True, True, True]
-        )
         inverse_std = torch.rsqrt(variance + ctx.eps)
+        # The CPU takes the statistics from the first pair, a GPU from the second.
+        statistics = (mean, variance, mean, inverse_std)
+        grad_hidden, grad_weight, grad_bias = torch.ops.aten.native_batch_norm_backward(
+            gradient, hidden, weight, *statistics, False, ctx.eps, [True, True, True]
+        )
         padding = _sum_padding(gradient, lengths)
         padding_product = (_sum_padding(gradient, lengths, hidden) - padding * mean) * inverse_std
         grad_weight, grad_bias = grad_weight - padding_product, grad_bias - padding
@@ -130,6 +132,9 @@ def _sum_over_processes(*vectors: Tensor) -> tuple[Tensor, ...]:
 
 def _sum_padding(hidden: Tensor, lengths: list[int], factor: Tensor | None = None) -> Tensor:
     """Sum of the padding of (B, C, T, F) for each channel, times `factor` of the same shape."""
+    if hidden.is_cuda:
+        padding = hidden.float() * _padding_mask(hidden, lengths)
+        return (padding if factor is None else padding * factor).sum((0, 2, 3))
     total = hidden.new_zeros(hidden.shape[1], dtype=torch.float32)
     for row, length in enumerate(lengths):
         if length < hidden.shape[2]:
@@ -142,6 +147,19 @@ def _sum_padding(hidden: Tensor, lengths: list[int], factor: Tensor | None = Non
 
 def _zero_padding(hidden: Tensor, lengths: list[int]) -> Tensor:
     """Set the padding of (B, C, T, F) to zero, in place."""
+    if hidden.is_cuda:
+        return hidden.masked_fill_(_padding_mask(hidden, lengths), 0.0)
     for row, length in enumerate(lengths):
         hidden[row, :, length:] = 0.0
     return hidden
+
+
+def _padding_mask(hidden: Tensor, lengths: list[int]) -> Tensor:
+    """True in the padding of (B, C, T, F), shape (B, 1, T, 1).
+
+    For a GPU, where a loop over the rows would wait for the launch of many small kernels; on a CPU
+    the loop is faster, since it touches the padding only.
+    """
+    valid = torch.tensor(lengths).to(hidden.device, non_blocking=True)
+    frames = torch.arange(hidden.shape[2], device=hidden.device)
+    return (frames >= valid.unsqueeze(1))[:, None, :, None]

@@ -35,6 +35,8 @@ class PretrainedModel:
     """name and version of the normaliser that was applied to the transcripts of its training"""
     results: dict[str, str]
     """metrics at the time of publishing, by name"""
+    longest_utterance: float | None = None
+    """seconds of the longest utterances of its training; None if the model is older than this"""
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,8 @@ class ModelDescription:
     features: FeatureConfig
     vocabulary: Vocabulary
     normalizer: str
+    """as in `PretrainedModel`"""
+    longest_utterance: float | None
     """as in `PretrainedModel`"""
 
 
@@ -69,7 +73,14 @@ def describe_pretrained(source: str | Path) -> ModelDescription:
     if vocabulary.hash != config["vocabulary_hash"]:
         raise _vocabulary_mismatch(folder)
     features = _build_config(FeatureConfig, config["features"], folder)
-    return ModelDescription(folder, model_config, features, vocabulary, config["normalizer"])
+    return ModelDescription(
+        folder=folder,
+        config=model_config,
+        features=features,
+        vocabulary=vocabulary,
+        normalizer=config["normalizer"],
+        longest_utterance=config.get("longest_utterance"),
+    )
 
 
 def load_pretrained(source: str | Path, device: torch.device | str = "cpu") -> PretrainedModel:
@@ -96,7 +107,14 @@ def load_pretrained(source: str | Path, device: torch.device | str = "cpu") -> P
             f"{folder / WEIGHTS} does not fit {CONFIG}: both must come from one run"
         ) from error
     model.to(device).eval()
-    return PretrainedModel(model, description.features, vocabulary, description.normalizer, results)
+    return PretrainedModel(
+        model=model,
+        features=description.features,
+        vocabulary=vocabulary,
+        normalizer=description.normalizer,
+        results=results,
+        longest_utterance=description.longest_utterance,
+    )
 
 
 def _vocabulary_mismatch(folder: Path) -> UserError:

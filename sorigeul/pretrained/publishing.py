@@ -29,6 +29,7 @@ def publish(run: Path, pretrained: PretrainedModel) -> None:
         "features": dataclasses.asdict(pretrained.features),
         "normalizer": pretrained.normalizer,
         "vocabulary_hash": vocabulary.hash,
+        "longest_utterance": pretrained.longest_utterance,
     }
     write_text(run / VOCABULARY, vocabulary.to_json())
     write_text(run / CONFIG, json.dumps(config, indent=2, ensure_ascii=False) + "\n")

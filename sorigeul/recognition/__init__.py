@@ -1,3 +1,3 @@
 """Transcription of one recording or of a whole corpus, and the output formats."""
 
-__all__ = ["corpus_transcription", "recognizer", "writers"]
+__all__ = ["corpus_transcription", "folders", "recognizer", "transcription", "writers"]

@@ -29,13 +29,14 @@ from sorigeul.recognition.shard_results import Row, ShardResults, shard_files
 from sorigeul.recognition.transcription import Transcription
 from sorigeul.search.inference import Precision
 from sorigeul.sound.audio import AudioError
-from sorigeul.sound.segments import WHOLE_SECONDS, SegmentedRecording
+from sorigeul.sound.segments import SegmentedRecording, SegmentLimits
 
 log = logging.getLogger(__name__)
 
 _POLL_SECONDS = 1.0  # between two reads of the results of all processes
 _PATIENCE_SECONDS = 3600.0  # without a new result of any process, until the first one gives up
 _LISTED_FAILURES = 5
+_LONG_SECONDS = 20.0  # rows of longer recordings list their segments, even if there is one only
 _GPU_JOBS = 4  # processes that read recordings for a GPU; not measured
 
 
@@ -120,7 +121,7 @@ def _transcribe_batches(
     """Transcribe the batches of this process. The first process then waits for the others."""
     device = recognizer.device.type
     jobs = jobs or (1 if device == "cpu" else _GPU_JOBS)  # recognition keeps a CPU busy
-    load = partial(_load_batch, entries)
+    load = partial(_load_batch, entries, recognizer.limits)
     total = sum(results.durations)
     with progress_bar("transcribing", total, results.seconds, counted=False) as advance:
         try:
@@ -180,12 +181,14 @@ def _report(results: ShardResults) -> None:
 # Reading recordings, in processes of their own.
 
 
-def _load_batch(entries: Sequence[RecordingEntry], batch: Batch) -> list[SegmentedRecording | str]:
+def _load_batch(
+    entries: Sequence[RecordingEntry], limits: SegmentLimits, batch: Batch
+) -> list[SegmentedRecording | str]:
     """The recordings of a batch; for one that cannot be read, the reason."""
     recordings: list[SegmentedRecording | str] = []
     for index in batch:
         try:
-            recordings.append(entries[index].load())
+            recordings.append(entries[index].load(limits))
         except AudioError as error:
             recordings.append(str(error))
     return recordings
@@ -227,7 +230,9 @@ def _transcription_fields(transcription: Transcription) -> Row:
         "confidence": round(transcription.confidence, 4),
         "finished": transcription.finished,
     }
-    if transcription.duration > WHOLE_SECONDS:
+    if transcription.doubtful_segments:
+        fields["doubtful"] = True
+    if transcription.duration > _LONG_SECONDS or len(transcription.segments) > 1:
         fields["segments"] = [
             {
                 "start": round(segment.start, 3),

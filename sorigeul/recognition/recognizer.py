@@ -1,25 +1,32 @@
 """`Recognizer`: from a recording of any length to a transcription with segments and confidence."""
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 
 import torch
+from rapidfuzz.distance import LCSseq
 from torch import Tensor
 
 from sorigeul.base.errors import UserError
+from sorigeul.model.ctc_alignment import ctc_align
+from sorigeul.model.las import ListenerOutput
 from sorigeul.pretrained.loading import PretrainedModel, load_pretrained
 from sorigeul.recognition.batching import group_by_seconds
+from sorigeul.recognition.overlaps import RecognizedSegment, join_overlaps
+from sorigeul.recognition.streaming import TranscriptionStream
 from sorigeul.recognition.transcription import Segment, Transcription
 from sorigeul.search import inference
 from sorigeul.search.decoding import search
+from sorigeul.search.greedy import ctc_greedy_search
+from sorigeul.search.hypothesis import Hypothesis
 from sorigeul.search.inference import Precision
 from sorigeul.sound import audio
-from sorigeul.sound.audio import SAMPLE_RATE, Recording
+from sorigeul.sound.audio import SAMPLE_RATE, AudioOptions
 from sorigeul.sound.features import LogMel
-from sorigeul.sound.segments import SegmentedRecording
+from sorigeul.sound.segments import SegmentedRecording, SegmentLimits, SpeechSegment
 
 _CPU_BATCH_SECONDS = 30.0  # more does not fit the caches
 _GPU_BATCH_SECONDS = 600.0  # not measured
@@ -35,6 +42,8 @@ class Recognizer:
 
     batch_seconds: float
     """most seconds of audio in a batch, padding included; may be set"""
+    limits: SegmentLimits
+    """how recordings are cut into segments; may be set"""
 
     def __init__(
         self, pretrained: PretrainedModel, precision: Precision = "float32", beam: int = 0
@@ -59,6 +68,7 @@ class Recognizer:
         self._use_bfloat16 = precision == "bfloat16"
         on_cpu = self.device.type == "cpu"
         self.batch_seconds = _CPU_BATCH_SECONDS if on_cpu else _GPU_BATCH_SECONDS
+        self.limits = SegmentLimits.for_longest_utterance(pretrained.longest_utterance)
         self.log_mel = LogMel(pretrained.features).to(self.device)
 
     @classmethod
@@ -80,74 +90,159 @@ class Recognizer:
         """The context in which the model computes at the precision of this recognizer."""
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self._use_bfloat16)
 
-    def transcribe(self, source: audio.Source, name: str | None = None) -> Transcription:
+    def transcribe(
+        self,
+        source: audio.Source,
+        name: str | None = None,
+        options: AudioOptions | None = None,
+    ) -> Transcription:
         """Recognise one recording: a path, bytes or a binary file.
 
-        A recording of more than 20 s is cut at its pauses into segments of speech. `name` stands
-        for the recording in error messages. Raises AudioError if it cannot be read or is silent.
+        Only what a speech detector takes for speech is recognised, in segments that are cut at
+        pauses. `name` stands for the recording in error messages. Raises AudioError if it cannot be
+        read or is silent.
         """
-        return self.transcribe_all([SegmentedRecording.from_recording(audio.load(source, name))])[0]
+        with self.open(source, name, options) as stream:
+            for _ in stream:
+                pass
+            return stream.transcription()
+
+    @contextmanager
+    def open(
+        self,
+        source: audio.Source,
+        name: str | None = None,
+        options: AudioOptions | None = None,
+        live: bool = False,
+    ) -> Iterator[TranscriptionStream]:
+        """Recognise a recording segment by segment, as it is read, in constant memory.
+
+        `live`: every segment is recognised as soon as it has been spoken, not together with later
+        ones. The arguments and errors are otherwise those of `transcribe`.
+
+        >>> with recognizer.open("meeting.m4a") as stream:
+        ...     for segment in stream:
+        ...         print(segment.start, segment.text)
+        """
+        with audio.open_stream(source, name, options or AudioOptions()) as stream:
+            yield TranscriptionStream(
+                stream,
+                self.recognize,
+                self.pretrained.vocabulary,
+                self.limits,
+                0.0 if live else self.batch_seconds,
+            )
 
     def transcribe_all(self, recordings: Sequence[SegmentedRecording]) -> list[Transcription]:
         """Recognise recordings in batches, with the same results as one by one.
 
         This is fastest for recordings of similar length, since shorter ones are padded.
         """
-        speech_segments = [
-            _SpeechSegment.from_span(recording, span)
-            for recording in recordings
-            for span in recording.spans
-        ]
-        seconds = [len(speech.samples) / SAMPLE_RATE for speech in speech_segments]
-        segments = (
+        segments = [segment for recording in recordings for segment in recording.segments]
+        seconds = [len(segment.samples) / SAMPLE_RATE for segment in segments]
+        recognized = (
             segment
             for batch in group_by_seconds(seconds, self.batch_seconds)
-            for segment in self._recognize(speech_segments[batch])
+            for segment in self.recognize(segments[batch])
         )
         return [
-            _transcription(recording.recording, list(islice(segments, len(recording.spans))))
+            Transcription.from_segments(
+                self._joined(islice(recognized, len(recording.segments))),
+                recording.duration,
+                recording.account,
+            )
             for recording in recordings
         ]
 
+    def _joined(self, segments: Iterable[RecognizedSegment]) -> list[Segment]:
+        return list(join_overlaps(segments, self.pretrained.vocabulary))
+
     @torch.no_grad()
-    def _recognize(self, batch: Sequence["_SpeechSegment"]) -> Iterator[Segment]:
-        model, vocabulary = self.pretrained.model, self.pretrained.vocabulary
+    def recognize(self, batch: Sequence[SpeechSegment]) -> list[RecognizedSegment]:
+        """Recognise segments of speech in one batch."""
+        model = self.pretrained.model
         waveforms = torch.nn.utils.rnn.pad_sequence(
-            [speech.samples for speech in batch], batch_first=True
+            [torch.from_numpy(speech.samples) for speech in batch], batch_first=True
         ).to(self.device)
         lengths = torch.tensor([len(speech.samples) for speech in batch], device=self.device)
         with self.autocast():
             encoded = model.listen(*self.log_mel(waveforms, lengths))
             hypotheses = search(model, encoded, self.beam)
-        reversed_input = self.pretrained.features.input_reverse
-        for speech, hypothesis in zip(batch, hypotheses, strict=True):
-            alignment = hypothesis.alignment
-            yield Segment(
-                start=speech.start,
-                end=speech.end,
-                text=vocabulary.decode(hypothesis.tokens).strip(),
-                confidence=_geometric_mean(hypothesis.probabilities),
-                finished=hypothesis.finished,
-                characters=[vocabulary.units[token] for token in hypothesis.tokens],
-                alignment=alignment.flip(1) if reversed_input else alignment,
+            ctc_tokens: list[list[int]] | list[None] = [None] * len(batch)
+            if model.config.ctc_weight > 0:
+                ctc_tokens = ctc_greedy_search(model, encoded)
+        times = self._character_times(batch, encoded, hypotheses)
+        return [
+            RecognizedSegment(
+                segment=self._segment(speech, hypothesis, ctc),
+                tokens=hypothesis.tokens,
+                times=character_times,
+                overlaps_next=speech.overlap_after > 0,
             )
+            for speech, hypothesis, ctc, character_times in zip(
+                batch, hypotheses, ctc_tokens, times, strict=True
+            )
+        ]
 
+    def _segment(
+        self, speech: SpeechSegment, hypothesis: Hypothesis, ctc_tokens: list[int] | None
+    ) -> Segment:
+        vocabulary, alignment = self.pretrained.vocabulary, hypothesis.alignment
+        if self.pretrained.features.input_reverse:
+            alignment = alignment.flip(1)
+        agreement = 1.0
+        if ctc_tokens is not None:
+            agreement = LCSseq.normalized_similarity(hypothesis.tokens, ctc_tokens)
+        return Segment(
+            start=speech.start / SAMPLE_RATE,
+            end=speech.end / SAMPLE_RATE,
+            text=vocabulary.decode(hypothesis.tokens).strip(),
+            confidence=_geometric_mean(hypothesis.probabilities),
+            finished=hypothesis.finished,
+            characters=[vocabulary.units[token] for token in hypothesis.tokens],
+            alignment=alignment,
+            ctc_text=None if ctc_tokens is None else vocabulary.decode(ctc_tokens).strip(),
+            ctc_agreement=agreement,
+        )
 
-@dataclass(frozen=True)
-class _SpeechSegment:
-    """A speech segment of a recording, to be recognised."""
+    def _character_times(
+        self,
+        batch: Sequence[SpeechSegment],
+        encoded: ListenerOutput,
+        hypotheses: Sequence[Hypothesis],
+    ) -> Iterator[list[float]]:
+        """When each character is spoken, for the segments that overlap with a neighbour.
 
-    samples: Tensor
-    """float32 (N,), 16 kHz"""
-    start: float
-    """seconds from the beginning of the recording"""
-    end: float
-
-    @classmethod
-    def from_span(cls, recording: SegmentedRecording, span: tuple[int, int]) -> "_SpeechSegment":
-        start, end = span
-        samples = torch.from_numpy(recording.recording.samples[start:end])
-        return cls(samples, start / SAMPLE_RATE, end / SAMPLE_RATE)
+        By the CTC head; without one, as if all characters took equally long.
+        """
+        model = self.pretrained.model
+        overlapping = [
+            row for row, speech in enumerate(batch) if speech.overlap_before or speech.overlap_after
+        ]
+        shares: dict[int, list[float]] = {}
+        if overlapping and (logits := model.ctc_logits(encoded)) is not None:
+            tokens = [torch.tensor(hypotheses[row].tokens, dtype=torch.long) for row in overlapping]
+            frames, found = ctc_align(
+                logits[overlapping],
+                encoded.ctc_lengths[overlapping],
+                torch.nn.utils.rnn.pad_sequence(tokens, batch_first=True).to(self.device),
+                torch.tensor([len(row) for row in tokens], device=self.device),
+                model.config.pad_id,
+            )
+            for index, row in enumerate(overlapping):
+                if bool(found[index, : len(tokens[index])].all()):
+                    valid = int(encoded.ctc_lengths[row])
+                    shares[row] = _shares(frames[index, : len(tokens[index])], valid)
+        for row, (speech, hypothesis) in enumerate(zip(batch, hypotheses, strict=True)):
+            count = len(hypothesis.tokens)
+            places = shares.get(row, [(index + 0.5) / count for index in range(count)])
+            if self.pretrained.features.input_reverse and row in shares:
+                places = [1 - place for place in places]
+            start, seconds = speech.start - speech.overlap_before, len(speech.samples)
+            overlaps = speech.overlap_before or speech.overlap_after
+            yield (
+                [(start + place * seconds) / SAMPLE_RATE for place in places] if overlaps else []
+            )
 
 
 def default_device() -> str:
@@ -155,16 +250,12 @@ def default_device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
+def _shares(frames: Tensor, valid: int) -> list[float]:
+    """Frame numbers (U,) as shares of the utterance, 0 to 1."""
+    return [(frame + 0.5) / valid for frame in frames.tolist()]
+
+
 def _geometric_mean(probabilities: Sequence[float]) -> float:
     """The geometric mean; 0 for no probabilities."""
     logs = [math.log(max(probability, _MIN_PROBABILITY)) for probability in probabilities]
     return math.exp(sum(logs) / len(logs)) if logs else 0.0
-
-
-def _transcription(recording: Recording, segments: list[Segment]) -> Transcription:
-    return Transcription(
-        text=" ".join(segment.text for segment in segments if segment.text),
-        segments=segments,
-        duration=recording.duration,
-        account=recording.account,
-    )

@@ -14,7 +14,7 @@ from sorigeul.data.cut_audio import load_cut_audio
 from sorigeul.data.moved_recordings import find_relocation
 from sorigeul.sound import audio
 from sorigeul.sound.audio import SAMPLE_RATE, AudioError
-from sorigeul.sound.segments import SegmentedRecording
+from sorigeul.sound.segments import SegmentedRecording, SegmentLimits
 
 _DURATION_THREADS = 16  # read file headers at the same time, for storage with high latency
 _DURATION_TOLERANCE = 0.05  # seconds by which a cut of a whole recording may differ from it
@@ -32,14 +32,14 @@ class RecordingEntry:
     member: dict[str, int] | None = None
     """position in the archive `audio`; None for a file"""
 
-    def load(self) -> SegmentedRecording:
+    def load(self, limits: SegmentLimits) -> SegmentedRecording:
         """Read the recording and find its speech segments. Raises AudioError."""
         source = AudioSource("shar" if self.member else "file", [0], self.audio)
         samples = round(self.seconds * SAMPLE_RATE)
         recording = Recording(self.id, [source], SAMPLE_RATE, samples, self.seconds)
         custom = {"member": self.member}
         cut = MonoCut(self.id, 0, self.seconds, 0, recording=recording, custom=custom)
-        return SegmentedRecording.from_recording(audio.Recording(load_cut_audio(cut), ()))
+        return SegmentedRecording.from_recording(audio.Recording(load_cut_audio(cut), ()), limits)
 
 
 def read_recording_list(

@@ -5,7 +5,11 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-_MIN_CONFIDENCE = 1e-9  # so that its logarithm is finite
+MIN_CONFIDENCE = 0.4
+"""a segment with less confidence is doubtful"""
+MIN_CTC_AGREEMENT = 0.4
+"""a segment is doubtful if less of its text than this is what the CTC head reads on its own"""
+_LEAST_PROBABILITY = 1e-9  # so that its logarithm is finite
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,21 @@ class Segment:
     """the vocabulary units of the text (U)"""
     alignment: Tensor
     """attention of each character over the listener frames, in the order of time (U, S)"""
+    ctc_text: str | None = None
+    """what the CTC head alone reads, if there is one"""
+    ctc_agreement: float = 1.0
+    """share of `text` that is also in `ctc_text`, 0 to 1; 1 without a CTC head"""
+    channel: str = ""
+    """the channel it was spoken in, if channels were transcribed one by one"""
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether the text may well be wrong: see `MIN_CONFIDENCE` and `MIN_CTC_AGREEMENT`."""
+        return (
+            not self.finished
+            or self.confidence < MIN_CONFIDENCE
+            or self.ctc_agreement < MIN_CTC_AGREEMENT
+        )
 
 
 @dataclass(frozen=True)
@@ -36,14 +55,22 @@ class Transcription:
     duration: float
     """seconds"""
     account: tuple[str, ...]
-    """the steps that turned the recording into 16 kHz mono, as in `sound.audio.Recording`"""
+    """the steps that turned the recording into 16 kHz mono, and what was taken for silence"""
     language: str = "ko"
+
+    @classmethod
+    def from_segments(
+        cls, segments: list[Segment], duration: float, account: tuple[str, ...]
+    ) -> "Transcription":
+        """The transcription of a recording that has these segments."""
+        text = " ".join(segment.text for segment in segments if segment.text)
+        return cls(text, segments, duration, account)
 
     @property
     def confidence(self) -> float:
         """Geometric mean of the model's probabilities of all characters, 0 without characters."""
         counts = [len(segment.characters) for segment in self.segments]
-        logs = [math.log(max(segment.confidence, _MIN_CONFIDENCE)) for segment in self.segments]
+        logs = [math.log(max(segment.confidence, _LEAST_PROBABILITY)) for segment in self.segments]
         total = sum(count * log for count, log in zip(counts, logs, strict=True))
         return math.exp(total / sum(counts)) if sum(counts) else 0.0
 
@@ -51,3 +78,8 @@ class Transcription:
     def finished(self) -> bool:
         """Whether the model reached the end of the sentence in every segment."""
         return all(segment.finished for segment in self.segments)
+
+    @property
+    def doubtful_segments(self) -> int:
+        """How many segments may well be wrong."""
+        return sum(segment.doubtful for segment in self.segments)

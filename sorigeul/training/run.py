@@ -452,7 +452,7 @@ class Run:
             plots.attention(
                 self.folder / "plots" / f"attention_epoch_{self.position.epoch:03d}.png",
                 recognition.alignment.numpy(),
-                [self.vocabulary.units[token] for token in recognition.tokens],
+                recognition.characters,
                 recognition.seconds,
                 f"epoch {self.position.epoch}, {recognition.id}: {recognition.hypothesis}",
             )
@@ -475,7 +475,12 @@ class Run:
         results = {name: f"{rate:.2f}" for name, rate in rates.items() if rate is not None}
         results.update(epoch=epoch, step=str(self.position.step))
         published = PretrainedModel(
-            model, self.settings.features, self.vocabulary, self.normalizer, results
+            model=model,
+            features=self.settings.features,
+            vocabulary=self.vocabulary,
+            normalizer=self.normalizer,
+            results=results,
+            longest_utterance=round(self.statistics.long_utterance, 2),
         )
         publish(self.folder, published)
 

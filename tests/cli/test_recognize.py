@@ -1,16 +1,22 @@
 """`sorigeul evaluate` and `transcribe`: formats, inputs, and recordings that are refused."""
 
+import io
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import soundfile
 from helpers import tones
 from helpers.commands import Command, in_a_process
 
 from sorigeul import Recognizer
-from sorigeul.recognition.writers import WRITERS
+from sorigeul.recognition.writers import WRITERS, write
+from sorigeul.sound.audio import SAMPLE_RATE
 
 RESULT_KEYS = {
     "crr",
@@ -89,7 +95,7 @@ def test_transcribe_writes_every_format(
     sorigeul: Command, run: Path, audio: Path, tmp_path: Path, format_name: str
 ) -> None:
     transcription = Recognizer.from_pretrained(run).transcribe(audio / "u09.wav")
-    expected = WRITERS[format_name](transcription)
+    expected = write(format_name, transcription)
     printed = sorigeul("transcribe", run, audio / "u09.wav", "--format", format_name)
     assert (printed.status, printed.out) == (0, expected)
     out = tmp_path / "texts"
@@ -136,9 +142,9 @@ def test_no_transcript_overwrites_another(
 def test_a_recording_may_come_from_standard_input(run: Path, audio: Path) -> None:
     path = audio / "u09.wav"
     done = in_a_process("transcribe", run, "-", "--format", "json", stdin=path.read_bytes())
-    assert (done.status, done.err) == (0, "")
+    assert done.status == 0
     expected: dict[str, Any] = json.loads(
-        WRITERS["json"](Recognizer.from_pretrained(run).transcribe(path))
+        write("json", Recognizer.from_pretrained(run).transcribe(path))
     )
     transcript = json.loads(done.out)
     assert transcript["text"] == expected["text"]
@@ -169,7 +175,9 @@ def test_missing_recordings_are_refused(
     done = sorigeul("transcribe", run, tmp_path / "none.wav")
     assert done.status == 2
     assert done.error().startswith(f"{tmp_path / 'none.wav'}: cannot be opened")
-    assert "Is a directory" in sorigeul("transcribe", run, audio).error()
+    folder = sorigeul("transcribe", run, audio)
+    assert folder.status == 2
+    assert folder.error() == f"{audio} is a folder: give --recursive for the recordings in it"
     done = sorigeul("transcribe", run)
     assert done.status == 2
     assert "no recording" in done.error()
@@ -195,6 +203,11 @@ def test_attention_is_drawn_on_request(
         ("--manifest data --out o.jsonl", "data: cannot be read (No such file or directory)"),
         ("a.wav --split test", "--split, --audio_root, --batch_seconds and --jobs go with --manif"),
         ("a.wav --jobs 2", "go with --manifest"),
+        (
+            "--manifest data --out o.jsonl --channel left",
+            "--recursive, --channel, --track and the pcm",
+        ),
+        ("--manifest data --out o.jsonl --recursive", "go with FILE…"),
         ("", "no recording given: sorigeul transcribe RUN FILE…, or --manifest DATA --out FILE"),
     ],
 )
@@ -206,3 +219,87 @@ def test_options_that_exclude_each_other_are_refused(
     assert (done.status, done.out) == (2, "")
     assert message in done.error()
     assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_is_walked_and_bad_files_do_not_stop_it(
+    run: Path, audio: Path, tmp_path: Path
+) -> None:
+    """Its folders are kept in the output; what is not a recording by its name is left alone."""
+    folder = tmp_path / "recordings"
+    (folder / "deep" / "er").mkdir(parents=True)
+    shutil.copy(audio / "u09.wav", folder / "one.WAV")
+    shutil.copy(audio / "u10.wav", folder / "deep" / "er" / "one.wav")
+    (folder / "deep" / "bad.mp3").write_bytes(b"not a recording" * 10)
+    (folder / "notes.txt").write_text("오늘")
+    out = tmp_path / "texts"
+    done = in_a_process("transcribe", run, folder, "--recursive", "--out", out)
+    assert done.status == 2
+    assert done.error() == "1 of 3 recordings could not be read, as said above"
+    written = sorted(str(path.relative_to(out)) for path in out.rglob("*") if path.is_file())
+    assert written == ["deep/er/one.wav.txt", "one.WAV.txt"]
+
+
+def test_a_folder_without_recordings_is_refused(
+    sorigeul: Command, run: Path, tmp_path: Path
+) -> None:
+    done = sorigeul("transcribe", run, tmp_path, "--recursive")
+    assert done.status == 2
+    assert done.error().startswith(f"{tmp_path} holds no recording, such as wav")
+
+
+def test_where_nobody_speaks_nothing_is_written_and_it_is_said(
+    run: Path, audio: Path, tmp_path: Path
+) -> None:
+    noise = 0.003 * np.random.default_rng(0).standard_normal(3 * SAMPLE_RATE)
+    soundfile.write(tmp_path / "room.wav", noise, SAMPLE_RATE)
+    done = in_a_process("transcribe", run, tmp_path / "room.wav")
+    assert (done.status, done.out) == (0, "")
+    assert "room.wav: nobody speaks in it, so it has no text" in done.err
+
+
+def test_doubtful_segments_are_counted(run: Path, tmp_path: Path) -> None:
+    """A voice that says nothing of what the model has learnt."""
+    soundfile.write(tmp_path / "hum.wav", tones.synthesize("가 나  다" * 2, 1)[::-1], SAMPLE_RATE)
+    done = in_a_process("transcribe", run, tmp_path / "hum.wav", "--format", "json")
+    doubtful = [segment["doubtful"] for segment in json.loads(done.out)["segments"]]
+    counted = f"{sum(doubtful)} of {len(doubtful)} segments are doubtful: check them"
+    assert any(doubtful) == (counted in done.err)
+
+
+def test_the_text_of_a_growing_pipe_comes_while_it_grows(run: Path) -> None:
+    """The second half of the recording is written only after the text of the first has come."""
+    pause = np.zeros(6 * SAMPLE_RATE, np.float32)
+    halves = [
+        np.concatenate((tones.synthesize(text, 1), pause)) for text in ("가나다라", "라다나가")
+    ]
+    command = [sys.executable, "-m", "sorigeul", "transcribe", str(run), "-"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        header = io.BytesIO()
+        soundfile.write(header, halves[0], SAMPLE_RATE, format="WAV", subtype="PCM_16")
+        # A wav of unknown length, as ffmpeg writes it into a pipe.
+        head = bytearray(header.getvalue())
+        head[4:8] = head[40:44] = b"\xff\xff\xff\xff"
+        process.stdin.write(head)
+        process.stdin.flush()
+        first = process.stdout.readline().decode()
+        assert first.strip()
+        process.stdin.write((halves[1] * 32767).astype("<i2").tobytes())
+        process.stdin.close()
+        assert process.stdout.read().decode().strip()
+    assert process.returncode == 0
+
+
+def test_evaluation_under_degradations_prints_a_table(
+    sorigeul: Command, run: Path, corpus: Path, tmp_path: Path
+) -> None:
+    command = ("evaluate", run, corpus, "--worst", 0, "--json", tmp_path / "e.json")
+    done = sorigeul(*command, "--degrade", "level:-20", "silence:2+white:20")
+    assert done.status == 0
+    table = done.out[done.out.index("| degradation") :].splitlines()
+    names = [line.split("|")[1].strip() for line in table]
+    assert names == ["degradation", "---", "as recorded", "level:-20", "silence:2+white:20"]
+    degraded = json.loads((tmp_path / "e.json").read_text())["degraded"]
+    assert degraded["level:-20"].keys() == {"crr", "cer", "wer"}
+    assert sorigeul(*command, "--degrade", "fog:3").status == 2

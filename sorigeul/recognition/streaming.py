@@ -1,0 +1,131 @@
+"""A recording that is transcribed while it is read."""
+
+import heapq
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+
+from sorigeul.recognition.overlaps import OverlapJoiner, RecognizedSegment
+from sorigeul.recognition.transcription import Segment, Transcription
+from sorigeul.sound.audio import SAMPLE_RATE, AudioStream, Samples
+from sorigeul.sound.segments import Segmenter, SegmentLimits, SpeechSegment
+from sorigeul.text.vocabulary import Vocabulary
+
+Recognize = Callable[[Sequence[SpeechSegment]], list[RecognizedSegment]]
+
+
+class TranscriptionStream:
+    """The segments of a recording, as they are recognised.
+
+    It can be iterated over once. Segments come in the order of time; where channels are transcribed
+    one by one, too. Afterwards `transcription` has the whole.
+    """
+
+    def __init__(
+        self,
+        audio: AudioStream,
+        recognize: Recognize,
+        vocabulary: Vocabulary,
+        limits: SegmentLimits,
+        batch_seconds: float,
+    ) -> None:
+        self._audio, self._vocabulary = audio, vocabulary
+        self._recognize, self._batch_seconds = recognize, batch_seconds
+        self._segmenters = [Segmenter(limits) for _ in audio.channels]
+        self._segments: list[Segment] = []
+
+    def __iter__(self) -> Iterator[Segment]:
+        channels = [
+            _Channel(name, segmenter, self._recognize, self._vocabulary, self._batch_seconds)
+            for name, segmenter in zip(self._audio.channels, self._segmenters, strict=True)
+        ]
+        for segment in self._in_order(channels):
+            self._segments.append(segment)
+            yield segment
+
+    def transcription(self) -> Transcription:
+        """All segments, once the iteration has ended."""
+        duration = self._segmenters[0].samples / SAMPLE_RATE
+        findings = [
+            f"{name}: {finding}" if name else finding
+            for name, segmenter in zip(self._audio.channels, self._segmenters, strict=True)
+            for finding in segmenter.account()
+        ]
+        account = (*self._audio.account, *findings)
+        return Transcription.from_segments(self._segments, duration, account)
+
+    def _in_order(self, channels: Sequence["_Channel"]) -> Iterator[Segment]:
+        """The segments of all channels, merged: a segment waits for earlier ones of the others."""
+        waiting: list[tuple[float, int, int, Segment]] = []
+        count = 0
+        for block in self._audio:
+            for number, (channel, samples) in enumerate(zip(channels, block, strict=True)):
+                for segment in channel.feed(samples):
+                    heapq.heappush(waiting, (segment.start, number, count, segment))
+                    count += 1
+            settled = min(channel.settled for channel in channels)
+            while waiting and waiting[0][0] <= settled:
+                yield heapq.heappop(waiting)[-1]
+        for number, channel in enumerate(channels):
+            for segment in channel.finish():
+                heapq.heappush(waiting, (segment.start, number, count, segment))
+                count += 1
+        while waiting:
+            yield heapq.heappop(waiting)[-1]
+
+
+class _Channel:
+    """One channel of a recording."""
+
+    def __init__(
+        self,
+        name: str,
+        segmenter: Segmenter,
+        recognize: Recognize,
+        vocabulary: Vocabulary,
+        batch_seconds: float,
+    ) -> None:
+        self.name = name
+        self._segmenter, self._recognize = segmenter, recognize
+        self._joiner = OverlapJoiner(vocabulary)
+        self._max_batch_seconds = batch_seconds
+        self._batch_seconds = 0.0  # the first segment is recognised at once
+        self._pending: list[SpeechSegment] = []
+
+    @property
+    def settled(self) -> float:
+        """Seconds before which no further segment of this channel begins."""
+        if self._joiner.held is not None:
+            return self._joiner.held.segment.start
+        first = self._pending[0].start if self._pending else self._segmenter.settled
+        return first / SAMPLE_RATE
+
+    def feed(self, samples: Samples) -> Iterator[Segment]:
+        """The next samples (n,) -> the segments that are ready."""
+        for segment in self._segmenter.feed(samples):
+            self._pending.append(segment)
+            if self._seconds() > self._batch_seconds:
+                yield from self._recognize_pending()
+
+    def finish(self) -> Iterator[Segment]:
+        """The last segments."""
+        self._pending += self._segmenter.finish()
+        yield from self._recognize_pending()
+        yield from map(self._named, self._joiner.finish())
+
+    def _recognize_pending(self) -> Iterator[Segment]:
+        if not self._pending:
+            return
+        # Batches grow, so that the first text comes early and the rest is fast.
+        self._batch_seconds = min(self._max_batch_seconds, 2 * self._seconds())
+        recognized = self._recognize(self._pending)
+        self._pending = []
+        for segment in recognized:
+            yield from map(self._named, self._joiner.feed(segment))
+
+    def _seconds(self) -> float:
+        """Length of what is pending, with padding."""
+        lengths = [len(segment.samples) for segment in self._pending]
+        return len(lengths) * max(lengths) / SAMPLE_RATE
+
+    def _named(self, segment: Segment) -> Segment:
+        return replace(segment, channel=self.name) if self.name else segment

@@ -1,0 +1,72 @@
+"""Segments that overlap: their common text is written once, and no word is divided."""
+
+import pytest
+import torch
+
+from sorigeul.recognition.overlaps import RecognizedSegment, join_overlaps
+from sorigeul.recognition.transcription import Segment
+from sorigeul.text.vocabulary import Vocabulary
+
+LEFT = "오늘은 날씨가 좋"
+RIGHT = "씨가 좋네요 내일도"
+VOCABULARY = Vocabulary.from_texts([LEFT, RIGHT, "가나다라"])
+
+
+def recognized(
+    text: str, start: float, end: float, first: float, last: float, overlaps_next: bool
+) -> RecognizedSegment:
+    """A segment from `start` to `end` whose characters are spoken from `first` to `last`."""
+    step = (last - first) / max(len(text), 1)
+    return RecognizedSegment(
+        segment=Segment(start, end, text, 0.9, True, list(text), torch.zeros(len(text), 3)),
+        tokens=VOCABULARY.encode(text),
+        times=[first + step * (index + 0.5) for index in range(len(text))],
+        overlaps_next=overlaps_next,
+    )
+
+
+def joined(*segments: RecognizedSegment) -> list[str]:
+    return [segment.text for segment in join_overlaps(segments, VOCABULARY)]
+
+
+def test_common_text_is_written_once_and_cut_at_a_space() -> None:
+    left = recognized(LEFT, 0, 5, 3.2, 6.0, True)
+    right = recognized(RIGHT, 5, 10, 4.4, 8.0, False)
+    assert joined(left, right) == ["오늘은 날씨가", "좋네요 내일도"]
+
+
+def test_without_a_common_space_the_cut_is_at_a_common_character() -> None:
+    left = recognized("가나다", 0, 5, 4.0, 6.0, True)
+    right = recognized("나다라", 5, 10, 4.0, 6.0, False)
+    first, second = joined(left, right)
+    assert first + second == "가나다라"
+
+
+def test_with_nothing_in_common_each_keeps_what_was_spoken_on_its_side() -> None:
+    left = recognized("가가가가", 0, 5, 4.0, 6.0, True)
+    right = recognized("라라라라", 5, 10, 4.0, 6.0, False)
+    assert joined(left, right) == ["가가", "라라"]
+
+
+def test_every_segment_of_a_chain_is_joined() -> None:
+    middle = recognized("날씨가 좋네요 내일도", 5, 10, 4.1, 10.9, True)
+    last = recognized("내일도 가나", 10, 15, 9.2, 13.0, False)
+    parts = joined(recognized("오늘은 날씨가 좋", 0, 5, 1.0, 6.0, True), middle, last)
+    assert "".join(parts).replace(" ", "") == "오늘은날씨가좋네요내일도가나"
+
+
+def test_segments_without_an_overlap_stay_as_they_are() -> None:
+    parts = [recognized(text, 0, 1, 0, 1, False) for text in ("가나", "", "다라")]
+    assert joined(*parts) == ["가나", "", "다라"]
+
+
+@pytest.mark.parametrize("text", ["", "가"])
+def test_a_last_segment_that_waits_is_not_lost(text: str) -> None:
+    assert joined(recognized(text, 0, 5, 0, 5, True)) == [text]
+
+
+def test_the_alignment_follows_the_text() -> None:
+    left = recognized(LEFT, 0, 5, 3.2, 6.0, True)
+    right = recognized(RIGHT, 5, 10, 4.4, 8.0, False)
+    for segment in join_overlaps((left, right), VOCABULARY):
+        assert len(segment.characters) == len(segment.alignment)
