@@ -220,14 +220,15 @@ class _OpenSegment:
             self.speech_windows += probability >= _BEGIN
 
     def quietest_place(self) -> tuple[int, bool]:
-        """The window in the second half around which it is quietest, and whether that is a pause.
+        """The window around which it is quietest, and whether that is a pause.
 
-        A window that the detector takes for silence counts as much quieter than one of speech.
+        It is not in the first quarter, so that no segment gets very short. A window that the
+        detector takes for silence counts as much quieter than one of speech.
         """
         kernel = np.ones(_SMOOTHING) / _SMOOTHING
         levels = np.convolve(self.levels, kernel, "same")
         probabilities = np.convolve(self.probabilities, kernel, "same")
-        first = len(levels) // 2
+        first = len(levels) // 4
         last = max(len(levels) - round(OVERLAP * _WINDOWS_PER_SECOND), first + 1)
         depths = np.percentile(levels, 90) - levels
         scores = depths[first:last] + 2 * _PAUSE_DEPTH * (1 - probabilities[first:last])

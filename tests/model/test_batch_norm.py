@@ -4,19 +4,20 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from sorigeul.model.batch_norm import BatchNorm2d
+from sorigeul.model.batch_norm import BatchNorm2d, _padding_mask
 
 LENGTHS = [9, 4, 12, 1]
+ON_A_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 
 
-def build_pair(channels: int = 6) -> tuple[BatchNorm2d, nn.BatchNorm2d]:
+def build_pair(channels: int = 6, device: str = "cpu") -> tuple[BatchNorm2d, nn.BatchNorm2d]:
     """Our layer and PyTorch's with the same weights."""
     reference = nn.BatchNorm2d(channels)
     nn.init.uniform_(reference.weight, 0.5, 2)
     nn.init.normal_(reference.bias)
     ours = BatchNorm2d(channels)
     ours.load_state_dict(reference.state_dict())
-    return ours, reference
+    return ours.to(device), reference.to(device)
 
 
 def build_twins() -> tuple[BatchNorm2d, BatchNorm2d]:
@@ -34,12 +35,15 @@ def concatenate_valid(hidden: Tensor, lengths: list[int]) -> Tensor:
 
 @pytest.mark.parametrize("lengths", [LENGTHS, [3, 3, 3, 3], [12, 12, 12, 11]], ids=str)
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last], ids=str)
-def test_only_valid_frames_are_normalised(lengths: list[int], layout: torch.memory_format) -> None:
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=ON_A_GPU)])
+def test_only_valid_frames_are_normalised(
+    lengths: list[int], layout: torch.memory_format, device: str
+) -> None:
     torch.manual_seed(7)
-    ours, reference = build_pair()
+    ours, reference = build_pair(device=device)
     for _ in range(3):  # the running statistics are updated three times
-        values = (2 + 3 * torch.randn(4, 6, 12, 5)).contiguous(memory_format=layout)
-        weights = torch.randn(4, 6, 12, 5)  # not zero in the padding
+        values = (2 + 3 * torch.randn(4, 6, 12, 5)).to(device).contiguous(memory_format=layout)
+        weights = torch.randn(4, 6, 12, 5).to(device)  # not zero in the padding
         hidden = values.clone().requires_grad_()
         outputs = ours(hidden * 1, lengths)
         (outputs * weights).sum().backward()
@@ -58,6 +62,13 @@ def test_only_valid_frames_are_normalised(lengths: list[int], layout: torch.memo
             assert not outputs[row, :, length:].any()
     for name, buffer in reference.named_buffers():
         torch.testing.assert_close(ours.get_buffer(name), buffer, rtol=1e-5, atol=1e-6)
+
+
+def test_the_mask_for_gpus_covers_the_padding() -> None:
+    mask = _padding_mask(torch.zeros(4, 6, 12, 5), LENGTHS)
+    assert mask.shape == (4, 1, 12, 1)
+    assert [int(row.sum()) for row in mask] == [12 - length for length in LENGTHS]
+    assert not mask[0, 0, : LENGTHS[0]].any()
 
 
 def test_a_batch_without_padding_gives_the_same_as_pytorch() -> None:
