@@ -19,7 +19,7 @@ from sorigeul.cli.options import Data, File, Precision, Run
 if TYPE_CHECKING:
     from sorigeul.recognition.folders import FoundRecording
     from sorigeul.recognition.recognizer import Recognizer
-    from sorigeul.recognition.transcription import Transcription
+    from sorigeul.recognition.transcription import Segment, Transcription
     from sorigeul.sound.audio import AudioOptions, Source
 
 Format = Literal["txt", "json", "srt", "vtt", "tsv"]
@@ -55,9 +55,10 @@ def evaluate(
             prepared
         precision: number format of the heavy arithmetic; int8 is for a CPU
         degrade: evaluate under each of these degradations too, and print a table: noise:10 (dB
-            above the noise), white:10, hum:10, babble:10, rir:0.4 (seconds of reverberation),
-            telephone, mp3:32 (kbit/s), opus:16, amr:12.2, level:-30 (dB), clip:10 (dB), silence:5
-            (seconds around the utterance), or several in turn, as in rir:0.4+noise:10
+            above the noise), white:10, brown:10, hum:10, babble:10, rir:0.4 (seconds of
+            reverberation), telephone, mp3:32 (kbit/s), opus:16, amr:12.2, level:-30 (dB), clip:10
+            (dB), silence:5 (seconds around the utterance), or several in turn, as in
+            rir:0.4+noise:10
     """
     if worst < 0:
         raise UserError(f"worst is {worst}, but must be 0 or more")
@@ -220,82 +221,115 @@ def _transcribe_files(
 
     A file that cannot be read does not prevent the transcription of the others.
     """
-    from sorigeul.base.files import write_text
-    from sorigeul.recognition.writers import write
-
-    unreadable = doubtful = segments = 0
+    failed = doubtful = segments = 0
     for recording in recordings:
         heading = f"{recording.path}: " if len(recordings) > 1 and format == "txt" else ""
-        try:
-            if out is None:
-                transcription = _print_transcript(recognizer, recording, options, format, heading)
-            else:
-                transcription = recognizer.transcribe(*_source(recording), options)
-        except UserError as error:
-            if len(recordings) == 1:
-                raise
-            unreadable += 1
-            log.warning("%s", error)
-            continue
-        if len(transcription.account) > 1:  # more than decoded
-            log.info("%s: %s", recording.path, "; ".join(transcription.account))
-        if not transcription.segments:
-            log.warning("%s: nobody speaks in it, so it has no text", recording.path)
-        if out is not None:
-            name = "stdin" if str(recording.path) == "-" else recording.name
-            write_text(out / f"{name}.{format}", write(format, transcription))
-        doubtful += transcription.doubtful_segments
-        segments += len(transcription.segments)
-        if attention is not None and transcription.segments:
-            from sorigeul.base import plots
-
-            segment = transcription.segments[0]
-            plots.attention(
-                attention,
-                segment.alignment.numpy(),
-                segment.characters,
-                segment.end - segment.start,
-                segment.text,
-            )
-            attention = None
+        transcription, fault = _transcribe_file(
+            recognizer, recording, options, None if out else format, heading
+        )
+        if transcription is not None:
+            _report(recording, transcription)
+            doubtful += transcription.doubtful_segments
+            segments += len(transcription.segments)
+            if out is not None:
+                fault = _write_transcript(out, recording, format, transcription) or fault
+            if attention is not None and transcription.segments:
+                _draw_attention(attention, transcription.segments[0])
+                attention = None
+        if fault is not None and len(recordings) > 1:
+            failed += 1
+            log.warning("%s", fault)
     if doubtful:
         log.warning("%d of %d segments are doubtful: check them", doubtful, segments)
-    if unreadable:
+    if failed:
         raise UserError(
-            f"{unreadable} of {len(recordings)} recordings could not be read, as said above"
+            f"{failed} of {len(recordings)} recordings could not be transcribed whole, as said "
+            "above"
         )
+    if fault is not None:
+        raise fault
 
 
-def _print_transcript(
+def _transcribe_file(
     recognizer: "Recognizer",
     recording: "FoundRecording",
     options: "AudioOptions",
-    format: Format,
+    format: Format | None,
     heading: str,
-) -> "Transcription":
-    """Print a transcript piece by piece, as the recording is recognised."""
-    from sorigeul.recognition.writers import WRITERS
+) -> tuple["Transcription | None", UserError | None]:
+    """Transcribe a file, and print it piece by piece in `format`, if one is given.
 
-    writer = WRITERS[format]()
-    live = str(recording.path) == "-" and not sys.stdin.seekable()
-    with recognizer.open(*_source(recording), options, live) as stream:
-        _show(heading + writer.head)
-        for segment in stream:
-            _show(writer.segment(segment))
-        transcription = stream.transcription()
-        _show(
-            writer.tail(transcription) or ("\n" if heading and not transcription.segments else "")
-        )
-    return transcription
+    Returns what was heard, if anything, and why that may not be all.
+    """
+    from sorigeul.recognition.writers import WRITERS, Writer
 
-
-def _source(recording: "FoundRecording") -> tuple["Source", str | None]:
-    """What to read, and how to call it."""
+    is_pipe = str(recording.path) == "-" and not sys.stdin.seekable()
+    source: tuple[Source, str | None] = (recording.path, None)
     if str(recording.path) == "-":
-        return sys.stdin.buffer, "standard input"
-    return recording.path, None
+        source = (sys.stdin.buffer, "standard input")
+    writer: Writer | None = None
+    fault = None
+    try:
+        with recognizer.open(*source, options, live=is_pipe) as stream:
+            try:
+                for segment in stream:
+                    if format is not None and writer is None:
+                        writer = WRITERS[format]()
+                        _show(heading + writer.head)
+                    if writer is not None:
+                        _show(writer.segment(segment))
+            except UserError as error:  # what was heard before it is not lost
+                fault = error
+            transcription = stream.transcription()
+    except UserError as error:
+        return None, error
+    if fault is not None and not transcription.segments:
+        return None, fault
+    if format is not None and writer is None:  # nobody speaks
+        writer = WRITERS[format]()
+        _show(f"{heading}\n" if heading else writer.head)
+    if writer is not None:
+        _show(writer.tail(transcription))
+    return transcription, fault
+
+
+def _write_transcript(
+    out: Path, recording: "FoundRecording", format: Format, transcription: "Transcription"
+) -> UserError | None:
+    """Write a transcript into the folder `out`; returns the fault if it cannot be written."""
+    from sorigeul.base.files import write_text
+    from sorigeul.recognition.writers import write
+
+    name = "stdin" if str(recording.path) == "-" else recording.name
+    path = out / f"{name}.{format}"
+    try:
+        write_text(path, write(format, transcription))
+    except OSError as error:
+        return UserError(f"{path}: cannot be written ({error.strerror}); choose another --out")
+    return None
+
+
+def _report(recording: "FoundRecording", transcription: "Transcription") -> None:
+    """Say what was done to a recording, if it is more than decoding."""
+    name = "standard input" if str(recording.path) == "-" else recording.path
+    if len(transcription.account) > 1:
+        log.info("%s: %s", name, "; ".join(transcription.account))
+    if not transcription.segments:
+        log.warning("%s: nobody speaks in it, so it has no text", name)
+
+
+def _draw_attention(path: Path, segment: "Segment") -> None:
+    from sorigeul.base import plots
+
+    seconds = segment.end - segment.start
+    plots.attention(path, segment.alignment.numpy(), segment.characters, seconds, segment.text)
 
 
 def _show(text: str) -> None:
-    sys.stdout.write(text)
+    """Print at once. A file name may have bytes that the terminal has no characters for."""
+    try:
+        sys.stdout.write(text)
+    except UnicodeEncodeError:
+        encoding = sys.stdout.encoding
+        sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))
     sys.stdout.flush()

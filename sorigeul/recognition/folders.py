@@ -1,10 +1,14 @@
 """Recordings in folders: what `transcribe` reads if it is given a folder."""
 
+import logging
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from sorigeul.base.errors import UserError
+
+log = logging.getLogger(__name__)
 
 _AUDIO = "aac ac3 aif aiff amr au caf flac gsm m4a m4b mka mp2 mp3 oga ogg opus pcm raw snd spx"
 _VIDEO = "3g2 3gp avi flv m4v mkv mov mp4 mpeg mpg mts ts webm wmv"
@@ -30,19 +34,34 @@ def find_recordings(paths: Sequence[Path], recursive: bool) -> list[FoundRecordi
 
 
 def _found(path: Path, recursive: bool) -> Iterator[FoundRecording]:
-    if not path.is_dir():
+    if not os.path.isdir(path):  # Path.is_dir raises if a folder above may not be entered
         yield FoundRecording(path, PurePath(path.name))
         return
     if not recursive:
         raise UserError(f"{path} is a folder: give --recursive for the recordings in it")
-    files = [
-        file
-        for file in sorted(path.rglob("*"))
-        if file.suffix[1:].lower() in EXTENSIONS
-        and not any(part.startswith(".") for part in file.relative_to(path).parts)
-        and file.is_file()
-    ]
+    files = sorted(_walk(path))
     if not files:
         raise UserError(f"{path} holds no recording, such as wav, flac, mp3, m4a or mp4")
     for file in files:
         yield FoundRecording(file, PurePath(file.relative_to(path)))
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    """The recordings under a folder but not the hidden ones, through links, each folder once."""
+
+    def warn(error: OSError) -> None:
+        log.warning("%s cannot be read (%s) and is left out", error.filename, error.strerror)
+
+    visited = set()
+    for place, folders, names in os.walk(folder, onerror=warn, followlinks=True):
+        status = os.stat(place)
+        identity = (status.st_dev, status.st_ino)
+        if identity in visited:
+            folders.clear()
+            continue
+        visited.add(identity)
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in names:
+            path = Path(place, name)
+            if not name.startswith(".") and path.suffix[1:].lower() in EXTENSIONS:
+                yield path

@@ -12,6 +12,8 @@ from sorigeul.recognition.transcription import Segment
 from sorigeul.sound.segments import OVERLAP
 from sorigeul.text.vocabulary import Vocabulary
 
+_SAME_TIME = 0.6  # seconds between the two times of one character; mostly less than 0.2
+
 
 @dataclass(frozen=True)
 class RecognizedSegment:
@@ -77,6 +79,8 @@ def _seam(
     left: RecognizedSegment, right: RecognizedSegment, vocabulary: Vocabulary
 ) -> tuple[int, int]:
     """How many characters of `left` to keep, and from which one on those of `right`."""
+    if not left.tokens or not right.tokens:  # one of them heard nothing: the other keeps it all
+        return len(left.tokens), 0
     cut = left.segment.end
     left_first = _count_before(left.times, cut - OVERLAP)
     right_last = _count_before(right.times, cut + OVERLAP)
@@ -85,6 +89,8 @@ def _seam(
         (left_first + block.a + offset, block.b + offset)
         for block in matcher.get_matching_blocks()
         for offset in range(block.size)
+        if abs(left.times[left_first + block.a + offset] - right.times[block.b + offset])
+        <= _SAME_TIME
     ]
     if not shared:
         return _count_before(left.times, cut), _count_before(right.times, cut)

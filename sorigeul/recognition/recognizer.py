@@ -168,31 +168,48 @@ class Recognizer:
         with self.autocast():
             encoded = model.listen(*self.log_mel(waveforms, lengths))
             hypotheses = search(model, encoded, self.beam)
-            ctc_tokens: list[list[int]] | list[None] = [None] * len(batch)
+            ctc_tokens = ctc_own_tokens = None
             if model.config.ctc_weight > 0:
                 ctc_tokens = ctc_greedy_search(model, encoded)
-        times = self._character_times(batch, encoded, hypotheses)
+                parts = [self._own_part(speech) for speech in batch]
+                ctc_own_tokens = ctc_greedy_search(model, encoded, parts)
+        times = list(self._character_times(batch, encoded, hypotheses))
         return [
             RecognizedSegment(
-                segment=self._segment(speech, hypothesis, ctc),
+                segment=self._segment(
+                    batch[row],
+                    hypothesis,
+                    None if ctc_tokens is None else ctc_tokens[row],
+                    None if ctc_own_tokens is None else ctc_own_tokens[row],
+                ),
                 tokens=hypothesis.tokens,
-                times=character_times,
-                overlaps_next=speech.overlap_after > 0,
+                times=times[row],
+                overlaps_next=batch[row].overlap_after > 0,
             )
-            for speech, hypothesis, ctc, character_times in zip(
-                batch, hypotheses, ctc_tokens, times, strict=True
-            )
+            for row, hypothesis in enumerate(hypotheses)
         ]
 
+    def _own_part(self, speech: SpeechSegment) -> tuple[float, float]:
+        """What of a segment is no overlap, as shares of it."""
+        size = len(speech.samples)
+        begin, end = speech.overlap_before / size, 1 - speech.overlap_after / size
+        return (1 - end, 1 - begin) if self.pretrained.features.input_reverse else (begin, end)
+
     def _segment(
-        self, speech: SpeechSegment, hypothesis: Hypothesis, ctc_tokens: list[int] | None
+        self,
+        speech: SpeechSegment,
+        hypothesis: Hypothesis,
+        ctc_tokens: list[int] | None,
+        ctc_own_tokens: list[int] | None,
     ) -> Segment:
+        """A segment with its text; `ctc_own_tokens` are without those of the overlap."""
         vocabulary, alignment = self.pretrained.vocabulary, hypothesis.alignment
         if self.pretrained.features.input_reverse:
             alignment = alignment.flip(1)
-        agreement = 1.0
-        if ctc_tokens is not None:
+        agreement, ctc_text = 1.0, None
+        if ctc_tokens is not None and ctc_own_tokens is not None:
             agreement = LCSseq.normalized_similarity(hypothesis.tokens, ctc_tokens)
+            ctc_text = vocabulary.decode(ctc_own_tokens).strip()
         return Segment(
             start=speech.start / SAMPLE_RATE,
             end=speech.end / SAMPLE_RATE,
@@ -201,7 +218,7 @@ class Recognizer:
             finished=hypothesis.finished,
             characters=[vocabulary.units[token] for token in hypothesis.tokens],
             alignment=alignment,
-            ctc_text=None if ctc_tokens is None else vocabulary.decode(ctc_tokens).strip(),
+            ctc_text=ctc_text,
             ctc_agreement=agreement,
         )
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from sorigeul.recognition.overlaps import OverlapJoiner, RecognizedSegment
 from sorigeul.recognition.transcription import Segment, Transcription
-from sorigeul.sound.audio import SAMPLE_RATE, AudioStream, Samples
+from sorigeul.sound.audio import SAMPLE_RATE, AudioError, AudioStream, Samples
 from sorigeul.sound.segments import Segmenter, SegmentLimits, SpeechSegment
 from sorigeul.text.vocabulary import Vocabulary
 
@@ -17,7 +17,8 @@ class TranscriptionStream:
     """The segments of a recording, as they are recognised.
 
     It can be iterated over once. Segments come in the order of time; where channels are transcribed
-    one by one, too. Afterwards `transcription` has the whole.
+    one by one, too. Afterwards `transcription` has the whole. If the recording turns out to be
+    damaged, what was heard before is recognised; then the iteration raises AudioError.
     """
 
     def __init__(
@@ -32,6 +33,7 @@ class TranscriptionStream:
         self._recognize, self._batch_seconds = recognize, batch_seconds
         self._segmenters = [Segmenter(limits) for _ in audio.channels]
         self._segments: list[Segment] = []
+        self._damage: AudioError | None = None
 
     def __iter__(self) -> Iterator[Segment]:
         channels = [
@@ -41,23 +43,32 @@ class TranscriptionStream:
         for segment in self._in_order(channels):
             self._segments.append(segment)
             yield segment
+        if self._damage is not None:
+            raise self._damage
 
     def transcription(self) -> Transcription:
-        """All segments, once the iteration has ended."""
+        """All segments, once the iteration has ended, if only by damage."""
         duration = self._segmenters[0].samples / SAMPLE_RATE
         findings = [
             f"{name}: {finding}" if name else finding
             for name, segmenter in zip(self._audio.channels, self._segmenters, strict=True)
             for finding in segmenter.account()
         ]
-        account = (*self._audio.account, *findings)
+        damage = () if self._damage is None else (str(self._damage),)
+        account = (*self._audio.account, *findings, *damage)
         return Transcription.from_segments(self._segments, duration, account)
+
+    def _undamaged_blocks(self) -> Iterator[Samples]:
+        try:
+            yield from self._audio
+        except AudioError as error:
+            self._damage = error
 
     def _in_order(self, channels: Sequence["_Channel"]) -> Iterator[Segment]:
         """The segments of all channels, merged: a segment waits for earlier ones of the others."""
         waiting: list[tuple[float, int, int, Segment]] = []
         count = 0
-        for block in self._audio:
+        for block in self._undamaged_blocks():
             for number, (channel, samples) in enumerate(zip(channels, block, strict=True)):
                 for segment in channel.feed(samples):
                     heapq.heappush(waiting, (segment.start, number, count, segment))
@@ -104,6 +115,11 @@ class _Channel:
         for segment in self._segmenter.feed(samples):
             self._pending.append(segment)
             if self._seconds() > self._batch_seconds:
+                yield from self._recognize_pending()
+        # In a long silence, what was said before it does not wait for more.
+        if self._pending:
+            waited = (self._segmenter.samples - self._pending[0].start) / SAMPLE_RATE
+            if waited > self._max_batch_seconds:
                 yield from self._recognize_pending()
 
     def finish(self) -> Iterator[Segment]:

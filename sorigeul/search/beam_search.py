@@ -52,7 +52,7 @@ class _Beam:
         return Hypothesis(
             self.tokens[row].tolist(),
             self.probabilities[row].tolist(),
-            self.alignment[row, :, :frames].cpu(),
+            self.alignment[row, :, :frames].cpu().clone(),  # so that the batch can be freed
             finished,
         )
 

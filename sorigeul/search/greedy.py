@@ -1,5 +1,7 @@
 """Greedy search: the best character at every step of the speller, or at every frame of CTC."""
 
+from collections.abc import Sequence
+
 import torch
 
 from sorigeul.model.las import ListenAttendSpell, ListenerOutput
@@ -42,7 +44,8 @@ def greedy_search(model: ListenAttendSpell, encoded: ListenerOutput) -> list[Hyp
         Hypothesis(
             tokens=ids[row, :length].tolist(),
             probabilities=probabilities[row, :length].tolist(),
-            alignment=alignments[row, :length, : frames[row]],
+            # A copy, so that the rest of the batch can be freed.
+            alignment=alignments[row, :length, : frames[row]].clone(),
             finished=length < int(limits[row]),
         )
         for row, length in enumerate(lengths)
@@ -50,11 +53,16 @@ def greedy_search(model: ListenAttendSpell, encoded: ListenerOutput) -> list[Hyp
 
 
 @torch.no_grad()
-def ctc_greedy_search(model: ListenAttendSpell, encoded: ListenerOutput) -> list[list[int]]:
+def ctc_greedy_search(
+    model: ListenAttendSpell,
+    encoded: ListenerOutput,
+    parts: Sequence[tuple[float, float]] | None = None,
+) -> list[list[int]]:
     """Character ids of the best path of the CTC head, for each utterance.
 
-    Repeats are merged, blanks removed (Graves et al. 2006). Raises ValueError for a model without a
-    CTC head.
+    Repeats are merged, blanks removed (Graves et al. 2006). `parts` are the beginning and the end
+    of what is read of each utterance, as shares of it; None: all. Raises ValueError for a model
+    without a CTC head.
     """
     logits = model.ctc_logits(encoded)
     if logits is None:
@@ -62,7 +70,10 @@ def ctc_greedy_search(model: ListenAttendSpell, encoded: ListenerOutput) -> list
     config = model.config
     best_paths = logits.argmax(-1).cpu()
     frames = encoded.ctc_lengths.tolist()
-    return [
-        [token for token in path[:valid].unique_consecutive().tolist() if token < config.sos_id]
-        for path, valid in zip(best_paths, frames, strict=True)
-    ]
+    texts = []
+    for path, valid, (begin, end) in zip(
+        best_paths, frames, parts or [(0.0, 1.0)] * len(frames), strict=True
+    ):
+        read = path[round(begin * valid) : round(end * valid)].unique_consecutive().tolist()
+        texts.append([token for token in read if token < config.sos_id])
+    return texts

@@ -43,6 +43,7 @@ class Mixer:
     def __init__(self, choice: str, count: int, rate: int) -> None:
         self._choice, self._names, self._rate = choice, _channel_names(count), rate
         self._count = count
+        self._loudest = 0.0  # energy of the loudest channel in any block up to now
         self._energy = np.zeros(count)  # of each channel, up to now
         self._samples = 0
         self._weights = np.ones(count, np.float32)  # 1, -1 if inverted, or 0 if left out
@@ -85,7 +86,10 @@ class Mixer:
         size = block.shape[1]
         self._energy += energy
         self._samples += size
+        # Of the whole, or of this block: a quiet channel may begin after an hour of the other.
+        self._loudest = max(self._loudest, float(energy.max()))
         live = self._energy >= _DEAD * self._energy.max()
+        live |= (energy > 0) & (energy >= _DEAD * self._loudest)
         # A short rest at the end of a recording may be of opposite phase by chance.
         is_long = size >= self._rate // 2 or size == self._samples
         if is_long and energy.sum() / size >= _PAUSE * self._energy.sum() / self._samples:

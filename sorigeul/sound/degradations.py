@@ -83,7 +83,7 @@ _KINDS = {
     "level": _Kind(lambda got: transmission.change_level(got.samples, got.value), "DB", -80, 60),
     "clip": _Kind(lambda got: transmission.clip(got.samples, got.value), "DB", 0, 60),
     "silence": _Kind(
-        lambda got: noises.silence_around(got.samples, got.value, got.random), "SECONDS", 0, 3600
+        lambda got: noises.silence_around(got.samples, got.value, got.random), "SECONDS", 0, 60
     ),
 }
 

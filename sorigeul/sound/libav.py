@@ -37,8 +37,8 @@ def open_container(file: BinaryIO | Pipe, name: str) -> Iterator[InputContainer]
         container = av.open(file, "r", options=options, metadata_errors="replace")
     except (av.FFmpegError, ValueError) as error:
         raise AudioError(
-            f"{name}: not a recording, or a damaged one; give wav, flac, ogg, opus, mp3, m4a, mp4, "
-            "webm or amr, or headerless 16-bit mono PCM at 16 kHz named .pcm or .raw"
+            f"{name}: not a recording, or a damaged one; give an audio or video file, such as wav, "
+            "flac, mp3, m4a, mp4 or webm, or headerless 16-bit PCM named .pcm or .raw"
         ) from error
     with container:
         if not any(stream.codec_context for stream in container.streams.audio):

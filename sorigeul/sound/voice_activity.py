@@ -75,10 +75,12 @@ class VoiceActivity:
 
 
 def _levels(samples: Samples) -> Values:
-    """Mean power in dB of each window (W,); the last one may be incomplete."""
+    """Power in dB of each window (W,), without its mean; the last one may be incomplete."""
     starts = np.arange(0, len(samples), WINDOW)
     sizes = np.minimum(len(samples) - starts, WINDOW)
-    power = np.add.reduceat(samples.astype(np.float64) ** 2, starts) / sizes
+    exact = samples.astype(np.float64)
+    means = np.add.reduceat(exact, starts) / sizes
+    power = np.add.reduceat(exact**2, starts) / sizes - means**2
     return np.asarray(10 * np.log10(np.maximum(power, 1e-12)), np.float32)
 
 
@@ -140,7 +142,10 @@ def _amplified(samples: Samples, gains: Values) -> Tensor:
     factors = (10 ** (gains / 20)).astype(np.float32)
     padded = np.zeros(len(gains) * WINDOW, np.float32)
     padded[: len(samples)] = samples
-    return torch.from_numpy(padded.reshape(-1, WINDOW) * factors[:, None]).clamp_(-1, 1)
+    windows = padded.reshape(-1, WINDOW)
+    # Without its mean: a constant offset, of a bad sound card, would drown quiet speech.
+    centred = windows - windows.mean(axis=1, keepdims=True)
+    return torch.from_numpy(centred * factors[:, None]).clamp_(-1, 1)
 
 
 @cache

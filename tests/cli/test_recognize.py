@@ -112,7 +112,7 @@ def test_one_bad_file_does_not_prevent_the_transcription_of_the_others(
     out = tmp_path / "texts"
     done = in_a_process("transcribe", run, good[0], bad["other"], good[1], "--out", out)
     assert (done.status, done.out) == (2, "")
-    assert done.error() == "1 of 3 recordings could not be read, as said above"
+    assert done.error() == "1 of 3 recordings could not be transcribed whole, as said above"
     (line,) = [line for line in done.err.splitlines() if str(bad["other"]) in line]
     assert line.startswith("warning: ")
     assert sorted(path.name for path in out.iterdir()) == ["u09.wav.txt", "u10.wav.txt"]
@@ -234,7 +234,7 @@ def test_a_folder_is_walked_and_bad_files_do_not_stop_it(
     out = tmp_path / "texts"
     done = in_a_process("transcribe", run, folder, "--recursive", "--out", out)
     assert done.status == 2
-    assert done.error() == "1 of 3 recordings could not be read, as said above"
+    assert done.error() == "1 of 3 recordings could not be transcribed whole, as said above"
     written = sorted(str(path.relative_to(out)) for path in out.rglob("*") if path.is_file())
     assert written == ["deep/er/one.wav.txt", "one.WAV.txt"]
 
@@ -303,3 +303,41 @@ def test_evaluation_under_degradations_prints_a_table(
     degraded = json.loads((tmp_path / "e.json").read_text())["degraded"]
     assert degraded["level:-20"].keys() == {"crr", "cer", "wer"}
     assert sorigeul(*command, "--degrade", "fog:3").status == 2
+
+
+def test_a_silent_file_does_not_get_the_text_of_the_next(
+    run: Path, audio: Path, tmp_path: Path
+) -> None:
+    soundfile.write(tmp_path / "zeros.wav", np.zeros(SAMPLE_RATE), SAMPLE_RATE)
+    done = in_a_process("transcribe", run, tmp_path / "zeros.wav", audio / "u09.wav")
+    assert done.status == 2
+    (line,) = done.out.splitlines()
+    assert line.startswith(f"{audio / 'u09.wav'}: ")
+
+
+def test_a_transcript_that_cannot_be_written_does_not_stop_the_others(
+    run: Path, audio: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "texts"
+    (out / "u09.wav.txt").mkdir(parents=True)
+    long_name = shutil.copy(audio / "u10.wav", tmp_path / ("가" * 80 + ".wav"))
+    files = [audio / "u09.wav", long_name, audio / "u11.wav"]
+    done = in_a_process("transcribe", run, *files, "--out", out)
+    assert done.status == 2
+    assert f"{out / 'u09.wav.txt'}: cannot be written" in done.err
+    written = sorted(path.name for path in out.iterdir() if path.is_file())
+    assert written == ["u11.wav.txt", "가" * 80 + ".wav.txt"]
+
+
+def test_folders_behind_links_are_walked_once(run: Path, audio: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "recordings"
+    (tmp_path / "disk").mkdir()
+    folder.mkdir()
+    shutil.copy(audio / "u09.wav", tmp_path / "disk" / "a.wav")
+    (folder / "linked").symlink_to(tmp_path / "disk")
+    (tmp_path / "disk" / "loop").symlink_to(folder)
+    done = in_a_process("transcribe", run, folder, "--recursive", "--out", tmp_path / "texts")
+    assert done.status == 0
+    assert [
+        str(path.relative_to(tmp_path / "texts")) for path in (tmp_path / "texts").rglob("*.txt")
+    ] == ["linked/a.wav.txt"]

@@ -1,10 +1,12 @@
 """Evaluation: every utterance counts once, whatever the order, the batches and the processes."""
 
+import io
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import soundfile
 import torch
 from helpers import tones
 from lhotse import CutSet
@@ -18,6 +20,8 @@ from sorigeul.evaluation.scores import score
 from sorigeul.pretrained.loading import PretrainedModel, load_pretrained
 from sorigeul.recognition.recognizer import Recognizer
 from sorigeul.search.beam_search import beam_search
+from sorigeul.sound.audio import SAMPLE_RATE
+from sorigeul.sound.degradations import Degradation
 from sorigeul.sound.features import LogMel
 
 
@@ -87,8 +91,8 @@ def test_a_recognised_utterance_has_its_reference_text_and_alignment(
     for utterance in evaluation.recognitions:
         assert utterance.reference == cuts[utterance.id].supervisions[0].text
         assert utterance.seconds == pytest.approx(cuts[utterance.id].duration)
-        assert utterance.hypothesis == model.vocabulary.decode(utterance.tokens)
-        assert utterance.alignment.shape[0] == len(utterance.tokens)
+        assert utterance.hypothesis == "".join(utterance.characters)
+        assert utterance.alignment.shape[0] == len(utterance.characters)
 
 
 def test_a_beam_is_no_worse_than_greedy_search(model: PretrainedModel, corpus: Path) -> None:
@@ -101,14 +105,56 @@ def test_a_beam_is_no_worse_than_greedy_search(model: PretrainedModel, corpus: P
     assert beam.score.crr >= greedy.score.crr
     assert beam.ctc_score == greedy.ctc_score
     assert beam.loss == greedy.loss
-    first_batch = corpus_batches[0]
+
+
+def test_an_epoch_of_training_recognises_whole_utterances(
+    model: PretrainedModel, corpus: Path
+) -> None:
+    batch = batches(model, manifests.required_manifest(corpus, "train"))[0]
+    log_mel = LogMel(model.features)
+    share = recognize(model.model, [batch], model.vocabulary, log_mel, lambda *_: None, beam=4)
     with torch.no_grad():
-        log_mel = LogMel(model.features)
-        encoded = model.model.listen(*log_mel(first_batch.waveforms, first_batch.lengths))
+        encoded = model.model.listen(*log_mel(batch.waveforms, batch.lengths))
     expected = beam_search(model.model, encoded, 4)
-    tokens = {utterance.id: utterance.tokens for utterance in beam.recognitions}
-    for id_, hypothesis in zip(first_batch.ids, expected, strict=True):
-        assert tokens[id_] == hypothesis.tokens
+    for utterance, hypothesis in zip(share.recognitions, expected, strict=True):
+        assert utterance.hypothesis == model.vocabulary.decode(hypothesis.tokens)
+
+
+def test_evaluation_writes_what_transcription_writes(model: PretrainedModel, corpus: Path) -> None:
+    """Also of a recording with silence around it, and of one in which nobody speaks."""
+    recognizer = Recognizer(model)
+    (batch,) = batches(model, manifests.required_manifest(corpus, "dev"))
+    rows = [row[:length] for row, length in zip(batch.waveforms, batch.lengths, strict=True)]
+    noise = 0.001 * torch.randn(3 * SAMPLE_RATE, generator=torch.Generator().manual_seed(0))
+    rows[1] = torch.cat((noise, rows[1], noise))
+    rows[2] = noise
+    changed = replace(
+        batch,
+        waveforms=torch.nn.utils.rnn.pad_sequence(rows, batch_first=True),
+        lengths=torch.tensor([len(row) for row in rows]),
+    )
+    evaluation = evaluate(recognizer, [changed], model.normalizer)
+    for utterance, row in zip(evaluation.recognitions, rows, strict=True):
+        file = io.BytesIO()
+        soundfile.write(file, row.numpy(), SAMPLE_RATE, format="WAV", subtype="FLOAT")
+        assert utterance.hypothesis == recognizer.transcribe(file.getvalue()).text
+    assert evaluation.recognitions[2].hypothesis == ""
+
+
+def test_degraded_evaluation_is_the_same_at_every_call(
+    model: PretrainedModel, corpus: Path
+) -> None:
+    cuts = manifests.required_manifest(corpus, "dev")
+    degradation = Degradation.parse("white:5+silence:2")
+    first, second = (
+        evaluate(Recognizer(model), batches(model, cuts), "plain/1", degradation=degradation)
+        for _ in range(2)
+    )
+    assert hypotheses(first) == hypotheses(second)
+    assert first.loss == second.loss != greedy_evaluation(model, batches(model, cuts)).loss
+    durations = {cut.id: cut.duration for cut in cuts}
+    for utterance in first.recognitions:
+        assert utterance.seconds == pytest.approx(durations[utterance.id] + 2)
 
 
 def test_characters_outside_the_vocabulary_are_counted(
@@ -154,11 +200,14 @@ def test_processes_that_share_a_corpus_get_the_results_of_one(
     model: PretrainedModel, corpus: Path, with_unreadable: CutSet
 ) -> None:
     for cuts in (manifests.required_manifest(corpus, "train"), with_unreadable):
-        together = greedy_evaluation(model, batches(model, cuts))
+        log_mel = LogMel(model.features)
+        whole = recognize(
+            model.model, batches(model, cuts), model.vocabulary, log_mel, lambda *_: None
+        )
+        together = score_recognitions([whole], model.vocabulary, model.normalizer)
         shares = []
         for rank in range(3):
             own_batches = evaluation_batches(cuts, model.vocabulary, share=ProcessShare(rank, 3))
-            log_mel = LogMel(model.features)
             share = recognize(model.model, own_batches, model.vocabulary, log_mel, lambda *_: None)
             shares.append(share.without_alignments())
             assert not any(utterance.alignment.numel() for utterance in shares[-1].recognitions)
@@ -292,7 +341,7 @@ def test_the_alignment_is_in_the_order_of_time_even_with_reversed_input(
     # beginning.
     forwards = backwards = 0
     for utterance in evaluation.recognitions:
-        if len(utterance.tokens) > 2:
+        if len(utterance.characters) > 2:
             peaks = utterance.alignment.argmax(1)
             forwards += int(peaks[-1] > peaks[0])
             backwards += int(peaks[-1] < peaks[0])

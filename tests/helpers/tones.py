@@ -31,7 +31,7 @@ TINY = Settings().changed(
         "speller_layer_size": 1,
         "time_reduction": 8,
         "score_function": "location",
-        "ctc_weight": 0.3,
+        "ctc_weight": 0.2,
         "dropout": 0.0,
         "batch_size": 8,
         "lr": 0.01,

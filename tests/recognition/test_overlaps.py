@@ -9,7 +9,7 @@ from sorigeul.text.vocabulary import Vocabulary
 
 LEFT = "오늘은 날씨가 좋"
 RIGHT = "씨가 좋네요 내일도"
-VOCABULARY = Vocabulary.from_texts([LEFT, RIGHT, "가나다라"])
+VOCABULARY = Vocabulary.from_texts([LEFT, RIGHT, "가나다라마바사하자오"])
 
 
 def recognized(
@@ -36,8 +36,8 @@ def test_common_text_is_written_once_and_cut_at_a_space() -> None:
 
 
 def test_without_a_common_space_the_cut_is_at_a_common_character() -> None:
-    left = recognized("가나다", 0, 5, 4.0, 6.0, True)
-    right = recognized("나다라", 5, 10, 4.0, 6.0, False)
+    left = recognized("가나다", 0, 5, 4.0, 5.5, True)
+    right = recognized("나다라", 5, 10, 4.5, 6.0, False)
     first, second = joined(left, right)
     assert first + second == "가나다라"
 
@@ -49,10 +49,32 @@ def test_with_nothing_in_common_each_keeps_what_was_spoken_on_its_side() -> None
 
 
 def test_every_segment_of_a_chain_is_joined() -> None:
-    middle = recognized("날씨가 좋네요 내일도", 5, 10, 4.1, 10.9, True)
-    last = recognized("내일도 가나", 10, 15, 9.2, 13.0, False)
-    parts = joined(recognized("오늘은 날씨가 좋", 0, 5, 1.0, 6.0, True), middle, last)
-    assert "".join(parts).replace(" ", "") == "오늘은날씨가좋네요내일도가나"
+    """Of a text of which a character is spoken every 0.8 s, cut at five and ten seconds."""
+    text = "오늘은 날씨가 좋네요 내일도 가나"
+
+    def heard(start: float, end: float, overlaps_next: bool) -> RecognizedSegment:
+        first = round(max(start - 1, 0) / 0.8)
+        last = round((end + overlaps_next) / 0.8)
+        part = text[first:last]
+        return recognized(part, start, end, 0.8 * first, 0.8 * (first + len(part)), overlaps_next)
+
+    parts = joined(heard(0, 5, True), heard(5, 10, True), heard(10, 14.4, False))
+    assert "".join(parts).replace(" ", "") == text.replace(" ", "")
+
+
+def test_characters_in_common_count_only_if_they_are_spoken_at_one_time() -> None:
+    left = recognized("가 나다마바사", 0, 5, 3.5, 6.0, True)  # its space is at 4.0 s
+    right = recognized("하하하오 자", 5, 10, 4.2, 6.5, False)  # its space is at 5.9 s
+    first, second = joined(left, right)
+    assert "나" in first
+    assert "자" in second
+
+
+def test_if_one_side_hears_nothing_the_other_keeps_all() -> None:
+    nothing = recognized("", 0, 5, 4.0, 6.0, True)
+    assert joined(nothing, recognized("가나다", 5, 10, 4.0, 6.0, False)) == ["", "가나다"]
+    left = recognized("가나다", 0, 5, 4.0, 6.0, True)
+    assert joined(left, recognized("", 5, 10, 4.0, 6.0, False)) == ["가나다", ""]
 
 
 def test_segments_without_an_overlap_stay_as_they_are() -> None:

@@ -3,9 +3,11 @@
 import io
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -18,10 +20,18 @@ from helpers import tones
 from sorigeul import LASConfig, ListenAttendSpell, Recognizer
 from sorigeul.base.errors import UserError
 from sorigeul.evaluation import scores
-from sorigeul.recognition.transcription import Transcription
+from sorigeul.recognition.streaming import TranscriptionStream
+from sorigeul.recognition.transcription import Segment, Transcription
 from sorigeul.search import inference
 from sorigeul.search.greedy import greedy_search
-from sorigeul.sound.audio import SAMPLE_RATE, AudioError, AudioOptions, Recording, load
+from sorigeul.sound.audio import (
+    SAMPLE_RATE,
+    AudioError,
+    AudioOptions,
+    AudioStream,
+    Recording,
+    load,
+)
 from sorigeul.sound.segments import SegmentedRecording
 
 Wave = npt.NDArray[np.float32]
@@ -354,3 +364,58 @@ def test_lower_precisions_give_close_results(
     assert abs(close.confidence - exact.confidence) < 0.1
     assert close.confidence != exact.confidence
     assert len(close.text) == pytest.approx(len(exact.text), abs=3)
+
+
+# Damaged and silent stretches of a stream
+
+
+def test_what_was_heard_before_the_damage_is_not_lost(
+    recognizer: Recognizer, speech: Wave, tmp_path: Path
+) -> None:
+    """A FLAC cut short: its text up to there, then the error, which the account tells too."""
+    path = tmp_path / "cut.flac"
+    content = encoded(speech, SAMPLE_RATE, "FLAC")
+    path.write_bytes(content[: len(content) * 3 // 5])
+    segments: list[Segment] = []
+    with recognizer.open(path) as stream:
+        with pytest.raises(AudioError, match=r"cut\.flac: cut short or damaged"):
+            segments.extend(stream)  # keeps those before the error
+        transcription = stream.transcription()
+    assert len(segments) >= 3
+    assert transcription.segments == segments
+    assert "cut short or damaged" in transcription.account[-1]
+    assert segments[-1].end > 8
+    with pytest.raises(AudioError, match="cut short or damaged"):
+        recognizer.transcribe(path)
+
+
+def test_text_does_not_wait_for_the_end_of_a_long_silence(run: Path) -> None:
+    """Nor for a channel in which nobody speaks any more."""
+    recognizer = Recognizer.from_pretrained(run, "cpu")
+    recognizer.batch_seconds = 10.0
+    hum = [tones.synthesize(text, 1) for text in ("가나다라", "라다나가")]
+    pause = np.zeros(SAMPLE_RATE, np.float32)
+    left = np.concatenate((hum[0], pause, hum[1], np.zeros(60 * SAMPLE_RATE, np.float32)))
+    blocks = np.array_split(np.stack((left, 0.001 * left[::-1])), 70, axis=1)
+    read = 0
+
+    class Stream:
+        channels = ("left", "right")
+        account = ()
+
+        def __iter__(self) -> Iterator[Wave]:
+            nonlocal read
+            for block in blocks:
+                read += block.shape[1]
+                yield block
+
+    stream = TranscriptionStream(
+        cast(AudioStream, Stream()),
+        recognizer.recognize,
+        recognizer.pretrained.vocabulary,
+        recognizer.limits,
+        recognizer.batch_seconds,
+    )
+    lags = [read / SAMPLE_RATE - segment.end for segment in stream if segment.channel == "left"]
+    assert len(lags) == 2
+    assert max(lags) < 20

@@ -149,7 +149,7 @@ def test_contradicting_stride_and_hop_length_are_refused() -> None:
         ({"n_mels": 3}, "n_mels 3 must lie between 4 and 200"),
         ({"n_mels": 201}, "n_mels 201 must lie between 4 and 200"),
         ({"window": "kaiser"}, "window 'kaiser' is none of hamming, hann"),
-        ({"normalization": "global"}, "normalization 'global' is none of utterance, none"),
+        ({"normalization": "global"}, "normalization 'global' is none of utterance, speech, none"),
     ],
     ids=str,
 )
