@@ -302,6 +302,7 @@ def page(docs: Path, kept: Sequence[KeptRun]) -> str:
             f"## {group.capitalize()}",
             _scores_table(members, kept),
             f"![CRR of dev against minutes of training](images/results_{group}.png)",
+            *_degraded_tables(members),
             _commands_table(members),
         ]
     return "\n\n".join(sections) + "\n"
@@ -368,6 +369,28 @@ def _scores_table(members: Sequence[KeptRun], kept: Sequence[KeptRun]) -> str:
         "CTC head alone. What differs: the preset or run it is compared with, and which settings."
         f"\n\n{_table(head, rows)}"
     )
+
+
+def _degraded_tables(members: Sequence[KeptRun]) -> list[str]:
+    """CRR on degraded copies of the test set, where a run has been evaluated on them."""
+    scored = [
+        (run, degraded)
+        for run in members
+        if (degraded := run.both.get("degraded") or run.speller.get("degraded"))
+    ]
+    if not scored:
+        return []
+    names = list(dict.fromkeys(name for _, degraded in scored for name in degraded))
+    rows = []
+    for run, degraded in scored:
+        rates = [run.both.get("crr") or run.speller["crr"]]
+        rates += [degraded[name]["crr"] if name in degraded else None for name in names]
+        rows.append([run.name, *("-" if rate is None else f"{rate:.2f}" for rate in rates)])
+    return [
+        "CRR on degraded copies of the test set (`sorigeul evaluate --degrade`; the "
+        "[guide](guide/training.md) says what the names mean):",
+        _table(["run", "as recorded", *names], rows),
+    ]
 
 
 def _commands_table(members: Sequence[KeptRun]) -> str:

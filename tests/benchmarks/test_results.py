@@ -179,3 +179,21 @@ def test_the_page_agrees_with_the_kept_runs() -> None:
     for name in results.READMES:
         text = (ROOT / name).read_text(encoding="utf-8")
         assert results.readme(ROOT / name, results.runs(docs)) == text, "make results"
+
+
+def test_scores_on_degraded_copies_have_a_table(
+    evaluated: Path, corpus: Path, tmp_path: Path, sorigeul: Command
+) -> None:
+    run = Path(shutil.copytree(evaluated, tmp_path / "run"))
+    degrade = ("--degrade", "level:-20", "white:30")
+    assert sorigeul("evaluate", run, corpus, *degrade, "--json", run / "test.json").status == 0
+    run_script(tmp_path, "keep", run, "degraded", "--group", "robustness")
+    run_script(tmp_path, "keep", evaluated, "plain", "--group", "robustness")
+    run_script(tmp_path, "write")
+    page = (tmp_path / "results.md").read_text(encoding="utf-8")
+    _, table = page.split("| run | as recorded | level:-20 | white:30 |")
+    test = json.loads((run / "test.json").read_text(encoding="utf-8"))
+    rates = [test["crr"], *(test["degraded"][name]["crr"] for name in degrade[1:])]
+    row = " | ".join(["| degraded", *(f"{rate:.2f}" for rate in rates)]) + " |"
+    assert table.splitlines()[2] == row
+    assert "| plain |" not in table.split("\n\n")[0]
