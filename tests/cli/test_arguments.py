@@ -80,9 +80,8 @@ def test_help_breaks_full_lines_and_shows_no_empty_defaults() -> None:
         in text
     )
     assert "torchrun --nproc-per-node 8 -m sorigeul transcribe RUN --manifest DATA" in text
-    assert re.findall(r"\(default: (.*?)\)", text) == [
-        *("txt", "0.0", "0", "float32", "0", "False", "auto", "16000", "1")
-    ]
+    defaults = re.findall(r"\(default: (.*?)\)", text)
+    assert defaults == ["txt", "0.0", "0", "float32", "0", "False", "auto", "16000", "1"]
 
 
 def test_a_terminal_without_line_drawing_gets_the_same_line() -> None:

@@ -4,9 +4,13 @@ import json
 from pathlib import Path
 
 import pytest
+from helpers import tones
 from helpers.commands import Command
 
 from sorigeul.base.errors import UserError
+from sorigeul.corpora.catalog import CORPORA
+from sorigeul.corpora.options import PrepareOptions
+from sorigeul.corpora.preparation import prepare
 from sorigeul.recognition.recording_list import read_recording_list
 
 
@@ -38,6 +42,17 @@ def test_a_part_of_a_recording_is_refused(corpus: Path, tmp_path: Path) -> None:
     (tmp_path / "m.jsonl").write_text(json.dumps(cut) + "\n", encoding="utf-8")
     with pytest.raises(UserError, match=r"m.jsonl: u03.wav is a part of a recording, but only"):
         read_recording_list(tmp_path / "m.jsonl")
+
+
+def test_archives_with_a_gap_are_refused(tmp_path: Path) -> None:
+    """A recording that is not transcribed must not be missed in silence."""
+    splits = ["dev", "test"] + ["train"] * 8
+    table = tones.record(tmp_path / "audio", tones.texts(10), splits)
+    prepare(CORPORA["table"], table, tmp_path / "out", PrepareOptions(shards=2))
+    assert len(read_recording_list(tmp_path / "out", "train")) == 8
+    (tmp_path / "out" / "train.shar" / "cuts.000002.jsonl.gz").unlink()
+    with pytest.raises(UserError, match=r"train.shar has no cuts.000002.jsonl.gz: copy or make"):
+        read_recording_list(tmp_path / "out", "train")
 
 
 def test_a_list_without_a_readable_recording_is_refused(tmp_path: Path) -> None:
