@@ -89,7 +89,7 @@ def losses_of_40_steps(settings: Settings, batches: list[Batch]) -> list[float]:
 @pytest.fixture(scope="module")
 def float32_losses(batches: list[Batch]) -> list[float]:
     losses = losses_of_40_steps(PLAIN, batches)
-    assert losses[0] - losses[-1] > 0.3  # nats a character: enough to tell formats apart
+    assert losses[0] - losses[-1] > 0.2  # nats a character: enough to tell formats apart
     return losses
 
 

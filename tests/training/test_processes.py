@@ -88,7 +88,7 @@ def test_two_processes_follow_the_loss_curve_of_one(
     one, two = step_losses(one_process), step_losses(two_processes)
     assert len(one) == len(two) == STEPS
     assert max(abs(a - b) for a, b in zip(one, two, strict=True)) < 1e-3
-    assert one[0] - one[-1] > 0.05, "nothing was learnt: this proves too little"
+    assert one[0] - one[-1] > 0.02, "nothing was learnt: this proves too little"
     one_norms, two_norms = (
         [row["gradient_norm"] for row in read_metrics(run, "step")[:5]]
         for run in (one_process, two_processes)
