@@ -221,7 +221,8 @@ def _transcribe_files(
 
     A file that cannot be read does not prevent the transcription of the others.
     """
-    failed = doubtful = segments = 0
+    faults: list[UserError] = []
+    doubtful = segments = 0
     for recording in recordings:
         heading = f"{recording.path}: " if len(recordings) > 1 and format == "txt" else ""
         transcription, fault = _transcribe_file(
@@ -236,18 +237,19 @@ def _transcribe_files(
             if attention is not None and transcription.segments:
                 _draw_attention(attention, transcription.segments[0])
                 attention = None
-        if fault is not None and len(recordings) > 1:
-            failed += 1
-            log.warning("%s", fault)
+        if fault is not None:
+            faults.append(fault)
+            if len(recordings) > 1:
+                log.warning("%s", fault)
     if doubtful:
         log.warning("%d of %d segments are doubtful: check them", doubtful, segments)
-    if failed:
+    if len(recordings) == 1 and faults:
+        raise faults[0]
+    if faults:
         raise UserError(
-            f"{failed} of {len(recordings)} recordings could not be transcribed whole, as said "
-            "above"
+            f"{len(faults)} of {len(recordings)} recordings could not be transcribed whole, as "
+            "said above"
         )
-    if fault is not None:
-        raise fault
 
 
 def _transcribe_file(

@@ -54,6 +54,11 @@ class Batch:
     def __len__(self) -> int:
         return len(self.ids)
 
+    def rows(self) -> list[Samples]:
+        """The samples of each utterance (N,), without padding; for a batch on the CPU."""
+        lengths = self.lengths.tolist()
+        return [row[:length].numpy() for row, length in zip(self.waveforms, lengths, strict=True)]
+
     def to(self, device: torch.device) -> "Batch":
         """The batch with its tensors on `device`."""
         moved: dict[str, Any] = {

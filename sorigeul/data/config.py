@@ -5,6 +5,7 @@ from pathlib import Path
 
 from sorigeul.base.errors import UserError
 from sorigeul.sound import augmentation
+from sorigeul.sound.degradations import MAX_SILENCE
 
 _SHARES = (
     "noise_share",
@@ -92,9 +93,10 @@ class DataConfig:
         for setting in _SHARES:
             if not 0 <= (share := getattr(self, setting)) <= 1:
                 raise UserError(f"{setting} is {share:g}, but must be between 0 and 1")
-        if not 0 <= self.silence_seconds <= 3600:
+        if not 0 <= self.silence_seconds <= MAX_SILENCE:
             raise UserError(
-                f"silence_seconds is {self.silence_seconds:g}, but must be between 0 and 3600"
+                f"silence_seconds is {self.silence_seconds:g}, but must be between 0 and "
+                f"{MAX_SILENCE:g}"
             )
         if not self.noise_low <= self.noise_high:
             raise UserError(

@@ -6,9 +6,9 @@ the results, and score all shares together with `score_recognitions`.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import torch
@@ -25,8 +25,7 @@ from sorigeul.model.losses import joint_losses
 from sorigeul.recognition.recognizer import Recognizer
 from sorigeul.search.decoding import search
 from sorigeul.search.greedy import ctc_greedy_search
-from sorigeul.sound.audio import SAMPLE_RATE, Recording, Samples
-from sorigeul.sound.degradations import Degradation
+from sorigeul.sound.audio import SAMPLE_RATE
 from sorigeul.sound.features import LogMel
 from sorigeul.sound.segments import SegmentedRecording
 from sorigeul.text.vocabulary import Vocabulary
@@ -48,8 +47,6 @@ class RecognizedUtterance:
     """the vocabulary units of `hypothesis` (U)"""
     alignment: Tensor
     """attention (U, S) over the listener frames, in the order of time"""
-    doubtful: bool
-    """whether the recognizer says that the hypothesis may well be wrong"""
     attention_metrics: AttentionMetrics | None
     """metrics of the attention under teacher forcing, which do not depend on errors in the
     hypothesis; None for a model without attention or a text of less than two characters"""
@@ -110,39 +107,18 @@ class Evaluation:
 
 
 def evaluate(
-    recognizer: Recognizer,
-    batches: Iterable[Batch],
-    normalizer: str,
-    total: int | None = None,
-    degradation: Degradation | None = None,
+    recognizer: Recognizer, batches: Iterable[Batch], normalizer: str, total: int | None = None
 ) -> Evaluation:
     """Transcribe all `batches` as `sorigeul transcribe` does, and compare with their transcripts.
 
     `normalizer` is the name of the transcripts' normaliser, for the report. `total` is the number
-    of utterances, for the progress bar. With a `degradation` the utterances are degraded first, in
-    the same way at every call. Raises UserError if no transcript contains a character.
+    of utterances, for the progress bar. Raises UserError if no transcript contains a character.
     """
-    recognitions: list[RecognizedUtterance] = []
-    failures: list[Failure] = []
-    loss, characters = 0.0, 0
     with progress_bar("recognising", total) as advance:
-        for batch in batches:
-            failures += batch.failures
-            if len(batch):
-                if degradation is not None:
-                    batch = _degraded(batch, degradation)
-                recognized, batch_loss = _transcribe_batch(recognizer, batch)
-                recognitions += recognized
-                batch_characters = int(batch.token_lengths.sum()) + len(batch)
-                loss += batch_loss * batch_characters
-                characters += batch_characters
-            advance(len(batch) + len(batch.failures), "")
-    share = RecognizedShare(recognitions, failures, loss, characters)
+        share = _recognize_all(batches, partial(_transcribe_batch, recognizer), advance)
     return score_recognitions([share], recognizer.pretrained.vocabulary, normalizer)
 
 
-@torch.no_grad()
-@parametrize.cached()  # shared jamo embeddings are summed once, not again for every character
 def recognize(
     model: ListenAttendSpell,
     batches: Iterable[Batch],
@@ -156,16 +132,27 @@ def recognize(
     `beam` is the width of the beam, as of `search.decoding.search`. The default is greedy search,
     which is all that an epoch of training needs.
     """
-    device = next(model.parameters()).device
+    recognize_batch = partial(
+        _recognize_batch, model=model, vocabulary=vocabulary, log_mel=log_mel, beam=beam
+    )
+    return _recognize_all(batches, recognize_batch, advance)
+
+
+@torch.no_grad()
+@parametrize.cached()  # shared jamo embeddings are summed once, not again for every character
+def _recognize_all(
+    batches: Iterable[Batch],
+    recognize_batch: Callable[[Batch], tuple[list[RecognizedUtterance], float]],
+    advance: Advance,
+) -> RecognizedShare:
+    """Recognise all batches; `recognize_batch` returns utterances and the loss per character."""
     recognitions: list[RecognizedUtterance] = []
     failures: list[Failure] = []
     loss, characters = 0.0, 0
     for batch in batches:
         failures += batch.failures
         if len(batch):
-            recognized, batch_loss = _recognize_batch(
-                model, batch.to(device), vocabulary, log_mel, beam
-            )
+            recognized, batch_loss = recognize_batch(batch)
             recognitions += recognized
             batch_characters = int(batch.token_lengths.sum()) + len(batch)
             loss += batch_loss * batch_characters
@@ -208,9 +195,10 @@ def score_recognitions(
 
 
 def _recognize_batch(
-    model: ListenAttendSpell, batch: Batch, vocabulary: Vocabulary, log_mel: LogMel, beam: int
+    batch: Batch, model: ListenAttendSpell, vocabulary: Vocabulary, log_mel: LogMel, beam: int
 ) -> tuple[list[RecognizedUtterance], float]:
     """The utterances of a batch, and the speller's mean teacher-forced loss per character."""
+    batch = batch.to(next(model.parameters()).device)
     encoded = model.listen(*log_mel(batch.waveforms, batch.lengths))
     hypotheses = search(model, encoded, beam)
     ctc_texts: list[str] | list[None] = [None] * len(batch)
@@ -228,7 +216,6 @@ def _recognize_batch(
             seconds=int(batch.lengths[row]) / SAMPLE_RATE,
             characters=[vocabulary.units[token] for token in hypothesis.tokens],
             alignment=hypothesis.alignment.flip(1) if reversed_input else hypothesis.alignment,
-            doubtful=not hypothesis.finished,
             attention_metrics=metrics[row],
         )
         for row, hypothesis in enumerate(hypotheses)
@@ -236,28 +223,27 @@ def _recognize_batch(
     return recognitions, loss
 
 
-@torch.no_grad()
-@parametrize.cached()
 def _transcribe_batch(
     recognizer: Recognizer, batch: Batch
 ) -> tuple[list[RecognizedUtterance], float]:
     """As `_recognize_batch`, but the way every recording of a user goes."""
     pretrained = recognizer.pretrained
-    recordings = [
-        SegmentedRecording.from_recording(Recording(samples, ()), recognizer.limits)
-        for samples in _rows(batch)
-    ]
+    rows = batch.rows()
+    recordings = [SegmentedRecording.from_samples(row, recognizer.limits) for row in rows]
     transcriptions = recognizer.transcribe_all(recordings)
-    spoken = _with_waveforms(
+    # Loss and attention are those of one pass over the whole utterance, without its silent ends.
+    spoken = [
+        torch.from_numpy(row[recording.speech_span])
+        for row, recording in zip(rows, recordings, strict=True)
+    ]
+    batch = replace(
         batch,
-        [
-            samples[recording.speech_span]
-            for samples, recording in zip(_rows(batch), recordings, strict=True)
-        ],
+        waveforms=torch.nn.utils.rnn.pad_sequence(spoken, batch_first=True),
+        lengths=torch.tensor([len(samples) for samples in spoken]),
     ).to(recognizer.device)
     with recognizer.autocast():
-        encoded = pretrained.model.listen(*recognizer.log_mel(spoken.waveforms, spoken.lengths))
-        loss, metrics = _force_transcripts(pretrained.model, spoken, encoded, recognizer.log_mel)
+        encoded = pretrained.model.listen(*recognizer.log_mel(batch.waveforms, batch.lengths))
+        loss, metrics = _force_transcripts(pretrained.model, batch, encoded, recognizer.log_mel)
     has_ctc = pretrained.model.config.ctc_weight > 0
     recognitions = [
         RecognizedUtterance(
@@ -268,34 +254,12 @@ def _transcribe_batch(
             seconds=transcription.duration,
             characters=[character for s in segments for character in s.characters],
             alignment=torch.block_diag(*(s.alignment for s in segments)),  # type: ignore[no-untyped-call]
-            doubtful=transcription.doubtful_segments > 0,
             attention_metrics=metrics[row],
         )
         for row, transcription in enumerate(transcriptions)
         for segments in [transcription.segments]
     ]
     return recognitions, loss
-
-
-def _rows(batch: Batch) -> list[Samples]:
-    """The samples of each utterance (N,), without padding."""
-    lengths = batch.lengths.tolist()
-    return [row[:length].numpy() for row, length in zip(batch.waveforms, lengths, strict=True)]
-
-
-def _with_waveforms(batch: Batch, rows: Sequence[Samples]) -> Batch:
-    """A copy of the batch with other samples (N,) for each utterance."""
-    waveforms = [torch.from_numpy(samples) for samples in rows]
-    return replace(
-        batch,
-        waveforms=torch.nn.utils.rnn.pad_sequence(waveforms, batch_first=True),
-        lengths=torch.tensor([len(samples) for samples in rows]),
-    )
-
-
-def _degraded(batch: Batch, degradation: Degradation) -> Batch:
-    rows = zip(_rows(batch), batch.ids, strict=True)
-    return _with_waveforms(batch, [degradation.apply(samples, id_) for samples, id_ in rows])
 
 
 def _force_transcripts(

@@ -6,12 +6,14 @@ from typing import Any
 
 from lhotse import CutSet
 
+from sorigeul.base.progress import progress_bar
 from sorigeul.data import manifests
 from sorigeul.data.babble import load_voices
 from sorigeul.data.sampling import evaluation_batches
-from sorigeul.evaluation.evaluate import evaluate
+from sorigeul.evaluation.scores import score
 from sorigeul.recognition.recognizer import Recognizer
 from sorigeul.sound.degradations import Degradation
+from sorigeul.sound.segments import SegmentedRecording
 
 _RATES = ("crr", "cer", "wer")
 
@@ -24,18 +26,29 @@ def degraded_scores(
     Every utterance is degraded in the same way at every call. Babble is made of utterances of the
     corpus itself.
     """
-    normalizer = manifests.normalizer(cuts)
-    voices = load_voices(cuts, seed=0)
-    total = sum(1 for _ in cuts)
-    scores = {}
-    for degradation in degradations:
-        batches = evaluation_batches(cuts, recognizer.pretrained.vocabulary)
-        evaluation = evaluate(
-            recognizer, batches, normalizer, total, replace(degradation, voices=voices)
-        )
-        rates: dict[str, Any] = evaluation.score.to_json()
-        scores[str(degradation)] = {name: rates[name] for name in _RATES}
-    return scores
+    voices = load_voices(cuts, seed=0) if any(one.needs_voices for one in degradations) else []
+    return {
+        str(degradation): _rates(recognizer, cuts, replace(degradation, voices=voices))
+        for degradation in degradations
+    }
+
+
+def _rates(recognizer: Recognizer, cuts: CutSet, degradation: Degradation) -> dict[str, float]:
+    references: list[str] = []
+    hypotheses: list[str] = []
+    with progress_bar(str(degradation), sum(1 for _ in cuts)) as advance:
+        for batch in evaluation_batches(cuts, recognizer.pretrained.vocabulary):
+            recordings = [
+                SegmentedRecording.from_samples(degradation.apply(row, id_), recognizer.limits)
+                for id_, row in zip(batch.ids, batch.rows(), strict=True)
+            ]
+            transcriptions = recognizer.transcribe_all(recordings)
+            references += [*batch.texts, *(failure.text for failure in batch.failures)]
+            hypotheses += [transcription.text for transcription in transcriptions]
+            hypotheses += [""] * len(batch.failures)
+            advance(len(batch) + len(batch.failures), "")
+    rates: dict[str, Any] = score(references, hypotheses, manifests.normalizer(cuts)).to_json()
+    return {name: rates[name] for name in _RATES}
 
 
 def robustness_table(results: dict[str, Any]) -> str:

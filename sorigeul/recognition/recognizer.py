@@ -1,7 +1,7 @@
 """`Recognizer`: from a recording of any length to a transcription with segments and confidence."""
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -11,16 +11,15 @@ from rapidfuzz.distance import LCSseq
 from torch import Tensor
 
 from sorigeul.base.errors import UserError
-from sorigeul.model.ctc_alignment import ctc_align
-from sorigeul.model.las import ListenerOutput
 from sorigeul.pretrained.loading import PretrainedModel, load_pretrained
 from sorigeul.recognition.batching import group_by_seconds
+from sorigeul.recognition.character_times import character_times
 from sorigeul.recognition.overlaps import RecognizedSegment, join_overlaps
 from sorigeul.recognition.streaming import TranscriptionStream
 from sorigeul.recognition.transcription import Segment, Transcription
 from sorigeul.search import inference
 from sorigeul.search.decoding import search
-from sorigeul.search.greedy import ctc_greedy_search
+from sorigeul.search.greedy import ctc_best_paths, ctc_collapse
 from sorigeul.search.hypothesis import Hypothesis
 from sorigeul.search.inference import Precision
 from sorigeul.sound import audio
@@ -138,6 +137,7 @@ class Recognizer:
 
         This is fastest for recordings of similar length, since shorter ones are padded.
         """
+        vocabulary = self.pretrained.vocabulary
         segments = [segment for recording in recordings for segment in recording.segments]
         seconds = [len(segment.samples) / SAMPLE_RATE for segment in segments]
         recognized = (
@@ -147,15 +147,12 @@ class Recognizer:
         )
         return [
             Transcription.from_segments(
-                self._joined(islice(recognized, len(recording.segments))),
+                list(join_overlaps(islice(recognized, len(recording.segments)), vocabulary)),
                 recording.duration,
                 recording.account,
             )
             for recording in recordings
         ]
-
-    def _joined(self, segments: Iterable[RecognizedSegment]) -> list[Segment]:
-        return list(join_overlaps(segments, self.pretrained.vocabulary))
 
     @torch.no_grad()
     def recognize(self, batch: Sequence[SpeechSegment]) -> list[RecognizedSegment]:
@@ -168,48 +165,39 @@ class Recognizer:
         with self.autocast():
             encoded = model.listen(*self.log_mel(waveforms, lengths))
             hypotheses = search(model, encoded, self.beam)
-            ctc_tokens = ctc_own_tokens = None
+            paths: list[Tensor] | list[None] = [None] * len(batch)
             if model.config.ctc_weight > 0:
-                ctc_tokens = ctc_greedy_search(model, encoded)
-                parts = [self._own_part(speech) for speech in batch]
-                ctc_own_tokens = ctc_greedy_search(model, encoded, parts)
-        times = list(self._character_times(batch, encoded, hypotheses))
+                paths = ctc_best_paths(model, encoded)
+        overlapping = [row for row, speech in enumerate(batch) if speech.overlaps]
+        reversed_input = self.pretrained.features.input_reverse
+        times = character_times(model, encoded, hypotheses, overlapping, reversed_input)
         return [
             RecognizedSegment(
-                segment=self._segment(
-                    batch[row],
-                    hypothesis,
-                    None if ctc_tokens is None else ctc_tokens[row],
-                    None if ctc_own_tokens is None else ctc_own_tokens[row],
-                ),
+                segment=self._segment(speech, hypothesis, path),
                 tokens=hypothesis.tokens,
-                times=times[row],
-                overlaps_next=batch[row].overlap_after > 0,
+                times=[
+                    (speech.start - speech.overlap_before + share * len(speech.samples))
+                    / SAMPLE_RATE
+                    for share in times.get(row, ())
+                ],
+                overlaps_next=speech.overlap_after > 0,
             )
-            for row, hypothesis in enumerate(hypotheses)
+            for row, (speech, hypothesis, path) in enumerate(
+                zip(batch, hypotheses, paths, strict=True)
+            )
         ]
 
-    def _own_part(self, speech: SpeechSegment) -> tuple[float, float]:
-        """What of a segment is no overlap, as shares of it."""
-        size = len(speech.samples)
-        begin, end = speech.overlap_before / size, 1 - speech.overlap_after / size
-        return (1 - end, 1 - begin) if self.pretrained.features.input_reverse else (begin, end)
-
     def _segment(
-        self,
-        speech: SpeechSegment,
-        hypothesis: Hypothesis,
-        ctc_tokens: list[int] | None,
-        ctc_own_tokens: list[int] | None,
+        self, speech: SpeechSegment, hypothesis: Hypothesis, path: Tensor | None
     ) -> Segment:
-        """A segment with its text; `ctc_own_tokens` are without those of the overlap."""
-        vocabulary, alignment = self.pretrained.vocabulary, hypothesis.alignment
-        if self.pretrained.features.input_reverse:
-            alignment = alignment.flip(1)
+        """A segment with its text; `path` is the best path of the CTC head, if there is one."""
+        vocabulary, config = self.pretrained.vocabulary, self.pretrained.model.config
+        alignment = hypothesis.alignment
         agreement, ctc_text = 1.0, None
-        if ctc_tokens is not None and ctc_own_tokens is not None:
-            agreement = LCSseq.normalized_similarity(hypothesis.tokens, ctc_tokens)
-            ctc_text = vocabulary.decode(ctc_own_tokens).strip()
+        if path is not None:
+            agreement = LCSseq.normalized_similarity(hypothesis.tokens, ctc_collapse(path, config))
+            own_path = path[self._own_frames(speech, len(path))]
+            ctc_text = vocabulary.decode(ctc_collapse(own_path, config)).strip()
         return Segment(
             start=speech.start / SAMPLE_RATE,
             end=speech.end / SAMPLE_RATE,
@@ -217,59 +205,23 @@ class Recognizer:
             confidence=_geometric_mean(hypothesis.probabilities),
             finished=hypothesis.finished,
             characters=[vocabulary.units[token] for token in hypothesis.tokens],
-            alignment=alignment,
+            alignment=alignment.flip(1) if self.pretrained.features.input_reverse else alignment,
             ctc_text=ctc_text,
             ctc_agreement=agreement,
         )
 
-    def _character_times(
-        self,
-        batch: Sequence[SpeechSegment],
-        encoded: ListenerOutput,
-        hypotheses: Sequence[Hypothesis],
-    ) -> Iterator[list[float]]:
-        """When each character is spoken, for the segments that overlap with a neighbour.
-
-        By the CTC head; without one, as if all characters took equally long.
-        """
-        model = self.pretrained.model
-        overlapping = [
-            row for row, speech in enumerate(batch) if speech.overlap_before or speech.overlap_after
-        ]
-        shares: dict[int, list[float]] = {}
-        if overlapping and (logits := model.ctc_logits(encoded)) is not None:
-            tokens = [torch.tensor(hypotheses[row].tokens, dtype=torch.long) for row in overlapping]
-            frames, found = ctc_align(
-                logits[overlapping],
-                encoded.ctc_lengths[overlapping],
-                torch.nn.utils.rnn.pad_sequence(tokens, batch_first=True).to(self.device),
-                torch.tensor([len(row) for row in tokens], device=self.device),
-                model.config.pad_id,
-            )
-            for index, row in enumerate(overlapping):
-                if bool(found[index, : len(tokens[index])].all()):
-                    valid = int(encoded.ctc_lengths[row])
-                    shares[row] = _shares(frames[index, : len(tokens[index])], valid)
-        for row, (speech, hypothesis) in enumerate(zip(batch, hypotheses, strict=True)):
-            count = len(hypothesis.tokens)
-            places = shares.get(row, [(index + 0.5) / count for index in range(count)])
-            if self.pretrained.features.input_reverse and row in shares:
-                places = [1 - place for place in places]
-            start, seconds = speech.start - speech.overlap_before, len(speech.samples)
-            overlaps = speech.overlap_before or speech.overlap_after
-            yield (
-                [(start + place * seconds) / SAMPLE_RATE for place in places] if overlaps else []
-            )
+    def _own_frames(self, speech: SpeechSegment, frames: int) -> slice:
+        """The frames of a segment that are not shared with a neighbour."""
+        before = round(speech.overlap_before / len(speech.samples) * frames)
+        after = round(speech.overlap_after / len(speech.samples) * frames)
+        if self.pretrained.features.input_reverse:
+            before, after = after, before
+        return slice(before, frames - after)
 
 
 def default_device() -> str:
     """A GPU if there is one, else the CPU."""
     return "cuda" if torch.cuda.is_available() else "cpu"
-
-
-def _shares(frames: Tensor, valid: int) -> list[float]:
-    """Frame numbers (U,) as shares of the utterance, 0 to 1."""
-    return [(frame + 0.5) / valid for frame in frames.tolist()]
 
 
 def _geometric_mean(probabilities: Sequence[float]) -> float:

@@ -39,7 +39,7 @@ class RecordingEntry:
         recording = Recording(self.id, [source], SAMPLE_RATE, samples, self.seconds)
         custom = {"member": self.member}
         cut = MonoCut(self.id, 0, self.seconds, 0, recording=recording, custom=custom)
-        return SegmentedRecording.from_recording(audio.Recording(load_cut_audio(cut), ()), limits)
+        return SegmentedRecording.from_samples(load_cut_audio(cut), limits)
 
 
 def read_recording_list(

@@ -1,9 +1,11 @@
 """Greedy search: the best character at every step of the speller, or at every frame of CTC."""
 
-from collections.abc import Sequence
+from itertools import groupby
 
 import torch
+from torch import Tensor
 
+from sorigeul.model.config import LASConfig
 from sorigeul.model.las import ListenAttendSpell, ListenerOutput
 from sorigeul.search.hypothesis import Hypothesis, length_limits
 
@@ -53,27 +55,26 @@ def greedy_search(model: ListenAttendSpell, encoded: ListenerOutput) -> list[Hyp
 
 
 @torch.no_grad()
-def ctc_greedy_search(
-    model: ListenAttendSpell,
-    encoded: ListenerOutput,
-    parts: Sequence[tuple[float, float]] | None = None,
-) -> list[list[int]]:
-    """Character ids of the best path of the CTC head, for each utterance.
+def ctc_best_paths(model: ListenAttendSpell, encoded: ListenerOutput) -> list[Tensor]:
+    """The most probable unit of the CTC head in each valid frame, for each utterance (S,).
 
-    Repeats are merged, blanks removed (Graves et al. 2006). `parts` are the beginning and the end
-    of what is read of each utterance, as shares of it; None: all. Raises ValueError for a model
-    without a CTC head.
+    Raises ValueError for a model without a CTC head.
     """
     logits = model.ctc_logits(encoded)
     if logits is None:
         raise ValueError("this model has no CTC head")
-    config = model.config
-    best_paths = logits.argmax(-1).cpu()
-    frames = encoded.ctc_lengths.tolist()
-    texts = []
-    for path, valid, (begin, end) in zip(
-        best_paths, frames, parts or [(0.0, 1.0)] * len(frames), strict=True
-    ):
-        read = path[round(begin * valid) : round(end * valid)].unique_consecutive().tolist()
-        texts.append([token for token in read if token < config.sos_id])
-    return texts
+    paths = logits.argmax(-1).cpu()
+    return [path[:valid] for path, valid in zip(paths, encoded.ctc_lengths.tolist(), strict=True)]
+
+
+def ctc_collapse(path: Tensor, config: LASConfig) -> list[int]:
+    """The character ids of a path (S,): repeats merged, blanks removed (Graves et al. 2006)."""
+    return [token for token, _ in groupby(path.tolist()) if token < config.sos_id]
+
+
+def ctc_greedy_search(model: ListenAttendSpell, encoded: ListenerOutput) -> list[list[int]]:
+    """Character ids of the best path of the CTC head, for each utterance.
+
+    Raises ValueError for a model without a CTC head.
+    """
+    return [ctc_collapse(path, model.config) for path in ctc_best_paths(model, encoded)]

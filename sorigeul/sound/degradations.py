@@ -31,6 +31,9 @@ from sorigeul.base.errors import UserError
 from sorigeul.sound import noises, room, transmission
 from sorigeul.sound.audio import Samples
 
+MAX_SILENCE = 60.0
+"""seconds; a whole batch of utterances with so much around them must fit in memory"""
+
 
 class _Input(NamedTuple):
     """What a degradation gets."""
@@ -83,7 +86,10 @@ _KINDS = {
     "level": _Kind(lambda got: transmission.change_level(got.samples, got.value), "DB", -80, 60),
     "clip": _Kind(lambda got: transmission.clip(got.samples, got.value), "DB", 0, 60),
     "silence": _Kind(
-        lambda got: noises.silence_around(got.samples, got.value, got.random), "SECONDS", 0, 60
+        lambda got: noises.silence_around(got.samples, got.value, got.random),
+        "SECONDS",
+        0,
+        MAX_SILENCE,
     ),
 }
 
@@ -125,6 +131,11 @@ class Degradation:
             random = np.random.default_rng(list(f"{draw_key}/{name}".encode()))
             samples = _KINDS[name].apply(_Input(samples, value or 0.0, random, self.voices))
         return samples
+
+    @property
+    def needs_voices(self) -> bool:
+        """Whether it makes babble."""
+        return any(step.name == "babble" for step in self.steps)
 
     @property
     def added_seconds(self) -> float:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sorigeul.sound.audio import SAMPLE_RATE, Recording, Samples
+from sorigeul.sound.audio import SAMPLE_RATE, Samples
 from sorigeul.sound.voice_activity import WINDOW, ActivityBlock, VoiceActivity
 
 _BEGIN = 0.5  # probability from which a window is speech
@@ -17,9 +17,7 @@ _CONTINUE = 0.35  # probability from which it is while somebody speaks
 _MIN_SPEECH = 4  # windows; a shorter sound is no speech
 _PADDING = round(0.2 * SAMPLE_RATE)  # samples kept before and after speech
 _WINDOWS_PER_SECOND = SAMPLE_RATE / WINDOW
-_SMOOTHING = (
-    5  # windows that are averaged to find the quietest place: the closure of a plosive is shorter
-)
+_SMOOTHING = 5  # windows averaged to find the quietest place; the closure of a plosive is shorter
 _MIN_LIMIT = 4.0  # seconds; a cut needs room to be chosen in, and to overlap
 _MAX_LIMIT = 30.0  # seconds
 _PAUSE_DEPTH = 18.0  # dB below the speech around it; a place as quiet as this is a pause
@@ -58,6 +56,11 @@ class SpeechSegment:
     """samples before `start`, shared with the segment before: there was no pause to cut at"""
     overlap_after: int = 0
 
+    @property
+    def overlaps(self) -> bool:
+        """Whether it shares samples with a neighbour."""
+        return self.overlap_before > 0 or self.overlap_after > 0
+
 
 @dataclass(frozen=True, eq=False)
 class SegmentedRecording:
@@ -67,17 +70,16 @@ class SegmentedRecording:
     duration: float
     """seconds"""
     account: tuple[str, ...]
-    """the steps from the file to these samples"""
+    """what was taken for silence, as of `Segmenter.account`"""
 
     @classmethod
-    def from_recording(
-        cls, recording: Recording, limits: SegmentLimits | None = None
+    def from_samples(
+        cls, samples: Samples, limits: SegmentLimits | None = None
     ) -> "SegmentedRecording":
-        """Find the speech segments of a recording."""
+        """Find the speech segments of samples (N,) at 16 kHz."""
         segmenter = Segmenter(limits or SegmentLimits())
-        segments = [*segmenter.feed(recording.samples), *segmenter.finish()]
-        account = (*recording.account, *segmenter.account())
-        return cls(segments, recording.duration, account)
+        segments = [*segmenter.feed(samples), *segmenter.finish()]
+        return cls(segments, len(samples) / SAMPLE_RATE, segmenter.account())
 
     @property
     def speech_span(self) -> slice:

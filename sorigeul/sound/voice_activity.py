@@ -5,6 +5,7 @@ quiet side of a call are found too. Does not know where segments begin and end.
 """
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -148,11 +149,37 @@ def _amplified(samples: Samples, gains: Values) -> Tensor:
     return torch.from_numpy(centred * factors[:, None]).clamp_(-1, 1)
 
 
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Compute in one thread: the detector gains nothing from more.
+
+    Its import, too, would leave the whole process with one. And it runs in forked processes that
+    read recordings, in which OpenMP hangs if it wants threads.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
 @cache
-def _silero() -> Any:
+def _load_silero() -> tuple[Any, nn.LSTM]:
+    """Silero's network, and its recurrent layer as one that takes many windows at a time."""
     import silero_vad  # imported here: `--help` does not need the model
 
-    return silero_vad.load_silero_vad()
+    network = silero_vad.load_silero_vad()._model
+    weights = {
+        name.removeprefix("decoder.rnn.") + "_l0": value
+        for name, value in network.state_dict().items()
+        if name.startswith("decoder.rnn.")
+    }
+    size = weights["weight_hh_l0"].shape[1]
+    # Without initial weights, which would be drawn from the random numbers of the user.
+    recurrent = nn.LSTM(size, size, batch_first=True, device="meta")
+    recurrent.load_state_dict(weights, assign=True)
+    return network, recurrent
 
 
 class _Detector:
@@ -163,18 +190,12 @@ class _Detector:
     """
 
     def __init__(self) -> None:
-        self._network = _silero()._model
-        weights = {
-            name.removeprefix("decoder.rnn.") + "_l0": value
-            for name, value in self._network.state_dict().items()
-            if name.startswith("decoder.rnn.")
-        }
-        size = weights["weight_hh_l0"].shape[1]
-        self._recurrent = nn.LSTM(size, size, batch_first=True)
-        self._recurrent.load_state_dict(weights)
+        with _one_thread():
+            self._network, self._recurrent = _load_silero()
         self._context = torch.zeros(_CONTEXT)
         self._state: tuple[Tensor, Tensor] | None = None
 
+    @_one_thread()
     @torch.no_grad()
     def __call__(self, windows: Tensor) -> Values:
         """Successive windows (W, 512) -> the probability of speech in each (W,)."""

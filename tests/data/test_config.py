@@ -24,7 +24,7 @@ def test_values_out_of_range_are_refused_by_name(setting: str, value: float) -> 
         ("rir_share", 1.5, "rir_share is 1.5, but must be between 0 and 1"),
         ("silence_share", -0.1, "silence_share is -0.1, but must be between 0 and 1"),
         ("codec_share", float("nan"), "codec_share is nan, but must be between 0 and 1"),
-        ("silence_seconds", -1.0, "silence_seconds is -1, but must be between 0 and 3600"),
+        ("silence_seconds", -1.0, "silence_seconds is -1, but must be between 0 and 60"),
         ("noise_low", -200.0, "noise_low is -200, but must be between -100 and 100 dB"),
     ],
 )

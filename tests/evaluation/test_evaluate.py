@@ -21,7 +21,6 @@ from sorigeul.pretrained.loading import PretrainedModel, load_pretrained
 from sorigeul.recognition.recognizer import Recognizer
 from sorigeul.search.beam_search import beam_search
 from sorigeul.sound.audio import SAMPLE_RATE
-from sorigeul.sound.degradations import Degradation
 from sorigeul.sound.features import LogMel
 
 
@@ -139,22 +138,6 @@ def test_evaluation_writes_what_transcription_writes(model: PretrainedModel, cor
         soundfile.write(file, row.numpy(), SAMPLE_RATE, format="WAV", subtype="FLOAT")
         assert utterance.hypothesis == recognizer.transcribe(file.getvalue()).text
     assert evaluation.recognitions[2].hypothesis == ""
-
-
-def test_degraded_evaluation_is_the_same_at_every_call(
-    model: PretrainedModel, corpus: Path
-) -> None:
-    cuts = manifests.required_manifest(corpus, "dev")
-    degradation = Degradation.parse("white:5+silence:2")
-    first, second = (
-        evaluate(Recognizer(model), batches(model, cuts), "plain/1", degradation=degradation)
-        for _ in range(2)
-    )
-    assert hypotheses(first) == hypotheses(second)
-    assert first.loss == second.loss != greedy_evaluation(model, batches(model, cuts)).loss
-    durations = {cut.id: cut.duration for cut in cuts}
-    for utterance in first.recognitions:
-        assert utterance.seconds == pytest.approx(durations[utterance.id] + 2)
 
 
 def test_characters_outside_the_vocabulary_are_counted(

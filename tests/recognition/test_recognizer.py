@@ -1,72 +1,30 @@
 """Recordings of any format and length, recognised by a model that has learnt four tones."""
 
-import io
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
-from typing import cast
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 import soundfile
 import soxr
 import torch
 from helpers import tones
+from helpers.transcripts import Wave, assert_same, encoded
 
 from sorigeul import LASConfig, ListenAttendSpell, Recognizer
 from sorigeul.base.errors import UserError
 from sorigeul.evaluation import scores
-from sorigeul.recognition.streaming import TranscriptionStream
-from sorigeul.recognition.transcription import Segment, Transcription
 from sorigeul.search import inference
 from sorigeul.search.greedy import greedy_search
 from sorigeul.sound.audio import (
     SAMPLE_RATE,
     AudioError,
-    AudioOptions,
-    AudioStream,
-    Recording,
     load,
 )
 from sorigeul.sound.segments import SegmentedRecording
-
-Wave = npt.NDArray[np.float32]
-SENTENCES = ("안녕하세요 반갑습니다", "오늘은 날씨가 참 좋네요", "내일 오후에 다시 전화해 주세요")
-
-
-@pytest.fixture(scope="module")
-def recognizer(run: Path) -> Recognizer:
-    """The trained model of `run`, with a beam. Do not change its settings."""
-    return Recognizer.from_pretrained(run, "cpu")
-
-
-@pytest.fixture(scope="module")
-def speech() -> Wave:
-    """Nine sentences by eSpeak NG, with a second of faint noise between them: more than 20 s."""
-    pytest.importorskip("espeakng_loader")
-    from sorigeul.synthesis.espeak import Synthesizer
-
-    with Synthesizer() as synthesizer:
-        sentences = [
-            synthesizer.speak(text, voice, 200, 50, 50)
-            for voice in ("adam", "linda", "max")
-            for text in SENTENCES
-        ]
-    pause = np.zeros(SAMPLE_RATE, np.float32)
-    samples = np.concatenate([pause, *(np.append(sentence, pause) for sentence in sentences)])
-    samples += 0.0005 * np.random.default_rng(0).standard_normal(len(samples)).astype(np.float32)
-    assert len(samples) > 22 * SAMPLE_RATE
-    return samples
-
-
-def encoded(samples: Wave, rate: int, kind: str) -> bytes:
-    file = io.BytesIO()
-    soundfile.write(file, samples, rate, format=kind)
-    return file.getvalue()
 
 
 def stereo(samples: Wave) -> Wave:
@@ -169,20 +127,6 @@ def test_a_recording_is_a_path_bytes_or_an_open_file(
         assert_same(recognizer.transcribe(file), expected)
 
 
-def assert_same(
-    transcription: Transcription, expected: Transcription, tolerance: float = 1e-6
-) -> None:
-    assert transcription.text == expected.text
-    assert transcription.duration == pytest.approx(expected.duration)
-    for segment, other in zip(transcription.segments, expected.segments, strict=True):
-        assert (segment.start, segment.end) == (other.start, other.end)
-        assert segment.text == other.text
-        assert segment.characters == other.characters
-        assert segment.finished == other.finished
-        assert segment.confidence == pytest.approx(other.confidence, abs=tolerance)
-        assert torch.allclose(segment.alignment, other.alignment, atol=tolerance)
-
-
 @pytest.mark.parametrize("kind", ["FLAC", "MP3"])
 def test_the_sampling_rate_channels_and_a_lossy_format_make_little_difference(
     recognizer: Recognizer, kind: str, tmp_path: Path
@@ -240,7 +184,7 @@ def test_the_alignment_is_in_the_order_of_time_even_with_reversed_input(run: Pat
     features = replace(pretrained.features, input_reverse=True)
     with_reversed_input = Recognizer(replace(pretrained, features=features), beam=1)
     samples = tones.synthesize("가나다라")
-    (speech,) = SegmentedRecording.from_recording(Recording(samples, ())).segments
+    (speech,) = SegmentedRecording.from_samples(samples).segments
     waveforms = torch.from_numpy(speech.samples)[None]
     listener_output = pretrained.model.listen(
         *with_reversed_input.log_mel(waveforms, torch.tensor([len(speech.samples)]))
@@ -251,36 +195,6 @@ def test_the_alignment_is_in_the_order_of_time_even_with_reversed_input(run: Pat
     assert segment.alignment.shape == expected.alignment.shape
     assert torch.allclose(segment.alignment.flip(1), expected.alignment, atol=1e-2)
     assert not torch.allclose(segment.alignment, expected.alignment, atol=1e-2)
-
-
-def test_a_stream_has_the_same_segments_as_the_whole(
-    recognizer: Recognizer, speech: Wave, tmp_path: Path
-) -> None:
-    """The first comes before the recording has been read to its end."""
-    path = tmp_path / "speech.wav"
-    soundfile.write(path, speech, SAMPLE_RATE)
-    whole = recognizer.transcribe_all([SegmentedRecording.from_recording(load(path))])[0]
-    for live in (False, True):
-        with recognizer.open(path, live=live) as stream:
-            segments = list(stream)
-            streamed = stream.transcription()
-        assert streamed.segments == segments
-        assert_same(streamed, whole, tolerance=1e-3)
-
-
-def test_channels_are_transcribed_one_by_one_in_the_order_of_time(recognizer: Recognizer) -> None:
-    pause = np.zeros(round(1.5 * SAMPLE_RATE), np.float32)
-    turns = [tones.synthesize(text, 1) for text in ("가나다라", "라다나가", "나나가가")]
-    silent = [np.zeros_like(turn) for turn in turns]
-    left = np.concatenate([turns[0], pause, silent[1], pause, turns[2], pause])
-    right = np.concatenate([silent[0], pause, turns[1], pause, silent[2], pause])
-    both = encoded(np.stack((left, right), 1), SAMPLE_RATE, "WAV")
-    transcription = recognizer.transcribe(both, options=AudioOptions(channel="each"))
-    assert [segment.channel for segment in transcription.segments] == ["left", "right", "left"]
-    starts = [segment.start for segment in transcription.segments]
-    assert starts == sorted(starts)
-    alone = recognizer.transcribe(both, options=AudioOptions(channel="right"))
-    assert [segment.text for segment in alone.segments] == [transcription.segments[1].text]
 
 
 # Long recordings
@@ -311,7 +225,7 @@ def test_recordings_in_batches_have_the_same_results_as_alone(
     paths = [corpus.parent / "audio" / f"u{number:02}.wav" for number in range(12)]
     sources = [load(path) for path in paths]
     sources.insert(5, load(encoded(speech, SAMPLE_RATE, "WAV")))
-    recordings = [SegmentedRecording.from_recording(source) for source in sources]
+    recordings = [SegmentedRecording.from_samples(source.samples) for source in sources]
     recognizer.batch_seconds = 0.1
     alone = [recognizer.transcribe_all([recording])[0] for recording in recordings]
     recognizer.batch_seconds = batch_seconds
@@ -364,58 +278,3 @@ def test_lower_precisions_give_close_results(
     assert abs(close.confidence - exact.confidence) < 0.1
     assert close.confidence != exact.confidence
     assert len(close.text) == pytest.approx(len(exact.text), abs=3)
-
-
-# Damaged and silent stretches of a stream
-
-
-def test_what_was_heard_before_the_damage_is_not_lost(
-    recognizer: Recognizer, speech: Wave, tmp_path: Path
-) -> None:
-    """A FLAC cut short: its text up to there, then the error, which the account tells too."""
-    path = tmp_path / "cut.flac"
-    content = encoded(speech, SAMPLE_RATE, "FLAC")
-    path.write_bytes(content[: len(content) * 3 // 5])
-    segments: list[Segment] = []
-    with recognizer.open(path) as stream:
-        with pytest.raises(AudioError, match=r"cut\.flac: cut short or damaged"):
-            segments.extend(stream)  # keeps those before the error
-        transcription = stream.transcription()
-    assert len(segments) >= 3
-    assert transcription.segments == segments
-    assert "cut short or damaged" in transcription.account[-1]
-    assert segments[-1].end > 8
-    with pytest.raises(AudioError, match="cut short or damaged"):
-        recognizer.transcribe(path)
-
-
-def test_text_does_not_wait_for_the_end_of_a_long_silence(run: Path) -> None:
-    """Nor for a channel in which nobody speaks any more."""
-    recognizer = Recognizer.from_pretrained(run, "cpu")
-    recognizer.batch_seconds = 10.0
-    hum = [tones.synthesize(text, 1) for text in ("가나다라", "라다나가")]
-    pause = np.zeros(SAMPLE_RATE, np.float32)
-    left = np.concatenate((hum[0], pause, hum[1], np.zeros(60 * SAMPLE_RATE, np.float32)))
-    blocks = np.array_split(np.stack((left, 0.001 * left[::-1])), 70, axis=1)
-    read = 0
-
-    class Stream:
-        channels = ("left", "right")
-        account = ()
-
-        def __iter__(self) -> Iterator[Wave]:
-            nonlocal read
-            for block in blocks:
-                read += block.shape[1]
-                yield block
-
-    stream = TranscriptionStream(
-        cast(AudioStream, Stream()),
-        recognizer.recognize,
-        recognizer.pretrained.vocabulary,
-        recognizer.limits,
-        recognizer.batch_seconds,
-    )
-    lags = [read / SAMPLE_RATE - segment.end for segment in stream if segment.channel == "left"]
-    assert len(lags) == 2
-    assert max(lags) < 20

@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from sorigeul.sound.audio import SAMPLE_RATE, Recording, Samples
+from sorigeul.sound.audio import SAMPLE_RATE, Samples
 from sorigeul.sound.segments import SegmentedRecording, Segmenter, SegmentLimits, SpeechSegment
 
 pytest.importorskip("espeakng_loader", reason="needs the extra demo: pip install '.[demo]'")
@@ -36,7 +36,7 @@ def hush(seconds: float, level: float = 3e-4, seed: int = 0) -> Samples:
 
 
 def segments(samples: Samples, limits: SegmentLimits | None = None) -> list[SpeechSegment]:
-    return SegmentedRecording.from_recording(Recording(samples, ()), limits).segments
+    return SegmentedRecording.from_samples(samples, limits).segments
 
 
 def spans(found: list[SpeechSegment]) -> list[tuple[float, float]]:
@@ -64,9 +64,9 @@ def noises(kind: str, seconds: int) -> Samples:
 @pytest.mark.parametrize("seconds", [3, 15, 40])
 @pytest.mark.parametrize("kind", ["room", "hum", "chords", "white"])
 def test_there_is_no_speech_where_nobody_speaks(kind: str, seconds: int) -> None:
-    recording = SegmentedRecording.from_recording(Recording(noises(kind, seconds), ("decoded",)))
+    recording = SegmentedRecording.from_samples(noises(kind, seconds))
     assert recording.segments == []
-    assert recording.account == ("decoded", "no speech found")
+    assert recording.account == ("no speech found",)
     assert recording.duration == seconds
     assert recording.speech_span == slice(None)
 
@@ -174,5 +174,5 @@ def test_segments_are_as_long_as_the_utterances_of_the_training(
 
 def test_much_silence_is_told() -> None:
     samples = np.concatenate((hush(8.0), VOICE))
-    (account,) = SegmentedRecording.from_recording(Recording(samples, ())).account
+    (account,) = SegmentedRecording.from_samples(samples).account
     assert re.fullmatch(rf"no speech in 7\.[5-9] of {len(samples) / SAMPLE_RATE:.1f} s", account)
