@@ -1,0 +1,3 @@
+"""Language models of characters: which character follows a text, by n-grams or a network."""
+
+__all__ = ["language_model"]

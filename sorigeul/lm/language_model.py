@@ -1,0 +1,49 @@
+"""The interface of every language model: scores of the next character, for a batch of texts.
+
+N texts side by side, V vocabulary. The ids are those of a recogniser's vocabulary. A language model
+never writes ``<s>`` or ``_``; in a text that is read, the id of ``_`` stands for a character that
+the vocabulary does not have.
+"""
+
+from abc import ABC, abstractmethod
+from typing import Generic, Protocol, TypeVar
+
+import torch
+from torch import Tensor
+
+from sorigeul.text.vocabulary import Vocabulary
+
+
+class LanguageModelState(Protocol):
+    """What a language model knows of N texts."""
+
+    def select(self: "State", rows: Tensor) -> "State":
+        """The state of the texts in `rows` (M,), which may repeat."""
+
+
+State = TypeVar("State", bound=LanguageModelState)
+
+
+class LanguageModel(ABC, Generic[State]):
+    """Probabilities of the next character, for texts that grow by one character at a time."""
+
+    vocabulary: Vocabulary
+
+    @abstractmethod
+    def to(self, device: torch.device) -> None:
+        """Move to a device, where all later states and scores are."""
+
+    @abstractmethod
+    def start(self, rows: int) -> State:
+        """The state of so many empty texts."""
+
+    @abstractmethod
+    def scores(self, state: State) -> Tensor:
+        """Natural log-probabilities of the next character and of ``</s>`` (N, V), in float32.
+
+        ``<s>`` and ``_`` have -inf; the rest sums to one.
+        """
+
+    @abstractmethod
+    def advance(self, state: State, tokens: Tensor) -> State:
+        """The state after one more character in each text, `tokens` (N,)."""
