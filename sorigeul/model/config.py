@@ -54,6 +54,9 @@ class LASConfig:
     """weight of the CTC loss beside the speller's; 0 leaves the CTC head out"""
     guide_weight: float = 0.0
     """weight of the loss that guides the attention to where CTC aligns each character"""
+    jamo_ctc_weight: float = 0.0
+    """weight of a second CTC loss, for jamo (초성, 중성, 종성) at the lowest listener stack; its head
+    is used in training only"""
     share_letters: bool = False
     """add weights of its jamo (초성, 중성, 종성) to those of each syllable, so that rare syllables
     learn from common ones"""
@@ -87,8 +90,9 @@ class LASConfig:
             refuse("dropout", "at least 0 and below 1")
         if not 0 <= self.ctc_weight < 1:
             refuse("ctc_weight", "at least 0 and below 1")
-        if self.guide_weight < 0:
-            refuse("guide_weight", "0 or more")
+        for setting in ("guide_weight", "jamo_ctc_weight"):
+            if getattr(self, setting) < 0:
+                refuse(setting, "0 or more")
         if self.guide_weight > 0 and not (self.ctc_weight > 0 and self.use_attention):
             refuse("guide_weight", "0 without ctc_weight and use_attention: CTC guides attention")
         if self.n_mels < CONV_REDUCTION:

@@ -58,12 +58,12 @@ def share_jamo(layer: nn.Embedding | nn.Linear, jamo_ids: Tensor) -> None:
 def merged_state_dict(model: nn.Module) -> dict[str, Tensor]:
     """The state_dict of a model with plain matrices in place of the sums over jamo.
 
-    A model whose layers do not share jamo can load it.
+    A model whose layers do not share jamo, and which has no jamo CTC head, can load it.
     """
     state = {
         name: tensor
         for name, tensor in model.state_dict().items()
-        if ".parametrizations." not in name
+        if ".parametrizations." not in name and not name.startswith("jamo_ctc.")
     }
     for name, layer in model.named_modules():
         if parametrize.is_parametrized(layer, "weight"):

@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from sorigeul.model.attention import Memory
 from sorigeul.model.config import CONV_REDUCTION, LASConfig
+from sorigeul.model.jamo_ctc import JamoCtc
 from sorigeul.model.jamo_embedding import share_jamo
 from sorigeul.model.listener import Listener
 from sorigeul.model.speller import Speller
@@ -32,6 +33,10 @@ class ListenerOutput:
     """frames that the CTC head reads (B, S', D); S' >= S"""
     ctc_lengths: Tensor
     """number of valid CTC frames (B,)"""
+    lowest_frames: Tensor
+    """frames of the lowest stack, which shortens time least (B, S'', D)"""
+    lowest_lengths: Tensor
+    """number of valid frames of the lowest stack (B,)"""
 
 
 class LASOutput(NamedTuple):
@@ -45,6 +50,8 @@ class LASOutput(NamedTuple):
     """scores of the CTC head (B, S', V)"""
     ctc_lengths: Tensor
     """number of valid CTC frames (B,)"""
+    jamo_loss: Tensor | None = None
+    """sum of the jamo CTC losses of the batch, in training with `jamo_ctc_weight` only"""
 
 
 class ListenAttendSpell(nn.Module):
@@ -52,8 +59,9 @@ class ListenAttendSpell(nn.Module):
 
     Parameters
     ----------
-    jamo_ids : ids (V, 3) of each unit's jamo, for training with `share_letters`. Leave it out to
-        load a published model, whose matrices are already summed
+    jamo_ids : ids (V, 3) of each unit's jamo, for training with `share_letters` or
+        `jamo_ctc_weight`. Leave it out to load a published model, whose matrices are already
+        summed, and which has no jamo CTC head
     """
 
     def __init__(self, config: LASConfig, jamo_ids: Tensor | None = None) -> None:
@@ -68,12 +76,15 @@ class ListenAttendSpell(nn.Module):
             share_jamo(self.speller.out, jamo_ids)
             if config.ctc_weight > 0:
                 share_jamo(self.ctc, jamo_ids)
+        self.jamo_ctc: JamoCtc | None = None
+        if config.jamo_ctc_weight > 0 and jamo_ids is not None:
+            self.jamo_ctc = JamoCtc(jamo_ids, config.width)
 
     def listen(self, features: Tensor, lengths: Tensor) -> ListenerOutput:
         """Features (B, T, F), lengths (B,) -> the listener's frames."""
         stack_outputs = self.listener(features, lengths)
         ctc_stack = int(math.log2(self.config.ctc_reduction // CONV_REDUCTION))
-        return ListenerOutput(*stack_outputs[-1], *stack_outputs[ctc_stack])
+        return ListenerOutput(*stack_outputs[-1], *stack_outputs[ctc_stack], *stack_outputs[0])
 
     def make_memory(self, encoded: ListenerOutput) -> Memory:
         """The memory that the speller attends to in every step."""
@@ -116,7 +127,12 @@ class ListenAttendSpell(nn.Module):
             logits, alignments, _ = self.speller(inputs, memory)
         else:
             logits, alignments = self.speller.free_run(inputs[:, 0], inputs.shape[1], memory)
-        return LASOutput(logits, alignments, self.ctc_logits(encoded), encoded.ctc_lengths)
+        jamo_loss = None
+        if self.jamo_ctc is not None:
+            frames, lengths = encoded.lowest_frames, encoded.lowest_lengths
+            jamo_loss = self.jamo_ctc(frames, lengths, tokens, self.config.pad_id)
+        ctc_logits = self.ctc_logits(encoded)
+        return LASOutput(logits, alignments, ctc_logits, encoded.ctc_lengths, jamo_loss)
 
     @torch.no_grad()
     def _sample_inputs(self, inputs: Tensor, memory: Memory, probability: float) -> Tensor:

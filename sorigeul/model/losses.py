@@ -31,6 +31,8 @@ class Losses:
     """zero without a CTC head"""
     guide: Tensor
     """guided attention; zero without `guide_weight`"""
+    jamo: Tensor
+    """CTC of the jamo; zero without `jamo_ctc_weight`"""
 
 
 def joint_losses(
@@ -43,7 +45,8 @@ def joint_losses(
 ) -> Losses:
     """Joint loss ``(1 - w) speller + w CTC`` (Kim et al. 2017, equation 9) of tokens (B, U).
 
-    To this it adds the guided attention times `guide_weight`. Each loss is a mean over the
+    To this it adds the guided attention times `guide_weight`, and the CTC loss of the jamo times
+    `jamo_ctc_weight`. Each loss is a mean over the
     characters of the batch, end marks included. If the losses of several batches are to be added to
     those of one large batch, `total_characters` is the number of characters in all of them. An
     utterance with fewer frames than CTC needs for its text adds nothing to CTC and guide losses.
@@ -58,8 +61,9 @@ def joint_losses(
     )
     speller = speller / count
     zero = torch.zeros_like(speller)
+    jamo = zero if output.jamo_loss is None else output.jamo_loss / count
     if output.ctc_logits is None:
-        return Losses(speller, speller, zero, zero)
+        return Losses(speller + config.jamo_ctc_weight * jamo, speller, zero, zero, jamo)
     ctc_by_utterance = functional.ctc_loss(
         output.ctc_logits.float().log_softmax(-1).transpose(0, 1),
         tokens,
@@ -71,13 +75,15 @@ def joint_losses(
     )
     ctc = ctc_by_utterance.sum() / count
     total = (1 - config.ctc_weight) * speller + config.ctc_weight * ctc
+    if output.jamo_loss is not None:
+        total = total + config.jamo_ctc_weight * jamo
     guide = zero
     if config.guide_weight > 0:
         per_character = ctc_by_utterance.detach() / token_lengths.clamp_min(1)
         certainty = torch.exp(-(per_character / GUIDE_LOSS).pow(4))
         guide = _guided_attention(config, output, tokens, token_lengths, certainty) / count
         total = total + config.guide_weight * guide
-    return Losses(total, speller, ctc, guide)
+    return Losses(total, speller, ctc, guide, jamo)
 
 
 def _guided_attention(

@@ -24,10 +24,10 @@ def transfer_weights(
 
     The rows of the layers in `_UNIT_LAYERS` are matched by unit (see `unit_mixture`), since
     `vocabulary` may have more of them. A CTC head that `pretrained` lacks keeps its initial
-    weights.
+    weights, and so does that of the jamo, which no published model has.
     """
     source = pretrained.model
-    unit_prefixes = tuple(f"{name}." for name in _UNIT_LAYERS)
+    unit_prefixes = tuple(f"{name}." for name in (*_UNIT_LAYERS, "jamo_ctc"))
     weights = {
         name: tensor
         for name, tensor in source.state_dict().items()

@@ -7,7 +7,7 @@ about files and epochs.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, cast
 
 import torch
@@ -41,7 +41,7 @@ class StepResult:
     suspect_ids: list[str]
     """utterances that may have caused a loss or gradient that was not finite"""
     losses: list[float]
-    """total, speller, CTC, guide"""
+    """total, speller, CTC, guide, jamo"""
     gradient_norm: float
     characters: int
     """characters of the teacher-forced batches, without spaces"""
@@ -199,11 +199,11 @@ class Learner:
     ) -> tuple[Tensor, list[tuple[Batch, Tensor]]]:
         """Forward and backward of the batches, which hold `characters` in all processes together.
 
-        Returns the sums of the losses (4,) of this process, and its teacher-forced batches with the
+        Returns the sums of the losses (5,) of this process, and its teacher-forced batches with the
         ids (B, U + 1) that the speller found best.
         """
         fabric = self.fabric
-        loss_sums = torch.zeros(4, device=fabric.device)
+        loss_sums = torch.zeros(len(fields(Losses)), device=fabric.device)
         forced_outputs: list[tuple[Batch, Tensor]] = []
         for number, batch in enumerate(batches, 1):
             draw = float(torch.rand((), generator=self.teacher_forcing_generator))

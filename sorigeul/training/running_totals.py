@@ -10,7 +10,7 @@ if TYPE_CHECKING:  # the learner imports Lightning Fabric, which takes seconds
 
 # The names of the fields below are keys of the checkpoints: a renamed one breaks old runs.
 
-_LOSS_NAMES = ("speller_loss", "ctc_loss", "guide_loss")
+_LOSS_NAMES = ("speller_loss", "ctc_loss", "guide_loss", "jamo_loss")
 
 
 @dataclass
@@ -55,6 +55,7 @@ class EpochTotals:
     speller_loss: float = 0.0
     ctc_loss: float = 0.0
     guide_loss: float = 0.0
+    jamo_loss: float = 0.0
     gradient_norm: float = 0.0
     characters: int = 0
     """characters of the teacher-forced batches, without spaces"""

@@ -24,6 +24,7 @@ _NOT_SHAPE = {
     "dropout",
     "ctc_weight",
     "guide_weight",
+    "jamo_ctc_weight",
     "share_letters",
     "n_mels",
     "vocabulary_size",

@@ -29,6 +29,7 @@ FOUR_EPOCHS: dict[str, Any] = {
     "speed_perturbation": True,
     "scheduled_sampling": 0.3,
     "share_letters": True,
+    "jamo_ctc_weight": 0.3,
     "ema_decay": 0.9,
 }
 """Changes to `TINY` for a run with checkpoints in the middle of its epochs, of six or seven steps
