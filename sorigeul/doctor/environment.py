@@ -14,7 +14,6 @@ _EXTRAS = {
     "demo": ("espeakng_loader",),
     "serve": ("fastapi", "uvicorn"),
     "export": ("onnx", "onnxruntime"),
-    "lm": ("kenlm",),
 }
 """modules of each extra of the package"""
 

@@ -1,18 +1,125 @@
-"""The choice between greedy and beam search, from encoder output to character ids."""
+"""From encoder output to character ids: greedy search, or a beam with the scorers one asks for."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sorigeul.lm.language_model import LanguageModel
 from sorigeul.model.las import ListenAttendSpell, ListenerOutput
-from sorigeul.search.beam_search import beam_search
+from sorigeul.search.beam_search import SpecialTokens, beam_search
 from sorigeul.search.greedy import greedy_search
-from sorigeul.search.hypothesis import Hypothesis
+from sorigeul.search.hypothesis import Hypothesis, length_limits
+from sorigeul.search.options import BEAM_WIDTH, SearchOptions
+from sorigeul.search.scorers import (
+    CoverageScorer,
+    CtcScorer,
+    LanguageModelScorer,
+    LengthBonus,
+    RepetitionGuard,
+    Scorer,
+    SpellerScorer,
+    TermScorer,
+)
+from sorigeul.search.terms import Terms
 
-BEAM_WIDTH = 6
-"""default number of hypotheses in a beam; eight gain 0.1 points on dev of Pansori"""
+
+@dataclass(frozen=True)
+class Search:
+    """A search by one recogniser or several, and by what else is to judge the texts.
+
+    All share one vocabulary. The log-probabilities of several recognisers are averaged, those of
+    their spellers and those of their CTC heads.
+    """
+
+    models: Sequence[ListenAttendSpell]
+    options: SearchOptions = field(default_factory=SearchOptions)
+    language_models: Sequence[LanguageModel[Any]] = ()
+    terms: Terms | None = None
+
+    @property
+    def width(self) -> int:
+        """The width of the beam."""
+        has_ctc = any(model.config.ctc_weight > 0 for model in self.models)
+        return self.options.beam or (BEAM_WIDTH if has_ctc or self.language_models else 1)
+
+    @property
+    def is_greedy(self) -> bool:
+        """Whether only the speller's best character at every step counts."""
+        alone = len(self.models) == 1 and not self.language_models and self.terms is None
+        return alone and self.width == 1 and self.options.nbest == 1
+
+    @torch.no_grad()
+    def __call__(self, encoded: Sequence[ListenerOutput]) -> list[list[Hypothesis]]:
+        """The best hypotheses of each utterance, the best first, from each model's frames."""
+        if self.is_greedy:
+            return [[best] for best in greedy_search(self.models[0], encoded[0])]
+        config = self.models[0].config
+        limits = torch.stack(
+            [length_limits(*pair) for pair in zip(self.models, encoded, strict=True)]
+        ).amin(0)
+        utterance = torch.arange(len(limits), device=limits.device)
+        utterance = utterance.repeat_interleave(self.width)
+        spellers, heads = self._recognizers(encoded, utterance)
+        judges = self._other_scorers(spellers[0], encoded[0], utterance)
+        return beam_search(
+            spellers[0],
+            [*spellers[1:], *heads, *judges],
+            SpecialTokens(config.sos_id, config.eos_id, config.pad_id),
+            limits,
+            encoded[0].lengths.tolist(),
+            self.options.nbest,
+        )
+
+    def _recognizers(
+        self, encoded: Sequence[ListenerOutput], utterance: Tensor
+    ) -> tuple[list[SpellerScorer], list[CtcScorer]]:
+        """The spellers and the CTC heads of all models."""
+        with_ctc = sum(model.config.ctc_weight > 0 for model in self.models)
+        ctc_weight = self.options.ctc_weight if with_ctc else 0.0
+        spellers, heads = [], []
+        for number, (model, output) in enumerate(zip(self.models, encoded, strict=True)):
+            ending = f"_{number + 1}" if number else ""
+            memory = model.make_memory(output).select(utterance)
+            weight = (1 - ctc_weight) / len(self.models)
+            spellers.append(SpellerScorer(model, memory, weight, f"speller{ending}"))
+            if model.config.ctc_weight > 0 and ctc_weight > 0:
+                weight = ctc_weight / with_ctc
+                heads.append(CtcScorer(model, output, self.width, weight, f"ctc{ending}"))
+        return spellers, heads
+
+    def _other_scorers(
+        self, speller: SpellerScorer, encoded: ListenerOutput, utterance: Tensor
+    ) -> list[Scorer]:
+        """What judges a text besides the recognisers."""
+        options, device = self.options, utterance.device
+        hypotheses, vocabulary = speller.score().shape
+        eos_id = self.models[0].config.eos_id
+        scorers: list[Scorer] = [RepetitionGuard(hypotheses, vocabulary, device)]
+        if options.length_bonus != 0:
+            bonus = options.length_bonus
+            scorers.append(LengthBonus(hypotheses, vocabulary, eos_id, bonus, device))
+        if options.coverage_weight > 0:
+            scorers.append(CoverageScorer(speller, options.coverage_weight))
+        for number, model in enumerate(self.language_models):
+            weight = options.lm_weights[number]
+            scorers.append(LanguageModelScorer(model, hypotheses, weight, f"lm_{number + 1}"))
+        if options.internal_lm_weight > 0:
+            memory = self.models[0].make_memory(encoded).select(utterance)
+            deaf = replace(memory, values=torch.zeros_like(memory.values))
+            weight = -options.internal_lm_weight
+            scorers.append(SpellerScorer(self.models[0], deaf, weight, "internal_lm"))
+        if self.terms is not None:
+            scorers.append(TermScorer(self.terms, hypotheses, options.term_weight, device))
+        return scorers
 
 
 def search(model: ListenAttendSpell, encoded: ListenerOutput, width: int = 0) -> list[Hypothesis]:
-    """The best hypothesis of each utterance: `greedy_search` if `width` is 1, else `beam_search`.
+    """The best hypothesis of each utterance by the model alone, in a beam of `width` hypotheses.
 
     A `width` of 0 means `BEAM_WIDTH` for a model with a CTC head and greedy search for any other.
     """
-    width = width or (BEAM_WIDTH if model.config.ctc_weight > 0 else 1)
-    return greedy_search(model, encoded) if width == 1 else beam_search(model, encoded, width)
+    options = SearchOptions(beam=width)
+    return [hypotheses[0] for hypotheses in Search([model], options)([encoded])]

@@ -1,6 +1,7 @@
 """The result of a search, a hypothesis, and the most characters that one may have."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from torch import Tensor
 
@@ -12,7 +13,7 @@ _EXTRA_CHARACTERS = 8
 
 @dataclass(frozen=True)
 class Hypothesis:
-    """The text that a search found for one utterance: U characters over S listener frames."""
+    """A text that the search found for one utterance: U characters over S listener frames."""
 
     tokens: list[int]
     """character ids without special tokens (U)"""
@@ -22,6 +23,12 @@ class Hypothesis:
     """attention of each character over the valid listener frames (U, S)"""
     finished: bool
     """whether the search reached the end of the sentence; otherwise the text was cut off"""
+    score: float = 0.0
+    """what the search ranks by: the weighted sum of `scores`; 0 after greedy search"""
+    scores: Mapping[str, float] = field(default_factory=dict)
+    """what each scorer gives the whole text, by name and without its weight"""
+    repetitive: bool = False
+    """whether the text repeated itself so often that the search stopped the repetition"""
 
 
 def length_limits(model: ListenAttendSpell, encoded: ListenerOutput) -> Tensor:

@@ -3,9 +3,9 @@
 import pytest
 from helpers.listener_outputs import Tiny, Utterances, encode
 
-from sorigeul.search.beam_search import beam_search
-from sorigeul.search.decoding import BEAM_WIDTH, search
+from sorigeul.search.decoding import Search, search
 from sorigeul.search.greedy import greedy_search
+from sorigeul.search.options import BEAM_WIDTH, SearchOptions
 
 
 @pytest.mark.parametrize("ctc_weight", [0.0, 0.3])
@@ -15,7 +15,8 @@ def test_a_model_with_a_ctc_head_gets_a_beam_by_default(
     model = tiny(ctc_weight=ctc_weight)
     encoded = encode(model, utterances)
     greedy = [hypothesis.tokens for hypothesis in greedy_search(model, encoded)]
-    beam = [hypothesis.tokens for hypothesis in beam_search(model, encoded, BEAM_WIDTH)]
+    wide = Search([model], SearchOptions(BEAM_WIDTH))([encoded])
+    beam = [hypotheses[0].tokens for hypotheses in wide]
     default = [hypothesis.tokens for hypothesis in search(model, encoded)]
     assert default == (beam if ctc_weight else greedy)
     assert [hypothesis.tokens for hypothesis in search(model, encoded, 1)] == greedy

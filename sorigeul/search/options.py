@@ -1,0 +1,123 @@
+"""How to search: the width of the beam, and what each scorer counts for."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from sorigeul.base.errors import UserError
+
+BEAM_WIDTH = 6
+"""default number of hypotheses in a beam; eight gain 0.1 points on dev of Pansori"""
+CTC_WEIGHT = 0.7
+"""weight of CTC in a beam, beside the speller; better on dev of Pansori than 0.5 (docs/lab.md),
+which Bang et al. 2020 took for KsponSpeech"""
+LM_WEIGHT = 0.4
+"""weight of a language model that no weights have been fitted for"""
+LM_LENGTH_BONUS = 1.2
+"""bonus for each character beside such a language model, without which it shortens texts"""
+
+_NUMBER = tyro.conf.arg(metavar="FLOAT", help_behavior_hint="")
+
+
+@dataclass(frozen=True)
+class SearchOptions:
+    """The width of the beam, and what each scorer counts for.
+
+    The score of a text is ``1 - ctc_weight`` times the speller's log-probability, plus the others
+    times their weights. Raises UserError for values that make no sense.
+    """
+
+    beam: int = 0
+    """hypotheses side by side; 1: the speller's best character at every step, unless something else
+    is to be scored too; 0: `BEAM_WIDTH` for a model with a CTC head, else 1"""
+    ctc_weight: float = CTC_WEIGHT
+    """of the CTC prefix score, 0 to 1; nothing for a model without a CTC head"""
+    length_bonus: float = 0.0
+    """added for each character"""
+    coverage_weight: float = 0.0
+    """of each frame that the attention covers"""
+    lm_weights: tuple[float, ...] = ()
+    """of each language model"""
+    internal_lm_weight: float = 0.0
+    """subtracted: what the speller expects without hearing anything (Meng et al. 2021)"""
+    term_weight: float = 1.5
+    """of each character of a term, if there are terms"""
+    nbest: int = 1
+    """how many texts the search returns for each utterance"""
+
+    def __post_init__(self) -> None:
+        """Check the values."""
+        if self.beam < 0:
+            raise UserError(f"beam is {self.beam}, but must be 0 or more")
+        if not 0 <= self.ctc_weight <= 1:
+            raise UserError(f"ctc_weight is {self.ctc_weight}, but must be from 0 to 1")
+        if self.nbest < 1:
+            raise UserError(f"nbest is {self.nbest}, but must be 1 or more")
+        for name in ("coverage_weight", "internal_lm_weight", "term_weight"):
+            if getattr(self, name) < 0:
+                raise UserError(f"{name} is {getattr(self, name)}, but must be 0 or more")
+        if any(weight < 0 for weight in self.lm_weights):
+            raise UserError(f"lm_weights are {self.lm_weights}, but must be 0 or more")
+
+
+@dataclass(frozen=True)
+class SearchRequest:
+    """What a user asks of the search; what is left out is as tuned, or else as by default."""
+
+    beam: int = 0
+    """texts that the search keeps side by side; 1: the speller's best character at every step,
+    unless there is something else to judge it by; 0: as tuned, or else 6 for a model with a CTC
+    head and 1 for any other"""
+    lm: Annotated[tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="LM")] = ()
+    """language model, a folder made by 'sorigeul lm train' or a Hugging Face id, that judges the
+    texts as well; may be given several times"""
+    lm_weight: Annotated[tuple[float, ...], tyro.conf.UseAppendAction] = ()
+    """what each language model counts for, once for each --lm; if not given, as tuned, else 0.4"""
+    length_bonus: Annotated[float | None, _NUMBER] = None
+    """added to a text's score for each character; if not given, as tuned, else 1.2 with a language
+    model and 0 without"""
+    ctc_weight: Annotated[float | None, _NUMBER] = None
+    """what the CTC head counts for, 0 to 1; the speller counts for the rest. If not given, as
+    tuned, else 0.7"""
+    ensemble: Annotated[
+        tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="RUN")
+    ] = ()
+    """another model with the same characters whose judgement is averaged with RUN's; may be given
+    several times"""
+    terms: Annotated[Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="")] = None
+    """text file of names and jargon that are expected, one a line, with a weight after a tab if
+    some are more likely than others"""
+    term_weight: Annotated[float | None, _NUMBER] = None
+    """what each character of a term adds to a text's score; if not given, 1.5"""
+
+    def __post_init__(self) -> None:
+        """Check what can be checked without models."""
+        if self.lm_weight and len(self.lm_weight) != len(self.lm):
+            raise UserError(
+                f"there are {len(self.lm_weight)} of --lm_weight and {len(self.lm)} of --lm: "
+                "give one for each, in the same order, or none"
+            )
+        if self.term_weight is not None and self.terms is None:
+            raise UserError("--term_weight goes with --terms FILE")
+
+    def options(self, tuned: SearchOptions | None, nbest: int = 1) -> SearchOptions:
+        """The options of the search, where `tuned` are those fitted for these language models."""
+        options = tuned or SearchOptions(
+            lm_weights=(LM_WEIGHT,) * len(self.lm),
+            length_bonus=LM_LENGTH_BONUS if self.lm else 0.0,
+        )
+        changes = {
+            "beam": self.beam or None,
+            "lm_weights": self.lm_weight or None,
+            "length_bonus": self.length_bonus,
+            "ctc_weight": self.ctc_weight,
+            "term_weight": self.term_weight,
+        }
+        given = {name: value for name, value in changes.items() if value is not None}
+        return replace(options, nbest=nbest, **given)  # type: ignore[arg-type]
+
+
+AS_TUNED = SearchRequest()
+"""asks for nothing in particular"""
