@@ -1,3 +1,12 @@
 """Language models of characters: which character follows a text, by n-grams or a network."""
 
-__all__ = ["language_model"]
+__all__ = [
+    "language_model",
+    "loading",
+    "model_files",
+    "ngram",
+    "perplexity",
+    "recurrent",
+    "sampling",
+    "text_data",
+]

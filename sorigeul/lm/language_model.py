@@ -28,6 +28,8 @@ class LanguageModel(ABC, Generic[State]):
     """Probabilities of the next character, for texts that grow by one character at a time."""
 
     vocabulary: Vocabulary
+    fingerprint: str
+    """tells this model from any other"""
 
     @abstractmethod
     def to(self, device: torch.device) -> None:

@@ -5,7 +5,7 @@ vocabulary. They are never read through pickle, so a model from a stranger canno
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 from sorigeul.base.errors import UserError
 from sorigeul.model.config import LASConfig
 from sorigeul.model.las import ListenAttendSpell
+from sorigeul.pretrained.search_settings import SEARCH, SearchSettings
 from sorigeul.sound.features import FeatureConfig
 from sorigeul.text.vocabulary import Vocabulary
 
@@ -37,6 +38,8 @@ class PretrainedModel:
     """metrics at the time of publishing, by name"""
     longest_utterance: float | None = None
     """seconds of the longest utterances of its training; None if the model is older than this"""
+    search: SearchSettings = field(default_factory=SearchSettings)
+    """what was tuned for the search with it"""
 
 
 @dataclass(frozen=True)
@@ -114,6 +117,7 @@ def load_pretrained(source: str | Path, device: torch.device | str = "cpu") -> P
         normalizer=description.normalizer,
         results=results,
         longest_utterance=description.longest_utterance,
+        search=SearchSettings.read(folder),
     )
 
 
@@ -142,7 +146,8 @@ def _find_folder(source: str | Path) -> Path:
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
-        return Path(snapshot_download(str(source), allow_patterns=[WEIGHTS, CONFIG, VOCABULARY]))
+        files = [WEIGHTS, CONFIG, VOCABULARY, SEARCH]
+        return Path(snapshot_download(str(source), allow_patterns=files))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         reason = str(error).strip().splitlines()[0]
         raise UserError(

@@ -1,3 +1,3 @@
-"""Text encodings, normalisers of transcripts, and vocabularies (text to ids and back)."""
+"""Text encodings, normalisers, spoken forms, and vocabularies (text to ids and back)."""
 
-__all__ = ["file_encoding", "normalization", "vocabulary"]
+__all__ = ["file_encoding", "normalization", "spoken_form", "vocabulary"]

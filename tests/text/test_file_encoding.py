@@ -1,11 +1,13 @@
 """Decoding of text files: UTF-8 or CP949, and the byte at which neither fits."""
 
 import unicodedata
+from pathlib import Path
 
 import pytest
 
 from sorigeul.base.errors import UserError
-from sorigeul.text.file_encoding import decode_text
+from sorigeul.text import file_encoding
+from sorigeul.text.file_encoding import decode_text, read_lines
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp949"])
@@ -29,3 +31,40 @@ def test_decomposed_hangul_is_composed() -> None:
 def test_the_error_names_the_file_and_the_byte(data: bytes, message: str) -> None:
     with pytest.raises(UserError, match=message):
         decode_text(data, "notes.txt")
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp949"])
+def test_a_file_is_read_line_by_line(tmp_path: Path, encoding: str, end: str) -> None:
+    path = tmp_path / "a.txt"
+    path.write_bytes(f"똠방각하{end}{end}펲시 콜라".encode(encoding))
+    lines = list(read_lines(path))
+    assert [line for line, _ in lines] == ["똠방각하", "", "펲시 콜라"]
+    assert lines[-1][1] == path.stat().st_size
+
+
+@pytest.mark.parametrize("padding", range(4))
+def test_characters_across_the_ends_of_chunks_are_whole(
+    tmp_path: Path, padding: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(file_encoding, "_CHUNK", 5)
+    path = tmp_path / "a.txt"
+    text = "x" * padding + "가나다라 마바사"
+    for encoding in ("utf-8", "cp949"):
+        path.write_bytes(text.encode(encoding))
+        assert [line for line, _ in read_lines(path)] == [text]
+        path.write_bytes(text.encode(encoding) + b"\xff\xff")
+        offset = len(text.encode(encoding))
+        with pytest.raises(UserError, match=rf"from byte {offset} on"):
+            list(read_lines(path))
+
+
+def test_decomposed_lines_are_composed(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text(unicodedata.normalize("NFD", "한글\n가나\n"), encoding="utf-8")
+    assert [line for line, _ in read_lines(path)] == ["한글", "가나"]
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"none\.txt cannot be read"):
+        list(read_lines(tmp_path / "none.txt"))

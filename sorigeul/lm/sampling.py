@@ -1,0 +1,42 @@
+"""Lines drawn from a language model, for a look at what it has learnt."""
+
+from typing import Any
+
+import torch
+
+from sorigeul.base.errors import UserError
+from sorigeul.lm.language_model import LanguageModel
+from sorigeul.lm.perplexity import encode_with_unknown
+
+_LONGEST = 200
+"""characters after which a line is cut"""
+
+
+@torch.no_grad()
+def sample_lines(
+    model: LanguageModel[Any], count: int, start: str = "", temperature: float = 1.0, seed: int = 0
+) -> list[str]:
+    """Draw lines that begin with `start`, all of them side by side, each up to its end.
+
+    Raises UserError for a number of lines below 1 or a temperature that is not above 0.
+    """
+    if count < 1:
+        raise UserError(f"lines is {count}, but must be at least 1")
+    if temperature <= 0:
+        raise UserError(f"temperature is {temperature}, but must be above 0")
+    vocabulary = model.vocabulary
+    random = torch.Generator().manual_seed(seed)
+    state = model.start(count)
+    for token in encode_with_unknown(vocabulary, start):
+        state = model.advance(state, torch.full((count,), token))
+    columns = []
+    ended = torch.zeros(count, dtype=torch.bool)
+    for _ in range(_LONGEST):
+        probabilities = (model.scores(state).cpu() / temperature).softmax(-1)
+        drawn = torch.multinomial(probabilities, 1, generator=random).squeeze(1)
+        columns.append(torch.where(ended, vocabulary.eos_id, drawn))
+        ended |= drawn == vocabulary.eos_id
+        if ended.all():
+            break
+        state = model.advance(state, drawn)
+    return [start + vocabulary.decode(row) for row in torch.stack(columns, 1).tolist()]

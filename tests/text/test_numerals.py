@@ -1,0 +1,55 @@
+"""Readings of numbers, against num2words and the grammar of native numbers."""
+
+import random
+
+import pytest
+from num2words import num2words
+
+from sorigeul.text.numerals import LARGEST, digit_by_digit, native, native_before_counter, sino
+
+
+def test_sino_korean_numbers_agree_with_num2words() -> None:
+    numbers = random.Random(1)
+    sample = [numbers.randrange(10 ** numbers.randint(5, 20)) for _ in range(1000)]
+    for number in [*range(10_001), *(10**power for power in range(20)), *sample, LARGEST]:
+        assert sino(number) == num2words(number, lang="ko"), number
+
+
+@pytest.mark.parametrize("number", [-1, LARGEST + 1])
+def test_numbers_without_a_reading_are_refused(number: int) -> None:
+    with pytest.raises(ValueError, match="no reading"):
+        sino(number)
+
+
+def test_native_numbers_are_tens_and_ones() -> None:
+    assert [native(number) for number in (1, 2, 3, 4, 9)] == ["하나", "둘", "셋", "넷", "아홉"]
+    assert [native(number) for number in (10, 20, 30, 40, 50)] == [
+        "열",
+        "스물",
+        "서른",
+        "마흔",
+        "쉰",
+    ]
+    assert [native(number) for number in (50, 60, 70, 80)] == ["쉰", "예순", "일흔", "여든"]
+    for tens in range(10, 100, 10):
+        for ones in range(1, 10):
+            assert native(tens + ones) == native(tens) + native(ones)
+    assert len({native(number) for number in range(1, 100)}) == 99
+
+
+def test_before_a_counter_five_endings_are_shorter() -> None:
+    changed = {n for n in range(1, 100) if native(n) != native_before_counter(n)}
+    assert changed == {n for n in range(1, 100) if n % 10 in (1, 2, 3, 4)} | {20}
+    readings = [native_before_counter(number) for number in (1, 12, 23, 34, 20)]
+    assert readings == ["한", "열두", "스물세", "서른네", "스무"]
+
+
+@pytest.mark.parametrize("number", [0, 100])
+def test_native_numbers_end_before_a_hundred(number: int) -> None:
+    with pytest.raises(ValueError, match="no native reading"):
+        native(number)
+
+
+def test_digits_are_read_one_by_one() -> None:
+    assert digit_by_digit("010") == "공일공"
+    assert digit_by_digit("3050", zero="영") == "삼영오영"
