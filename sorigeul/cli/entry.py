@@ -12,21 +12,26 @@ from collections.abc import Callable, Sequence
 
 from sorigeul.base.errors import UserError
 from sorigeul.cli.arguments import parse_and_run
+from sorigeul.cli.evaluate import evaluate
+from sorigeul.cli.language_model import language_model
 from sorigeul.cli.prepare import prepare
-from sorigeul.cli.recognize import evaluate, transcribe
+from sorigeul.cli.recognize import transcribe
 from sorigeul.cli.tools import bench, doctor, info
 from sorigeul.cli.train import train
+from sorigeul.cli.tune import tune
 
 log = logging.getLogger("sorigeul")
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "prepare": prepare,
     "train": train,
+    "tune": tune,
     "evaluate": evaluate,
     "transcribe": transcribe,
     "info": info,
     "bench": bench,
     "doctor": doctor,
+    "lm": language_model,
 }
 
 
@@ -85,7 +90,7 @@ def _run(arguments: list[str]) -> None:
         similar = difflib.get_close_matches(name, COMMANDS, 1)
         hint = f"perhaps {similar[0]}" if similar else f"there are {', '.join(COMMANDS)}"
         raise UserError(f"'{name}' is no command; {hint}")
-    if name in ("train", "doctor"):  # they parse themselves: defaults depend on the arguments
+    if name in ("train", "doctor", "lm"):  # they parse themselves: defaults depend on the arguments
         COMMANDS[name](rest)
     else:
         parse_and_run(COMMANDS[name], name, rest)

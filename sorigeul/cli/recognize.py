@@ -1,12 +1,12 @@
-"""The commands `sorigeul evaluate` and `transcribe`: their options, what they print and write.
+"""The command `sorigeul transcribe`: its options, what it prints and writes.
 
-They import what they need when they run, so that `sorigeul --help` does not wait for torch.
+It imports what it needs when it runs, so that `sorigeul --help` does not wait for torch.
 """
 
-import json as json_format
 import logging
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -14,7 +14,8 @@ from tyro.conf import Positional
 
 from sorigeul.base.errors import UserError
 from sorigeul.cli.arguments import positional
-from sorigeul.cli.options import Data, File, Precision, Run
+from sorigeul.cli.options import File, Precision, Run
+from sorigeul.search.options import AS_TUNED, SearchRequest
 
 if TYPE_CHECKING:
     from sorigeul.recognition.folders import FoundRecording
@@ -28,96 +29,12 @@ Channel = Literal["auto", "mix", "left", "right", "each"]
 log = logging.getLogger(__name__)
 
 
-def evaluate(
-    run: Run,
-    data: Data,
-    split: str = "test",
-    json: File = None,
-    beam: int = 0,
-    worst: int = 5,
-    audio_root: str = "",
-    precision: Precision = "float32",
-    degrade: Annotated[tuple[str, ...], positional("NAME:VALUE …")] = (),
-) -> None:
-    """Recognise a corpus free-running and compare with its transcripts.
-
-    Recordings are recognised as by 'sorigeul transcribe': only where somebody speaks.
-
-    Args:
-        run: run folder, or Hugging Face id
-        data: folder of manifests, or one manifest
-        split: which manifest of the folder
-        json: write the results here as JSON; - for standard output
-        beam: texts that the search keeps side by side, judged by speller and CTC head together; 1:
-            the speller's best character at every step; 0: 6 for a model with a CTC head, else 1
-        worst: how many of the worst utterances to show, aligned
-        audio_root: folder that holds the recordings now, if they have moved since the corpus was
-            prepared
-        precision: number format of the heavy arithmetic; int8 is for a CPU
-        degrade: evaluate under each of these degradations too, and print a table: noise:10 (dB
-            above the noise), white:10, brown:10, hum:10, babble:10, rir:0.4 (seconds of
-            reverberation), telephone, mp3:32 (kbit/s), opus:16, amr:12.2, level:-30 (dB), clip:10
-            (dB), silence:5 (seconds around the utterance), or several in turn, as in
-            rir:0.4+noise:10
-    """
-    if worst < 0:
-        raise UserError(f"worst is {worst}, but must be 0 or more")
-    from sorigeul.base.files import write_text
-    from sorigeul.data import manifests
-    from sorigeul.data.sampling import evaluation_batches
-    from sorigeul.evaluation import scores
-    from sorigeul.evaluation.evaluate import evaluate as evaluate_batches
-    from sorigeul.evaluation.robustness import degraded_scores, robustness_table
-    from sorigeul.recognition.recognizer import Recognizer
-    from sorigeul.sound.degradations import Degradation
-
-    degradations = [Degradation.parse(text) for text in degrade]
-    recognizer = Recognizer.from_pretrained(run, precision=precision, beam=beam)
-    pretrained = recognizer.pretrained
-    cuts = (
-        manifests.open_manifest(data, audio_root)
-        if data.is_file()
-        else manifests.required_manifest(data, split, audio_root)
-    )
-    normalizer = manifests.normalizer(cuts)
-    if normalizer != pretrained.normalizer:
-        log.warning("trained on %s text, evaluated on %s text", pretrained.normalizer, normalizer)
-    batches = evaluation_batches(cuts, pretrained.vocabulary)
-    evaluation = evaluate_batches(recognizer, batches, normalizer, total=sum(1 for _ in cuts))
-    for utterance, reason in evaluation.failures.items():
-        log.warning("%s counts as recognised as nothing: %s", utterance, reason)
-    if evaluation.unknown:
-        log.warning(
-            "%d characters of the transcripts are not in the vocabulary and count as errors: %s",
-            sum(evaluation.unknown.values()),
-            " ".join(sorted(evaluation.unknown)[:20]),
-        )
-    results = evaluation.to_json()
-    if degradations:
-        results["degraded"] = degraded_scores(recognizer, cuts, degradations)
-    json_text = json_format.dumps(results, ensure_ascii=False, indent=2) + "\n"
-    if json is not None and str(json) == "-":
-        sys.stdout.write(json_text)
-        return
-    if json is not None:
-        write_text(json, json_text)
-    for name, value in results.items():
-        if not isinstance(value, dict):
-            print(f"{name}: {value:.2f}" if isinstance(value, float) else f"{name}: {value}")
-    if degradations:
-        print(f"\n{robustness_table(results)}", end="")
-    references = [recognition.reference for recognition in evaluation.recognitions]
-    hypotheses = [recognition.hypothesis for recognition in evaluation.recognitions]
-    for index in scores.worst_utterances(references, hypotheses, worst):
-        alignment = scores.align_texts(references[index], hypotheses[index])
-        print(f"\n{evaluation.recognitions[index].id}\n{alignment}")
-
-
 def transcribe(
     run: Run,
     files: Annotated[Positional[tuple[Path, ...]], positional("FILE…")],
     format: Format = "txt",
     out: Annotated[Path | None, positional("OUT")] = None,
+    word_times: bool = False,
     attention: File = None,
     manifest: Annotated[Path | None, positional("DATA")] = None,
     split: Annotated[str, positional("SPLIT")] = "",
@@ -125,7 +42,8 @@ def transcribe(
     batch_seconds: float = 0.0,
     jobs: int = 0,
     precision: Precision = "float32",
-    beam: int = 0,
+    search: SearchRequest = AS_TUNED,
+    nbest: int = 1,
     recursive: bool = False,
     channel: Channel = "auto",
     track: Annotated[str, positional("TRACK")] = "",
@@ -146,6 +64,8 @@ def transcribe(
         format: format of the transcripts of FILE…
         out: folder for the transcripts of FILE…, named like the recordings; if not given they are
             printed. With --manifest: the file to write, a line of JSON for each recording
+        word_times: give the time of each word, as json always does: vtt puts it before the word,
+            within its subtitle; srt has no such thing, so each word becomes a subtitle
         attention: draw the attention of the first recording's first segment into this PNG
         manifest: instead of FILE…: folder made by 'sorigeul prepare', one of its manifests, or a
             text file with the path of one recording in each line, relative to the text file. The
@@ -157,7 +77,7 @@ def transcribe(
         jobs: with --manifest: processes that read recordings ahead; 0: as suits the device
         precision: number format of the heavy arithmetic; int8, for a CPU, is more than twice as
             fast as float32
-        beam: as for 'sorigeul evaluate'
+        nbest: write so many texts of each segment, the most probable first; for the format json
         recursive: transcribe all recordings in the folders that are given, and in the folders in
             them
         channel: auto: all channels mixed, but without those that are silent, and with opposite
@@ -173,6 +93,10 @@ def transcribe(
             raise UserError("--manifest excludes FILE…, --format and --attention: it writes JSONL")
         if recursive or channel != "auto" or track or pcm_rate != 16_000 or pcm_channels != 1:
             raise UserError("--recursive, --channel, --track and the pcm options go with FILE…")
+        if word_times:
+            raise UserError("--word_times goes with FILE… and --format json, srt or vtt")
+        if nbest != 1:
+            raise UserError("--nbest goes with FILE… and --format json")
         if out is None:
             raise UserError("--manifest needs --out FILE, which holds a line for each recording")
         from sorigeul.recognition.corpus_transcription import CorpusOptions, transcribe_corpus
@@ -183,16 +107,20 @@ def transcribe(
             batch_seconds=batch_seconds,
             jobs=jobs,
             precision=precision,
-            beam=beam,
+            search=search,
         )
         transcribe_corpus(run, manifest, out, corpus_options)
         return
+    if nbest != 1 and format != "json":
+        raise UserError(f"--nbest goes with --format json: {format} has one text for each segment")
     if split or audio_root or batch_seconds or jobs:
         raise UserError("--split, --audio_root, --batch_seconds and --jobs go with --manifest")
     if not files:
         raise UserError(
             "no recording given: sorigeul transcribe RUN FILE…, or --manifest DATA --out FILE"
         )
+    if word_times and format in ("txt", "tsv"):
+        raise UserError(f"--word_times goes with --format json, srt or vtt, not with {format}")
     from sorigeul.recognition.folders import find_recordings
 
     recordings = find_recordings(files, recursive)
@@ -205,35 +133,43 @@ def transcribe(
     from sorigeul.sound.audio import AudioOptions
 
     options = AudioOptions(channel, track, pcm_rate, pcm_channels)
-    recognizer = Recognizer.from_pretrained(run, precision=precision, beam=beam)
-    _transcribe_files(recognizer, recordings, options, format, out, attention)
+    recognizer = Recognizer.from_pretrained(run, precision=precision, request=search, nbest=nbest)
+    output = _Output(format, word_times, out)
+    _transcribe_files(recognizer, recordings, options, output, attention)
+
+
+@dataclass(frozen=True)
+class _Output:
+    """How transcripts are written, and where."""
+
+    format: Format
+    word_times: bool
+    folder: Path | None
+    """None: they are printed"""
 
 
 def _transcribe_files(
     recognizer: "Recognizer",
     recordings: Sequence["FoundRecording"],
     options: "AudioOptions",
-    format: Format,
-    out: Path | None,
+    output: _Output,
     attention: Path | None,
 ) -> None:
-    """Transcribe files one by one, and print the transcripts or write them into the folder `out`.
+    """Transcribe files one by one, and print the transcripts or write them into a folder.
 
     A file that cannot be read does not prevent the transcription of the others.
     """
     faults: list[UserError] = []
     doubtful = segments = 0
     for recording in recordings:
-        heading = f"{recording.path}: " if len(recordings) > 1 and format == "txt" else ""
-        transcription, fault = _transcribe_file(
-            recognizer, recording, options, None if out else format, heading
-        )
+        heading = f"{recording.path}: " if len(recordings) > 1 and output.format == "txt" else ""
+        transcription, fault = _transcribe_file(recognizer, recording, options, output, heading)
         if transcription is not None:
             _report(recording, transcription)
             doubtful += transcription.doubtful_segments
             segments += len(transcription.segments)
-            if out is not None:
-                fault = _write_transcript(out, recording, format, transcription) or fault
+            if output.folder is not None:
+                fault = _write_transcript(output, recording, transcription) or fault
             if attention is not None and transcription.segments:
                 _draw_attention(attention, transcription.segments[0])
                 attention = None
@@ -256,10 +192,10 @@ def _transcribe_file(
     recognizer: "Recognizer",
     recording: "FoundRecording",
     options: "AudioOptions",
-    format: Format | None,
+    output: _Output,
     heading: str,
 ) -> tuple["Transcription | None", UserError | None]:
-    """Transcribe a file, and print it piece by piece in `format`, if one is given.
+    """Transcribe a file, and print it piece by piece, unless `output` has a folder for it.
 
     Returns what was heard, if anything, and why that may not be all.
     """
@@ -275,8 +211,8 @@ def _transcribe_file(
         with recognizer.open(*source, options, live=is_pipe) as stream:
             try:
                 for segment in stream:
-                    if format is not None and writer is None:
-                        writer = WRITERS[format]()
+                    if output.folder is None and writer is None:
+                        writer = WRITERS[output.format](output.word_times)
                         _show(heading + writer.head)
                     if writer is not None:
                         _show(writer.segment(segment))
@@ -287,8 +223,8 @@ def _transcribe_file(
         return None, error
     if fault is not None and not transcription.segments:
         return None, fault
-    if format is not None and writer is None:  # nobody speaks
-        writer = WRITERS[format]()
+    if output.folder is None and writer is None:  # nobody speaks
+        writer = WRITERS[output.format](output.word_times)
         _show(f"{heading}\n" if heading else writer.head)
     if writer is not None:
         _show(writer.tail(transcription))
@@ -296,16 +232,17 @@ def _transcribe_file(
 
 
 def _write_transcript(
-    out: Path, recording: "FoundRecording", format: Format, transcription: "Transcription"
+    output: _Output, recording: "FoundRecording", transcription: "Transcription"
 ) -> UserError | None:
-    """Write a transcript into the folder `out`; returns the fault if it cannot be written."""
+    """Write a transcript into its folder; returns the fault if it cannot be written."""
     from sorigeul.base.files import write_text
     from sorigeul.recognition.writers import write
 
     name = "stdin" if str(recording.path) == "-" else recording.name
-    path = out / f"{name}.{format}"
+    assert output.folder is not None
+    path = output.folder / f"{name}.{output.format}"
     try:
-        write_text(path, write(format, transcription))
+        write_text(path, write(output.format, transcription, output.word_times))
     except OSError as error:
         return UserError(f"{path}: cannot be written ({error.strerror}); choose another --out")
     return None

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from sorigeul.data.config import DataConfig
 from sorigeul.data.cut_audio import load_cut_audio
-from sorigeul.data.manifests import transcript
+from sorigeul.data.manifests import speaker, transcript
 from sorigeul.sound import augmentation
 from sorigeul.sound.audio import SAMPLE_RATE, AudioError, Samples
 from sorigeul.sound.degradations import Degradation
@@ -30,6 +30,8 @@ class Failure:
     id: str
     text: str
     reason: str
+    speaker: str = ""
+    """empty if it is not known"""
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,8 @@ class Batch:
 
     ids: list[str]
     texts: list[str]
+    speakers: list[str]
+    """empty for one who is not known"""
     waveforms: Tensor
     """(B, N) at 16 kHz"""
     lengths: Tensor
@@ -92,11 +96,12 @@ class UtteranceDataset(torch.utils.data.Dataset[Batch]):
                 waveforms.append(self._load_augmented(cut))
                 loaded.append(cut)
             except AudioError as error:
-                failures.append(Failure(cut.id, transcript(cut), str(error)))
+                failures.append(Failure(cut.id, transcript(cut), str(error), speaker(cut)))
         tokens = [torch.tensor(self.vocabulary.encode(transcript(cut))) for cut in loaded]
         return Batch(
             ids=[cut.id for cut in loaded],
             texts=[transcript(cut) for cut in loaded],
+            speakers=[speaker(cut) for cut in loaded],
             waveforms=_pad([torch.from_numpy(waveform) for waveform in waveforms], 0.0),
             lengths=torch.tensor([len(waveform) for waveform in waveforms], dtype=torch.long),
             tokens=_pad(tokens, self.vocabulary.pad_id).long(),
@@ -162,6 +167,7 @@ def longest_batch(
     return Batch(
         ids=[""] * rows,
         texts=[""] * rows,
+        speakers=[""] * rows,
         waveforms=torch.rand(rows, int(lengths[0]), generator=torch.Generator()) - 0.5,
         lengths=lengths,
         tokens=tokens.expand(rows, -1).contiguous(),

@@ -62,6 +62,15 @@ def open_manifest(path: Path, audio_root: str = "") -> CutSet:
     return CutSet(lazy_cuts(path, audio_root))
 
 
+def sample(cuts: CutSet, count: int, seed: int = 0) -> CutSet:
+    """So many of the cuts at most, drawn by chance, in their order."""
+    total = sum(1 for _ in cuts)
+    if total <= count:
+        return cuts
+    chosen = set(Random(seed).sample(range(total), count))
+    return CutSet.from_cuts(cut for index, cut in enumerate(cuts) if index in chosen)
+
+
 def lazy_cuts(path: Path, audio_root: str = "") -> "LazyCuts":
     """The cuts of a manifest, or of its archives if there are any: `train.shar` by `train.jsonl`.
 
@@ -184,6 +193,11 @@ def audio_source(cut: MonoCut) -> Any:
 def transcript(cut: MonoCut) -> str:
     """The transcript of a cut."""
     return str(cut.supervisions[0].text or "")
+
+
+def speaker(cut: MonoCut) -> str:
+    """The speaker of a cut, or an empty text."""
+    return str(cut.supervisions[0].speaker or "")
 
 
 def normalizer(cuts: CutSet) -> str:

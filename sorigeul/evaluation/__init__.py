@@ -1,3 +1,16 @@
-"""How good a model is: recognition of a corpus, error rates, alignment of the attention."""
+"""How good a recogniser is: recognition of a corpus; error rates by fixed rules, how sure they are.
 
-__all__ = ["attention_metrics", "evaluate", "robustness", "scores"]
+`judgement` is the way in; what it takes are pairs of texts, of our recogniser or of any other.
+"""
+
+__all__ = [
+    "alignments",
+    "attention_metrics",
+    "evaluate",
+    "judgement",
+    "policies",
+    "robustness",
+    "scores",
+    "significance",
+    "transcript_files",
+]

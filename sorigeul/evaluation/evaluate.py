@@ -5,6 +5,7 @@ there is a shorter way: several processes call `recognize` for a share of the co
 the results, and score all shares together with `score_recognitions`.
 """
 
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields, replace
@@ -19,7 +20,7 @@ from torch.nn.utils import parametrize
 from sorigeul.base.progress import Advance, progress_bar
 from sorigeul.data.batches import Batch, Failure
 from sorigeul.evaluation.attention_metrics import AttentionMetrics, mean_metrics, measure_attention
-from sorigeul.evaluation.scores import Score, score
+from sorigeul.evaluation.scores import Score, TextPair, score
 from sorigeul.model.las import ListenAttendSpell, ListenerOutput
 from sorigeul.model.losses import joint_losses
 from sorigeul.recognition.recognizer import Recognizer
@@ -30,6 +31,9 @@ from sorigeul.sound.features import LogMel
 from sorigeul.sound.segments import SegmentedRecording
 from sorigeul.text.vocabulary import Vocabulary
 
+_RecognizedBatch = tuple[list["RecognizedUtterance"], float, float]
+"""the utterances of a batch, the speller's mean teacher-forced loss per character, and how many
+seconds the recognition took"""
 _EPOCH_METRICS = ("loss", "crr", "ctc_crr", *(field.name for field in fields(AttentionMetrics)))
 
 
@@ -42,6 +46,8 @@ class RecognizedUtterance:
     hypothesis: str
     ctc_hypothesis: str | None
     """text of the CTC head alone, if there is one"""
+    speaker: str
+    """empty if it is not known"""
     seconds: float
     characters: list[str]
     """the vocabulary units of `hypothesis` (U)"""
@@ -62,6 +68,8 @@ class RecognizedShare:
     """the speller's teacher-forced loss, summed over `characters`"""
     characters: int
     """characters of the references, with one end of sentence for each utterance"""
+    search_seconds: float
+    """time that the recognition took, from samples to texts"""
 
     def without_alignments(self) -> "RecognizedShare":
         """A copy that is small enough to be sent to other processes."""
@@ -75,6 +83,8 @@ class Evaluation:
     """The results of a model on a corpus."""
 
     recognitions: list[RecognizedUtterance]
+    pairs: list[TextPair]
+    """of all utterances, those whose audio could not be read last"""
     failures: dict[str, str]
     """id of each utterance whose audio could not be read, and the reason; it is scored as an empty
     hypothesis"""
@@ -86,6 +96,8 @@ class Evaluation:
     """score of the CTC head alone, if there is one"""
     loss: float
     """the speller's teacher-forced loss per character"""
+    rtf: float
+    """real-time factor: seconds of recognition, from samples to texts, for a second of audio"""
 
     @cached_property
     def attention_metrics(self) -> AttentionMetrics | None:
@@ -102,7 +114,12 @@ class Evaluation:
         ctc_score = {} if self.ctc_score is None else self.ctc_score.to_json()
         ctc = {f"ctc_{name}": ctc_score[name] for name in ("crr", "cer", "wer") if ctc_score}
         attention = {} if self.attention_metrics is None else vars(self.attention_metrics)
-        others = {"loss": self.loss, "unknown": self.unknown, "failures": self.failures}
+        others = {
+            "loss": self.loss,
+            "rtf": self.rtf,
+            "unknown": self.unknown,
+            "failures": self.failures,
+        }
         return {**self.score.to_json(), **ctc, **attention, **others}
 
 
@@ -142,23 +159,24 @@ def recognize(
 @parametrize.cached()  # shared jamo embeddings are summed once, not again for every character
 def _recognize_all(
     batches: Iterable[Batch],
-    recognize_batch: Callable[[Batch], tuple[list[RecognizedUtterance], float]],
+    recognize_batch: Callable[[Batch], _RecognizedBatch],
     advance: Advance,
 ) -> RecognizedShare:
-    """Recognise all batches; `recognize_batch` returns utterances and the loss per character."""
+    """Recognise all batches."""
     recognitions: list[RecognizedUtterance] = []
     failures: list[Failure] = []
-    loss, characters = 0.0, 0
+    loss, characters, search_seconds = 0.0, 0, 0.0
     for batch in batches:
         failures += batch.failures
         if len(batch):
-            recognized, batch_loss = recognize_batch(batch)
+            recognized, batch_loss, batch_seconds = recognize_batch(batch)
             recognitions += recognized
+            search_seconds += batch_seconds
             batch_characters = int(batch.token_lengths.sum()) + len(batch)
             loss += batch_loss * batch_characters
             characters += batch_characters
         advance(len(batch) + len(batch.failures), "")
-    return RecognizedShare(recognitions, failures, loss, characters)
+    return RecognizedShare(recognitions, failures, loss, characters, search_seconds)
 
 
 def score_recognitions(
@@ -170,10 +188,12 @@ def score_recognitions(
     """
     recognitions = [utterance for share in shares for utterance in share.recognitions]
     failures = [failure for share in shares for failure in share.failures]
-    references = [utterance.reference for utterance in recognitions]
-    references += [failure.text for failure in failures]
+    pairs = [
+        TextPair(one.id, one.reference, one.hypothesis, one.speaker) for one in recognitions
+    ] + [TextPair(one.id, one.text, "", one.speaker) for one in failures]
+    references = [pair.reference for pair in pairs]
+    hypotheses = [pair.hypothesis for pair in pairs]
     no_texts = [""] * len(failures)
-    hypotheses = [utterance.hypothesis for utterance in recognitions] + no_texts
     ctc_hypotheses = [
         utterance.ctc_hypothesis
         for utterance in recognitions
@@ -182,8 +202,10 @@ def score_recognitions(
     unknown = Counter(unit for text in references for unit in vocabulary.unknown(text))
     loss = sum(share.loss for share in shares)
     characters = sum(share.characters for share in shares)
+    search_seconds = sum(share.search_seconds for share in shares)
     return Evaluation(
         recognitions=recognitions,
+        pairs=pairs,
         failures={failure.id: failure.reason for failure in failures},
         unknown=dict(unknown),
         score=score(references, hypotheses, normalizer),
@@ -191,19 +213,22 @@ def score_recognitions(
             score(references, ctc_hypotheses + no_texts, normalizer) if ctc_hypotheses else None
         ),
         loss=loss / max(characters, 1),
+        rtf=search_seconds / max(sum(one.seconds for one in recognitions), 1 / SAMPLE_RATE),
     )
 
 
 def _recognize_batch(
     batch: Batch, model: ListenAttendSpell, vocabulary: Vocabulary, log_mel: LogMel, beam: int
-) -> tuple[list[RecognizedUtterance], float]:
-    """The utterances of a batch, and the speller's mean teacher-forced loss per character."""
+) -> _RecognizedBatch:
+    """Each utterance of a batch as a whole."""
+    started = time.perf_counter()
     batch = batch.to(next(model.parameters()).device)
     encoded = model.listen(*log_mel(batch.waveforms, batch.lengths))
     hypotheses = search(model, encoded, beam)
     ctc_texts: list[str] | list[None] = [None] * len(batch)
     if model.config.ctc_weight > 0:
         ctc_texts = [vocabulary.decode(tokens) for tokens in ctc_greedy_search(model, encoded)]
+    seconds = time.perf_counter() - started
     loss, metrics = _force_transcripts(model, batch, encoded, log_mel)
     # With reversed input the model's first frame is the last of the recording.
     reversed_input = log_mel.config.input_reverse
@@ -213,6 +238,7 @@ def _recognize_batch(
             reference=batch.texts[row],
             hypothesis=vocabulary.decode(hypothesis.tokens),
             ctc_hypothesis=ctc_texts[row],
+            speaker=batch.speakers[row],
             seconds=int(batch.lengths[row]) / SAMPLE_RATE,
             characters=[vocabulary.units[token] for token in hypothesis.tokens],
             alignment=hypothesis.alignment.flip(1) if reversed_input else hypothesis.alignment,
@@ -220,17 +246,17 @@ def _recognize_batch(
         )
         for row, hypothesis in enumerate(hypotheses)
     ]
-    return recognitions, loss
+    return recognitions, loss, seconds
 
 
-def _transcribe_batch(
-    recognizer: Recognizer, batch: Batch
-) -> tuple[list[RecognizedUtterance], float]:
+def _transcribe_batch(recognizer: Recognizer, batch: Batch) -> _RecognizedBatch:
     """As `_recognize_batch`, but the way every recording of a user goes."""
     pretrained = recognizer.pretrained
+    started = time.perf_counter()
     rows = batch.rows()
     recordings = [SegmentedRecording.from_samples(row, recognizer.limits) for row in rows]
     transcriptions = recognizer.transcribe_all(recordings)
+    seconds = time.perf_counter() - started
     # Loss and attention are those of one pass over the whole utterance, without its silent ends.
     spoken = [
         torch.from_numpy(row[recording.speech_span])
@@ -251,6 +277,7 @@ def _transcribe_batch(
             reference=batch.texts[row],
             hypothesis=transcription.text,
             ctc_hypothesis=" ".join(s.ctc_text or "" for s in segments) if has_ctc else None,
+            speaker=batch.speakers[row],
             seconds=transcription.duration,
             characters=[character for s in segments for character in s.characters],
             alignment=torch.block_diag(*(s.alignment for s in segments)),  # type: ignore[no-untyped-call]
@@ -259,7 +286,7 @@ def _transcribe_batch(
         for row, transcription in enumerate(transcriptions)
         for segments in [transcription.segments]
     ]
-    return recognitions, loss
+    return recognitions, loss, seconds
 
 
 def _force_transcripts(

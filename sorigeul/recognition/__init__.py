@@ -1,3 +1,11 @@
 """Transcription of one recording or of a whole corpus, and the output formats."""
 
-__all__ = ["corpus_transcription", "folders", "recognizer", "transcription", "writers"]
+__all__ = [
+    "confidence",
+    "corpus_transcription",
+    "folders",
+    "recognizer",
+    "search_setup",
+    "transcription",
+    "writers",
+]

@@ -1,46 +1,97 @@
-"""When each character of a hypothesis is spoken."""
+"""When each character of a hypothesis is spoken, by CTC or by the attention.
+
+B utterances, S frames, U characters.
+"""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
-from sorigeul.model.ctc_alignment import ctc_align
+from sorigeul.model.ctc_alignment import ctc_spans
 from sorigeul.model.las import ListenAttendSpell, ListenerOutput
 from sorigeul.search.hypothesis import Hypothesis
+
+Spans = np.ndarray[Any, np.dtype[np.float64]]
+"""start and end of each character (U, 2)"""
+
+_LEAST_ATTENTION = 1e-6  # so that its logarithm is finite
+
+
+@dataclass(frozen=True, eq=False)
+class CharacterTimes:
+    """The U characters of a hypothesis in time, as CTC or the attention places them."""
+
+    spans: Spans
+    """as shares of the utterance, 0 to 1, in order and without overlaps (U, 2)"""
+    ctc_probabilities: list[float] | None
+    """the CTC head's probability of each character (U); None if it cannot align the text"""
 
 
 def character_times(
     model: ListenAttendSpell,
     encoded: ListenerOutput,
     hypotheses: Sequence[Hypothesis],
-    rows: Sequence[int],
     reversed_input: bool,
-) -> dict[int, list[float]]:
-    """The times of the characters of the utterances in `rows`, as shares of the utterance (U).
+) -> list[CharacterTimes]:
+    """The times of the characters of each utterance (B).
 
-    By the CTC head. If there is none, or it cannot align a text, as if all characters took equally
-    long.
+    By forced alignment with the CTC head. Without one (or for reversed input, which CTC cannot
+    read), by the best path through the attention. A text that has more characters than there are
+    frames, or a model without attention: as if all characters took equally long.
     """
-    times = {row: _even_times(len(hypotheses[row].tokens)) for row in rows}
-    logits = model.ctc_logits(encoded) if rows else None
-    if logits is None:
-        return times
-    tokens = [torch.tensor(hypotheses[row].tokens, dtype=torch.long) for row in rows]
-    chosen = list(rows)
-    frames, found = ctc_align(
-        logits[chosen],
-        encoded.ctc_lengths[chosen],
-        torch.nn.utils.rnn.pad_sequence(tokens, batch_first=True).to(logits.device),
-        torch.tensor([len(row) for row in tokens], device=logits.device),
-        model.config.pad_id,
-    )
-    for index, row in enumerate(rows):
-        count = len(tokens[index])
-        if bool(found[index, :count].all()):
-            shares = (frames[index, :count] + 0.5) / encoded.ctc_lengths[row]
-            times[row] = (1 - shares if reversed_input else shares).tolist()
-    return times
+    logits = None if reversed_input else model.ctc_logits(encoded)
+    if logits is not None:
+        tokens = [torch.tensor(hypothesis.tokens, dtype=torch.long) for hypothesis in hypotheses]
+        return _align(logits, encoded.ctc_lengths, tokens, model.config.pad_id, by_ctc=True)
+    if model.config.use_attention:
+        alignments = [hypothesis.alignment for hypothesis in hypotheses]
+        return _align_attention(alignments, reversed_input)
+    return [CharacterTimes(_even_spans(len(row.tokens)), None) for row in hypotheses]
 
 
-def _even_times(count: int) -> list[float]:
-    return [(index + 0.5) / count for index in range(count)]
+def _align_attention(alignments: Sequence[Tensor], reversed_input: bool) -> list[CharacterTimes]:
+    """The best path through each attention (U, S): from character to character, frame by frame.
+
+    It is found like a CTC path. In a frame, the units are the characters of this utterance; the
+    blank is as probable as a character that is attended to in all frames alike.
+    """
+    lengths = torch.tensor([alignment.shape[1] for alignment in alignments])
+    tokens = [torch.arange(len(alignment)) for alignment in alignments]
+    blank = max(map(len, tokens), default=0)
+    logits = torch.full((len(alignments), int(lengths.max()), blank + 1), -torch.inf)
+    for row, alignment in enumerate(alignments):
+        characters, frames = alignment.shape
+        in_order = alignment.flip(1) if reversed_input else alignment
+        logits[row, :frames, :characters] = in_order.T.float().clamp_min(_LEAST_ATTENTION).log()
+    logits[:, :, blank] = -lengths.clamp_min(1).log().unsqueeze(1)
+    return _align(logits, lengths, tokens, blank, by_ctc=False)
+
+
+def _align(
+    logits: Tensor, lengths: Tensor, tokens: Sequence[Tensor], blank: int, by_ctc: bool
+) -> list[CharacterTimes]:
+    """The spans on the best paths through `logits` (B, S, V) of texts (U) of each utterance."""
+    counts = [len(row) for row in tokens]
+    padded = pad_sequence(list(tokens), batch_first=True).to(logits.device)
+    token_lengths = torch.tensor(counts, device=logits.device)
+    found = ctc_spans(logits, lengths, padded, token_lengths, blank)
+    edges = torch.stack((found.first, found.last + 1), dim=2) / lengths.cpu().view(-1, 1, 1)
+    return [
+        CharacterTimes(
+            edges[row, :count].double().numpy(),
+            found.probability[row, :count].tolist() if by_ctc else None,
+        )
+        if bool(found.aligned[row, :count].all())
+        else CharacterTimes(_even_spans(count), None)
+        for row, count in enumerate(counts)
+    ]
+
+
+def _even_spans(count: int) -> Spans:
+    edges = np.linspace(0, 1, count + 1)
+    return np.stack((edges[:-1], edges[1:]), axis=1)

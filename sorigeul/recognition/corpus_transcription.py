@@ -11,7 +11,7 @@ import logging
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -25,9 +25,11 @@ from sorigeul.pretrained.loading import PretrainedModel, load_pretrained
 from sorigeul.recognition.batching import Batch, assign_batches, length_batches
 from sorigeul.recognition.recognizer import Recognizer, default_device
 from sorigeul.recognition.recording_list import RecordingEntry, read_recording_list
+from sorigeul.recognition.search_setup import SearchSetup
 from sorigeul.recognition.shard_results import Row, ShardResults, shard_files
 from sorigeul.recognition.transcription import Transcription
 from sorigeul.search.inference import Precision
+from sorigeul.search.options import SearchRequest
 from sorigeul.sound.audio import AudioError
 from sorigeul.sound.segments import SegmentedRecording, SegmentLimits
 
@@ -53,8 +55,8 @@ class CorpusOptions:
     jobs: int = 0
     """processes that read recordings ahead; 0: depends on the device"""
     precision: Precision = "float32"
-    beam: int = 0
-    """width of the beam, as of `search.decoding.search`"""
+    search: SearchRequest = field(default_factory=SearchRequest)
+    """how to search, and with what"""
 
     def __post_init__(self) -> None:
         for setting in ("batch_seconds", "jobs"):
@@ -85,13 +87,14 @@ def transcribe_corpus(
     if torch.cuda.is_available():
         torch.cuda.set_device(local_rank % torch.cuda.device_count())
     pretrained = load_pretrained(run, default_device())
+    setup = SearchSetup.load(pretrained, options.search, default_device())
     inputs = {
         "model": _model_hash(pretrained),
         "precision": options.precision,
-        "beam": str(options.beam),
+        "search": _search_hash(setup),
         "manifest": _manifest_hash(entries),
     }
-    recognizer = Recognizer(pretrained, options.precision, options.beam)
+    recognizer = Recognizer(pretrained, options.precision, setup)
     recognizer.batch_seconds = options.batch_seconds or recognizer.batch_seconds
     durations = [entry.seconds for entry in entries]
     batches = length_batches(durations, recognizer.batch_seconds)
@@ -249,7 +252,7 @@ def _transcription_fields(transcription: Transcription) -> Row:
 
 
 def _model_hash(pretrained: PretrainedModel) -> str:
-    """Hash of everything that decides what the model writes, except for precision and beam."""
+    """Hash of everything that decides what the model writes, except for precision and search."""
     model = pretrained.model
     digest = hashlib.sha256(
         f"{model.config} {pretrained.features} {pretrained.vocabulary.hash}".encode()
@@ -257,6 +260,17 @@ def _model_hash(pretrained: PretrainedModel) -> str:
     for name, weights in model.state_dict().items():
         digest.update(name.encode())
         digest.update(weights.cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
+def _search_hash(setup: SearchSetup) -> str:
+    """Hash of how texts are judged, and of all that judges them besides the model itself."""
+    fingerprints = [model.fingerprint for model in setup.language_models]
+    digest = hashlib.sha256(f"{setup.options} {fingerprints}".encode())
+    for partner in setup.partners:
+        digest.update(_model_hash(partner).encode())
+    if setup.terms is not None:
+        digest.update(setup.terms.bonuses.cpu().numpy().tobytes())
     return digest.hexdigest()
 
 

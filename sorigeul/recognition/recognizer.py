@@ -1,8 +1,9 @@
 """`Recognizer`: from a recording of any length to a transcription with segments and confidence."""
 
-import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from copy import copy
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -11,17 +12,26 @@ from rapidfuzz.distance import LCSseq
 from torch import Tensor
 
 from sorigeul.base.errors import UserError
+from sorigeul.model.las import ListenerOutput
 from sorigeul.pretrained.loading import PretrainedModel, load_pretrained
 from sorigeul.recognition.batching import group_by_seconds
-from sorigeul.recognition.character_times import character_times
+from sorigeul.recognition.character_times import CharacterTimes, character_times
+from sorigeul.recognition.confidence import (
+    ConfidenceCalibration,
+    geometric_mean,
+    raw_confidence,
+)
 from sorigeul.recognition.overlaps import RecognizedSegment, join_overlaps
+from sorigeul.recognition.search_setup import SearchSetup
 from sorigeul.recognition.streaming import TranscriptionStream
 from sorigeul.recognition.transcription import Segment, Transcription
+from sorigeul.recognition.word_times import settle_boundaries, word_ranges
 from sorigeul.search import inference
-from sorigeul.search.decoding import search
+from sorigeul.search.decoding import Search
 from sorigeul.search.greedy import ctc_best_paths, ctc_collapse
 from sorigeul.search.hypothesis import Hypothesis
 from sorigeul.search.inference import Precision
+from sorigeul.search.options import SearchOptions, SearchRequest
 from sorigeul.sound import audio
 from sorigeul.sound.audio import SAMPLE_RATE, AudioOptions
 from sorigeul.sound.features import LogMel
@@ -29,7 +39,6 @@ from sorigeul.sound.segments import SegmentedRecording, SegmentLimits, SpeechSeg
 
 _CPU_BATCH_SECONDS = 30.0  # more does not fit the caches
 _GPU_BATCH_SECONDS = 600.0  # not measured
-_MIN_PROBABILITY = 1e-9  # so that its logarithm is finite
 
 
 class Recognizer:
@@ -43,32 +52,41 @@ class Recognizer:
     """most seconds of audio in a batch, padding included; may be set"""
     limits: SegmentLimits
     """how recordings are cut into segments; may be set"""
+    calibration: ConfidenceCalibration | None
+    """turns raw confidences into probabilities; None leaves them raw; may be set"""
 
     def __init__(
-        self, pretrained: PretrainedModel, precision: Precision = "float32", beam: int = 0
+        self,
+        pretrained: PretrainedModel,
+        precision: Precision = "float32",
+        setup: SearchSetup | None = None,
     ) -> None:
         """Take over a model, which can no longer be trained afterwards.
 
-        `beam` is the width of the beam, as of `search.decoding.search`. In int8, recurrent and
-        linear layers are quantized to eight bits. Raises UserError for int8 on a GPU and for a
-        negative `beam`.
+        Without a `setup` the search is the one that was tuned for the model, if any was. In int8,
+        recurrent and linear layers are quantized to eight bits. Raises UserError for int8 on a GPU.
         """
-        if beam < 0:
-            raise UserError(f"beam is {beam}, but must be 0 or more")
-        self.beam = beam
         self.pretrained = pretrained
         self.device = next(pretrained.model.parameters()).device
+        self.setup = setup or SearchSetup.load(pretrained, SearchRequest(), self.device)
         if precision == "int8" and self.device.type != "cpu":
             raise UserError("precision int8 is for a CPU: choose bfloat16 or float32 on a GPU")
-        if precision == "int8":
-            inference.quantize(pretrained.model)
-        elif self.device.type == "cpu":
-            inference.optimize_layout(pretrained.model)
+        self._members = (pretrained, *self.setup.partners)
+        for member in self._members:
+            if precision == "int8":
+                inference.quantize(member.model)
+            elif self.device.type == "cpu":
+                inference.optimize_layout(member.model)
+        self.calibration = None
+        if self.setup.calibration:
+            self.calibration = ConfidenceCalibration.from_json(
+                self.setup.calibration, "the confidence of search.json"
+            )
         self._use_bfloat16 = precision == "bfloat16"
         on_cpu = self.device.type == "cpu"
         self.batch_seconds = _CPU_BATCH_SECONDS if on_cpu else _GPU_BATCH_SECONDS
         self.limits = SegmentLimits.for_longest_utterance(pretrained.longest_utterance)
-        self.log_mel = LogMel(pretrained.features).to(self.device)
+        self._log_mels = [LogMel(member.features).to(self.device) for member in self._members]
 
     @classmethod
     def from_pretrained(
@@ -77,13 +95,46 @@ class Recognizer:
         device: str | torch.device | None = None,
         precision: Precision = "float32",
         beam: int = 0,
+        request: SearchRequest | None = None,
+        nbest: int = 1,
     ) -> "Recognizer":
         """Load a model from a run folder or by its Hugging Face id.
 
-        Without a `device` it runs on a GPU if there is one. Raises UserError if `source` is
-        neither, or is damaged.
+        Without a `device` it runs on a GPU if there is one. `request` asks for language models and
+        other ways to search, and `beam` is short for one that asks for a width only; `nbest` is the
+        number of texts of each segment. Raises UserError if `source` is neither a run nor an id, or
+        is damaged, and if `request` names such a thing.
         """
-        return cls(load_pretrained(source, device or default_device()), precision, beam)
+        device = device or default_device()
+        pretrained = load_pretrained(source, device)
+        setup = SearchSetup.load(pretrained, request or SearchRequest(beam), device, nbest)
+        return cls(pretrained, precision, setup)
+
+    @property
+    def search(self) -> Search:
+        """The search, as the setup wants it."""
+        models = [member.model for member in self._members]
+        setup = self.setup
+        return Search(models, setup.options, setup.language_models, setup.terms)
+
+    @property
+    def log_mel(self) -> LogMel:
+        """The features of the model."""
+        return self._log_mels[0]
+
+    def with_options(self, options: SearchOptions) -> "Recognizer":
+        """The same recogniser with other options of the search, and with raw confidences."""
+        other = copy(self)
+        other.setup = replace(self.setup, options=options)
+        other.calibration = None
+        return other
+
+    def encode(self, waveforms: Tensor, lengths: Tensor) -> list[ListenerOutput]:
+        """Waveforms (B, N), lengths (B,) -> the listener's frames, by each model of an ensemble."""
+        return [
+            member.model.listen(*log_mel(waveforms, lengths))
+            for member, log_mel in zip(self._members, self._log_mels, strict=True)
+        ]
 
     def autocast(self) -> torch.autocast:
         """The context in which the model computes at the precision of this recognizer."""
@@ -163,29 +214,54 @@ class Recognizer:
         ).to(self.device)
         lengths = torch.tensor([len(speech.samples) for speech in batch], device=self.device)
         with self.autocast():
-            encoded = model.listen(*self.log_mel(waveforms, lengths))
-            hypotheses = search(model, encoded, self.beam)
+            frames = self.encode(waveforms, lengths)
+            encoded = frames[0]
+            ranked = self.search(frames)
+            hypotheses = [best for best, *_ in ranked]
             paths: list[Tensor] | list[None] = [None] * len(batch)
             if model.config.ctc_weight > 0:
                 paths = ctc_best_paths(model, encoded)
-        overlapping = [row for row, speech in enumerate(batch) if speech.overlaps]
-        reversed_input = self.pretrained.features.input_reverse
-        times = character_times(model, encoded, hypotheses, overlapping, reversed_input)
+            reversed_input = self.pretrained.features.input_reverse
+            times = character_times(model, encoded, hypotheses, reversed_input)
         return [
-            RecognizedSegment(
-                segment=self._segment(speech, hypothesis, path),
-                tokens=hypothesis.tokens,
-                times=[
-                    (speech.start - speech.overlap_before + share * len(speech.samples))
-                    / SAMPLE_RATE
-                    for share in times.get(row, ())
-                ],
-                overlaps_next=speech.overlap_after > 0,
-            )
-            for row, (speech, hypothesis, path) in enumerate(
-                zip(batch, hypotheses, paths, strict=True)
+            self._recognized(speech, hypothesis, path, characters)
+            for speech, hypothesis, path, characters in zip(
+                batch, hypotheses, paths, times, strict=True
             )
         ]
+
+    def _recognized(
+        self,
+        speech: SpeechSegment,
+        hypothesis: Hypothesis,
+        path: Tensor | None,
+        times: CharacterTimes,
+    ) -> RecognizedSegment:
+        """A segment with its characters in time and the confidence of its words."""
+        segment = self._segment(speech, hypothesis, path)
+        speller, ctc = hypothesis.probabilities, times.ctc_probabilities
+        confidence, raw = segment.confidence, raw_confidence(speller, ctc)
+        word_confidences = [
+            raw_confidence(speller[first:end], None if ctc is None else ctc[first:end])
+            for first, end in word_ranges(segment.characters)
+        ]
+        if self.calibration is not None:
+            confidence = self.calibration.segments(raw)
+            word_confidences = [self.calibration.words(word) for word in word_confidences]
+        seconds = times.spans * (len(speech.samples) / SAMPLE_RATE)
+        begin = (speech.start - speech.overlap_before) / SAMPLE_RATE
+        return RecognizedSegment(
+            segment=replace(
+                segment,
+                confidence=confidence,
+                raw_confidence=raw,
+                calibrated=self.calibration is not None,
+            ),
+            tokens=hypothesis.tokens,
+            spans=begin + settle_boundaries(seconds, segment.characters, speech.samples),
+            word_confidences=word_confidences,
+            overlaps_next=speech.overlap_after > 0,
+        )
 
     def _segment(
         self, speech: SpeechSegment, hypothesis: Hypothesis, path: Tensor | None
@@ -202,7 +278,7 @@ class Recognizer:
             start=speech.start / SAMPLE_RATE,
             end=speech.end / SAMPLE_RATE,
             text=vocabulary.decode(hypothesis.tokens).strip(),
-            confidence=_geometric_mean(hypothesis.probabilities),
+            confidence=geometric_mean(hypothesis.probabilities),
             finished=hypothesis.finished,
             characters=[vocabulary.units[token] for token in hypothesis.tokens],
             alignment=alignment.flip(1) if self.pretrained.features.input_reverse else alignment,
@@ -222,9 +298,3 @@ class Recognizer:
 def default_device() -> str:
     """A GPU if there is one, else the CPU."""
     return "cuda" if torch.cuda.is_available() else "cpu"
-
-
-def _geometric_mean(probabilities: Sequence[float]) -> float:
-    """The geometric mean; 0 for no probabilities."""
-    logs = [math.log(max(probability, _MIN_PROBABILITY)) for probability in probabilities]
-    return math.exp(sum(logs) / len(logs)) if logs else 0.0

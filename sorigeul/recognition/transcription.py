@@ -1,17 +1,33 @@
 """`Transcription`: the text of a recording, its segments, times and confidence."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from torch import Tensor
 
 MIN_CONFIDENCE = 0.3
 """a segment with less confidence is doubtful: on dev of Pansori more than half of its characters
 are wrong (docs/lab.md)"""
+MIN_CALIBRATED_CONFIDENCE = 0.5
+"""the same for a calibrated confidence: half of the characters are expected to be wrong"""
 MIN_CTC_AGREEMENT = 0.6
 """a segment is doubtful if less of its text than this is what the CTC head reads on its own; two
 thirds of its characters are wrong"""
 _LEAST_PROBABILITY = 1e-9  # so that its logarithm is finite
+
+
+@dataclass(frozen=True)
+class Word:
+    """A word of a segment: what lies between two spaces of its text."""
+
+    word: str
+    start: float
+    """seconds from the beginning of the recording"""
+    end: float
+    """seconds from the beginning of the recording"""
+    confidence: float
+    """probability that it is correct, 0 to 1, if the recogniser has a calibration; otherwise the
+    geometric mean of its characters' probabilities, as of `confidence.raw_confidence`"""
 
 
 @dataclass(frozen=True)
@@ -24,7 +40,8 @@ class Segment:
     """seconds from the beginning of the recording"""
     text: str
     confidence: float
-    """geometric mean of the model's probabilities of the characters, 0 to 1"""
+    """the share of its characters that is expected to be correct, 0 to 1, if the recogniser has a
+    calibration; otherwise the geometric mean of the speller's probabilities of the characters"""
     finished: bool
     """whether the model reached the end of the sentence; otherwise the text is not reliable"""
     characters: list[str]
@@ -37,13 +54,19 @@ class Segment:
     """share of `text` that is also in `ctc_text`, 0 to 1; 1 without a CTC head"""
     channel: str = ""
     """the channel it was spoken in, if channels were transcribed one by one"""
+    words: list[Word] = field(default_factory=list)
+    """the words of the text, in the order of time and within the segment"""
+    raw_confidence: float = 0.0
+    """what a calibration starts from, as of `confidence.raw_confidence`"""
+    calibrated: bool = False
+    """whether `confidence` is calibrated"""
 
     @property
     def doubtful(self) -> bool:
         """Whether the text may well be wrong: see `MIN_CONFIDENCE` and `MIN_CTC_AGREEMENT`."""
         return (
             not self.finished
-            or self.confidence < MIN_CONFIDENCE
+            or self.confidence < (MIN_CALIBRATED_CONFIDENCE if self.calibrated else MIN_CONFIDENCE)
             or self.ctc_agreement < MIN_CTC_AGREEMENT
         )
 
@@ -70,8 +93,15 @@ class Transcription:
 
     @property
     def confidence(self) -> float:
-        """Geometric mean of the model's probabilities of all characters, 0 without characters."""
+        """The confidence of all characters, 0 without characters.
+
+        The mean of what the segments expect to be correct, if they are calibrated; otherwise the
+        geometric mean of the speller's probabilities.
+        """
         counts = [len(segment.characters) for segment in self.segments]
+        if any(segment.calibrated for segment in self.segments):
+            pairs = zip(counts, self.segments, strict=True)
+            return sum(count * segment.confidence for count, segment in pairs) / max(sum(counts), 1)
         logs = [math.log(max(segment.confidence, _LEAST_PROBABILITY)) for segment in self.segments]
         total = sum(count * log for count, log in zip(counts, logs, strict=True))
         return math.exp(total / sum(counts)) if sum(counts) else 0.0

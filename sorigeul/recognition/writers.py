@@ -10,9 +10,16 @@ from sorigeul.recognition.transcription import Segment, Transcription
 
 
 class Writer:
-    """One transcription in one format: a head, a piece for each segment, and a tail."""
+    """One transcription in one format: a head, a piece for each segment, and a tail.
+
+    `word_times` asks srt and vtt for the time of each word; json has them always, txt and tsv
+    never.
+    """
 
     head = ""
+
+    def __init__(self, word_times: bool = False) -> None:
+        self.word_times = word_times
 
     def segment(self, segment: Segment) -> str:
         """What the next segment adds."""
@@ -46,24 +53,35 @@ class _Json(Writer):
 
 
 class _Srt(Writer):
-    """SubRip: numbered subtitles with times as in `00:00:01,500 --> 00:00:03,000`."""
+    """SubRip: numbered subtitles with times as in `00:00:01,500 --> 00:00:03,000`.
 
-    def __init__(self) -> None:
+    The format has no times within a subtitle. So with `word_times` each word is one.
+    """
+
+    def __init__(self, word_times: bool = False) -> None:
+        super().__init__(word_times)
         self.number = 0
 
     def segment(self, segment: Segment) -> str:
         if not segment.text:  # a subtitle without text would end its block
             return ""
-        self.number += 1
-        times = f"{_time(segment.start, ',')} --> {_time(segment.end, ',')}"
+        if self.word_times and segment.words:
+            cues = [(word.start, word.end, word.word) for word in segment.words]
+        else:
+            cues = [(segment.start, segment.end, segment.text)]
         channel = f"{segment.channel}: " if segment.channel else ""
-        return f"{self.number}\n{times}\n{channel}{segment.text}\n\n"
+        return "".join(self._cue(start, end, channel + text) for start, end, text in cues)
+
+    def _cue(self, start: float, end: float, text: str) -> str:
+        self.number += 1
+        return f"{self.number}\n{_time(start, ',')} --> {_time(end, ',')}\n{text}\n\n"
 
 
 class _Vtt(Writer):
     """WebVTT (W3C): subtitles with times as in `00:00:01.500 --> 00:00:03.000`.
 
-    Doubtful text has the class `doubtful`, which a style sheet can show; a channel is a voice.
+    Doubtful text has the class `doubtful`, which a style sheet can show; a channel is a voice. With
+    `word_times` the time of each word stands before it, as in `<00:00:01.750>`.
     """
 
     head = "WEBVTT\n\n"
@@ -71,7 +89,9 @@ class _Vtt(Writer):
     def segment(self, segment: Segment) -> str:
         if not segment.text:
             return ""
-        text = segment.text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+        text = _escape(segment.text)
+        if self.word_times and segment.words:
+            text = _timed_words(segment)
         if segment.doubtful:
             text = f"<c.doubtful>{text}</c>"
         if segment.channel:
@@ -100,9 +120,9 @@ WRITERS: dict[str, type[Writer]] = {
 """the writer of each format"""
 
 
-def write(format: str, transcription: Transcription) -> str:
+def write(format: str, transcription: Transcription, word_times: bool = False) -> str:
     """The content of a file in a format of `WRITERS`."""
-    writer = WRITERS[format]()
+    writer = WRITERS[format](word_times)
     segments = "".join(map(writer.segment, transcription.segments))
     return writer.head + segments + writer.tail(transcription)
 
@@ -117,7 +137,38 @@ def _fields(segment: Segment) -> dict[str, Any]:
         "confidence": round(segment.confidence, 4),
         "finished": segment.finished,
         "doubtful": segment.doubtful,
+        "words": [
+            {
+                "word": word.word,
+                "start": round(word.start, 3),
+                "end": round(word.end, 3),
+                "confidence": round(word.confidence, 4),
+            }
+            for word in segment.words
+        ],
     }
+
+
+def _timed_words(segment: Segment) -> str:
+    """The words of a WebVTT cue, each after its time.
+
+    WebVTT wants these times to rise, and to be within the cue. The first word needs none if it
+    begins with the cue.
+    """
+    pieces = []
+    latest, end = round(1000 * segment.start), round(1000 * segment.end)
+    for word in segment.words:
+        time = round(1000 * word.start)
+        if latest < time < end:
+            pieces.append(f"<{_time(word.start, '.')}>{_escape(word.word)}")
+            latest = time
+        else:
+            pieces.append(_escape(word.word))
+    return " ".join(pieces)
+
+
+def _escape(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def _time(seconds: float, decimal_mark: str) -> str:

@@ -1,4 +1,4 @@
-"""`sorigeul evaluate` and `transcribe`: formats, inputs, and recordings that are refused."""
+"""`sorigeul transcribe`: formats, inputs, and recordings that are refused."""
 
 import io
 import json
@@ -17,77 +17,6 @@ from helpers.commands import Command, in_a_process
 from sorigeul import Recognizer
 from sorigeul.recognition.writers import WRITERS, write
 from sorigeul.sound.audio import SAMPLE_RATE
-
-RESULT_KEYS = {
-    "crr",
-    "cer",
-    "cer_no_space",
-    "wer",
-    "swer",
-    "utterances",
-    "reference_characters",
-    "normalizer",
-}
-"""Keys of `evaluate --json` that users rely on."""
-
-
-# evaluate
-
-
-def test_evaluate_counts_unreadable_recordings_as_errors_and_prints_only_json(
-    run: Path, tmp_path: Path
-) -> None:
-    folder = tones.manifests(tmp_path, tones.texts(6), ["test"] * 6)
-    (tmp_path / "audio" / "u02.wav").unlink()
-    done = in_a_process("evaluate", run, folder, "--json", "-")
-    assert done.status == 0
-    results = json.loads(done.out)
-    assert results.keys() >= RESULT_KEYS
-    assert results["utterances"] == 6
-    assert results["reference_characters"] == len("".join(tones.texts(6)))
-    assert results["normalizer"] == "plain/1"
-    assert list(results["failures"]) == ["u02.wav"]
-    assert results["cer_no_space"] >= 100 * len(tones.texts(6)[2]) / results["reference_characters"]
-    (warning,) = done.err.splitlines()
-    assert warning.startswith("warning: u02.wav counts as recognised as nothing: ")
-
-
-def test_evaluate_prints_the_results_and_the_worst_utterances(
-    sorigeul: Command, run: Path, corpus: Path, tmp_path: Path
-) -> None:
-    done = sorigeul("evaluate", run, corpus, "--worst", "2", "--json", tmp_path / "a" / "b.json")
-    assert (done.status, done.err) == (0, "")
-    results = json.loads((tmp_path / "a" / "b.json").read_text(encoding="utf-8"))
-    for name in RESULT_KEYS:
-        value = results[name]
-        shown = f"{value:.2f}" if isinstance(value, float) else str(value)
-        assert f"\n{name}: {shown}\n" in f"\n{done.out}"
-    assert done.out.count("\nREF: ") == done.out.count("\nHYP: ") == 2
-
-
-def test_evaluate_takes_a_split_or_a_manifest(sorigeul: Command, run: Path, corpus: Path) -> None:
-    by_split = sorigeul("evaluate", run, corpus, "--split", "dev", "--json", "-")
-    by_file = sorigeul("evaluate", run, corpus / "dev.jsonl", "--json", "-")
-    assert json.loads(by_split.out) == json.loads(by_file.out)
-    done = sorigeul("evaluate", run, corpus, "--split", "eval_clean")
-    assert done.status == 2
-    assert "found: dev, test, train" in done.error()
-    done = sorigeul("evaluate", corpus, run)
-    assert done.status == 2
-    assert f"{corpus} holds no finished model" in done.error()
-
-
-def test_evaluate_warns_of_another_normaliser(
-    sorigeul: Command, run: Path, corpus: Path, tmp_path: Path
-) -> None:
-    manifest = (corpus / "dev.jsonl").read_text(encoding="utf-8")
-    (tmp_path / "dev.jsonl").write_text(manifest.replace("plain/1", "other/2"), encoding="utf-8")
-    done = sorigeul("evaluate", run, tmp_path / "dev.jsonl", "--json", "-")
-    assert json.loads(done.out)["normalizer"] == "other/2"
-    assert done.err == "warning: trained on plain/1 text, evaluated on other/2 text\n"
-
-
-# transcribe
 
 
 @pytest.mark.parametrize("format_name", WRITERS)
@@ -291,20 +220,6 @@ def test_the_text_of_a_growing_pipe_comes_while_it_grows(run: Path) -> None:
     assert process.returncode == 0
 
 
-def test_evaluation_under_degradations_prints_a_table(
-    sorigeul: Command, run: Path, corpus: Path, tmp_path: Path
-) -> None:
-    command = ("evaluate", run, corpus, "--worst", 0, "--json", tmp_path / "e.json")
-    done = sorigeul(*command, "--degrade", "level:-20", "silence:2+white:20")
-    assert done.status == 0
-    table = done.out[done.out.index("| degradation") :].splitlines()
-    names = [line.split("|")[1].strip() for line in table]
-    assert names == ["degradation", "---", "as recorded", "level:-20", "silence:2+white:20"]
-    degraded = json.loads((tmp_path / "e.json").read_text())["degraded"]
-    assert degraded["level:-20"].keys() == {"crr", "cer", "wer"}
-    assert sorigeul(*command, "--degrade", "fog:3").status == 2
-
-
 def test_a_silent_file_does_not_get_the_text_of_the_next(
     run: Path, audio: Path, tmp_path: Path
 ) -> None:
@@ -341,3 +256,24 @@ def test_folders_behind_links_are_walked_once(run: Path, audio: Path, tmp_path: 
     assert [
         str(path.relative_to(tmp_path / "texts")) for path in (tmp_path / "texts").rglob("*.txt")
     ] == ["linked/a.wav.txt"]
+
+
+@pytest.mark.parametrize("format_name", ["json", "srt", "vtt"])
+def test_the_times_of_words_are_written_on_request(
+    sorigeul: Command, run: Path, audio: Path, tmp_path: Path, format_name: str
+) -> None:
+    transcription = Recognizer.from_pretrained(run).transcribe(audio / "u09.wav")
+    expected = write(format_name, transcription, word_times=True)
+    options = ("--format", format_name, "--word_times")
+    printed = sorigeul("transcribe", run, audio / "u09.wav", *options)
+    assert (printed.status, printed.out) == (0, expected)
+    sorigeul("transcribe", run, audio / "u09.wav", *options, "--out", tmp_path)
+    assert (tmp_path / f"u09.wav.{format_name}").read_text(encoding="utf-8") == expected
+
+
+def test_a_format_without_times_of_words_is_refused(
+    sorigeul: Command, run: Path, audio: Path
+) -> None:
+    done = sorigeul("transcribe", run, audio / "u09.wav", "--word_times")
+    assert done.status == 2
+    assert done.error() == "--word_times goes with --format json, srt or vtt, not with txt"

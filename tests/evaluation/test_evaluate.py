@@ -19,9 +19,13 @@ from sorigeul.evaluation.evaluate import Evaluation, evaluate, recognize, score_
 from sorigeul.evaluation.scores import score
 from sorigeul.pretrained.loading import PretrainedModel, load_pretrained
 from sorigeul.recognition.recognizer import Recognizer
-from sorigeul.search.beam_search import beam_search
+from sorigeul.recognition.search_setup import SearchSetup
+from sorigeul.search.decoding import Search
+from sorigeul.search.options import SearchOptions
 from sorigeul.sound.audio import SAMPLE_RATE
 from sorigeul.sound.features import LogMel
+
+GREEDY = SearchSetup(SearchOptions(beam=1))
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +45,7 @@ def with_unreadable(tmp_path: Path) -> CutSet:
 
 def greedy_evaluation(model: PretrainedModel, batches: Iterable[Batch]) -> Evaluation:
     """With greedy search, as after an epoch of training."""
-    return evaluate(Recognizer(model, beam=1), batches, model.normalizer)
+    return evaluate(Recognizer(model, setup=GREEDY), batches, model.normalizer)
 
 
 def batches(model: PretrainedModel, cuts: CutSet) -> list[Batch]:
@@ -98,7 +102,11 @@ def test_a_beam_is_no_worse_than_greedy_search(model: PretrainedModel, corpus: P
     """CTC corrects more of the speller's errors than it adds."""
     corpus_batches = batches(model, manifests.required_manifest(corpus, "train"))
     greedy, beam = (
-        evaluate(Recognizer(model, beam=width), corpus_batches, model.normalizer)
+        evaluate(
+            Recognizer(model, setup=SearchSetup(SearchOptions(width))),
+            corpus_batches,
+            model.normalizer,
+        )
         for width in (1, 4)
     )
     assert beam.score.crr >= greedy.score.crr
@@ -114,7 +122,7 @@ def test_an_epoch_of_training_recognises_whole_utterances(
     share = recognize(model.model, [batch], model.vocabulary, log_mel, lambda *_: None, beam=4)
     with torch.no_grad():
         encoded = model.model.listen(*log_mel(batch.waveforms, batch.lengths))
-    expected = beam_search(model.model, encoded, 4)
+    expected = [h[0] for h in Search([model.model], SearchOptions(4))([encoded])]
     for utterance, hypothesis in zip(share.recognitions, expected, strict=True):
         assert utterance.hypothesis == model.vocabulary.decode(hypothesis.tokens)
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from helpers.ctc_paths import BLANK, collapse
 
-from sorigeul.model.ctc_alignment import ctc_align
+from sorigeul.model.ctc_alignment import ctc_align, ctc_spans
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -16,6 +16,8 @@ def test_the_alignment_is_the_best_of_all_paths(seed: int) -> None:
     tokens = torch.tensor([[0, 1, 1], [1, 0, BLANK], [0, BLANK, BLANK]])
     token_lengths, lengths = torch.tensor([3, 2, 1]), torch.tensor([6, 5, 3])
     positions, aligned = ctc_align(logits, lengths, tokens, token_lengths, BLANK)
+    spans = ctc_spans(logits, lengths, tokens, token_lengths, BLANK)
+    assert torch.equal(spans.aligned, aligned)
     log_probabilities = logits.log_softmax(2)
     for row, (frames, size) in enumerate(
         zip(lengths.tolist(), token_lengths.tolist(), strict=True)
@@ -33,6 +35,14 @@ def test_the_alignment_is_the_best_of_all_paths(seed: int) -> None:
         means = [sum(numbers) / len(numbers) for numbers in frames_by_character]
         assert positions[row, :size].tolist() == pytest.approx(means)
         assert aligned[row].tolist() == [True] * size + [False] * (3 - size)
+        assert spans.first[row, :size].tolist() == [numbers[0] for numbers in frames_by_character]
+        assert spans.last[row, :size].tolist() == [numbers[-1] for numbers in frames_by_character]
+        assert spans.probability[row, :size].tolist() == pytest.approx(
+            [
+                float(log_probabilities[row, numbers, unit].mean().exp())
+                for unit, numbers in zip(text, frames_by_character, strict=True)
+            ]
+        )
 
 
 def test_a_text_that_needs_more_frames_is_not_aligned() -> None:

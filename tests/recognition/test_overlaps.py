@@ -1,10 +1,14 @@
 """Segments that overlap: their common text is written once, and no word is divided."""
 
+from itertools import pairwise
+
+import numpy as np
 import pytest
 import torch
 
 from sorigeul.recognition.overlaps import RecognizedSegment, join_overlaps
 from sorigeul.recognition.transcription import Segment
+from sorigeul.recognition.word_times import word_ranges
 from sorigeul.text.vocabulary import Vocabulary
 
 LEFT = "오늘은 날씨가 좋"
@@ -20,7 +24,8 @@ def recognized(
     return RecognizedSegment(
         segment=Segment(start, end, text, 0.9, True, list(text), torch.zeros(len(text), 3)),
         tokens=VOCABULARY.encode(text),
-        times=[first + step * (index + 0.5) for index in range(len(text))],
+        spans=first + step * np.stack((np.arange(len(text)), 1 + np.arange(len(text))), axis=1),
+        word_confidences=[len(text[slice(*part)]) / 10 for part in word_ranges(text)],
         overlaps_next=overlaps_next,
     )
 
@@ -92,3 +97,49 @@ def test_the_alignment_follows_the_text() -> None:
     right = recognized(RIGHT, 5, 10, 4.4, 8.0, False)
     for segment in join_overlaps((left, right), VOCABULARY):
         assert len(segment.characters) == len(segment.alignment)
+
+
+def assert_words_fit(segments: list[Segment]) -> None:
+    """All words are those of the texts, in the order of time, each within its segment."""
+    for segment in segments:
+        assert [word.word for word in segment.words] == segment.text.split()
+        assert all(segment.start <= word.start for word in segment.words)
+        assert all(word.start < word.end for word in segment.words)
+        assert all(word.end <= segment.end for word in segment.words)
+    words = [word for segment in segments for word in segment.words]
+    assert all(word.end <= following.start for word, following in pairwise(words))
+    assert all(segment.end <= following.start for segment, following in pairwise(segments))
+
+
+def test_words_stay_with_the_characters_that_are_kept() -> None:
+    left = recognized(LEFT, 0, 5, 3.2, 6.0, True)
+    right = recognized(RIGHT, 5, 10, 4.4, 8.0, False)
+    segments = list(join_overlaps((left, right), VOCABULARY))
+    assert_words_fit(segments)
+    words = [word for segment in segments for word in segment.words]
+    assert [word.word for word in words] == ["오늘은", "날씨가", "좋네요", "내일도"]
+    assert [word.confidence for word in words] == [0.3, 0.3, 0.3, 0.3]
+    step = 2.8 / len(LEFT)
+    assert (words[1].start, words[1].end) == pytest.approx((3.2 + 4 * step, 3.2 + 7 * step))
+
+
+def test_half_a_word_keeps_the_confidence_of_the_whole() -> None:
+    left = recognized("가나다", 0, 5, 4.0, 5.5, True)
+    right = recognized("나다라", 5, 10, 4.5, 6.0, False)
+    segments = list(join_overlaps((left, right), VOCABULARY))
+    assert_words_fit(segments)
+    assert [word.confidence for segment in segments for word in segment.words] == [0.3, 0.3]
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_words_fit_whatever_the_segments_contain(seed: int) -> None:
+    """Texts at random, of which neighbours share much, little or nothing, at any rate."""
+    random = np.random.default_rng(seed)
+    segments = []
+    for number in range(4):
+        start, end = 5.0 * number, 5.0 * (number + 1)
+        text = "".join(random.choice(list("가나다 "), size=random.integers(0, 14)))
+        heard_from, heard_to = max(start - 1, 0), end + (number < 3)
+        first, last = np.sort(random.uniform(heard_from, heard_to, size=2))
+        segments.append(recognized(text, start, end, first, last, number < 3))
+    assert_words_fit(list(join_overlaps(segments, VOCABULARY)))

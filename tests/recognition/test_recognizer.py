@@ -17,14 +17,18 @@ from helpers.transcripts import Wave, assert_same, encoded
 from sorigeul import LASConfig, ListenAttendSpell, Recognizer
 from sorigeul.base.errors import UserError
 from sorigeul.evaluation import scores
+from sorigeul.recognition.search_setup import SearchSetup
 from sorigeul.search import inference
 from sorigeul.search.greedy import greedy_search
+from sorigeul.search.options import SearchOptions
 from sorigeul.sound.audio import (
     SAMPLE_RATE,
     AudioError,
     load,
 )
 from sorigeul.sound.segments import SegmentedRecording
+
+GREEDY = SearchSetup(SearchOptions(beam=1))
 
 
 def stereo(samples: Wave) -> Wave:
@@ -182,7 +186,7 @@ def test_a_text_whose_sentence_never_ends_is_cut_off_and_marked(run: Path) -> No
 def test_the_alignment_is_in_the_order_of_time_even_with_reversed_input(run: Path) -> None:
     pretrained = Recognizer.from_pretrained(run, "cpu").pretrained
     features = replace(pretrained.features, input_reverse=True)
-    with_reversed_input = Recognizer(replace(pretrained, features=features), beam=1)
+    with_reversed_input = Recognizer(replace(pretrained, features=features), setup=GREEDY)
     samples = tones.synthesize("가나다라")
     (speech,) = SegmentedRecording.from_samples(samples).segments
     waveforms = torch.from_numpy(speech.samples)[None]

@@ -41,3 +41,19 @@ def test_a_recording_is_finished_if_all_its_segments_are() -> None:
     assert RECORDING.finished
     unfinished = segment("라", 0.1, finished=False)
     assert not replace(RECORDING, segments=[*RECORDING.segments, unfinished]).finished
+
+
+def test_a_calibrated_segment_is_doubtful_if_half_of_it_is_expected_to_be_wrong() -> None:
+    raw = segment("가나", 0.4)
+    assert not raw.doubtful
+    assert replace(raw, calibrated=True).doubtful
+    assert not replace(raw, calibrated=True, confidence=0.6).doubtful
+    assert replace(raw, calibrated=True, confidence=0.6, finished=False).doubtful
+    assert replace(raw, calibrated=True, confidence=0.6, ctc_agreement=0.5).doubtful
+
+
+def test_the_calibrated_confidence_is_the_expected_share_of_all_characters() -> None:
+    segments = [replace(part, calibrated=True) for part in RECORDING.segments]
+    calibrated = replace(RECORDING, segments=segments)
+    assert calibrated.confidence == pytest.approx((3 * 0.9 + 0.1) / 4)
+    assert replace(calibrated, segments=segments[1:2]).confidence == 0

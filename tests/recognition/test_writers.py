@@ -8,7 +8,7 @@ from io import StringIO
 import pytest
 import torch
 
-from sorigeul.recognition.transcription import Segment, Transcription
+from sorigeul.recognition.transcription import Segment, Transcription, Word
 from sorigeul.recognition.writers import WRITERS, write
 
 
@@ -51,7 +51,8 @@ A&B <끝>
       "text": "안녕하세요",
       "confidence": 0.9877,
       "finished": true,
-      "doubtful": false
+      "doubtful": false,
+      "words": []
     },
     {
       "start": 2.0,
@@ -59,7 +60,8 @@ A&B <끝>
       "text": "A&B <끝>",
       "confidence": 0.9877,
       "finished": false,
-      "doubtful": true
+      "doubtful": true,
+      "words": []
     },
     {
       "start": 61.0,
@@ -67,7 +69,8 @@ A&B <끝>
       "text": "",
       "confidence": 0.9877,
       "finished": true,
-      "doubtful": false
+      "doubtful": false,
+      "words": []
     },
     {
       "start": 3725.25,
@@ -75,7 +78,8 @@ A&B <끝>
       "text": "한 시간 뒤",
       "confidence": 0.9877,
       "finished": true,
-      "doubtful": false
+      "doubtful": false,
+      "words": []
     }
   ]
 }
@@ -189,3 +193,53 @@ def test_a_channel_is_named_where_there_are_several() -> None:
     assert write("tsv", transcription).endswith("1000\t2000\tright: 네\n")
     fields = json.loads(write("json", transcription))["segments"]
     assert [row["channel"] for row in fields] == ["left", "right"]
+
+
+WORDS = replace(
+    segment(1.0, 3.0, "A&B 한 시간"),
+    words=[Word("A&B", 1.0, 1.5, 0.9), Word("한", 1.6, 1.8, 0.5), Word("시간", 1.8004, 3.0, 0.25)],
+)
+
+
+@pytest.mark.parametrize("word_times", [False, True])
+def test_json_has_the_words_with_their_times(word_times: bool) -> None:
+    content = json.loads(write("json", Transcription("", [WORDS], 3.0, ()), word_times))
+    assert content["segments"][0]["words"] == [
+        {"word": "A&B", "start": 1.0, "end": 1.5, "confidence": 0.9},
+        {"word": "한", "start": 1.6, "end": 1.8, "confidence": 0.5},
+        {"word": "시간", "start": 1.8, "end": 3.0, "confidence": 0.25},
+    ]
+
+
+def test_vtt_puts_the_time_before_each_word_that_does_not_begin_the_subtitle() -> None:
+    content = write("vtt", Transcription("", [WORDS], 3.0, ()), word_times=True)
+    assert content == (
+        "WEBVTT\n\n00:00:01.000 --> 00:00:03.000\nA&amp;B <00:00:01.600>한 <00:00:01.800>시간\n\n"
+    )
+
+
+def test_vtt_times_rise_within_the_subtitle() -> None:
+    """Players ignore a time that is not above the one before it."""
+    words = [Word("가", 1.2, 1.3, 1.0), Word("나", 1.2003, 1.4, 1.0), Word("다", 3.0, 3.0001, 1.0)]
+    short = replace(WORDS, text="가 나 다", words=words)
+    content = write("vtt", Transcription("", [short], 3.0, ()), word_times=True)
+    assert "<00:00:01.200>가 나 다\n" in content
+
+
+def test_srt_has_a_subtitle_for_each_word() -> None:
+    right = replace(WORDS, channel="right")
+    content = write(
+        "srt", Transcription("", [right, segment(4, 5, "끝")], 5.0, ()), word_times=True
+    )
+    assert content == (
+        "1\n00:00:01,000 --> 00:00:01,500\nright: A&B\n\n"
+        "2\n00:00:01,600 --> 00:00:01,800\nright: 한\n\n"
+        "3\n00:00:01,800 --> 00:00:03,000\nright: 시간\n\n"
+        "4\n00:00:04,000 --> 00:00:05,000\n끝\n\n"
+    )
+
+
+@pytest.mark.parametrize("kind", ["txt", "tsv"])
+def test_other_formats_have_no_times_of_words(kind: str) -> None:
+    transcription = Transcription("", [WORDS], 3.0, ())
+    assert write(kind, transcription, word_times=True) == write(kind, transcription)

@@ -28,6 +28,7 @@ def split(batch: Batch, *slices: slice) -> list[Batch]:
         Batch(
             ids=batch.ids[rows],
             texts=batch.texts[rows],
+            speakers=batch.speakers[rows],
             waveforms=batch.waveforms[rows],
             lengths=batch.lengths[rows],
             tokens=batch.tokens[rows],

@@ -1,0 +1,240 @@
+"""The command `sorigeul evaluate`: its options, what it prints and writes.
+
+It imports what it needs when it runs, so that `sorigeul --help` does not wait for torch.
+"""
+
+import json as json_format
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
+
+from tyro.conf import Positional, UseAppendAction
+
+from sorigeul.base.errors import UserError
+from sorigeul.cli.arguments import positional
+from sorigeul.cli.options import File, Precision
+from sorigeul.search.options import AS_TUNED, SearchRequest
+
+if TYPE_CHECKING:
+    from lhotse import CutSet
+
+    from sorigeul.evaluation.judgement import Judgement
+    from sorigeul.evaluation.policies import Policy
+    from sorigeul.recognition.recognizer import Recognizer
+    from sorigeul.sound.degradations import Degradation
+
+log = logging.getLogger(__name__)
+
+USAGE = "sorigeul evaluate RUN [RUN_B] DATA, or sorigeul evaluate --hyp FILE --ref FILE"
+
+
+class _System(NamedTuple):
+    """A recogniser that was judged."""
+
+    name: str
+    judgement: "Judgement"
+    results: dict[str, Any]
+
+
+def evaluate(
+    run: Annotated[Positional[str], positional("RUN")] = "",
+    run_b: Annotated[Positional[str], positional("[RUN_B]")] = "",
+    data: Annotated[Positional[str], positional("DATA")] = "",
+    hyp: Annotated[tuple[Path, ...], positional("FILE"), UseAppendAction] = (),
+    ref: File = None,
+    split: str = "test",
+    json: File = None,
+    policy: Annotated[str, positional("NAME")] = "strict",
+    numerals: Literal["as_written", "equal"] = "as_written",
+    search: SearchRequest = AS_TUNED,
+    worst: int = 5,
+    audio_root: str = "",
+    precision: Precision = "float32",
+    degrade: Annotated[tuple[str, ...], positional("NAME:VALUE …")] = (),
+) -> None:
+    """Recognise a corpus free-running and compare with its transcripts; or compare texts in files.
+
+    Recordings are recognised as by 'sorigeul transcribe': only where somebody speaks. Of two runs,
+    or two files, it is said whether the difference between them can be chance.
+
+    Args:
+        run: run folder, or Hugging Face id
+        run_b: another one, to be compared with the first
+        data: folder of manifests, or one manifest
+        hyp: instead of RUN and DATA: texts of any recogniser, as lines of id<TAB>text, of JSON with
+            "id" or "audio" and "text", or of 'text (id)'; what 'sorigeul transcribe --manifest'
+            writes is such a file. Give it twice to compare two
+        ref: the correct texts for --hyp: such a file, a manifest, or a folder of manifests
+        split: which manifest of the folder
+        json: write the results here as JSON; - for standard output
+        policy: what counts as an error in the figures that come first: strict (texts as they are
+            written), spacing-free (neither spaces nor punctuation count), or readings (besides,
+            numbers, units and Latin letters may be written as they are spoken). The JSON has all
+        numerals: equal: 70% and 칠십 퍼센트 are the same; short for --policy readings
+        worst: how many of the worst utterances to show, aligned
+        audio_root: folder that holds the recordings now, if they have moved since the corpus was
+            prepared
+        precision: number format of the heavy arithmetic; int8 is for a CPU
+        degrade: evaluate under each of these degradations too, and print a table: noise:10 (dB
+            above the noise), white:10, brown:10, hum:10, babble:10, rir:0.4 (seconds of
+            reverberation), telephone, mp3:32 (kbit/s), opus:16, amr:12.2, level:-30 (dB), clip:10
+            (dB), silence:5 (seconds around the utterance), or several in turn, as in
+            rir:0.4+noise:10
+    """
+    if worst < 0:
+        raise UserError(f"worst is {worst}, but must be 0 or more")
+    from sorigeul.evaluation.policies import READINGS, find_policy
+
+    headline = find_policy(policy)
+    if numerals == "equal":
+        if headline.name not in ("strict", READINGS.name):
+            raise UserError(f"--numerals equal is the policy {READINGS}: leave --policy out")
+        headline = READINGS
+    places = [place for place in (run, run_b, data) if place]
+    if hyp or ref is not None:
+        if places or degrade or search != AS_TUNED or audio_root or precision != "float32":
+            raise UserError("--hyp and --ref exclude RUN, DATA and the options of recognition")
+        if ref is None or not 1 <= len(hyp) <= 2:
+            raise UserError("give --ref FILE, and --hyp FILE once or twice")
+        systems = _judge_files(hyp, ref, split, headline)
+    elif len(places) < 2:
+        raise UserError(f"too few arguments: {USAGE}")
+    else:
+        from sorigeul.data import manifests
+        from sorigeul.recognition.recognizer import Recognizer
+        from sorigeul.sound.degradations import Degradation
+
+        degradations = [Degradation.parse(text) for text in degrade]
+        *runs, data = places
+        cuts: CutSet | None = None
+        systems = []
+        for name in runs:
+            recognizer = Recognizer.from_pretrained(name, precision=precision, request=search)
+            if cuts is None:
+                cuts = (
+                    manifests.open_manifest(Path(data), audio_root)
+                    if Path(data).is_file()
+                    else manifests.required_manifest(Path(data), split, audio_root)
+                )
+            systems.append(_judge_run(name, recognizer, cuts, degradations, headline))
+    _report(systems, headline, json, worst)
+
+
+def _judge_run(
+    name: str,
+    recognizer: "Recognizer",
+    cuts: "CutSet",
+    degradations: "Sequence[Degradation]",
+    headline: "Policy",
+) -> _System:
+    """Recognise a corpus, as recorded and degraded, and judge the texts."""
+    from sorigeul.data import manifests
+    from sorigeul.data.sampling import evaluation_batches
+    from sorigeul.evaluation.evaluate import evaluate as evaluate_batches
+    from sorigeul.evaluation.judgement import judge
+    from sorigeul.evaluation.robustness import degraded_scores
+
+    pretrained = recognizer.pretrained
+    normalizer = manifests.normalizer(cuts)
+    if normalizer != pretrained.normalizer:
+        log.warning("trained on %s text, evaluated on %s text", pretrained.normalizer, normalizer)
+    batches = evaluation_batches(cuts, pretrained.vocabulary)
+    evaluation = evaluate_batches(recognizer, batches, normalizer, total=sum(1 for _ in cuts))
+    for utterance, reason in evaluation.failures.items():
+        log.warning("%s counts as recognised as nothing: %s", utterance, reason)
+    if evaluation.unknown:
+        log.warning(
+            "%d characters of the transcripts are not in the vocabulary and count as errors: %s",
+            sum(evaluation.unknown.values()),
+            " ".join(sorted(evaluation.unknown)[:20]),
+        )
+    judgement = judge(evaluation.pairs, normalizer)
+    results = {**evaluation.to_json(), **judgement.to_json(headline)}
+    if degradations:
+        results["degraded"] = degraded_scores(recognizer, cuts, degradations)
+    return _System(name, judgement, results)
+
+
+def _judge_files(hyp: Sequence[Path], ref: Path, split: str, headline: "Policy") -> list[_System]:
+    """Judge the texts of files."""
+    from sorigeul.evaluation.judgement import judge
+    from sorigeul.evaluation.transcript_files import match_transcripts, read_transcripts
+
+    references = read_transcripts(ref, split)
+    systems = []
+    for path in hyp:
+        matched = match_transcripts(references, read_transcripts(path, split))
+        judgement = judge(matched.pairs, references.normalizer)
+        results = judgement.to_json(headline)
+        results["missing"] = matched.missing
+        results["without_reference"] = matched.without_reference
+        systems.append(_System(str(path), judgement, results))
+    return systems
+
+
+def _report(systems: Sequence[_System], headline: "Policy", json: Path | None, worst: int) -> None:
+    """Write and print the results of one system, or of two and their comparison."""
+    from sorigeul.base.files import write_text
+    from sorigeul.evaluation.judgement import compare
+
+    results, summary = systems[0].results, ""
+    if len(systems) > 1:
+        first, second = systems
+        comparison = compare(first.judgement, second.judgement, headline)
+        summary = comparison.in_words(first.name, second.name)
+        results = {
+            "systems": [{"system": system.name, **system.results} for system in systems],
+            "comparison": {**comparison.to_json(), "summary": summary.splitlines()},
+        }
+    json_text = json_format.dumps(results, ensure_ascii=False, indent=2) + "\n"
+    if json is not None and str(json) == "-":
+        sys.stdout.write(json_text)
+        return
+    if json is not None:
+        write_text(json, json_text)
+    for system in systems:
+        _print_system(system, headline, named=len(systems) > 1)
+    if summary:
+        print(f"{summary}\n")
+    _print_worst(systems, worst)
+
+
+def _print_system(system: _System, headline: "Policy", named: bool) -> None:
+    """The table of rates, then everything else by name."""
+    from sorigeul.evaluation.judgement import INTERVAL_RATES
+    from sorigeul.evaluation.robustness import robustness_table
+
+    if named:
+        print(f"{system.name}\n")
+    print(system.judgement.table(headline))
+    for name, value in system.results.items():
+        if name not in INTERVAL_RATES and not isinstance(value, dict):
+            print(f"{name}: {_shown(value)}")
+    if "degraded" in system.results:
+        print(f"\n{robustness_table(system.results)}", end="")
+    print()
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, list):
+        return str(len(value))
+    return f"{value:.2f}" if isinstance(value, float) else str(value)
+
+
+def _print_worst(systems: Sequence[_System], count: int) -> None:
+    """The utterances that the first system did worst, aligned."""
+    from sorigeul.evaluation.alignments import align_texts
+    from sorigeul.evaluation.scores import worst_utterances
+
+    pairs = systems[0].judgement.pairs
+    hypotheses = [{pair.id: pair.hypothesis for pair in one.judgement.pairs} for one in systems]
+    references = [pair.reference for pair in pairs]
+    for index in worst_utterances(references, [pair.hypothesis for pair in pairs], count):
+        print(pairs[index].id)
+        for system, texts in zip(systems, hypotheses, strict=True):
+            if len(systems) > 1:
+                print(system.name)
+            print(align_texts(references[index], texts[pairs[index].id]))
+        print()

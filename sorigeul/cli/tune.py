@@ -1,0 +1,103 @@
+"""The command `sorigeul tune`: its options, what it prints and writes.
+
+It imports what it needs when it runs, so that `sorigeul --help` does not wait for torch.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sorigeul.base.errors import UserError
+from sorigeul.cli.options import Data, Run
+from sorigeul.search.options import AS_TUNED, SearchOptions, SearchRequest
+
+if TYPE_CHECKING:
+    from sorigeul.evaluation.tuning import TunedResult
+
+_TEST_SPLITS = ("test", "eval")
+
+
+def tune(
+    run: Run,
+    data: Data,
+    split: str = "dev",
+    utterances: int = 1000,
+    audio_root: str = "",
+    search: SearchRequest = AS_TUNED,
+) -> None:
+    """Find the weights of the search, and calibrate confidences, on the dev split of a corpus.
+
+    They are written into the run's search.json, and 'sorigeul evaluate' and 'transcribe' use them
+    from then on, with the same --lm if there is one.
+
+    Args:
+        run: run folder
+        data: folder made by 'sorigeul prepare', or one manifest
+        split: which manifest of the folder; not that of a test, whose figures would say nothing
+            afterwards
+        utterances: how many utterances are used at most, drawn by chance
+        audio_root: folder that holds the recordings now, if they have moved since the corpus was
+            prepared
+    """
+    used = data.stem if data.is_file() else split
+    if used.startswith(_TEST_SPLITS):
+        raise UserError(
+            f"{used} is there to judge by: tune on other utterances, such as --split dev"
+        )
+    if not Path(run).is_dir():
+        raise UserError(f"{run} is no folder here: 'tune' writes into the folder of a run")
+    if utterances < 1:
+        raise UserError(f"utterances is {utterances}, but must be 1 or more")
+    if search.lm_weight or search.terms is not None or search.ensemble:
+        raise UserError("--lm_weight, --terms and --ensemble are not for 'tune': it finds weights")
+    from sorigeul.data import manifests
+    from sorigeul.data.sampling import evaluation_batches
+    from sorigeul.evaluation.tuning import tune as tune_search
+    from sorigeul.pretrained.search_settings import SearchSettings, TunedSearch
+    from sorigeul.recognition.recognizer import Recognizer
+
+    recognizer = Recognizer.from_pretrained(run, request=search)
+    cuts = (
+        manifests.open_manifest(data, audio_root)
+        if data.is_file()
+        else manifests.required_manifest(data, split, audio_root)
+    )
+    normalizer = manifests.normalizer(cuts)
+    cuts = manifests.sample(cuts, utterances)
+    batches = list(evaluation_batches(cuts, recognizer.pretrained.vocabulary))
+    result = tune_search(recognizer, batches, normalizer)
+    fingerprints = tuple(model.fingerprint for model in recognizer.setup.language_models)
+    entry = TunedSearch(
+        options=result.options,
+        language_models=fingerprints,
+        calibration=result.calibration.to_json(),
+        results={
+            "data": str(data),
+            "split": used,
+            "utterances": result.after.utterances,
+            "normalizer": normalizer,
+            **{name: round(getattr(result.after, name), 2) for name in ("crr", "cer", "wer")},
+        },
+    )
+    SearchSettings.read(Path(run)).with_entry(entry).write(Path(run))
+    print(_table(recognizer.setup.options, result))
+    print(f"\nwritten to {Path(run) / 'search.json'}")
+
+
+def _table(before: SearchOptions, result: "TunedResult") -> str:
+    """What was found, beside what there was before."""
+    lines = [
+        f"{result.after.utterances:,} utterances, {result.rounds} searches",
+        "",
+        "| | before | tuned |",
+        "| --- | ---: | ---: |",
+    ]
+    for name in ("crr", "cer", "wer"):
+        values = (getattr(score, name) for score in (result.before, result.after))
+        lines.append(f"| {name.upper()} (%) | {' | '.join(f'{value:.2f}' for value in values)} |")
+    for name in ("ctc_weight", "length_bonus"):
+        values = (getattr(options, name) for options in (before, result.options))
+        lines.append(f"| {name} | {' | '.join(f'{value:g}' for value in values)} |")
+    pairs = zip(before.lm_weights, result.options.lm_weights, strict=True)
+    for number, (old, new) in enumerate(pairs, 1):
+        lines.append(f"| lm_weight {number} | {old:g} | {new:g} |")
+    return "\n".join(lines)

@@ -1,0 +1,279 @@
+"""Tuning: weights of the search, and the calibration of confidences, from a dev split.
+
+Minimum error rate training (Och 2003). A search with some weights gives the best texts of each
+utterance, with what each scorer gives them. Among these texts, weights are chosen whose best texts
+have the fewest errors; a search with the new weights gives further texts, and so on. So the models
+run a few times only, whatever the number of weights tried.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import torch
+from rapidfuzz.distance import Levenshtein
+
+from sorigeul.base.progress import progress_bar
+from sorigeul.data.batches import Batch
+from sorigeul.evaluation.calibration import correct_shares, correct_words
+from sorigeul.evaluation.scores import Score, score, squeeze
+from sorigeul.model.las import ListenerOutput
+from sorigeul.recognition.confidence import Calibration, ConfidenceCalibration, fit_calibration
+from sorigeul.recognition.recognizer import Recognizer
+from sorigeul.search.hypothesis import Hypothesis
+from sorigeul.search.options import SearchOptions
+from sorigeul.sound.segments import SegmentedRecording
+
+_ROUNDS = 4
+_TEXTS = 20  # of each utterance and search, to choose from
+_STEPS = 41  # values of a weight that are tried at a time
+_SMOOTHING = 5  # neighbouring values whose mean errors count, so that no lucky value is chosen
+_MAX_SWEEPS = 10
+
+Floats = np.ndarray[Any, np.dtype[np.float64]]
+
+
+@dataclass(frozen=True)
+class TunedResult:
+    """The best search that was found, and how good it is."""
+
+    options: SearchOptions
+    calibration: ConfidenceCalibration
+    before: Score
+    """with the options before tuning"""
+    after: Score
+    rounds: int
+
+
+@dataclass
+class _Utterance:
+    """The texts that were found for an utterance so far."""
+
+    reference: str
+    seen: set[tuple[int, ...]] = field(default_factory=set)
+    features: list[list[float]] = field(default_factory=list)
+    errors: list[int] = field(default_factory=list)
+
+    def add(self, tokens: tuple[int, ...], features: list[float], text: str) -> None:
+        if tokens not in self.seen:
+            self.seen.add(tokens)
+            self.features.append(features)
+            self.errors.append(Levenshtein.distance(squeeze(self.reference), squeeze(text)))
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """A batch of utterances after the listener."""
+
+    frames: list[ListenerOutput]
+    indices: list[int]
+
+
+def tune(recognizer: Recognizer, batches: Sequence[Batch], normalizer: str) -> TunedResult:
+    """Find the search options and the calibration for the utterances of `batches`.
+
+    The character error rate with spaces counts, so that words count too. The recogniser's own
+    options are the first that are tried, and its language models take part. Utterances whose audio
+    cannot be read are left out. Raises UserError if no transcript has a character.
+    """
+    references = [text for batch in batches for text in batch.texts]
+    utterances = [_Utterance(text) for text in references]
+    encoded = _encode(recognizer, batches)
+    start = recognizer.setup.options
+    collecting = replace(start, beam=max(recognizer.search.width, 8), nbest=_TEXTS)
+    options = replace(collecting, length_bonus=start.length_bonus or 1e-6)  # so that it is scored
+    before: Score | None = None
+    best: tuple[float, SearchOptions, Score] | None = None
+    rounds = 0
+    for number in range(1, _ROUNDS + 1):
+        rounds = number
+        label = f"search {number} of at most {_ROUNDS}"
+        hypotheses = _search(recognizer, encoded, options, label)
+        texts = [recognizer.pretrained.vocabulary.decode(h[0].tokens) for h in hypotheses]
+        result = score(references, texts, normalizer)
+        before = before or result
+        if best is None or result.cer < best[0]:
+            best = result.cer, options, result
+        elif number > 2:
+            break  # two searches in a row taught nothing new
+        for utterance, ranked in zip(utterances, hypotheses, strict=True):
+            for hypothesis in ranked:
+                text = recognizer.pretrained.vocabulary.decode(hypothesis.tokens)
+                features = _features(hypothesis, len(start.lm_weights))
+                utterance.add(tuple(hypothesis.tokens), features, text)
+        options = _with_weights(options, _fit_weights(utterances, _weights(options)))
+    assert before is not None
+    assert best is not None
+    _, options, after = best
+    final = replace(options, beam=start.beam, nbest=1)
+    calibration = _calibrate(recognizer, batches, final)
+    return TunedResult(final, calibration, before, after, rounds)
+
+
+# The texts to choose from.
+
+
+@torch.no_grad()
+def _encode(recognizer: Recognizer, batches: Sequence[Batch]) -> list[_Batch]:
+    """What the listeners make of the speech in each utterance, without silence around it."""
+    encoded, first = [], 0
+    with progress_bar("listening", sum(map(len, batches))) as advance, recognizer.autocast():
+        for batch in batches:
+            if len(batch):
+                spoken = [
+                    torch.from_numpy(row[SegmentedRecording.from_samples(row).speech_span])
+                    for row in batch.rows()
+                ]
+                waveforms = torch.nn.utils.rnn.pad_sequence(spoken, batch_first=True)
+                lengths = torch.tensor([len(samples) for samples in spoken])
+                device = recognizer.device
+                frames = recognizer.encode(waveforms.to(device), lengths.to(device))
+                frames = [
+                    replace(output, lowest_frames=output.frames, lowest_lengths=output.lengths)
+                    for output in frames  # what only training needs takes half the memory
+                ]
+                encoded.append(_Batch(frames, list(range(first, first + len(batch)))))
+                first += len(batch)
+            advance(len(batch), "")
+    return encoded
+
+
+def _search(
+    recognizer: Recognizer, encoded: Sequence[_Batch], options: SearchOptions, label: str
+) -> list[list[Hypothesis]]:
+    """The best texts of each utterance, for the weights of `options`."""
+    search = replace(recognizer.search, options=options)
+    hypotheses: list[list[Hypothesis]] = []
+    total = sum(len(batch.indices) for batch in encoded)
+    with progress_bar(label, total) as advance, recognizer.autocast():
+        for batch in encoded:
+            hypotheses += search(batch.frames)
+            advance(len(batch.indices), "")
+    return hypotheses
+
+
+def _features(hypothesis: Hypothesis, language_models: int) -> list[float]:
+    """What is weighed: speller, CTC, length, and each language model."""
+
+    def mean(name: str) -> float:
+        values = [
+            value
+            for scorer, value in hypothesis.scores.items()
+            if scorer == name or scorer.startswith(f"{name}_")
+        ]
+        return sum(values) / len(values) if values else 0.0
+
+    models = [hypothesis.scores[f"lm_{number + 1}"] for number in range(language_models)]
+    return [mean("speller"), mean("ctc"), float(len(hypothesis.tokens)), *models]
+
+
+# The weights.
+
+
+def _weights(options: SearchOptions) -> list[float]:
+    return [options.ctc_weight, options.length_bonus, *options.lm_weights]
+
+
+def _with_weights(options: SearchOptions, weights: Sequence[float]) -> SearchOptions:
+    ctc_weight, length_bonus, *lm_weights = weights
+    return replace(
+        options,
+        ctc_weight=round(ctc_weight, 3),
+        length_bonus=round(length_bonus, 3) or 1e-6,
+        lm_weights=tuple(round(weight, 3) for weight in lm_weights),
+    )
+
+
+def _ranges(count: int) -> list[tuple[float, float]]:
+    """The least and the largest value of each weight."""
+    return [(0.05, 0.95), (-1.0, 4.0), *[(0.0, 1.5)] * count]
+
+
+def _fit_weights(utterances: Sequence[_Utterance], weights: Sequence[float]) -> list[float]:
+    """The weights whose best texts have the fewest errors: one after the other, until none gains.
+
+    Each is chosen from a grid over its range, and then from a finer one around the best.
+    """
+    features, errors = _padded(utterances)
+    weights = list(weights)
+    best = _errors(features, errors, weights)
+    for _ in range(_MAX_SWEEPS):
+        begin = best
+        for index, (low, high) in enumerate(_ranges(len(weights) - 2)):
+            for width in (high - low, (high - low) / 5):
+                middle = (low + high) / 2 if width == high - low else weights[index]
+                grid = np.linspace(
+                    max(low, middle - width / 2), min(high, middle + width / 2), _STEPS
+                )
+                tried = [
+                    _errors(
+                        features, errors, [*weights[:index], float(value), *weights[index + 1 :]]
+                    )
+                    for value in grid
+                ]
+                padded = np.pad(np.array(tried), _SMOOTHING // 2, mode="edge")
+                smooth = np.convolve(padded, np.full(_SMOOTHING, 1 / _SMOOTHING), "valid")
+                choice = int(smooth.argmin())
+                if tried[choice] <= best:
+                    best, weights[index] = tried[choice], float(grid[choice])
+        if best == begin:
+            break
+    return weights
+
+
+def _padded(utterances: Sequence[_Utterance]) -> tuple[Floats, Floats]:
+    """Features (N, C, F) and errors (N, C) of N utterances with C texts at most."""
+    most = max(len(utterance.errors) for utterance in utterances)
+    size = len(utterances[0].features[0])
+    features = np.zeros((len(utterances), most, size))
+    errors = np.full((len(utterances), most), np.inf)
+    for row, utterance in enumerate(utterances):
+        count = len(utterance.errors)
+        features[row, :count], errors[row, :count] = utterance.features, utterance.errors
+    return features, errors
+
+
+def _errors(features: Floats, errors: Floats, weights: Sequence[float]) -> float:
+    """The errors of the best texts by these weights."""
+    ctc_weight, *others = weights
+    scores = features @ np.array([1 - ctc_weight, ctc_weight, *others])
+    scores[np.isinf(errors)] = -np.inf
+    return float(errors[np.arange(len(errors)), scores.argmax(1)].sum())
+
+
+# Confidence.
+
+
+def _calibrate(
+    recognizer: Recognizer, batches: Sequence[Batch], options: SearchOptions
+) -> ConfidenceCalibration:
+    """The calibration of the confidences that the recogniser has with these options."""
+    tuned = recognizer.with_options(options)
+    words: list[tuple[float, float]] = []
+    segments: list[tuple[float, float]] = []
+    with progress_bar("confidence", sum(map(len, batches))) as advance:
+        for batch in batches:
+            recordings = [
+                SegmentedRecording.from_samples(row, tuned.limits) for row in batch.rows()
+            ]
+            transcriptions = tuned.transcribe_all(recordings)
+            for reference, transcription in zip(batch.texts, transcriptions, strict=True):
+                found = transcription.segments
+                said = [word for segment in found for word in segment.words]
+                right = correct_words([word.word for word in said], reference)
+                words += [
+                    (word.confidence, float(ok)) for word, ok in zip(said, right, strict=True)
+                ]
+                shares = correct_shares([segment.text for segment in found], reference)
+                segments += [
+                    (segment.raw_confidence, share)
+                    for segment, share in zip(found, shares, strict=True)
+                    if share is not None
+                ]
+            advance(len(batch), "")
+    return ConfidenceCalibration(_fit(words), _fit(segments))
+
+
+def _fit(pairs: Sequence[tuple[float, float]]) -> Calibration:
+    return fit_calibration([raw for raw, _ in pairs], [correct for _, correct in pairs])

@@ -1,0 +1,78 @@
+"""What a recogniser searches with: other models, language models and terms, and their weights."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from sorigeul.base.errors import UserError
+from sorigeul.lm.language_model import LanguageModel
+from sorigeul.lm.loading import load_language_model
+from sorigeul.pretrained.loading import PretrainedModel, load_pretrained
+from sorigeul.search.options import SearchOptions, SearchRequest
+from sorigeul.search.terms import Terms
+from sorigeul.text.vocabulary import Vocabulary
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class SearchSetup:
+    """Everything that judges a text besides the model itself."""
+
+    options: SearchOptions = field(default_factory=SearchOptions)
+    partners: Sequence[PretrainedModel] = ()
+    """models whose judgement is averaged with that of the model itself"""
+    language_models: Sequence[LanguageModel[Any]] = ()
+    terms: Terms | None = None
+    calibration: Mapping[str, Any] = field(default_factory=dict)
+    """as `pretrained.search_settings.TunedSearch` has it"""
+
+    @classmethod
+    def load(
+        cls,
+        pretrained: PretrainedModel,
+        request: SearchRequest,
+        device: torch.device | str,
+        nbest: int = 1,
+    ) -> "SearchSetup":
+        """Load what a user asks for, with the weights that were tuned for it if there are any.
+
+        Raises UserError if something cannot be loaded, or has other characters than the model.
+        """
+        vocabulary = pretrained.vocabulary
+        partners = [load_pretrained(source, device) for source in request.ensemble]
+        for source, partner in zip(request.ensemble, partners, strict=True):
+            _require_same_characters(source, partner.vocabulary, vocabulary)
+        language_models = [load_language_model(source, device) for source in request.lm]
+        for source, model in zip(request.lm, language_models, strict=True):
+            _require_same_characters(source, model.vocabulary, vocabulary)
+        terms = None
+        if request.terms is not None:
+            terms = Terms.read(request.terms, vocabulary)
+            if terms.unknown:
+                some = ", ".join(terms.unknown[:5])
+                log.warning("the model cannot write %d of the terms: %s", len(terms.unknown), some)
+        tuned = pretrained.search.find([model.fingerprint for model in language_models])
+        if tuned is None and language_models and not request.lm_weight:
+            log.warning(
+                "no weights were tuned for %s: 'sorigeul tune' finds better ones than 0.4",
+                ", ".join(request.lm),
+            )
+        return cls(
+            options=request.options(None if tuned is None else tuned.options, nbest),
+            partners=partners,
+            language_models=language_models,
+            terms=terms,
+            calibration={} if tuned is None else tuned.calibration,
+        )
+
+
+def _require_same_characters(source: str, found: Vocabulary, expected: Vocabulary) -> None:
+    if found.hash != expected.hash:
+        raise UserError(
+            f"{source} has other characters than the model, {len(found)} in place of "
+            f"{len(expected)}: train it with the model's own (--vocabulary RUN)"
+        )

@@ -1,0 +1,194 @@
+"""Settings of the training of a language model: by name, in presets, as YAML.
+
+As in `settings.py`, every name is used once, on the command line and in the run's `config.yaml`.
+"""
+
+import difflib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, Literal, get_origin, get_type_hints
+
+import yaml
+
+from sorigeul.base.errors import UserError
+from sorigeul.lm.ngram import NgramOptions
+from sorigeul.lm.recurrent import RecurrentConfig
+from sorigeul.training.settings import RUN_CONFIG, _convert
+
+LanguageModelKind = Literal["recurrent", "ngram"]
+LanguageModelPrecision = Literal["auto", "bfloat16", "float32"]
+
+DEFAULT_PRESET = "cpu"
+PRESETS: dict[str, dict[str, Any]] = {
+    "cpu": {},
+    "gpu": {
+        "cell": "lstm",
+        "hidden_size": 1024,
+        "embedding_size": 256,
+        "dropout": 0.2,
+        "batch_characters": 8192,
+        "max_epochs": 8,
+    },
+}
+"""the settings of each preset that are not defaults"""
+
+
+@dataclass(frozen=True)
+class LanguageModelTraining:
+    """How a network is trained. Defaults: the best within an hour of two slow cores."""
+
+    kind: LanguageModelKind = "recurrent"
+    """recurrent: a network; ngram: counts of character sequences"""
+    lr: float = 3e-3
+    """learning rate, which falls along a cosine to 0 at max_epochs, max_steps or max_seconds"""
+    warmup_steps: int = 100
+    """steps over which the learning rate rises to lr"""
+    weight_decay: float = 0.01
+    """decay of the weights in each step, as a multiple of the learning rate (AdamW)"""
+    max_grad_norm: float = 1.0
+    """norm to which gradients are clipped"""
+    batch_characters: int = 4096
+    """characters of a batch, with the padding of its lines, which are about equally long"""
+    max_length: int = 192
+    """characters after which a longer line is cut; the rest is read without what was before it"""
+    max_epochs: int = 1
+    """times the text is read"""
+    max_steps: int = 0
+    """steps to train; 0: no limit"""
+    max_seconds: float = 0.0
+    """seconds to train, not counting evaluation; 0: no limit"""
+    evaluate_every: int = 1000
+    """steps between evaluations on the held-out text; there is one after each epoch as well"""
+    checkpoint_every: int = 500
+    """steps between checkpoints; one is written after each evaluation as well"""
+    log_every: int = 20
+    """steps between two rows of metrics"""
+    precision: LanguageModelPrecision = "auto"
+    """number format of the heavy arithmetic; bfloat16 is for GPUs, where the recurrent layers then
+    use TF32; auto: bfloat16 on a GPU that has it, else float32"""
+    heldout_share: float = 0.01
+    """share of the lines that is held out of the training, at most 5,000 lines"""
+    seed: int = 0
+    """seed of every random draw: the same seed and settings give the same model"""
+
+    def __post_init__(self) -> None:
+        """Check the values."""
+
+        def need(names: str, valid: Callable[[float], bool], requirement: str) -> None:
+            for name in names.split():
+                value = getattr(self, name)
+                if not valid(value):
+                    raise UserError(f"{name} is {value}, but must be {requirement}")
+
+        need("lr max_grad_norm", lambda value: value > 0, "above 0")
+        need(
+            "batch_characters max_length max_epochs evaluate_every checkpoint_every log_every",
+            lambda value: value >= 1,
+            "at least 1",
+        )
+        need(
+            "warmup_steps weight_decay max_steps max_seconds seed",
+            lambda value: value >= 0,
+            "0 or more",
+        )
+        need("heldout_share", lambda value: 0 < value < 1, "above 0 and below 1")
+
+
+@dataclass(frozen=True)
+class LanguageModelSettings:
+    """The settings of the training of a language model."""
+
+    model: RecurrentConfig = field(default_factory=RecurrentConfig)
+    ngram: NgramOptions = field(default_factory=NgramOptions)
+    training: LanguageModelTraining = field(default_factory=LanguageModelTraining)
+
+    def flat(self) -> dict[str, Any]:
+        """All settings by name."""
+        return {**vars(self.model), **vars(self.ngram), **vars(self.training)}
+
+    def changed(self, changes: Mapping[str, Any], origin: str) -> "LanguageModelSettings":
+        """These settings with some of them replaced, by name.
+
+        Raises UserError for a name or value that is not valid; the message begins with `origin`,
+        which is where the changes come from.
+        """
+        for name in changes:
+            if name not in self.flat():
+                similar = difflib.get_close_matches(str(name), self.flat(), 1)
+                hint = (
+                    f"perhaps {similar[0]}" if similar else "'sorigeul lm train --help' lists them"
+                )
+                raise UserError(f"{origin}: '{name}' is no setting; {hint}")
+        sections = {}
+        for section in fields(self):
+            config = getattr(self, section.name)
+            types = get_type_hints(type(config))
+            values = {
+                name: _value(name, changes[name], types[name], origin)
+                for name in vars(config)
+                if name in changes
+            }
+            sections[section.name] = replace(config, **values)
+        return LanguageModelSettings(**sections)
+
+    def to_yaml(self) -> str:
+        """All settings as YAML, one paragraph for each section."""
+        paragraphs = []
+        for section in fields(self):
+            values = dict(vars(getattr(self, section.name)))
+            values = {name: _plain(value) for name, value in values.items()}
+            paragraphs.append(f"# {section.name}\n" + yaml.safe_dump(values, sort_keys=False))
+        return "\n".join(paragraphs)
+
+    @classmethod
+    def from_yaml(cls, path: Path) -> "LanguageModelSettings":
+        """The settings in a YAML file; those it leaves out have their defaults.
+
+        Raises UserError if the file cannot be read or is not valid.
+        """
+        try:
+            values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise UserError(f"{path}: there is no such file of settings") from None
+        except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
+            reason = " ".join(str(error).split())
+            raise UserError(f"{path} cannot be read as YAML: {reason}") from error
+        if not isinstance(values, dict):
+            raise UserError(f"{path} must hold lines of the form 'setting: value'")
+        return cls().changed(values, str(path))
+
+    @classmethod
+    def preset(cls, name: str) -> "LanguageModelSettings":
+        """The settings of a preset."""
+        if name not in PRESETS:
+            raise UserError(f"preset '{name}' is none of {', '.join(PRESETS)}")
+        return cls().changed(PRESETS[name], name)
+
+    @classmethod
+    def starting_point(
+        cls, preset: str | None, config: Path | None, folder: Path | None
+    ) -> "LanguageModelSettings":
+        """The settings that the options of `sorigeul lm train` change.
+
+        They come from the file `config`, from the training in `folder` if there is one, or from
+        `preset`.
+        """
+        if config is not None:
+            return cls.from_yaml(config)
+        if folder and (folder / RUN_CONFIG).is_file() and not preset:
+            return cls.from_yaml(folder / RUN_CONFIG)
+        return cls.preset(preset or DEFAULT_PRESET)
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _value(name: str, value: Any, type_: Any, origin: str) -> Any:
+    """The value in the setting's type; a tuple is of whole numbers."""
+    if get_origin(type_) is not tuple:
+        return _convert(name, value, type_, origin)
+    if not isinstance(value, list | tuple):
+        raise UserError(f"{origin}: {name} is {value!r}, but must be a list of numbers")
+    return tuple(_convert(name, item, int, origin) for item in value)
