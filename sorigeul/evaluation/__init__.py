@@ -6,6 +6,7 @@
 __all__ = [
     "alignments",
     "attention_metrics",
+    "calibration",
     "evaluate",
     "judgement",
     "policies",
@@ -13,4 +14,5 @@ __all__ = [
     "scores",
     "significance",
     "transcript_files",
+    "tuning",
 ]

@@ -8,7 +8,7 @@ the results, and score all shares together with `score_recognitions`.
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property, partial
 from typing import Any
 
@@ -21,9 +21,11 @@ from sorigeul.base.progress import Advance, progress_bar
 from sorigeul.data.batches import Batch, Failure
 from sorigeul.evaluation.attention_metrics import AttentionMetrics, mean_metrics, measure_attention
 from sorigeul.evaluation.scores import Score, TextPair, score
+from sorigeul.evaluation.signal_to_noise import estimate_signal_to_noise
 from sorigeul.model.las import ListenAttendSpell, ListenerOutput
 from sorigeul.model.losses import joint_losses
 from sorigeul.recognition.recognizer import Recognizer
+from sorigeul.recognition.transcription import Segment, Word
 from sorigeul.search.decoding import search
 from sorigeul.search.greedy import ctc_greedy_search
 from sorigeul.sound.audio import SAMPLE_RATE
@@ -56,6 +58,12 @@ class RecognizedUtterance:
     attention_metrics: AttentionMetrics | None
     """metrics of the attention under teacher forcing, which do not depend on errors in the
     hypothesis; None for a model without attention or a text of less than two characters"""
+    words: list[Word] = field(default_factory=list)
+    """the words of `hypothesis` with times and confidences, if it was recognised in segments"""
+    frame_spans: Tensor = field(default_factory=lambda: torch.empty(0, 2))
+    """start and end of each listener frame in seconds of the recording (S, 2), likewise"""
+    signal_to_noise: float | None = None
+    """dB, as of `estimate_signal_to_noise`, likewise"""
 
 
 @dataclass(frozen=True)
@@ -282,11 +290,20 @@ def _transcribe_batch(recognizer: Recognizer, batch: Batch) -> _RecognizedBatch:
             characters=[character for s in segments for character in s.characters],
             alignment=torch.block_diag(*(s.alignment for s in segments)),  # type: ignore[no-untyped-call]
             attention_metrics=metrics[row],
+            words=[word for s in segments for word in s.words],
+            frame_spans=torch.cat([torch.empty(0, 2), *map(_frame_spans, segments)]),
+            signal_to_noise=estimate_signal_to_noise(rows[row]),
         )
         for row, transcription in enumerate(transcriptions)
         for segments in [transcription.segments]
     ]
     return recognitions, loss, seconds
+
+
+def _frame_spans(segment: Segment) -> Tensor:
+    """Start and end of each listener frame of a segment in seconds (S, 2)."""
+    edges = torch.linspace(segment.start, segment.end, segment.alignment.shape[1] + 1)
+    return torch.stack((edges[:-1], edges[1:]), dim=1)
 
 
 def _force_transcripts(

@@ -37,9 +37,9 @@ class RecurrentConfig:
 
     cell: Cell = "gru"
     """gru or lstm"""
-    hidden_size: int = 512
+    hidden_size: int = 448
     """width of the recurrent layers"""
-    embedding_size: int = 192
+    embedding_size: int = 160
     """width of the character embedding, which the output shares; a small one makes the input and
     the output of the network cheap"""
     layers: int = 1

@@ -55,8 +55,8 @@ class LASConfig:
     guide_weight: float = 0.0
     """weight of the loss that guides the attention to where CTC aligns each character"""
     jamo_ctc_weight: float = 0.0
-    """weight of a second CTC loss, for jamo (초성, 중성, 종성) at the lowest listener stack; its head
-    is used in training only"""
+    """weight of a second CTC loss, for jamo (초성, 중성, 종성) at the lowest listener stack; its
+    head is used in training only"""
     share_letters: bool = False
     """add weights of its jamo (초성, 중성, 종성) to those of each syllable, so that rare syllables
     learn from common ones"""

@@ -60,6 +60,11 @@ class Speller(nn.Module):
         )
         self.out = nn.Linear(width, config.vocabulary_size)
 
+    @property
+    def shares_memory(self) -> bool:
+        """Whether the hypotheses of an utterance can share its memory in a beam search."""
+        return self.attention is not None and not self.attention.recurrent
+
     def make_memory(self, frames: Tensor, lengths: Tensor) -> Memory:
         """Listener frames (B, S, D), lengths (B,) -> the memory that every step attends to."""
         valid = torch.arange(frames.shape[1], device=frames.device) < lengths.unsqueeze(1)
@@ -93,7 +98,9 @@ class Speller(nn.Module):
     ) -> tuple[Tensor, Tensor, SpellerState]:
         """Teacher-forced tokens (B, U) -> logits (B, U, V), alignments (B, U, S), the state after.
 
-        Position u of the logits scores the character that follows ``tokens[:, u]``.
+        Position u of the logits scores the character that follows ``tokens[:, u]``. If
+        `shares_memory`, a beam search may give one character (B K, 1) of each of K hypotheses,
+        those of an utterance in successive rows, and the `memory` of the B utterances.
         """
         if state is None:
             state = self.start(memory)
@@ -133,6 +140,10 @@ class Speller(nn.Module):
         if self.attention is None:
             merged = outputs
             alignments = outputs.new_zeros(*outputs.shape[:2], memory.values.shape[1])
+        elif len(outputs) != len(memory.values):  # read the memory once for all hypotheses
+            queries = outputs.view(len(memory.values), -1, outputs.shape[2])
+            merged, alignments = self.attention(queries, memory)
+            merged, alignments = merged.view_as(outputs), alignments.flatten(0, 1).unsqueeze(1)
         else:
             merged, alignments = self.attention(outputs, memory, state.alignment)
         return merged, alignments, SpellerState(hidden, merged[:, -1:], alignments[:, -1])

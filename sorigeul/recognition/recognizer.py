@@ -24,7 +24,7 @@ from sorigeul.recognition.confidence import (
 from sorigeul.recognition.overlaps import RecognizedSegment, join_overlaps
 from sorigeul.recognition.search_setup import SearchSetup
 from sorigeul.recognition.streaming import TranscriptionStream
-from sorigeul.recognition.transcription import Segment, Transcription
+from sorigeul.recognition.transcription import Alternative, Segment, Transcription
 from sorigeul.recognition.word_times import settle_boundaries, word_ranges
 from sorigeul.search import inference
 from sorigeul.search.decoding import Search
@@ -224,20 +224,24 @@ class Recognizer:
             reversed_input = self.pretrained.features.input_reverse
             times = character_times(model, encoded, hypotheses, reversed_input)
         return [
-            self._recognized(speech, hypothesis, path, characters)
-            for speech, hypothesis, path, characters in zip(
-                batch, hypotheses, paths, times, strict=True
+            self._recognized(speech, hypotheses, path, characters)
+            for speech, hypotheses, path, characters in zip(
+                batch, ranked, paths, times, strict=True
             )
         ]
 
     def _recognized(
         self,
         speech: SpeechSegment,
-        hypothesis: Hypothesis,
+        hypotheses: Sequence[Hypothesis],
         path: Tensor | None,
         times: CharacterTimes,
     ) -> RecognizedSegment:
-        """A segment with its characters in time and the confidence of its words."""
+        """A segment with its characters in time and the confidence of its words.
+
+        `hypotheses` are the n-best, `times` those of the first.
+        """
+        hypothesis = hypotheses[0]
         segment = self._segment(speech, hypothesis, path)
         speller, ctc = hypothesis.probabilities, times.ctc_probabilities
         confidence, raw = segment.confidence, raw_confidence(speller, ctc)
@@ -256,12 +260,27 @@ class Recognizer:
                 confidence=confidence,
                 raw_confidence=raw,
                 calibrated=self.calibration is not None,
+                repetitive=hypothesis.repetitive,
+                alternatives=self._alternatives(hypotheses),
             ),
             tokens=hypothesis.tokens,
             spans=begin + settle_boundaries(seconds, segment.characters, speech.samples),
             word_confidences=word_confidences,
             overlaps_next=speech.overlap_after > 0,
         )
+
+    def _alternatives(self, hypotheses: Sequence[Hypothesis]) -> list[Alternative]:
+        """The different texts of an n-best list; none if there is only one hypothesis.
+
+        Hypotheses that differ in spaces at their ends have the same text: the better one counts.
+        """
+        if self.setup.options.nbest == 1:
+            return []
+        texts: dict[str, float] = {}
+        for hypothesis in hypotheses:
+            text = self.pretrained.vocabulary.decode(hypothesis.tokens)
+            texts.setdefault(" ".join(text.split()), hypothesis.score)
+        return [Alternative(text, score) for text, score in texts.items()]
 
     def _segment(
         self, speech: SpeechSegment, hypothesis: Hypothesis, path: Tensor | None

@@ -31,6 +31,15 @@ class Word:
 
 
 @dataclass(frozen=True)
+class Alternative:
+    """One of the most probable texts of a segment."""
+
+    text: str
+    score: float
+    """what the search ranks by: a weighted sum of log-probabilities and bonuses"""
+
+
+@dataclass(frozen=True)
 class Segment:
     """A stretch of speech and its text of U characters."""
 
@@ -60,12 +69,18 @@ class Segment:
     """what a calibration starts from, as of `confidence.raw_confidence`"""
     calibrated: bool = False
     """whether `confidence` is calibrated"""
+    repetitive: bool = False
+    """whether the text repeated itself so often that the search stopped it"""
+    alternatives: list[Alternative] = field(default_factory=list)
+    """the n-best texts, the best first, if more than one was asked for; of a segment that overlaps
+    with its neighbours they include what the text leaves to these"""
 
     @property
     def doubtful(self) -> bool:
         """Whether the text may well be wrong: see `MIN_CONFIDENCE` and `MIN_CTC_AGREEMENT`."""
         return (
             not self.finished
+            or self.repetitive
             or self.confidence < (MIN_CALIBRATED_CONFIDENCE if self.calibrated else MIN_CONFIDENCE)
             or self.ctc_agreement < MIN_CTC_AGREEMENT
         )

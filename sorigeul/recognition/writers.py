@@ -129,6 +129,11 @@ def write(format: str, transcription: Transcription, word_times: bool = False) -
 
 def _fields(segment: Segment) -> dict[str, Any]:
     channel = {"channel": segment.channel} if segment.channel else {}
+    nbest = {}
+    if segment.alternatives:
+        nbest["nbest"] = [
+            {"text": text.text, "score": round(text.score, 4)} for text in segment.alternatives
+        ]
     return {
         **channel,
         "start": round(segment.start, 3),
@@ -137,6 +142,7 @@ def _fields(segment: Segment) -> dict[str, Any]:
         "confidence": round(segment.confidence, 4),
         "finished": segment.finished,
         "doubtful": segment.doubtful,
+        **({"repetitive": True} if segment.repetitive else {}),
         "words": [
             {
                 "word": word.word,
@@ -146,6 +152,7 @@ def _fields(segment: Segment) -> dict[str, Any]:
             }
             for word in segment.words
         ],
+        **nbest,
     }
 
 

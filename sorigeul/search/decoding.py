@@ -1,13 +1,14 @@
 """From encoder output to character ids: greedy search, or a beam with the scorers one asks for."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from sorigeul.lm.language_model import LanguageModel
+from sorigeul.model.attention import Memory
 from sorigeul.model.las import ListenAttendSpell, ListenerOutput
 from sorigeul.search.beam_search import SpecialTokens, beam_search
 from sorigeul.search.greedy import greedy_search
@@ -82,9 +83,9 @@ class Search:
         spellers, heads = [], []
         for number, (model, output) in enumerate(zip(self.models, encoded, strict=True)):
             ending = f"_{number + 1}" if number else ""
-            memory = model.make_memory(output).select(utterance)
             weight = (1 - ctc_weight) / len(self.models)
-            spellers.append(SpellerScorer(model, memory, weight, f"speller{ending}"))
+            memory = model.make_memory(output)
+            spellers.append(SpellerScorer(model, memory, utterance, weight, f"speller{ending}"))
             if model.config.ctc_weight > 0 and ctc_weight > 0:
                 weight = ctc_weight / with_ctc
                 heads.append(CtcScorer(model, output, self.width, weight, f"ctc{ending}"))
@@ -107,10 +108,11 @@ class Search:
             weight = options.lm_weights[number]
             scorers.append(LanguageModelScorer(model, hypotheses, weight, f"lm_{number + 1}"))
         if options.internal_lm_weight > 0:
-            memory = self.models[0].make_memory(encoded).select(utterance)
-            deaf = replace(memory, values=torch.zeros_like(memory.values))
+            memory = self.models[0].make_memory(encoded)
+            silence = torch.zeros_like(memory.values), torch.zeros_like(memory.keys)
+            deaf = Memory(*silence, memory.valid)
             weight = -options.internal_lm_weight
-            scorers.append(SpellerScorer(self.models[0], deaf, weight, "internal_lm"))
+            scorers.append(SpellerScorer(self.models[0], deaf, utterance, weight, "internal_lm"))
         if self.terms is not None:
             scorers.append(TermScorer(self.terms, hypotheses, options.term_weight, device))
         return scorers

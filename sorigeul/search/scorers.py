@@ -46,20 +46,22 @@ class SpellerScorer(Scorer):
         self,
         model: ListenAttendSpell,
         memory: Memory,
+        utterance: Tensor,
         weight: float,
         name: str = "speller",
     ) -> None:
-        """`memory` has the frames of each hypothesis (N, S, D)."""
+        """`memory` has the frames of the utterances (B, S, D), one for each hypothesis (N,)."""
         self.name, self.weight = name, weight
-        self._model, self._memory = model, memory
-        hypotheses, frames = memory.values.shape[:2]
+        shared = model.speller.shares_memory
+        self._model, self._memory = model, memory if shared else memory.select(utterance)
+        hypotheses, frames = len(utterance), memory.values.shape[1]
         device = memory.values.device
         self.probabilities = torch.zeros(hypotheses, 0, device=device)
         """of each character so far (N, U)"""
         self.alignment = torch.zeros(hypotheses, 0, frames, device=device)
         """attention of each character so far (N, U, S)"""
         start = torch.full((hypotheses,), model.config.sos_id, device=device)
-        self._step(start, model.speller.start(memory))
+        self._step(start, model.speller.start(memory).select(utterance))
 
     def _step(self, tokens: Tensor, state: SpellerState) -> None:
         logits, attention, self._state = self._model.speller(

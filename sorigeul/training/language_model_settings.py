@@ -40,16 +40,17 @@ class LanguageModelTraining:
 
     kind: LanguageModelKind = "recurrent"
     """recurrent: a network; ngram: counts of character sequences"""
-    lr: float = 3e-3
+    lr: float = 5e-3
     """learning rate, which falls along a cosine to 0 at max_epochs, max_steps or max_seconds"""
-    warmup_steps: int = 100
+    warmup_steps: int = 200
     """steps over which the learning rate rises to lr"""
     weight_decay: float = 0.01
     """decay of the weights in each step, as a multiple of the learning rate (AdamW)"""
     max_grad_norm: float = 1.0
     """norm to which gradients are clipped"""
-    batch_characters: int = 4096
-    """characters of a batch, with the padding of its lines, which are about equally long"""
+    batch_characters: int = 2048
+    """characters of a batch, with the padding of its lines, which are about equally long; after the
+    same text smaller batches have learnt far more"""
     max_length: int = 192
     """characters after which a longer line is cut; the rest is read without what was before it"""
     max_epochs: int = 1
@@ -58,9 +59,9 @@ class LanguageModelTraining:
     """steps to train; 0: no limit"""
     max_seconds: float = 0.0
     """seconds to train, not counting evaluation; 0: no limit"""
-    evaluate_every: int = 1000
+    evaluate_every: int = 2000
     """steps between evaluations on the held-out text; there is one after each epoch as well"""
-    checkpoint_every: int = 500
+    checkpoint_every: int = 1000
     """steps between checkpoints; one is written after each evaluation as well"""
     log_every: int = 20
     """steps between two rows of metrics"""

@@ -78,7 +78,7 @@ def test_an_output_that_is_a_folder_is_refused(run: Path, corpus: Path, tmp_path
         ("prepare kspon nowhere out", "nowhere"),
         ("prepare table nowhere.csv out", "nowhere.csv: no such file"),
         ("prepare table nowhere.csv out --dev_share 2", "dev_share 2.0"),
-        ("evaluate run", "Missing from sorigeul evaluate: DATA"),
+        ("evaluate run", "too few arguments: sorigeul evaluate RUN [RUN_B] DATA"),
         ("evaluate a/b/c data", "a/b/c is neither a run folder nor a Hugging Face id"),
         ("evaluate a b --wurst 3", "perhaps --worst"),
         ("transcribe", "Missing from sorigeul transcribe: RUN"),

@@ -1,0 +1,44 @@
+"""Options of the search: what is asked for comes before what was tuned, and that before defaults."""
+
+from typing import Any
+
+import pytest
+
+from sorigeul.base.errors import UserError
+from sorigeul.search.options import AS_TUNED, SearchOptions, SearchRequest
+
+TUNED = SearchOptions(beam=10, ctc_weight=0.4, length_bonus=0.9, lm_weights=(0.6,))
+
+
+def test_without_anything_the_defaults_hold() -> None:
+    assert AS_TUNED.options(None) == SearchOptions()
+    assert SearchRequest(lm=("a", "b")).options(None).lm_weights == (0.4, 0.4)
+    assert SearchRequest(lm=("a",)).options(None).length_bonus == 1.2
+
+
+def test_what_was_tuned_is_used_unless_something_else_is_asked_for() -> None:
+    assert SearchRequest(lm=("a",)).options(TUNED) == TUNED
+    asked = SearchRequest(beam=3, lm=("a",), lm_weight=(0.1,), length_bonus=0.0, ctc_weight=1.0)
+    assert asked.options(TUNED, nbest=5) == SearchOptions(3, 1.0, 0.0, lm_weights=(0.1,), nbest=5)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"beam": -1},
+        {"ctc_weight": 1.1},
+        {"nbest": 0},
+        {"coverage_weight": -0.1},
+        {"lm_weights": (0.3, -1.0)},
+    ],
+)
+def test_options_that_make_no_sense_are_refused(values: dict[str, Any]) -> None:
+    with pytest.raises(UserError, match=f"{next(iter(values))} (is|are) "):
+        SearchOptions(**values)
+
+
+def test_a_weight_for_each_language_model_or_none() -> None:
+    with pytest.raises(UserError, match="2 of --lm_weight and 1 of --lm"):
+        SearchRequest(lm=("a",), lm_weight=(0.1, 0.2))
+    with pytest.raises(UserError, match="--term_weight goes with --terms"):
+        SearchRequest(term_weight=1.0)
