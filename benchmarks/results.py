@@ -36,6 +36,7 @@ DOCS = Path(__file__).resolve().parents[1] / "docs"
 ABOUT, CORPORA = "about.json", "corpus.json"
 TEST, SPELLER = "test.json", "test_speller.json"  # of evaluate, and of evaluate --beam 1
 FIRST_GROUPS = ("presets", "ablation", "pretraining")  # in this order, before all others
+SEARCH = "search"  # folder of what benchmarks/search_table.py measured
 NGRAM = 5
 BEGIN, END = "<!-- results -->", "<!-- end of results -->"
 READMES = {
@@ -305,7 +306,47 @@ def page(docs: Path, kept: Sequence[KeptRun]) -> str:
             *_degraded_tables(members),
             _commands_table(members),
         ]
+    sections += [
+        _search_section(path.stem, _read_json(path))
+        for path in sorted((docs / "runs" / SEARCH).glob("*.json"))
+    ]
     return "\n\n".join(sections) + "\n"
+
+
+def _search_section(name: str, results: dict[str, Any]) -> str:
+    """What each part of the search is worth, as `benchmarks/search_table.py` measured it."""
+    head = ["search", "CRR", "CER", "WER", "real-time factor", "against the line above"]
+    rows = [
+        [
+            row["way"],
+            *(_with_interval(row[rate], row["intervals"].get(rate)) for rate in RATES),
+            f"{row['rtf']:.2f}",
+            _difference(row.get("against_the_line_above")),
+        ]
+        for row in results["rows"]
+    ]
+    return (
+        f"## Search: {name}\n\nOn {results['split']}, {results['utterances']} utterances, in %, "
+        "with 95 % bootstrap intervals. Weights are from dev. Against the line above: the "
+        "difference in CRR and in WER, and how probable one at least as large is by chance (p, "
+        "paired bootstrap).\n\n"
+        f"{_table(head, rows)}\n\n`{results['command']}`, {results['machine']}"
+    )
+
+
+def _with_interval(value: float, interval: Sequence[float] | None) -> str:
+    low_to_high = f" ({interval[0]:.1f} to {interval[1]:.1f})" if interval else ""
+    return f"{value:.2f}{low_to_high}"
+
+
+def _difference(comparison: dict[str, Any] | None) -> str:
+    if comparison is None:
+        return "-"
+    crr, wer = comparison["crr"], comparison["wer"]
+    return (
+        f"CRR {crr['difference']:+.2f} (p {crr['p']:.3f}), "
+        f"WER {wer['difference']:+.2f} (p {wer['p']:.3f})"
+    )
 
 
 def _corpus_section(name: str, splits: dict[str, dict[str, Any]]) -> str:

@@ -8,6 +8,7 @@ from sorigeul.bench.features import measure_features
 from sorigeul.bench.loading import measure_loading
 from sorigeul.bench.machine import measure_machine
 from sorigeul.bench.measurements import Measurement
+from sorigeul.bench.search import measure_search
 from sorigeul.bench.startup import measure_startup
 from sorigeul.bench.suite_names import SUITES, Suite
 from sorigeul.bench.training import measure_training
@@ -16,6 +17,7 @@ _MEASURE: dict[Suite, Callable[[], Iterator[Measurement]]] = {
     "training": measure_training,
     "features": measure_features,
     "decoding": measure_decoding,
+    "search": measure_search,
     "loading": measure_loading,
     "startup": measure_startup,
 }

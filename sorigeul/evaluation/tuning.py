@@ -11,21 +11,20 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-import torch
 from rapidfuzz.distance import Levenshtein
 
 from sorigeul.base.progress import progress_bar
 from sorigeul.data.batches import Batch
 from sorigeul.evaluation.calibration import correct_shares, correct_words
+from sorigeul.evaluation.encoded_corpus import EncodedCorpus
 from sorigeul.evaluation.scores import Score, score, squeeze
-from sorigeul.model.las import ListenerOutput
 from sorigeul.recognition.confidence import Calibration, ConfidenceCalibration, fit_calibration
 from sorigeul.recognition.recognizer import Recognizer
 from sorigeul.search.hypothesis import Hypothesis
 from sorigeul.search.options import SearchOptions
 from sorigeul.sound.segments import SegmentedRecording
 
-_ROUNDS = 4
+_ROUNDS = 3
 _TEXTS = 20  # of each utterance and search, to choose from
 _STEPS = 41  # values of a weight that are tried at a time
 _SMOOTHING = 5  # neighbouring values whose mean errors count, so that no lucky value is chosen
@@ -62,14 +61,6 @@ class _Utterance:
             self.errors.append(Levenshtein.distance(squeeze(self.reference), squeeze(text)))
 
 
-@dataclass(frozen=True)
-class _Batch:
-    """A batch of utterances after the listener."""
-
-    frames: list[ListenerOutput]
-    indices: list[int]
-
-
 def tune(recognizer: Recognizer, batches: Sequence[Batch], normalizer: str) -> TunedResult:
     """Find the search options and the calibration for the utterances of `batches`.
 
@@ -77,21 +68,20 @@ def tune(recognizer: Recognizer, batches: Sequence[Batch], normalizer: str) -> T
     options are the first that are tried, and its language models take part. Utterances whose audio
     cannot be read are left out. Raises UserError if no transcript has a character.
     """
-    references = [text for batch in batches for text in batch.texts]
-    utterances = [_Utterance(text) for text in references]
-    encoded = _encode(recognizer, batches)
+    corpus = EncodedCorpus.encode(recognizer, batches)
+    utterances = [_Utterance(text) for text in corpus.references]
     start = recognizer.setup.options
-    collecting = replace(start, beam=max(recognizer.search.width, 8), nbest=_TEXTS)
-    options = replace(collecting, length_bonus=start.length_bonus or 1e-6)  # so that it is scored
+    options = replace(start, beam=max(recognizer.search.width, 8), nbest=_TEXTS)
     before: Score | None = None
     best: tuple[float, SearchOptions, Score] | None = None
     rounds = 0
     for number in range(1, _ROUNDS + 1):
         rounds = number
         label = f"search {number} of at most {_ROUNDS}"
-        hypotheses = _search(recognizer, encoded, options, label)
+        search = replace(recognizer.search, options=options)
+        hypotheses = corpus.search(recognizer, search, label)
         texts = [recognizer.pretrained.vocabulary.decode(h[0].tokens) for h in hypotheses]
-        result = score(references, texts, normalizer)
+        result = score(corpus.references, texts, normalizer)
         before = before or result
         if best is None or result.cer < best[0]:
             best = result.cer, options, result
@@ -112,45 +102,6 @@ def tune(recognizer: Recognizer, batches: Sequence[Batch], normalizer: str) -> T
 
 
 # The texts to choose from.
-
-
-@torch.no_grad()
-def _encode(recognizer: Recognizer, batches: Sequence[Batch]) -> list[_Batch]:
-    """What the listeners make of the speech in each utterance, without silence around it."""
-    encoded, first = [], 0
-    with progress_bar("listening", sum(map(len, batches))) as advance, recognizer.autocast():
-        for batch in batches:
-            if len(batch):
-                spoken = [
-                    torch.from_numpy(row[SegmentedRecording.from_samples(row).speech_span])
-                    for row in batch.rows()
-                ]
-                waveforms = torch.nn.utils.rnn.pad_sequence(spoken, batch_first=True)
-                lengths = torch.tensor([len(samples) for samples in spoken])
-                device = recognizer.device
-                frames = recognizer.encode(waveforms.to(device), lengths.to(device))
-                frames = [
-                    replace(output, lowest_frames=output.frames, lowest_lengths=output.lengths)
-                    for output in frames  # what only training needs takes half the memory
-                ]
-                encoded.append(_Batch(frames, list(range(first, first + len(batch)))))
-                first += len(batch)
-            advance(len(batch), "")
-    return encoded
-
-
-def _search(
-    recognizer: Recognizer, encoded: Sequence[_Batch], options: SearchOptions, label: str
-) -> list[list[Hypothesis]]:
-    """The best texts of each utterance, for the weights of `options`."""
-    search = replace(recognizer.search, options=options)
-    hypotheses: list[list[Hypothesis]] = []
-    total = sum(len(batch.indices) for batch in encoded)
-    with progress_bar(label, total) as advance, recognizer.autocast():
-        for batch in encoded:
-            hypotheses += search(batch.frames)
-            advance(len(batch.indices), "")
-    return hypotheses
 
 
 def _features(hypothesis: Hypothesis, language_models: int) -> list[float]:
@@ -180,7 +131,7 @@ def _with_weights(options: SearchOptions, weights: Sequence[float]) -> SearchOpt
     return replace(
         options,
         ctc_weight=round(ctc_weight, 3),
-        length_bonus=round(length_bonus, 3) or 1e-6,
+        length_bonus=round(length_bonus, 3),
         lm_weights=tuple(round(weight, 3) for weight in lm_weights),
     )
 

@@ -7,6 +7,7 @@ its beginning stands ``<s>``. Computes in NumPy on the CPU, whatever the device 
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
+from hashlib import sha256
 from math import log
 from pathlib import Path
 from typing import Any
@@ -98,6 +99,7 @@ class NgramModel(LanguageModel[NgramState]):
     ) -> None:
         self.vocabulary, self.options, self.facts = vocabulary, options, dict(facts)
         self.unigrams, self.tables = unigrams, tuple(tables)
+        self.fingerprint = _fingerprint(vocabulary, options, unigrams, tables)
         self._packing = Packing(len(vocabulary))
         self._device = torch.device("cpu")
 
@@ -210,6 +212,22 @@ class NgramModel(LanguageModel[NgramState]):
 
 
 _PARTS = tuple(field.name for field in fields(NgramTable))
+
+
+def _fingerprint(
+    vocabulary: Vocabulary,
+    options: NgramOptions,
+    unigrams: NDArray[np.float32],
+    tables: Sequence[NgramTable],
+) -> str:
+    """SHA-256 (hexadecimal) of what depends on all of the text, but is quickly read.
+
+    The unigrams depend on every pair of characters, and the sizes of the tables on all n-grams.
+    """
+    sizes = [getattr(table, part).shape for table in tables for part in _PARTS]
+    digest = sha256(f"{vocabulary.hash} {options} {sizes}".encode())
+    digest.update(np.ascontiguousarray(unigrams).tobytes())
+    return digest.hexdigest()
 
 
 def train_ngram(text: TextData, options: NgramOptions) -> NgramModel:

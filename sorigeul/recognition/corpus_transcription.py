@@ -89,9 +89,9 @@ def transcribe_corpus(
     pretrained = load_pretrained(run, default_device())
     setup = SearchSetup.load(pretrained, options.search, default_device())
     inputs = {
-        "model": _model_hash(pretrained),
+        "model": model_hash(pretrained),
         "precision": options.precision,
-        "search": _search_hash(setup),
+        "search": search_hash(setup),
         "manifest": _manifest_hash(entries),
     }
     recognizer = Recognizer(pretrained, options.precision, setup)
@@ -251,7 +251,7 @@ def _transcription_fields(transcription: Transcription) -> Row:
 # What the results depend on.
 
 
-def _model_hash(pretrained: PretrainedModel) -> str:
+def model_hash(pretrained: PretrainedModel) -> str:
     """Hash of everything that decides what the model writes, except for precision and search."""
     model = pretrained.model
     digest = hashlib.sha256(
@@ -263,12 +263,12 @@ def _model_hash(pretrained: PretrainedModel) -> str:
     return digest.hexdigest()
 
 
-def _search_hash(setup: SearchSetup) -> str:
+def search_hash(setup: SearchSetup) -> str:
     """Hash of how texts are judged, and of all that judges them besides the model itself."""
     fingerprints = [model.fingerprint for model in setup.language_models]
     digest = hashlib.sha256(f"{setup.options} {fingerprints}".encode())
     for partner in setup.partners:
-        digest.update(_model_hash(partner).encode())
+        digest.update(model_hash(partner).encode())
     if setup.terms is not None:
         digest.update(setup.terms.bonuses.cpu().numpy().tobytes())
     return digest.hexdigest()

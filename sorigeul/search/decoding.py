@@ -53,14 +53,19 @@ class Search:
         return alone and self.width == 1 and self.options.nbest == 1
 
     @torch.no_grad()
-    def __call__(self, encoded: Sequence[ListenerOutput]) -> list[list[Hypothesis]]:
-        """The best hypotheses of each utterance, the best first, from each model's frames."""
+    def __call__(
+        self, encoded: Sequence[ListenerOutput], limits: Tensor | None = None
+    ) -> list[list[Hypothesis]]:
+        """The best hypotheses of each utterance, the best first, from each model's frames.
+
+        In a beam `limits` (B,) are the most characters of each; by default as of `length_limits`.
+        """
         if self.is_greedy:
             return [[best] for best in greedy_search(self.models[0], encoded[0])]
         config = self.models[0].config
-        limits = torch.stack(
-            [length_limits(*pair) for pair in zip(self.models, encoded, strict=True)]
-        ).amin(0)
+        if limits is None:
+            pairs = zip(self.models, encoded, strict=True)
+            limits = torch.stack([length_limits(*pair) for pair in pairs]).amin(0)
         utterance = torch.arange(len(limits), device=limits.device)
         utterance = utterance.repeat_interleave(self.width)
         spellers, heads = self._recognizers(encoded, utterance)

@@ -14,7 +14,7 @@ import yaml
 from sorigeul.base.errors import UserError
 from sorigeul.lm.ngram import NgramOptions
 from sorigeul.lm.recurrent import RecurrentConfig
-from sorigeul.training.settings import RUN_CONFIG, _convert
+from sorigeul.training.settings import RUN_CONFIG, convert
 
 LanguageModelKind = Literal["recurrent", "ngram"]
 LanguageModelPrecision = Literal["auto", "bfloat16", "float32"]
@@ -27,6 +27,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "hidden_size": 1024,
         "embedding_size": 256,
         "dropout": 0.2,
+        "lr": 2e-3,
         "batch_characters": 8192,
         "max_epochs": 8,
     },
@@ -189,7 +190,7 @@ def _plain(value: Any) -> Any:
 def _value(name: str, value: Any, type_: Any, origin: str) -> Any:
     """The value in the setting's type; a tuple is of whole numbers."""
     if get_origin(type_) is not tuple:
-        return _convert(name, value, type_, origin)
+        return convert(name, value, type_, origin)
     if not isinstance(value, list | tuple):
         raise UserError(f"{origin}: {name} is {value!r}, but must be a list of numbers")
-    return tuple(_convert(name, item, int, origin) for item in value)
+    return tuple(convert(name, item, int, origin) for item in value)

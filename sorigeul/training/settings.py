@@ -184,7 +184,7 @@ class Settings:
                 hint = f"perhaps {similar[0]}" if similar else "'sorigeul train --help' lists them"
                 raise UserError(f"{origin}: '{name}' is no setting; {hint}")
             section = section_of[name]
-            changed[section][name] = _convert(name, value, sections[section][name], origin)
+            changed[section][name] = convert(name, value, sections[section][name], origin)
         return dataclasses.replace(
             self,
             **{
@@ -260,7 +260,7 @@ def _sections() -> dict[str, dict[str, Any]]:
     }
 
 
-def _convert(name: str, value: Any, type_: Any, origin: str) -> Any:
+def convert(name: str, value: Any, type_: Any, origin: str) -> Any:
     """The value in the setting's type: YAML reads 1e-4 as text and 10 as an int."""
     if get_origin(type_) is Literal:
         if value in get_args(type_):

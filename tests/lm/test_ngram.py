@@ -256,3 +256,12 @@ def test_a_text_without_known_characters_or_lines_is_refused() -> None:
         text = TextData(VOCABULARY, np.array(tokens, np.uint16), ids([]), {})
         with pytest.raises(UserError, match="add text"):
             train_ngram(text, NgramOptions())
+
+
+def test_the_fingerprint_tells_models_apart_and_survives_the_disk(tmp_path: Path) -> None:
+    model, same, other = (
+        train(lines, order=3, prune=(0,)) for lines in (sentences(60), sentences(60), sentences(61))
+    )
+    assert model.fingerprint == same.fingerprint != other.fingerprint
+    model.save(tmp_path)
+    assert NgramModel.load(tmp_path).fingerprint == model.fingerprint

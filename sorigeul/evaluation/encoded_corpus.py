@@ -1,0 +1,88 @@
+"""A corpus after the listener, to be searched several times: as tuning does, and comparisons."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from time import perf_counter
+
+import torch
+
+from sorigeul.base.progress import progress_bar
+from sorigeul.data.batches import Batch
+from sorigeul.evaluation.scores import TextPair
+from sorigeul.model.las import ListenerOutput
+from sorigeul.recognition.recognizer import Recognizer
+from sorigeul.search.decoding import Search
+from sorigeul.search.hypothesis import Hypothesis
+from sorigeul.sound.audio import SAMPLE_RATE
+from sorigeul.sound.segments import SegmentedRecording
+
+
+@dataclass(frozen=True)
+class EncodedCorpus:
+    """The frames of all utterances that could be read, in batches.
+
+    Each utterance is one piece, without the silence around it.
+    """
+
+    frames: list[list[ListenerOutput]]
+    """of each batch, by each model of an ensemble"""
+    pairs: list[TextPair]
+    """the utterances, with empty hypotheses"""
+    seconds: float
+    """of sound"""
+    listening_seconds: float
+    """that the listeners took"""
+
+    @classmethod
+    @torch.no_grad()
+    def encode(cls, recognizer: Recognizer, batches: Sequence[Batch]) -> "EncodedCorpus":
+        """Let the recogniser's models listen to all utterances."""
+        frames: list[list[ListenerOutput]] = []
+        pairs: list[TextPair] = []
+        seconds, begin = 0.0, perf_counter()
+        with progress_bar("listening", sum(map(len, batches))) as advance, recognizer.autocast():
+            for batch in filter(len, batches):
+                rows = batch.rows()
+                spoken = [
+                    torch.from_numpy(row[SegmentedRecording.from_samples(row).speech_span])
+                    for row in rows
+                ]
+                waveforms = torch.nn.utils.rnn.pad_sequence(spoken, batch_first=True)
+                lengths = torch.tensor([len(samples) for samples in spoken])
+                outputs = recognizer.encode(
+                    waveforms.to(recognizer.device), lengths.to(recognizer.device)
+                )
+                # What only training needs would take half of the memory.
+                frames.append(
+                    [
+                        replace(output, lowest_frames=output.frames, lowest_lengths=output.lengths)
+                        for output in outputs
+                    ]
+                )
+                seconds += sum(map(len, rows)) / SAMPLE_RATE
+                pairs += [
+                    TextPair(*utterance)
+                    for utterance in zip(
+                        batch.ids, batch.texts, [""] * len(batch), batch.speakers, strict=True
+                    )
+                ]
+                advance(len(batch), "")
+        return cls(frames, pairs, seconds, perf_counter() - begin)
+
+    @property
+    def references(self) -> list[str]:
+        """The transcripts."""
+        return [pair.reference for pair in self.pairs]
+
+    def search(self, recognizer: Recognizer, search: Search, label: str) -> list[list[Hypothesis]]:
+        """The n-best hypotheses of each utterance; `label` stands before the progress bar.
+
+        The models of the search are the recogniser's, or the first of them.
+        """
+        hypotheses: list[list[Hypothesis]] = []
+        with progress_bar(label, len(self.pairs)) as advance, recognizer.autocast():
+            for frames in self.frames:
+                found = search(frames[: len(search.models)])
+                hypotheses += found
+                advance(len(found), "")
+        return hypotheses
