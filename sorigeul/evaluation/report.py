@@ -42,12 +42,13 @@ from sorigeul.evaluation.reporting.breakdowns import (
 from sorigeul.evaluation.reporting.excerpts import CLIP_SECONDS, attention, clip
 from sorigeul.evaluation.reporting.page import render_page
 from sorigeul.evaluation.scores import ERROR_RATES, TextPair
-from sorigeul.sound.audio import AudioError, Samples
+from sorigeul.evaluation.significance import SIGNIFICANT
+from sorigeul.sound.audio import SAMPLE_RATE, AudioError, Samples
 
 log = logging.getLogger(__name__)
 
 _WORST, _RANDOM = 20, 20  # utterances, whose sound is about 3 MB if all are as long as a clip
-_CONFUSIONS, _WORDS, _SPEAKERS = 30, 30, 30
+_CONFUSIONS, _WORDS, _SPEAKERS = 30, 30, 20
 _DIGITS = 4
 
 
@@ -109,7 +110,7 @@ def _contents(
         confusions.add(texts.reference, texts.hypothesis)
     words = (headline.words(pair.reference, pair.hypothesis) for pair in pairs)
     recognized = _recognized(first)
-    return _rounded(
+    contents: dict[str, Any] = _rounded(
         {
             "version": version("sorigeul"),
             "data": {"name": data.name, "split": data.split},
@@ -118,6 +119,7 @@ def _contents(
                 compare(first.judgement, system.judgement, headline).to_json()
                 for system in systems[1:]
             ],
+            "significant": SIGNIFICANT,
             "policies": [
                 {"name": str(policy), "kind": policy.name, "spaces": policy.spaces}
                 for policy in POLICIES
@@ -148,6 +150,7 @@ def _contents(
             "confidence": _confidence(first, recognized),
         }
     )
+    return contents
 
 
 def _recognized(system: ReportedSystem) -> dict[str, RecognizedUtterance]:
@@ -202,10 +205,10 @@ def _utterances(
     rates = utterance_rates(errors)
     rows = range(len(rates))
     worst = [row for row in sorted(rows, key=lambda row: -rates[row])[:_WORST] if rates[row] > 0]
-    others = sorted(set(rows) - set(worst))
-    drawn = sorted(Random(seed).sample(others, min(_RANDOM, len(others))))
+    drawn = sorted(Random(seed).sample(rows, min(_RANDOM, len(rates))))
+    shown = list(dict.fromkeys((*worst, *drawn)))
     pairs = systems[0].judgement.pairs
-    sound = dict(_load({pairs[row].id for row in (*worst, *drawn)}, data.cuts))
+    sound = dict(_load({pairs[row].id for row in shown}, data.cuts))
     hypotheses = [
         {pair.id: pair.hypothesis for pair in system.judgement.pairs} for system in systems
     ]
@@ -217,13 +220,14 @@ def _utterances(
         one = recognized.get(pair.id)
         compared = [headline.compare(pair.reference, texts[pair.id]) for texts in hypotheses]
         samples = sound.get(pair.id)
+        seconds = None if samples is None else len(samples) / SAMPLE_RATE
         return {
             "id": pair.id,
             "speaker": pair.speaker,
             "rate": rates[row] if isfinite(rates[row]) else None,
             "errors": int(errors[row, 0]),
             "length": int(errors[row, 1]),
-            "seconds": None if one is None else one.seconds,
+            "seconds": seconds if one is None else one.seconds,
             "signal_to_noise": None if one is None else one.signal_to_noise,
             "unread": pair.id in failures,
             "runs": [
@@ -231,15 +235,16 @@ def _utterances(
                 for texts in compared
             ],
             "clip": None if samples is None else clip(samples),
-            "cut_off": one is not None and one.seconds > CLIP_SECONDS,
+            "cut_off": seconds is not None and seconds > CLIP_SECONDS,
             "attention": None
             if one is None
             else attention(one.alignment, one.frame_spans, one.characters, one.seconds),
         }
 
     return {
-        "worst": [utterance(row) for row in worst],
-        "random": [utterance(row) for row in drawn],
+        "shown": [utterance(row) for row in shown],
+        "worst": [shown.index(row) for row in worst],
+        "random": [shown.index(row) for row in drawn],
         "clip_seconds": CLIP_SECONDS,
     }
 

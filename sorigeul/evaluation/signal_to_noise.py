@@ -10,10 +10,11 @@ _FLOOR = 1e-9  # of the power: below the steps of 16 bits, so that digital silen
 
 
 def estimate_signal_to_noise(samples: Samples) -> float:
-    """How many dB the loud frames (95th percentile) of samples (N,) are above the quiet ones (10th).
+    """How many dB the loud frames of samples (N,) at 16 kHz are above the quiet ones.
 
-    The quiet frames are those between words, where there is only noise. So it is too low for speech
-    without any pause, and for a reverberant room. 0 for no samples.
+    Of frames of 20 ms, the 95th percentile of the level less the 10th. The quiet frames are those
+    between words, where there is only noise; so it is too low for speech without any pause. 0 for
+    no samples.
     """
     frames = len(samples) // _FRAME
     if not frames:

@@ -58,7 +58,7 @@ class SearchSetup:
         tuned = pretrained.search.find([model.fingerprint for model in language_models])
         if tuned is None and language_models and not request.lm_weight:
             log.warning(
-                "no weights were tuned for %s: 'sorigeul tune' finds better ones than 0.4",
+                "no weights were tuned for %s: 'sorigeul tune' finds better ones",
                 ", ".join(request.lm),
             )
         return cls(

@@ -10,13 +10,15 @@ from sorigeul.base.errors import UserError
 
 BEAM_WIDTH = 6
 """default number of hypotheses in a beam; eight gain 0.1 points on dev of Pansori"""
-CTC_WEIGHT = 0.7
-"""weight of CTC in a beam, beside the speller; better on dev of Pansori than 0.5 (docs/lab.md),
-which Bang et al. 2020 took for KsponSpeech"""
-LM_WEIGHT = 0.4
+CTC_WEIGHT = 0.35
+"""weight of CTC in a beam, beside the speller. With a length bonus the best on dev of Pansori and of
+the demo corpus (docs/lab.md); without one it is 0.7"""
+LENGTH_BONUS = 0.8
+"""bonus for each character: log-probabilities fall with each, and so favour short texts"""
+LM_WEIGHT = 0.3
 """weight of a language model that no weights have been fitted for"""
-LM_LENGTH_BONUS = 1.2
-"""bonus for each character beside such a language model, without which it shortens texts"""
+LM_LENGTH_BONUS = 1.0
+"""bonus for each character beside such a language model, which shortens texts further"""
 
 _NUMBER = tyro.conf.arg(metavar="FLOAT", help_behavior_hint="")
 
@@ -34,7 +36,7 @@ class SearchOptions:
     is to be scored too; 0: `BEAM_WIDTH` for a model with a CTC head, else 1"""
     ctc_weight: float = CTC_WEIGHT
     """of the CTC prefix score, 0 to 1; nothing for a model without a CTC head"""
-    length_bonus: float = 0.0
+    length_bonus: float = LENGTH_BONUS
     """added for each character"""
     coverage_weight: float = 0.0
     """of each frame that the attention covers"""
@@ -74,13 +76,13 @@ class SearchRequest:
     """language model, a folder made by 'sorigeul lm train' or a Hugging Face id, that judges the
     texts as well; may be given several times"""
     lm_weight: Annotated[tuple[float, ...], tyro.conf.UseAppendAction] = ()
-    """what each language model counts for, once for each --lm; if not given, as tuned, else 0.4"""
+    """what each language model counts for, once for each --lm; if not given, as tuned, else 0.3"""
     length_bonus: Annotated[float | None, _NUMBER] = None
-    """added to a text's score for each character; if not given, as tuned, else 1.2 with a language
-    model and 0 without"""
+    """added to a text's score for each character; if not given, as tuned, else 1.0 with a language
+    model and 0.8 without"""
     ctc_weight: Annotated[float | None, _NUMBER] = None
     """what the CTC head counts for, 0 to 1; the speller counts for the rest. If not given, as
-    tuned, else 0.7"""
+    tuned, else 0.35"""
     ensemble: Annotated[
         tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="RUN")
     ] = ()
@@ -106,7 +108,7 @@ class SearchRequest:
         """The options of the search, where `tuned` are those fitted for these language models."""
         options = tuned or SearchOptions(
             lm_weights=(LM_WEIGHT,) * len(self.lm),
-            length_bonus=LM_LENGTH_BONUS if self.lm else 0.0,
+            length_bonus=LM_LENGTH_BONUS if self.lm else LENGTH_BONUS,
         )
         changes = {
             "beam": self.beam or None,

@@ -31,7 +31,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_it_holds_every_file_of_the_package_and_nothing_else(wheel: Path) -> None:
-    suffixes = {".py", ".yaml", ".typed"}
+    suffixes = {".py", ".yaml", ".typed", ".html", ".css", ".js", ".json"}
     files = [path for path in (ROOT / "sorigeul").rglob("*") if path.suffix in suffixes]
     expected = {path.relative_to(ROOT).as_posix() for path in files}
     assert "sorigeul/py.typed" in expected

@@ -106,9 +106,9 @@ def best(search: Search, encoded: ListenerOutput) -> list[Hypothesis]:
 
 
 SETTINGS: list[dict[str, Any]] = [
-    {"ctc_weight": 0.0},
-    {"ctc_weight": 0.3},
-    {"ctc_weight": 1.0},
+    {"ctc_weight": 0.0, "length_bonus": 0.0},
+    {"ctc_weight": 0.3, "length_bonus": 0.0},
+    {"ctc_weight": 1.0, "length_bonus": 0.0},
     {"ctc_weight": 0.3, "length_bonus": 1.0},
     {"ctc_weight": 0.3, "length_bonus": -0.5},
     {"ctc_weight": 0.3, "length_bonus": 1.2, "lm_weights": (0.4,)},
@@ -122,20 +122,20 @@ def test_a_wide_beam_finds_the_best_of_all_texts(
 ) -> None:
     model = tiny(vocabulary_size=5, ctc_weight=0.3, hidden_size=16)
     features, lengths = utterances(24, 17, frames=24)
-    options = SearchOptions(beam=300, nbest=3, **settings)
+    options = SearchOptions(beam=2**6, nbest=3, **settings)
     language_models = [Bigrams(vocabulary(5), 1.0) for _ in options.lm_weights]
     search = Search([model], options, language_models)
     with torch.no_grad():
         assert model.ctc is not None
         model.ctc.weight *= 8  # otherwise the empty text is the best
-        for row, hypotheses in enumerate(search([model.listen(features, lengths)])):
+        encoded = [model.listen(features, lengths)]
+        for row, hypotheses in enumerate(search(encoded, limits=torch.tensor([6, 6]))):
             count = int(lengths[row])
             alone = model.listen(features[row : row + 1, :count], lengths[row : row + 1])
             scores = {
                 text: text_score(search, [alone], text)
-                for size in range(9)
+                for size in range(7)
                 for text in itertools.product((0, 1), repeat=size)
-                if len(text) <= length_limit(model, alone, 0)
             }
             expected = sorted(scores, key=lambda text: -scores[text])[:3]
             assert [tuple(hypothesis.tokens) for hypothesis in hypotheses] == expected
@@ -172,7 +172,7 @@ def test_the_best_hypotheses_are_different_and_in_order(tiny: Tiny, utterances: 
 def test_a_beam_of_one_without_ctc_equals_greedy_search(trained: Trained) -> None:
     model, encoded = trained
     # Two texts, so that it is a beam search: the second is of no interest here.
-    beam = Search([model], SearchOptions(beam=1, nbest=2))
+    beam = Search([model], SearchOptions(beam=1, length_bonus=0.0, nbest=2))
     for narrow, greedy in zip(best(beam, encoded), greedy_search(model, encoded), strict=True):
         if not greedy.finished:
             continue  # greedy search cuts it off, beam search ends it where it scores best
@@ -189,9 +189,9 @@ def test_a_uniform_language_model_with_the_matching_bonus_changes_nothing(
     encoded = encode(model, utterances)
     uniform = Bigrams(vocabulary(), 0.0)
     options = SearchOptions(
-        beam=4, lm_weights=(0.5,), length_bonus=-0.5 * uniform.table[0, 0].item()
+        beam=4, lm_weights=(0.5,), length_bonus=0.3 - 0.5 * uniform.table[0, 0].item()
     )
-    plain = best(Search([model], SearchOptions(beam=4)), encoded)
+    plain = best(Search([model], SearchOptions(beam=4, length_bonus=0.3)), encoded)
     with_uniform = best(Search([model], options, [uniform]), encoded)
     assert [h.tokens for h in plain] == [h.tokens for h in with_uniform]
 
@@ -242,7 +242,7 @@ def test_a_model_that_never_ends_is_stopped(tiny: Tiny, utterances: Utterances) 
         most = min(length_limit(model, encoded, row), int(encoded.ctc_lengths[row]))
         assert 0 < len(hypothesis.tokens) <= most
         assert not hypothesis.finished
-    by_speller = Search([model], SearchOptions(beam=3, ctc_weight=0.0))
+    by_speller = Search([model], SearchOptions(beam=3, ctc_weight=0.0, length_bonus=0.0))
     for row, hypothesis in enumerate(best(by_speller, encoded)):
         assert len(hypothesis.tokens) == length_limit(model, encoded, row)
         assert not hypothesis.finished
@@ -259,7 +259,7 @@ def test_a_text_that_repeats_itself_is_stopped_and_reported(
         model.speller.out.bias[6] = 10.0
         model.speller.out.bias[EOS] = -torch.inf
     encoded = encode(model, utterances)
-    looped = best(Search([model], SearchOptions(beam=1, nbest=2)), encoded)
+    looped = best(Search([model], SearchOptions(beam=1, length_bonus=0.0, nbest=2)), encoded)
     for hypothesis in looped:
         text = hypothesis.tokens
         for period in range(1, 17):

@@ -170,6 +170,8 @@ def ctc_model() -> tuple[ListenAttendSpell, Callable[[list[list[int]], list[int]
             lengths=torch.ones(len(units)).long(),
             ctc_frames=ctc_frames,
             ctc_lengths=torch.tensor(lengths),
+            lowest_frames=ctc_frames,
+            lowest_lengths=torch.tensor(lengths),
         )
 
     return model, encode_units

@@ -12,8 +12,8 @@ TUNED = SearchOptions(beam=10, ctc_weight=0.4, length_bonus=0.9, lm_weights=(0.6
 
 def test_without_anything_the_defaults_hold() -> None:
     assert AS_TUNED.options(None) == SearchOptions()
-    assert SearchRequest(lm=("a", "b")).options(None).lm_weights == (0.4, 0.4)
-    assert SearchRequest(lm=("a",)).options(None).length_bonus == 1.2
+    assert SearchRequest(lm=("a", "b")).options(None).lm_weights == (0.3, 0.3)
+    assert SearchRequest(lm=("a",)).options(None).length_bonus == 1.0
 
 
 def test_what_was_tuned_is_used_unless_something_else_is_asked_for() -> None:

@@ -1,0 +1,51 @@
+"""A recogniser of ours as an engine: a run folder, or a model on the Hugging Face Hub."""
+
+import hashlib
+import time
+from collections.abc import Iterator, Sequence
+
+from sorigeul.evaluation.engines.engine import Recognized, Utterance
+from sorigeul.pretrained.loading import load_pretrained
+from sorigeul.recognition.corpus_transcription import model_hash, search_hash
+from sorigeul.recognition.recognizer import Recognizer, default_device
+from sorigeul.recognition.search_setup import SearchSetup
+from sorigeul.search.options import SearchRequest
+from sorigeul.sound.audio import AudioError
+from sorigeul.sound.segments import SegmentedRecording
+
+
+class Run:
+    """A model of ours, which searches as it was tuned, and as `sorigeul transcribe` does."""
+
+    def __init__(self, source: str) -> None:
+        """Load the model. Raises UserError if `source` is neither a run nor an id."""
+        device = default_device()
+        pretrained = load_pretrained(source, device)
+        setup = SearchSetup.load(pretrained, SearchRequest(), device)
+        hashes = f"{model_hash(pretrained)} {search_hash(setup)}"
+        self._fingerprint = hashlib.sha256(hashes.encode()).hexdigest()
+        self._recognizer = Recognizer(pretrained, setup=setup)
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the model, and of how it searches."""
+        return self._fingerprint
+
+    def transcribe(self, utterances: Sequence[Utterance]) -> Iterator[Recognized]:
+        """Recognise all in batches. The time of a batch is shared by duration."""
+        readable, samples = [], []
+        for utterance in utterances:
+            try:
+                samples.append(utterance.load())
+                readable.append(utterance)
+            except AudioError as error:
+                yield Recognized(utterance.id, "", error=str(error))
+        started = time.perf_counter()
+        limits = self._recognizer.limits
+        transcriptions = self._recognizer.transcribe_all(
+            [SegmentedRecording.from_samples(row, limits) for row in samples]
+        )
+        duration = sum(utterance.seconds for utterance in readable)
+        rtf = (time.perf_counter() - started) / max(duration, 1e-9)
+        for utterance, transcription in zip(readable, transcriptions, strict=True):
+            yield Recognized(utterance.id, transcription.text, rtf * utterance.seconds)

@@ -1,0 +1,54 @@
+"""The page of a report: one HTML file that holds its style, its script and its data.
+
+The script builds everything from the data with text nodes, never from HTML, and the page's own
+policy (Content-Security-Policy) allows nothing but this script, this style, and data: URIs of
+pictures and sound. Does not know what the data mean.
+"""
+
+import base64
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from importlib import resources
+from typing import Any
+
+
+def render_page(data: Mapping[str, Any]) -> str:
+    """The HTML that shows `data`, which `page/page.js` reads."""
+    folder = resources.files(__package__) / "page"
+    html, style, script, texts = (
+        (folder / name).read_text(encoding="utf-8")
+        for name in ("page.html", "page.css", "page.js", "texts.json")
+    )
+    parts = {
+        "style": style,
+        "script": script,
+        "texts": _json_block(json.loads(texts)),
+        "data": _json_block(data),
+        "policy": "; ".join(
+            (
+                "default-src 'none'",
+                f"script-src '{_hash(script)}'",
+                f"style-src '{_hash(style)}'",
+                "img-src data:",
+                "media-src data:",
+                "base-uri 'none'",
+                "form-action 'none'",
+            )
+        ),
+    }
+    return re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], html)
+
+
+def _json_block(content: Any) -> str:
+    """JSON that cannot end the script element it lies in, whatever is in its strings."""
+    text = json.dumps(content, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    for character in "<>&":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return text
+
+
+def _hash(text: str) -> str:
+    """The text as a source that a Content-Security-Policy allows."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
