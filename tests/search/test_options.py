@@ -1,4 +1,4 @@
-"""Options of the search: what is asked for comes before what was tuned, and that before defaults."""
+"""Options of the search: what is asked for, else what was tuned, else defaults."""
 
 from typing import Any
 
