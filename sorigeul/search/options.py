@@ -11,8 +11,8 @@ from sorigeul.base.errors import UserError
 BEAM_WIDTH = 6
 """default number of hypotheses in a beam; eight gain 0.1 points on dev of Pansori"""
 CTC_WEIGHT = 0.35
-"""weight of CTC in a beam, beside the speller; with the bonus below the best on dev of Pansori and of
-the demo corpus (docs/lab.md), and 0.7 without one"""
+"""weight of CTC in a beam, beside the speller; with the bonus below the best on dev of Pansori and
+of the demo corpus (docs/lab.md), and 0.7 without one"""
 LENGTH_BONUS = 0.8
 """bonus for each character: log-probabilities fall with each, and so favour short texts"""
 LM_WEIGHT = 0.3
