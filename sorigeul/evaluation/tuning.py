@@ -96,7 +96,9 @@ def tune(recognizer: Recognizer, batches: Sequence[Batch], normalizer: str) -> T
     assert before is not None
     assert best is not None
     _, options, after = best
-    final = replace(options, beam=start.beam, nbest=1)
+    # A model that is searched greedily by default gets the beam that its weights were found with.
+    beam = start.beam if recognizer.search.width > 1 else options.beam
+    final = replace(options, beam=beam, nbest=1)
     calibration = _calibrate(recognizer, batches, final)
     return TunedResult(final, calibration, before, after, rounds)
 

@@ -48,7 +48,7 @@ def test_it_resumes_in_the_middle_of_an_epoch(
         (row["kind"], row["step"]) for row in expected
     ]
     for row, old in zip(resumed, expected, strict=True):
-        assert row.keys() == old.keys()
+        assert row.keys() - {"train_jamo_loss"} == old.keys()
         # Later, differences in rounding between processors may have grown.
         if row["kind"] == "step" and STEPS_BEFORE < row["step"] <= STEPS_BEFORE + 20:
             assert losses(row) == pytest.approx(losses(old), rel=0.05)
@@ -56,7 +56,12 @@ def test_it_resumes_in_the_middle_of_an_epoch(
 
 
 def losses(row: dict[str, Any]) -> dict[str, float]:
-    return {name: value for name, value in row.items() if name.endswith("_loss")}
+    """All losses but that of the jamo, which is younger than the old run."""
+    return {
+        name: value
+        for name, value in row.items()
+        if name.endswith("_loss") and name != "train_jamo_loss"
+    }
 
 
 def test_it_is_fine_tuned(corpus: Path, tmp_path: Path, sorigeul: Command) -> None:

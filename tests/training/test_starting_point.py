@@ -89,10 +89,10 @@ def test_a_run_that_fine_tunes_can_be_repeated_from_its_settings(
         (
             {"freeze": "listener.convolution"},
             "freeze: the model has no listener.convolution, but ctc, "
-            "listener.bottom_rnn, listener.conv, listener.middle_rnn, speller.attention, "
-            "speller.embedding, speller.out, speller.rnn",
+            "jamo_ctc.out, listener.bottom_rnn, listener.conv, listener.middle_rnn, "
+            "speller.attention, speller.embedding, speller.out, speller.rnn",
         ),
-        ({"freeze": "listener,speller,ctc"}, "leaves nothing to learn"),
+        ({"freeze": "listener,speller,ctc,jamo_ctc"}, "leaves nothing to learn"),
         ({"init_from": "no/where/at/all"}, "is neither a run folder nor a Hugging Face id"),
         ({"ema_decay": 1}, "ema_decay is 1.0, but must be at least 0 and below 1"),
         ({"listener_lr": 0}, "listener_lr is 0.0, but must be above 0"),

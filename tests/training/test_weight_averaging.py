@@ -88,7 +88,13 @@ def averaged_weights(state: dict[str, Any]) -> dict[str, Tensor]:
 
 
 # Without shared jamo embeddings, so that saved and published weights have the same names.
-AVERAGING = {**FOUR_EPOCHS, "share_letters": False, "ema_decay": 0.9, "average_best": 2}
+AVERAGING = {
+    **FOUR_EPOCHS,
+    "share_letters": False,
+    "jamo_ctc_weight": 0.0,
+    "ema_decay": 0.9,
+    "average_best": 2,
+}
 
 
 @pytest.fixture(scope="module")
