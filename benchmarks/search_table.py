@@ -55,8 +55,8 @@ def ways(recognizer: Recognizer, internal_lm_weight: float) -> list[Way]:
     found = [
         Way("greedy, the speller alone", SearchOptions(beam=1)),
         Way("beam, the speller alone", SearchOptions(ctc_weight=0.0)),
-        Way("beam, with CTC", SearchOptions()),
-        Way("weights and length bonus from dev", tuned()),
+        Way("beam, with CTC, default weights", SearchOptions()),
+        Way("the same, weights from dev", tuned()),
         Way("with n-grams", tuned(0), (0,)),
         Way("with a recurrent language model", tuned(1), (1,)),
         Way("with both language models", tuned(0, 1), (0, 1)),
