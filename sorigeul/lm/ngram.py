@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, fields
 from hashlib import sha256
 from math import log
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -31,8 +31,10 @@ from sorigeul.lm.model_files import (
     write_weights,
 )
 from sorigeul.lm.ngram_tables import NgramTable, Packing, with_line_starts
-from sorigeul.lm.text_data import TextData
 from sorigeul.text.vocabulary import Vocabulary
+
+if TYPE_CHECKING:  # text is read with lhotse, which recognition should not wait a second for
+    from sorigeul.lm.text_data import TextData
 
 _CHUNK = 1 << 18  # tokens of a long text that are scored at a time
 
@@ -230,7 +232,7 @@ def _fingerprint(
     return digest.hexdigest()
 
 
-def train_ngram(text: TextData, options: NgramOptions) -> NgramModel:
+def train_ngram(text: "TextData", options: NgramOptions) -> NgramModel:
     """Estimate an n-gram model from the training lines of a text.
 
     Its facts are the normaliser in the report of the text, and the bits a character on the held-out
