@@ -3,6 +3,7 @@
 __all__ = [
     "errors",
     "files",
+    "hub",
     "machine",
     "memory",
     "plots",
@@ -10,4 +11,5 @@ __all__ = [
     "progress",
     "provenance",
     "stopping",
+    "weights",
 ]

@@ -36,6 +36,8 @@ def measure_search() -> Iterator[Measurement]:
     vocabulary = Vocabulary((*(chr(0xAC00 + unit) for unit in range(_UNITS)), *SPECIALS))
     settings = Settings.preset("small")
     model = ListenAttendSpell(replace(settings.model, vocabulary_size=len(vocabulary))).eval()
+    with torch.no_grad():
+        model.speller.out.bias[model.config.eos_id] = -1e4  # untrained, it would end anywhere
     if device == "cpu":
         inference.optimize_layout(model)
     model.to(device)
@@ -78,9 +80,6 @@ def _seconds(
     options = SearchOptions(_BEAM, lm_weights=(0.4,) * len(language_models))
     search = Search([model], options, language_models)
     limits = torch.full((_BATCH,), round(_SECONDS * CHARACTERS_PER_SECOND), device=device)
-    # An untrained model would end anywhere.
-    with torch.no_grad():
-        model.speller.out.bias[model.config.eos_id] = -1e4
     return fastest_seconds(partial(search, [encoded], limits), 3, device)
 
 

@@ -57,11 +57,7 @@ def compare(
     from sorigeul.evaluation.report import ReportedData, ReportedSystem, write_report
 
     headline = find_policy(policy)
-    cuts = (
-        manifests.open_manifest(data, audio_root)
-        if data.is_file()
-        else manifests.required_manifest(data, split, audio_root)
-    )
+    cuts = manifests.open_split(data, split, audio_root)
     outputs = transcribe_all(engine, cuts, split, out / "texts")
     comparison = EngineComparison(outputs, cuts, headline)
     if comparison.engines:

@@ -122,11 +122,7 @@ def evaluate(
         for name in runs:
             recognizer = Recognizer.from_pretrained(name, precision=precision, request=search)
             if cuts is None:
-                cuts = (
-                    manifests.open_manifest(Path(data), audio_root)
-                    if Path(data).is_file()
-                    else manifests.required_manifest(Path(data), split, audio_root)
-                )
+                cuts = manifests.open_split(Path(data), split, audio_root)
             systems.append(_judge_run(name, recognizer, cuts, degradations, headline))
     if report is not None:
         judged_on = data or str(ref)

@@ -47,8 +47,8 @@ def tune(
         raise UserError(f"{run} is no folder here: 'tune' writes into the folder of a run")
     if utterances < 1:
         raise UserError(f"utterances is {utterances}, but must be 1 or more")
-    if search.lm_weight or search.terms is not None or search.ensemble:
-        raise UserError("--lm_weight, --terms and --ensemble are not for 'tune': it finds weights")
+    if search != SearchRequest(beam=search.beam, lm=search.lm):
+        raise UserError("of the search options 'tune' takes --beam and --lm: it finds the weights")
     from sorigeul.data import manifests
     from sorigeul.data.sampling import evaluation_batches
     from sorigeul.evaluation.tuning import tune as tune_search
@@ -56,11 +56,7 @@ def tune(
     from sorigeul.recognition.recognizer import Recognizer
 
     recognizer = Recognizer.from_pretrained(run, request=search)
-    cuts = (
-        manifests.open_manifest(data, audio_root)
-        if data.is_file()
-        else manifests.required_manifest(data, split, audio_root)
-    )
+    cuts = manifests.open_split(data, split, audio_root)
     normalizer = manifests.normalizer(cuts)
     cuts = manifests.sample(cuts, utterances)
     batches = list(evaluation_batches(cuts, recognizer.pretrained.vocabulary))
@@ -86,7 +82,7 @@ def tune(
 def _table(before: SearchOptions, result: "TunedResult") -> str:
     """What was found, beside what there was before."""
     lines = [
-        f"{result.after.utterances:,} utterances, {result.rounds} searches",
+        f"{result.after.utterances:,} utterances, {result.searches} searches",
         "",
         "| | before | tuned |",
         "| --- | ---: | ---: |",
@@ -94,7 +90,7 @@ def _table(before: SearchOptions, result: "TunedResult") -> str:
     for name in ("crr", "cer", "wer"):
         values = (getattr(score, name) for score in (result.before, result.after))
         lines.append(f"| {name.upper()} (%) | {' | '.join(f'{value:.2f}' for value in values)} |")
-    for name in ("ctc_weight", "length_bonus"):
+    for name in ("ctc_weight", "length_bonus", "internal_lm_weight"):
         values = (getattr(options, name) for options in (before, result.options))
         lines.append(f"| {name} | {' | '.join(f'{value:g}' for value in values)} |")
     pairs = zip(before.lm_weights, result.options.lm_weights, strict=True)

@@ -63,6 +63,12 @@ class Batch:
         lengths = self.lengths.tolist()
         return [row[:length].numpy() for row, length in zip(self.waveforms, lengths, strict=True)]
 
+    def cut(self, spans: Sequence[slice]) -> "Batch":
+        """The batch with only these samples of each utterance; for a batch on the CPU."""
+        rows = [torch.from_numpy(row[span]) for row, span in zip(self.rows(), spans, strict=True)]
+        lengths = torch.tensor([len(row) for row in rows], dtype=torch.long)
+        return replace(self, waveforms=_pad(rows, 0.0), lengths=lengths)
+
     def to(self, device: torch.device) -> "Batch":
         """The batch with its tensors on `device`."""
         moved: dict[str, Any] = {

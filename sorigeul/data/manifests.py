@@ -40,6 +40,16 @@ def required_manifest(data: Path, split: str, audio_root: str = "") -> CutSet:
     return cuts
 
 
+def open_split(data: Path, split: str, audio_root: str = "") -> CutSet:
+    """The cuts of `data`: a manifest, or a folder that has one for the split.
+
+    Raises UserError as `open_manifest` and `required_manifest` do.
+    """
+    if data.is_file():
+        return open_manifest(data, audio_root)
+    return required_manifest(data, split, audio_root)
+
+
 def open_manifest(path: Path, audio_root: str = "") -> CutSet:
     """The cuts of `lazy_cuts`.
 

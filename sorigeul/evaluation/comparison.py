@@ -20,13 +20,15 @@ from sorigeul.evaluation.engines.engine import Recognized, Utterance
 from sorigeul.evaluation.engines.specification import NamedEngine, open_engines
 from sorigeul.evaluation.engines.text_cache import TextCache
 from sorigeul.evaluation.judgement import Judgement, compare, judge
-from sorigeul.evaluation.policies import READINGS, STRICT, Policy
+from sorigeul.evaluation.policies import Policy, shown_policies
 from sorigeul.evaluation.scores import TextPair, squeeze
 from sorigeul.evaluation.significance import Comparison
+from sorigeul.evaluation.tables import markdown_table
+from sorigeul.recognition.batching import length_batches
 
 log = logging.getLogger(__name__)
 
-_GROUP_SECONDS = 120.0  # of sound that an engine is given at once, as `evaluate` does
+_GROUP_SECONDS = 120.0  # of sound, with padding, that an engine is given at once
 _NAMED_FAILURES = 5
 
 
@@ -61,15 +63,14 @@ def transcribe_all(
 def transcribe(engine: NamedEngine, cuts: CutSet, folder: Path) -> EngineTexts:
     """Let an engine recognise the utterances of a manifest, the longest first."""
     utterances = [Utterance(cut) for cut in cuts]
-    utterances.sort(key=lambda utterance: -utterance.seconds)
     failures, defect = {}, ""
     with TextCache(folder / _cache_name(engine, utterances)) as cache:
         missing = [utterance for utterance in utterances if utterance.id not in cache.texts]
         done = len(utterances) - len(missing)
         try:
             with progress_bar(engine.name, len(utterances), done) as advance:
-                for group in _groups(missing):
-                    for one in engine.engine.transcribe(group):
+                for group in length_batches([one.seconds for one in missing], _GROUP_SECONDS):
+                    for one in engine.engine.transcribe([missing[index] for index in group]):
                         if one.error:
                             failures[one.id] = one.error
                         else:
@@ -93,18 +94,6 @@ def _cache_name(engine: NamedEngine, utterances: Sequence[Utterance]) -> str:
         digest.update(f"\n{utterance.id} {utterance.seconds}".encode("utf-8", "surrogatepass"))
     readable = re.sub(r"[^\w.-]+", "-", engine.specification).strip("-.")[-40:]
     return f"{readable}-{digest.hexdigest()[:16]}.jsonl"
-
-
-def _groups(utterances: Sequence[Utterance]) -> Iterator[list[Utterance]]:
-    """Neighbours, so many that they last `_GROUP_SECONDS` together, or one that is longer."""
-    group: list[Utterance] = []
-    for utterance in utterances:
-        if group and (len(group) + 1) * group[0].seconds > _GROUP_SECONDS:
-            yield group
-            group = []
-        group.append(utterance)
-    if group:
-        yield group
 
 
 def _real_time_factor(
@@ -142,6 +131,7 @@ class EngineComparison:
         Raises UserError if no reference has a character.
         """
         self.headline = headline
+        self.shown = shown_policies(headline)
         self.defects = {one.name: one.defect for one in outputs if one.defect}
         normalizer = manifests.normalizer(cuts)
         references = [(cut.id, manifests.transcript(cut), manifests.speaker(cut)) for cut in cuts]
@@ -166,11 +156,6 @@ class EngineComparison:
             )
             for place, (output, judgement) in enumerate(judged)
         ]
-
-    @property
-    def shown(self) -> tuple[Policy, Policy]:
-        """The policies of the table."""
-        return self.headline, READINGS if self.headline == STRICT else STRICT
 
     def to_json(self) -> dict[str, Any]:
         """Everything by name, ready for `json.dumps`."""
@@ -199,8 +184,8 @@ class EngineComparison:
         rows = [[*_NAME_COLUMNS, *_NUMBER_COLUMNS]]
         for policy in self.shown:
             rows += [_row(one, policy) for one in self.engines]
-        lines = [*_markdown(rows), "", *self._notes(), *self._differences()]
-        return "\n".join(lines) + "\n"
+        table = markdown_table(rows, names=len(_NAME_COLUMNS))
+        return "\n".join([table, *self._notes(), *self._differences()]) + "\n"
 
     def _notes(self) -> Iterator[str]:
         units = self.engines[0].judgement.units
@@ -260,18 +245,6 @@ def _row(one: JudgedEngine, policy: Policy) -> list[str]:
         chances = [_chance(test.p) for test in (against.crr, against.wer, against.matched_pairs)]
     speed = "–" if rtf is None else f"{rtf:.3f}"
     return [str(policy), one.output.name, *rates, speed, *chances]
-
-
-def _markdown(rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """Lines of a table whose first row is its header. Numbers are aligned on the right."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    names = len(_NAME_COLUMNS)
-    rule = ["-" * width for width in widths[:names]]
-    rule += ["-" * (width - 1) + ":" for width in widths[names:]]
-    for row in (rows[0], rule, *rows[1:]):
-        left = map(str.ljust, row[:names], widths)
-        right = map(str.rjust, row[names:], widths[names:])
-        yield f"| {' | '.join((*left, *right))} |"
 
 
 def _chance(p: float) -> str:

@@ -42,16 +42,9 @@ class EncodedCorpus:
         seconds, begin = 0.0, perf_counter()
         with progress_bar("listening", sum(map(len, batches))) as advance, recognizer.autocast():
             for batch in filter(len, batches):
-                rows = batch.rows()
-                spoken = [
-                    torch.from_numpy(row[SegmentedRecording.from_samples(row).speech_span])
-                    for row in rows
-                ]
-                waveforms = torch.nn.utils.rnn.pad_sequence(spoken, batch_first=True)
-                lengths = torch.tensor([len(samples) for samples in spoken])
-                outputs = recognizer.encode(
-                    waveforms.to(recognizer.device), lengths.to(recognizer.device)
-                )
+                spans = [SegmentedRecording.from_samples(row).speech_span for row in batch.rows()]
+                spoken = batch.cut(spans).to(recognizer.device)
+                outputs = recognizer.encode(spoken.waveforms, spoken.lengths)
                 # What only training needs would take half of the memory.
                 frames.append(
                     [
@@ -59,7 +52,7 @@ class EncodedCorpus:
                         for output in outputs
                     ]
                 )
-                seconds += sum(map(len, rows)) / SAMPLE_RATE
+                seconds += int(batch.lengths.sum()) / SAMPLE_RATE
                 pairs += [
                     TextPair(*utterance)
                     for utterance in zip(

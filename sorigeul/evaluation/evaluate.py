@@ -266,15 +266,7 @@ def _transcribe_batch(recognizer: Recognizer, batch: Batch) -> _RecognizedBatch:
     transcriptions = recognizer.transcribe_all(recordings)
     seconds = time.perf_counter() - started
     # Loss and attention are those of one pass over the whole utterance, without its silent ends.
-    spoken = [
-        torch.from_numpy(row[recording.speech_span])
-        for row, recording in zip(rows, recordings, strict=True)
-    ]
-    batch = replace(
-        batch,
-        waveforms=torch.nn.utils.rnn.pad_sequence(spoken, batch_first=True),
-        lengths=torch.tensor([len(samples) for samples in spoken]),
-    ).to(recognizer.device)
+    batch = batch.cut([recording.speech_span for recording in recordings]).to(recognizer.device)
     with recognizer.autocast():
         encoded = pretrained.model.listen(*recognizer.log_mel(batch.waveforms, batch.lengths))
         loss, metrics = _force_transcripts(pretrained.model, batch, encoded, recognizer.log_mel)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from sorigeul.evaluation.bootstrap import RESAMPLES, Floats, Units, interval, resampled_sums
-from sorigeul.evaluation.policies import POLICIES, READINGS, STRICT, Policy
+from sorigeul.evaluation.policies import POLICIES, STRICT, Policy, shown_policies
 from sorigeul.evaluation.scores import ERROR_RATES, ErrorCounts, Score, TextPair
 from sorigeul.evaluation.significance import (
     Comparison,
@@ -15,6 +15,7 @@ from sorigeul.evaluation.significance import (
     paired_bootstrap,
     segment_errors,
 )
+from sorigeul.evaluation.tables import markdown_table
 
 INTERVAL_RATES = ("crr", "cer", "cer_no_space", "wer", "swer", "jer")
 """the rates of a `Score` that have an interval"""
@@ -55,17 +56,11 @@ class Judgement:
 
     def table(self, headline: Policy = STRICT) -> str:
         """A Markdown table of the rates and their intervals by two policies, `headline` first."""
-        shown = [headline, READINGS if headline == STRICT else STRICT]
+        shown = shown_policies(headline)
         header = ["% (95 % interval)", *(f"{policy}" for policy in shown)]
         rows = [[_NAMES[rate], *(self._cell(policy, rate) for policy in shown)] for rate in _NAMES]
-        widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
-        rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
-        lines = []
-        for name, *cells in (header, rule, *rows):
-            padded = [name.ljust(widths[0]), *map(str.rjust, cells, widths[1:])]
-            lines.append(f"| {' | '.join(padded)} |")
         notes = [f"{policy}: {policy.summary}" for policy in shown]
-        return "\n".join((*lines, "", *notes, self._about_intervals())) + "\n"
+        return "\n".join((markdown_table([header, *rows]), *notes, self._about_intervals())) + "\n"
 
     def _cell(self, policy: Policy, rate: str) -> str:
         if not policy.spaces and rate in ("cer", "wer"):

@@ -113,6 +113,11 @@ READINGS = replace(
 POLICIES = (STRICT, SPACING_FREE, READINGS)
 
 
+def shown_policies(headline: Policy) -> tuple[Policy, Policy]:
+    """The two policies of a table: the headline, and the one that differs most from it."""
+    return headline, READINGS if headline == STRICT else STRICT
+
+
 def find_policy(name: str) -> Policy:
     """The policy called `name`, with or without its version; UserError if there is none."""
     for one in POLICIES:

@@ -13,7 +13,6 @@ from sorigeul.data.sampling import evaluation_batches
 from sorigeul.evaluation.scores import score
 from sorigeul.recognition.recognizer import Recognizer
 from sorigeul.sound.degradations import Degradation
-from sorigeul.sound.segments import SegmentedRecording
 
 _RATES = ("crr", "cer", "wer")
 
@@ -38,11 +37,9 @@ def _rates(recognizer: Recognizer, cuts: CutSet, degradation: Degradation) -> di
     hypotheses: list[str] = []
     with progress_bar(str(degradation), sum(1 for _ in cuts)) as advance:
         for batch in evaluation_batches(cuts, recognizer.pretrained.vocabulary):
-            recordings = [
-                SegmentedRecording.from_samples(degradation.apply(row, id_), recognizer.limits)
-                for id_, row in zip(batch.ids, batch.rows(), strict=True)
-            ]
-            transcriptions = recognizer.transcribe_all(recordings)
+            rows = zip(batch.ids, batch.rows(), strict=True)
+            degraded = [degradation.apply(row, id_) for id_, row in rows]
+            transcriptions = recognizer.transcribe_samples(degraded)
             references += [*batch.texts, *(failure.text for failure in batch.failures)]
             hypotheses += [transcription.text for transcription in transcriptions]
             hypotheses += [""] * len(batch.failures)

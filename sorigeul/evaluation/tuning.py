@@ -21,14 +21,15 @@ from sorigeul.evaluation.scores import Score, score, squeeze
 from sorigeul.recognition.confidence import Calibration, ConfidenceCalibration, fit_calibration
 from sorigeul.recognition.recognizer import Recognizer
 from sorigeul.search.hypothesis import Hypothesis
-from sorigeul.search.options import SearchOptions
-from sorigeul.sound.segments import SegmentedRecording
+from sorigeul.search.options import BEAM_WIDTH, SearchOptions
 
-_ROUNDS = 3
+_SEARCHES = 3
 _TEXTS = 20  # of each utterance and search, to choose from
 _STEPS = 41  # values of a weight that are tried at a time
 _SMOOTHING = 5  # neighbouring values whose mean errors count, so that no lucky value is chosen
 _MAX_SWEEPS = 10
+_INTERNAL_LM_WEIGHT = 0.1  # to begin with, beside a language model
+_LEAST_WEIGHT = 0.001  # of what must be scored to be weighed; 0 in the end
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -42,7 +43,8 @@ class TunedResult:
     before: Score
     """with the options before tuning"""
     after: Score
-    rounds: int
+    searches: int
+    """how often the utterances were searched"""
 
 
 @dataclass
@@ -70,77 +72,69 @@ def tune(recognizer: Recognizer, batches: Sequence[Batch], normalizer: str) -> T
     """
     corpus = EncodedCorpus.encode(recognizer, batches)
     utterances = [_Utterance(text) for text in corpus.references]
+    decode = recognizer.pretrained.vocabulary.decode
     start = recognizer.setup.options
-    options = replace(start, beam=max(recognizer.search.width, 8), nbest=_TEXTS)
-    before: Score | None = None
-    best: tuple[float, SearchOptions, Score] | None = None
-    rounds = 0
-    for number in range(1, _ROUNDS + 1):
-        rounds = number
-        label = f"search {number} of at most {_ROUNDS}"
+    # What is judged by the speller alone is searched greedily by default; weights need a beam.
+    beam = start.beam if recognizer.search.width > 1 else BEAM_WIDTH
+    internal = start.internal_lm_weight or _INTERNAL_LM_WEIGHT
+    internal = internal if start.lm_weights else 0.0  # it would only be in a language model's way
+    options = replace(start, beam=beam, internal_lm_weight=internal, nbest=_TEXTS)
+    has_ctc = recognizer.pretrained.model.config.ctc_weight > 0
+    tried: dict[SearchOptions, Score] = {}
+    while len(tried) < _SEARCHES and options not in tried:
+        label = f"search {len(tried) + 1} of at most {_SEARCHES}"
         search = replace(recognizer.search, options=options)
         hypotheses = corpus.search(recognizer, search, label)
-        texts = [recognizer.pretrained.vocabulary.decode(h[0].tokens) for h in hypotheses]
-        result = score(corpus.references, texts, normalizer)
-        before = before or result
-        if best is None or result.cer < best[0]:
-            best = result.cer, options, result
-        elif number > 2:
-            break  # two searches in a row taught nothing new
+        texts = [decode(ranked[0].tokens) for ranked in hypotheses]
+        tried[options] = score(corpus.references, texts, normalizer)
         for utterance, ranked in zip(utterances, hypotheses, strict=True):
             for hypothesis in ranked:
-                text = recognizer.pretrained.vocabulary.decode(hypothesis.tokens)
                 features = _features(hypothesis, len(start.lm_weights))
-                utterance.add(tuple(hypothesis.tokens), features, text)
-        options = _with_weights(options, _fit_weights(utterances, _weights(options)))
-    assert before is not None
-    assert best is not None
-    _, options, after = best
-    # A model that is searched greedily by default gets the beam that its weights were found with.
-    beam = start.beam if recognizer.search.width > 1 else options.beam
-    final = replace(options, beam=beam, nbest=1)
+                utterance.add(tuple(hypothesis.tokens), features, decode(hypothesis.tokens))
+        options = _with_weights(options, _fit_weights(utterances, _weights(options, has_ctc)))
+    best = min(tried, key=lambda options: tried[options].cer)
+    internal = best.internal_lm_weight if best.internal_lm_weight > _LEAST_WEIGHT else 0.0
+    final = replace(best, internal_lm_weight=internal, nbest=1)
+    before = next(iter(tried.values()))
     calibration = _calibrate(recognizer, batches, final)
-    return TunedResult(final, calibration, before, after, rounds)
+    return TunedResult(final, calibration, before, tried[best], len(tried))
 
 
 # The texts to choose from.
 
 
 def _features(hypothesis: Hypothesis, language_models: int) -> list[float]:
-    """What is weighed: speller, CTC, length, and each language model."""
-
-    def mean(name: str) -> float:
-        values = [
-            value
-            for scorer, value in hypothesis.scores.items()
-            if scorer == name or scorer.startswith(f"{name}_")
-        ]
-        return sum(values) / len(values) if values else 0.0
-
-    models = [hypothesis.scores[f"lm_{number + 1}"] for number in range(language_models)]
-    return [mean("speller"), mean("ctc"), float(len(hypothesis.tokens)), *models]
+    """What is weighed: speller, CTC, length, internal language model, each language model."""
+    scores, length = hypothesis.scores, float(len(hypothesis.tokens))
+    models = [scores[f"lm_{number + 1}"] for number in range(language_models)]
+    ctc, internal = scores.get("ctc", 0.0), -scores.get("internal_lm", 0.0)
+    return [scores["speller"], ctc, length, internal, *models]
 
 
 # The weights.
 
 
-def _weights(options: SearchOptions) -> list[float]:
-    return [options.ctc_weight, options.length_bonus, *options.lm_weights]
+def _weights(options: SearchOptions, has_ctc: bool) -> list[float]:
+    ctc_weight = options.ctc_weight if has_ctc else 0.0
+    return [ctc_weight, options.length_bonus, options.internal_lm_weight, *options.lm_weights]
 
 
 def _with_weights(options: SearchOptions, weights: Sequence[float]) -> SearchOptions:
-    ctc_weight, length_bonus, *lm_weights = weights
+    ctc_weight, length_bonus, internal_lm_weight, *lm_weights = weights
     return replace(
         options,
         ctc_weight=round(ctc_weight, 3),
         length_bonus=round(length_bonus, 3),
+        internal_lm_weight=round(internal_lm_weight, 3),
         lm_weights=tuple(round(weight, 3) for weight in lm_weights),
     )
 
 
-def _ranges(count: int) -> list[tuple[float, float]]:
-    """The least and the largest value of each weight."""
-    return [(0.05, 0.95), (-1.0, 4.0), *[(0.0, 1.5)] * count]
+def _ranges(weights: Sequence[float]) -> list[tuple[float, float]]:
+    """The least and the largest value of each weight; 0 for what is not there to be weighed."""
+    ctc = (0.05, 0.95) if weights[0] else (0.0, 0.0)
+    internal = (_LEAST_WEIGHT, 0.5) if weights[2] else (0.0, 0.0)
+    return [ctc, (-1.0, 4.0), internal, *[(0.0, 1.5)] * len(weights[3:])]
 
 
 def _fit_weights(utterances: Sequence[_Utterance], weights: Sequence[float]) -> list[float]:
@@ -153,7 +147,7 @@ def _fit_weights(utterances: Sequence[_Utterance], weights: Sequence[float]) -> 
     best = _errors(features, errors, weights)
     for _ in range(_MAX_SWEEPS):
         begin = best
-        for index, (low, high) in enumerate(_ranges(len(weights) - 2)):
+        for index, (low, high) in enumerate(_ranges(weights)):
             for width in (high - low, (high - low) / 5):
                 middle = (low + high) / 2 if width == high - low else weights[index]
                 grid = np.linspace(
@@ -207,10 +201,7 @@ def _calibrate(
     segments: list[tuple[float, float]] = []
     with progress_bar("confidence", sum(map(len, batches))) as advance:
         for batch in batches:
-            recordings = [
-                SegmentedRecording.from_samples(row, tuned.limits) for row in batch.rows()
-            ]
-            transcriptions = tuned.transcribe_all(recordings)
+            transcriptions = tuned.transcribe_samples(batch.rows())
             for reference, transcription in zip(batch.texts, transcriptions, strict=True):
                 found = transcription.segments
                 said = [word for segment in found for word in segment.words]

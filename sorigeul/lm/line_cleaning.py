@@ -15,6 +15,8 @@ from sorigeul.text.vocabulary import Vocabulary
 Ids = npt.NDArray[np.unsignedinteger[Any]]
 Reason = Literal["empty", "other script", "Latin words", "unknown characters"]
 
+NORMALIZER = normalizer("plain")
+"""the transcripts' own; the rest of the cleaning makes text look like transcripts"""
 _LONG = 100  # characters: longer lines are split into their sentences
 _LONGEST = 500  # characters: longer sentences are cut at spaces
 _MOST_UNKNOWN = 0.1  # share of the characters of a line
@@ -51,7 +53,6 @@ class LineCleaner:
     def __init__(self, vocabulary: Vocabulary) -> None:
         """Prepare for the signs of a vocabulary."""
         self._vocabulary = vocabulary
-        self._normalize = normalizer("plain")
         hangul_or_space = re.compile(r"[가-힣\u1100-\u11ff\s]")
         units = vocabulary.units[:-3]
         signs = "".join(re.escape(unit) for unit in units if not hangul_or_space.match(unit))
@@ -68,7 +69,7 @@ class LineCleaner:
         `read_out`: write numbers and Latin letters as they are spoken. Transcripts need it not:
         they are already written in the way in which the recogniser writes.
         """
-        text = self._normalize(raw)
+        text = NORMALIZER(raw)
         if _PLAIN.fullmatch(text) and len(text) <= _LONG:
             return [self._line([text])]
         if not read_out:

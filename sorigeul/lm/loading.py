@@ -6,6 +6,7 @@ from typing import Any
 import torch
 
 from sorigeul.base.errors import UserError
+from sorigeul.base.hub import find_model_folder
 from sorigeul.lm.language_model import LanguageModel
 from sorigeul.lm.model_files import CONFIG, VOCABULARY, read_description
 from sorigeul.lm.ngram import NgramModel
@@ -22,7 +23,7 @@ def load_language_model(
     `source` is a folder that 'sorigeul lm train' wrote, or the id of a model on the Hugging Face
     hub. Raises UserError if there is no language model, or a damaged one.
     """
-    folder = _find_folder(source)
+    folder = find_model_folder(source, "the folder of a language model", _FILES)
     description = read_description(folder)
     model: LanguageModel[Any]
     if description.kind == RecurrentModel.kind:
@@ -36,23 +37,3 @@ def load_language_model(
         )
     model.to(torch.device(device))
     return model
-
-
-def _find_folder(source: str | Path) -> Path:
-    """The folder of a model, downloaded from the hub if necessary."""
-    folder = Path(source)
-    if folder.is_dir():
-        return folder
-    looks_like_hub_id = str(source).count("/") == 1 and not str(source).startswith((".", "/"))
-    if not looks_like_hub_id:
-        raise UserError(f"{source} is neither the folder of a language model nor a Hugging Face id")
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-
-    try:
-        return Path(snapshot_download(str(source), allow_patterns=_FILES))
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise UserError(
-            f"{source} is no folder here, and the Hugging Face hub gave no such model: {reason}"
-        ) from error

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
 from sorigeul.base.errors import UserError
-from sorigeul.base.files import replacing, write_text
+from sorigeul.base.files import write_text
 from sorigeul.text.vocabulary import Vocabulary
 
 CONFIG, VOCABULARY, WEIGHTS = "config.json", "vocabulary.json", "model.safetensors"
@@ -86,19 +86,8 @@ def read_description(folder: Path) -> LanguageModelDescription:
     return LanguageModelDescription(folder, kind, config["model"], vocabulary, facts)
 
 
-def write_weights(folder: Path, weights: Mapping[str, Tensor]) -> None:
-    """Write the tensors of a network; OSError if they cannot be written."""
-    path = folder / WEIGHTS
-    contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
-    with replacing(path) as temporary:
-        try:
-            save_file(contiguous, temporary)
-        except SafetensorError as error:  # safetensors' name for an I/O error
-            raise OSError(f"{path} could not be written: {error}") from error
-
-
 def read_weights(folder: Path, expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors that `write_weights` wrote.
+    """The tensors of a network.
 
     Raises UserError if they are missing or damaged, or not of the names and shapes of `expected`.
     """

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from sorigeul.base.errors import UserError
 from sorigeul.base.progress import progress_bar
+from sorigeul.base.weights import write_weights
 from sorigeul.lm.kneser_ney import count_ngrams, ngram_table, unigram_probabilities
 from sorigeul.lm.language_model import LanguageModel
 from sorigeul.lm.model_files import (
@@ -28,7 +29,6 @@ from sorigeul.lm.model_files import (
     WEIGHTS,
     read_description,
     write_description,
-    write_weights,
 )
 from sorigeul.lm.ngram_tables import NgramTable, Packing, with_line_starts
 from sorigeul.text.vocabulary import Vocabulary
@@ -180,7 +180,9 @@ class NgramModel(LanguageModel[NgramState]):
         arrays = {"unigrams": self.unigrams}
         for order, table in enumerate(self.tables, 2):
             arrays |= {f"{order}.{part}": getattr(table, part) for part in _PARTS}
-        write_weights(folder, {name: torch.from_numpy(array) for name, array in arrays.items()})
+        write_weights(
+            folder / WEIGHTS, {name: torch.from_numpy(array) for name, array in arrays.items()}
+        )
         write_description(folder, self.kind, asdict(self.options), self.vocabulary, self.facts)
 
     @classmethod

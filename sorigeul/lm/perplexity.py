@@ -12,7 +12,6 @@ import torch
 from sorigeul.lm.language_model import LanguageModel
 from sorigeul.text.file_encoding import read_lines
 from sorigeul.text.normalization import normalizer
-from sorigeul.text.vocabulary import Vocabulary
 
 _BATCH = 64
 """lines that are scored side by side"""
@@ -81,7 +80,7 @@ def score_lines(model: LanguageModel[Any], lines: Iterable[str]) -> Iterator[Lin
 def _score_batch(model: LanguageModel[Any], texts: list[str]) -> list[LineScore]:
     vocabulary = model.vocabulary
     pad = vocabulary.pad_id
-    rows = [[*encode_with_unknown(vocabulary, text), vocabulary.eos_id] for text in texts]
+    rows = [[*vocabulary.encode_all(text), vocabulary.eos_id] for text in texts]
     longest = max(map(len, rows))
     tokens = torch.tensor([row + [pad] * (longest - len(row)) for row in rows])
     sums = torch.zeros(len(texts), dtype=torch.float64)
@@ -95,9 +94,3 @@ def _score_batch(model: LanguageModel[Any], texts: list[str]) -> list[LineScore]
         LineScore(text, float(total), len(row) - count, count)
         for text, total, row, count in zip(texts, sums, rows, unknown, strict=True)
     ]
-
-
-def encode_with_unknown(vocabulary: Vocabulary, text: str) -> list[int]:
-    """Ids of all units of a text, with `pad_id` for those the vocabulary does not have."""
-    ids = {unit: number for number, unit in enumerate(vocabulary.units[:-3])}
-    return [ids.get(unit, vocabulary.pad_id) for unit in vocabulary.split(text)]

@@ -16,13 +16,14 @@ import torch
 from torch import Tensor, nn
 
 from sorigeul.base.errors import UserError
+from sorigeul.base.weights import write_weights
 from sorigeul.lm.language_model import LanguageModel
 from sorigeul.lm.model_files import (
     CONFIG,
+    WEIGHTS,
     LanguageModelDescription,
     read_weights,
     write_description,
-    write_weights,
 )
 from sorigeul.text.vocabulary import Vocabulary
 
@@ -162,7 +163,7 @@ class RecurrentModel(LanguageModel[RecurrentState]):
     def save(self, folder: Path, facts: Mapping[str, Any]) -> None:
         """Write the model to a folder, with `facts` in its `config.json`."""
         write_description(folder, self.kind, asdict(self.network.config), self.vocabulary, facts)
-        write_weights(folder, self.network.state_dict())
+        write_weights(folder / WEIGHTS, self.network.state_dict())
 
     @classmethod
     def load(cls, description: LanguageModelDescription) -> "RecurrentModel":

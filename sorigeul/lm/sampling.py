@@ -6,7 +6,6 @@ import torch
 
 from sorigeul.base.errors import UserError
 from sorigeul.lm.language_model import LanguageModel
-from sorigeul.lm.perplexity import encode_with_unknown
 
 _LONGEST = 200
 """characters after which a line is cut"""
@@ -27,7 +26,7 @@ def sample_lines(
     vocabulary = model.vocabulary
     random = torch.Generator().manual_seed(seed)
     state = model.start(count)
-    for token in encode_with_unknown(vocabulary, start):
+    for token in vocabulary.encode_all(start):
         state = model.advance(state, torch.full((count,), token))
     columns = []
     ended = torch.zeros(count, dtype=torch.bool)

@@ -20,7 +20,7 @@ import numpy as np
 from sorigeul.base.errors import UserError
 from sorigeul.base.files import replacing, write_text
 from sorigeul.base.progress import progress_bar
-from sorigeul.lm.line_cleaning import CleanLine, Ids, LineCleaner, id_type
+from sorigeul.lm.line_cleaning import NORMALIZER, CleanLine, Ids, LineCleaner, id_type
 from sorigeul.lm.text_sources import TextSource, find_sources, kept_out_transcripts
 from sorigeul.text.vocabulary import Vocabulary
 
@@ -120,6 +120,7 @@ def prepare_text(
     report = {
         "format": _FORMAT,
         "vocabulary_hash": vocabulary.hash,
+        "normalizer": str(NORMALIZER),
         "sources": [str(source.path) for source in found],
         "exclude": [str(path) for path in options.exclude],
         "heldout_share": options.heldout_share,

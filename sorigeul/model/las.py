@@ -128,7 +128,7 @@ class ListenAttendSpell(nn.Module):
         else:
             logits, alignments = self.speller.free_run(inputs[:, 0], inputs.shape[1], memory)
         jamo_loss = None
-        if self.jamo_ctc is not None:
+        if self.jamo_ctc is not None and self.training:
             frames, lengths = encoded.lowest_frames, encoded.lowest_lengths
             jamo_loss = self.jamo_ctc(frames, lengths, tokens, self.config.pad_id)
         ctc_logits = self.ctc_logits(encoded)

@@ -14,6 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 
 from sorigeul.base.errors import UserError
+from sorigeul.base.hub import find_model_folder
 from sorigeul.model.config import LASConfig
 from sorigeul.model.las import ListenAttendSpell
 from sorigeul.pretrained.search_settings import SEARCH, SearchSettings
@@ -130,29 +131,15 @@ def _vocabulary_mismatch(folder: Path) -> UserError:
 
 def _find_folder(source: str | Path) -> Path:
     """The folder of a published model, downloaded from the hub if necessary."""
-    folder = Path(source)
-    if folder.is_dir():
-        missing = [name for name in (CONFIG, VOCABULARY, WEIGHTS) if not (folder / name).exists()]
-        if missing:
-            raise UserError(
-                f"{folder} holds no finished model ({', '.join(missing)} missing): "
-                "train one with 'sorigeul train', or wait for its first epoch"
-            )
-        return folder
-    looks_like_hub_id = str(source).count("/") == 1 and not str(source).startswith((".", "/"))
-    if not looks_like_hub_id:
-        raise UserError(f"{source} is neither a run folder nor a Hugging Face id")
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-
-    try:
-        files = [WEIGHTS, CONFIG, VOCABULARY, SEARCH]
-        return Path(snapshot_download(str(source), allow_patterns=files))
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
-        reason = str(error).strip().splitlines()[0]
+    needed = (CONFIG, VOCABULARY, WEIGHTS)
+    folder = find_model_folder(source, "a run folder", (*needed, SEARCH))
+    missing = [name for name in needed if not (folder / name).exists()]
+    if missing:
         raise UserError(
-            f"{source} is no folder here, and the Hugging Face hub gave no such model: {reason}"
-        ) from error
+            f"{folder} holds no finished model ({', '.join(missing)} missing): "
+            "train one with 'sorigeul train', or wait for its first epoch"
+        )
+    return folder
 
 
 def _read_config(path: Path) -> dict[str, Any]:

@@ -5,14 +5,10 @@ They hold everything that is needed to load the model with `loading.py`, without
 
 import dataclasses
 import json
-from collections.abc import Mapping
 from pathlib import Path
 
-from safetensors import SafetensorError
-from safetensors.torch import save_file
-from torch import Tensor
-
-from sorigeul.base.files import replacing, write_text
+from sorigeul.base.files import write_text
+from sorigeul.base.weights import write_weights
 from sorigeul.model.jamo_embedding import merged_state_dict
 from sorigeul.pretrained.loading import CONFIG, VOCABULARY, WEIGHTS, PretrainedModel
 
@@ -35,16 +31,3 @@ def publish(run: Path, pretrained: PretrainedModel) -> None:
     write_text(run / CONFIG, json.dumps(config, indent=2, ensure_ascii=False) + "\n")
     metadata = {**pretrained.results, "vocabulary_hash": vocabulary.hash}
     write_weights(run / WEIGHTS, merged_state_dict(pretrained.model), metadata)
-
-
-def write_weights(path: Path, weights: Mapping[str, Tensor], metadata: dict[str, str]) -> None:
-    """Write tensors with metadata to a safetensors file, atomically.
-
-    Raises OSError if it cannot be written.
-    """
-    weights = {name: tensor.contiguous().cpu() for name, tensor in weights.items()}
-    with replacing(path) as temporary:
-        try:
-            save_file(weights, temporary, metadata)
-        except SafetensorError as error:  # safetensors' name for an I/O error
-            raise OSError(f"{path} could not be written: {error}") from error

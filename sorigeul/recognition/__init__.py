@@ -1,6 +1,7 @@
 """Transcription of one recording or of a whole corpus, and the output formats."""
 
 __all__ = [
+    "batching",
     "confidence",
     "corpus_transcription",
     "folders",

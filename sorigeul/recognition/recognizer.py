@@ -33,7 +33,7 @@ from sorigeul.search.hypothesis import Hypothesis
 from sorigeul.search.inference import Precision
 from sorigeul.search.options import SearchOptions, SearchRequest
 from sorigeul.sound import audio
-from sorigeul.sound.audio import SAMPLE_RATE, AudioOptions
+from sorigeul.sound.audio import SAMPLE_RATE, AudioOptions, Samples
 from sorigeul.sound.features import LogMel
 from sorigeul.sound.segments import SegmentedRecording, SegmentLimits, SpeechSegment
 
@@ -204,6 +204,12 @@ class Recognizer:
             )
             for recording in recordings
         ]
+
+    def transcribe_samples(self, recordings: Sequence[Samples]) -> list[Transcription]:
+        """As `transcribe_all`, from the samples (N,) of each recording at 16 kHz."""
+        return self.transcribe_all(
+            [SegmentedRecording.from_samples(samples, self.limits) for samples in recordings]
+        )
 
     @torch.no_grad()
     def recognize(self, batch: Sequence[SpeechSegment]) -> list[RecognizedSegment]:

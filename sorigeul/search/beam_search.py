@@ -84,6 +84,11 @@ class _Beam:
             sums += scorer.weight * (self.totals[scorer.name] + step)
         return sums
 
+    def most_gain(self, characters: Tensor) -> Tensor:
+        """The most that so many further characters (B,) can add to a score."""
+        gains = [scorer.weight * scorer.most_gain(characters) for scorer in self.scorers]
+        return torch.stack(gains).clamp_min(0).sum(0)
+
     def select(self, rows: Tensor, tokens: Tensor) -> None:
         """Go on with the hypotheses in `rows` (N,), each extended by one of `tokens` (N,)."""
         for scorer in self.scorers:
@@ -139,7 +144,6 @@ def beam_search(
     hypotheses = len(speller.attention)
     width = hypotheses // batch
     utterance = torch.arange(batch, device=device).repeat_interleave(width)
-    most_gain = sum(max(scorer.weight * scorer.most_gain, 0.0) for scorer in beam.scorers)
     # All hypotheses of an utterance start out the same: only the first counts.
     active = torch.arange(hypotheses, device=device) % width == 0
     complete = [_Complete(nbest) for _ in range(batch)]
@@ -164,7 +168,7 @@ def beam_search(
                 finished = not bool(cut_off[row])
                 complete[index].add(beam.hypothesis(row, frames[index], score, finished))
         bars = torch.tensor([kept.bar for kept in complete], dtype=torch.float64, device=device)
-        reachable = top_scores + most_gain * (limits - step - 1).clamp_min(0).unsqueeze(1)
+        reachable = top_scores + beam.most_gain((limits - step - 1).clamp_min(0)).unsqueeze(1)
         active = ((reachable > bars.unsqueeze(1)) & ~top_scores.isinf()).flatten()
         if not active.any():
             break

@@ -112,6 +112,7 @@ class Search:
         for number, model in enumerate(self.language_models):
             weight = options.lm_weights[number]
             scorers.append(LanguageModelScorer(model, hypotheses, weight, f"lm_{number + 1}"))
+        # What is subtracted may raise a score: the search does not wait for that.
         if options.internal_lm_weight > 0:
             memory = self.models[0].make_memory(encoded)
             silence = torch.zeros_like(memory.values), torch.zeros_like(memory.keys)

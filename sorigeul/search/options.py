@@ -83,6 +83,9 @@ class SearchRequest:
     ctc_weight: Annotated[float | None, _NUMBER] = None
     """what the CTC head counts for, 0 to 1; the speller counts for the rest. If not given, as
     tuned, else 0.35"""
+    internal_lm_weight: Annotated[float | None, _NUMBER] = None
+    """what the speller expects without hearing anything counts for, against it; it is in the way of
+    a language model. If not given, as tuned, else 0"""
     ensemble: Annotated[
         tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="RUN")
     ] = ()
@@ -115,6 +118,7 @@ class SearchRequest:
             "lm_weights": self.lm_weight or None,
             "length_bonus": self.length_bonus,
             "ctc_weight": self.ctc_weight,
+            "internal_lm_weight": self.internal_lm_weight,
             "term_weight": self.term_weight,
         }
         given = {name: value for name, value in changes.items() if value is not None}

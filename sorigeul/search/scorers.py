@@ -24,8 +24,10 @@ class Scorer(ABC):
 
     name: str
     weight: float
-    most_gain = 0.0
-    """the most that one more character can add to a score; 0 for all that are probabilities"""
+
+    def most_gain(self, characters: Tensor) -> Tensor:
+        """The most that so many further characters (B,) can add; 0 for probabilities."""
+        return torch.zeros_like(characters, dtype=torch.float64)
 
     @abstractmethod
     def score(self) -> Tensor:
@@ -143,7 +145,6 @@ class LengthBonus(Scorer):
     """One for each character: against the bias of probabilities towards short texts."""
 
     name = "length"
-    most_gain = 1.0
 
     def __init__(
         self, hypotheses: int, vocabulary: int, eos_id: int, weight: float, device: torch.device
@@ -151,6 +152,10 @@ class LengthBonus(Scorer):
         self.weight = weight
         self._ones = torch.ones(hypotheses, vocabulary, dtype=torch.float64, device=device)
         self._ones[:, eos_id] = 0.0
+
+    def most_gain(self, characters: Tensor) -> Tensor:
+        """One for each (B,)."""
+        return characters.double()
 
     def score(self) -> Tensor:
         """One for each character, nothing for the end of sentence (N, V)."""
@@ -172,8 +177,12 @@ class CoverageScorer(Scorer):
 
     def __init__(self, speller: SpellerScorer, weight: float) -> None:
         self.weight = weight
-        self.most_gain = float(speller.attention.shape[2])
         self._speller = speller
+
+    def most_gain(self, characters: Tensor) -> Tensor:
+        """All frames, however many characters there are (B,)."""
+        frames = float(self._speller.attention.shape[2])
+        return torch.where(characters > 0, frames, 0.0).double()
 
     def score(self) -> Tensor:
         """How many frames the next character is the first to cover, the same for all (N, V)."""
@@ -195,9 +204,13 @@ class TermScorer(Scorer):
     name = "terms"
 
     def __init__(self, terms: Terms, hypotheses: int, weight: float, device: torch.device) -> None:
-        self.weight, self.most_gain = weight, terms.most_gain
+        self.weight = weight
         self._terms = terms.to(device)
         self._nodes = torch.zeros(hypotheses, dtype=torch.long, device=device)
+
+    def most_gain(self, characters: Tensor) -> Tensor:
+        """The largest bonus for each (B,)."""
+        return self._terms.most_gain * characters.double()
 
     def score(self) -> Tensor:
         """The bonus gained or lost by each next character (N, V)."""

@@ -8,7 +8,8 @@ sentences.
 from collections.abc import Callable
 from random import Random
 
-from sorigeul.synthesis.readings import clock, date, digits, native, sino
+from sorigeul.synthesis.readings import clock, date, digits
+from sorigeul.text.numerals import native_before_counter, sino
 
 MIN_SYLLABLES, MAX_SYLLABLES = 8, 25
 
@@ -63,7 +64,8 @@ def _minutes(random: Random) -> int:
 
 def _goods(random: Random) -> str:
     counter = random.choice(tuple(_GOODS))
-    return f"{random.choice(_GOODS[counter])} {native(random.randint(1, 20))} {counter}"
+    good = random.choice(_GOODS[counter])
+    return f"{good} {native_before_counter(random.randint(1, 20))} {counter}"
 
 
 def _meeting(random: Random) -> str:
@@ -109,7 +111,9 @@ def _journey(random: Random) -> str:
     start, end = random.sample(_CITIES, 2)
     vehicle = random.choice(("기차로", "버스로", "자동차로"))
     minutes = _minutes(random)
-    length = f"{native(random.randint(1, 6))} 시간{f' {sino(minutes)} 분' if minutes else ''}"
+    length = f"{native_before_counter(random.randint(1, 6))} 시간"
+    if minutes:
+        length += f" {sino(minutes)} 분"
     return f"{start}에서 {end}까지 {vehicle} {length} {_takes(random)}"
 
 
@@ -145,7 +149,7 @@ def _age(random: Random) -> str:
     person, youngest, oldest = random.choice(
         (("동생", 5, 39), ("어머니", 40, 69), ("할머니", 60, 99), ("할아버지", 60, 99))
     )
-    years = f"{native(random.randint(youngest, oldest))} 살"
+    years = f"{native_before_counter(random.randint(youngest, oldest))} 살"
     age = _predicate(years, random) if person == "동생" else f"{years}이세요"
     return f"{random.choice(('우리', '제'))} {_topic(person)} 올해 {age}"
 

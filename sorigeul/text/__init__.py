@@ -1,3 +1,3 @@
 """Text encodings, normalisers, spoken forms, and vocabularies (text to ids and back)."""
 
-__all__ = ["file_encoding", "normalization", "spoken_form", "vocabulary"]
+__all__ = ["file_encoding", "normalization", "numerals", "spoken_form", "vocabulary"]

@@ -194,6 +194,10 @@ class Vocabulary:
         """Return the ids of the units of ``text``, without start and end; skip unknown units."""
         return [self._ids[unit] for unit in _split(text, self.kind) if unit in self._ids]
 
+    def encode_all(self, text: str) -> list[int]:
+        """As ``encode``, but with ``pad_id`` for unknown units, as language models read them."""
+        return [self._ids.get(unit, self.pad_id) for unit in _split(text, self.kind)]
+
     def jamo_ids(self) -> list[tuple[int, int, int]]:
         """Return the ids of the jamo (초성, 중성, 종성) of each unit, counted from 1.
 

@@ -25,10 +25,10 @@ from torch import Tensor
 
 from sorigeul.base.errors import UserError
 from sorigeul.base.files import replacing, write_text
+from sorigeul.base.weights import write_weights
 from sorigeul.data.config import ORDER_INDEPENDENT, DataConfig
 from sorigeul.model.las import ListenAttendSpell
 from sorigeul.pretrained.loading import VOCABULARY
-from sorigeul.pretrained.publishing import write_weights
 from sorigeul.text.vocabulary import Vocabulary
 from sorigeul.training.running_totals import EpochTotals, RunPosition
 from sorigeul.training.settings import Settings
@@ -223,7 +223,7 @@ def load_vocabulary(run: Path) -> Vocabulary | None:
 
 def save_epoch_weights(run: Path, epoch: int, model: ListenAttendSpell) -> None:
     """Save the weights after an epoch."""
-    write_weights(_epoch_weights_path(run, epoch), model.state_dict(), {})
+    write_weights(_epoch_weights_path(run, epoch), model.state_dict())
 
 
 def has_epoch_weights(run: Path, epoch: int) -> bool:

@@ -52,7 +52,7 @@ log = logging.getLogger(__name__)
 
 _CONFIG_HEAD = "# To repeat this: sorigeul lm train TEXT… LM --vocabulary … --config THIS_FILE\n\n"
 _FORMAT = "sorigeul-lm-checkpoint/1"
-_TEXT, _REPORT = "text", "report.json"  # folder of the prepared text, and what is in it
+_TEXT = "text"  # folder of the prepared text, with its report
 _MAX_BAD_STEPS = 10  # losses in a row that are not finite before the run gives up
 _ORDER = ("seed", "batch_characters", "max_length")
 """settings that decide which lines are in which batch"""
@@ -116,7 +116,6 @@ def _text(
             return text
     options = TextOptions(tuple(exclude), training.heldout_share, training.seed)
     text = prepare_text(sources, folder / _TEXT, vocabulary, options)
-    write_text(folder / _REPORT, json.dumps(text.report, indent=2, ensure_ascii=False) + "\n")
     log.info("%s", ", ".join(f"{name}: {count}" for name, count in text_counts(text).items()))
     return text
 

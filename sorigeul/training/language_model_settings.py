@@ -1,20 +1,18 @@
 """Settings of the training of a language model: by name, in presets, as YAML.
 
-As in `settings.py`, every name is used once, on the command line and in the run's `config.yaml`.
+Every name is used once, as in `settings.py`.
 """
 
-import difflib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_origin, get_type_hints
-
-import yaml
+from typing import Any, ClassVar, Literal
 
 from sorigeul.base.errors import UserError
 from sorigeul.lm.ngram import NgramOptions
 from sorigeul.lm.recurrent import RecurrentConfig
-from sorigeul.training.settings import RUN_CONFIG, convert
+from sorigeul.training.sectioned_settings import SectionedSettings
+from sorigeul.training.settings import RUN_CONFIG
 
 LanguageModelKind = Literal["recurrent", "ngram"]
 LanguageModelPrecision = Literal["auto", "bfloat16", "float32"]
@@ -98,67 +96,14 @@ class LanguageModelTraining:
 
 
 @dataclass(frozen=True)
-class LanguageModelSettings:
+class LanguageModelSettings(SectionedSettings):
     """The settings of the training of a language model."""
+
+    command: ClassVar[str] = "sorigeul lm train"
 
     model: RecurrentConfig = field(default_factory=RecurrentConfig)
     ngram: NgramOptions = field(default_factory=NgramOptions)
     training: LanguageModelTraining = field(default_factory=LanguageModelTraining)
-
-    def flat(self) -> dict[str, Any]:
-        """All settings by name."""
-        return {**vars(self.model), **vars(self.ngram), **vars(self.training)}
-
-    def changed(self, changes: Mapping[str, Any], origin: str) -> "LanguageModelSettings":
-        """These settings with some of them replaced, by name.
-
-        Raises UserError for a name or value that is not valid; the message begins with `origin`,
-        which is where the changes come from.
-        """
-        for name in changes:
-            if name not in self.flat():
-                similar = difflib.get_close_matches(str(name), self.flat(), 1)
-                hint = (
-                    f"perhaps {similar[0]}" if similar else "'sorigeul lm train --help' lists them"
-                )
-                raise UserError(f"{origin}: '{name}' is no setting; {hint}")
-        sections = {}
-        for section in fields(self):
-            config = getattr(self, section.name)
-            types = get_type_hints(type(config))
-            values = {
-                name: _value(name, changes[name], types[name], origin)
-                for name in vars(config)
-                if name in changes
-            }
-            sections[section.name] = replace(config, **values)
-        return LanguageModelSettings(**sections)
-
-    def to_yaml(self) -> str:
-        """All settings as YAML, one paragraph for each section."""
-        paragraphs = []
-        for section in fields(self):
-            values = dict(vars(getattr(self, section.name)))
-            values = {name: _plain(value) for name, value in values.items()}
-            paragraphs.append(f"# {section.name}\n" + yaml.safe_dump(values, sort_keys=False))
-        return "\n".join(paragraphs)
-
-    @classmethod
-    def from_yaml(cls, path: Path) -> "LanguageModelSettings":
-        """The settings in a YAML file; those it leaves out have their defaults.
-
-        Raises UserError if the file cannot be read or is not valid.
-        """
-        try:
-            values = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise UserError(f"{path}: there is no such file of settings") from None
-        except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
-            reason = " ".join(str(error).split())
-            raise UserError(f"{path} cannot be read as YAML: {reason}") from error
-        if not isinstance(values, dict):
-            raise UserError(f"{path} must hold lines of the form 'setting: value'")
-        return cls().changed(values, str(path))
 
     @classmethod
     def preset(cls, name: str) -> "LanguageModelSettings":
@@ -181,16 +126,3 @@ class LanguageModelSettings:
         if folder and (folder / RUN_CONFIG).is_file() and not preset:
             return cls.from_yaml(folder / RUN_CONFIG)
         return cls.preset(preset or DEFAULT_PRESET)
-
-
-def _plain(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value
-
-
-def _value(name: str, value: Any, type_: Any, origin: str) -> Any:
-    """The value in the setting's type; a tuple is of whole numbers."""
-    if get_origin(type_) is not tuple:
-        return convert(name, value, type_, origin)
-    if not isinstance(value, list | tuple):
-        raise UserError(f"{origin}: {name} is {value!r}, but must be a list of numbers")
-    return tuple(convert(name, item, int, origin) for item in value)

@@ -6,14 +6,11 @@ do.
 """
 
 import dataclasses
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin, get_type_hints
-
-import yaml
+from typing import ClassVar, Literal, get_args
 
 from sorigeul.base.errors import UserError
 from sorigeul.data.config import DataConfig
@@ -21,6 +18,7 @@ from sorigeul.model.config import LASConfig
 from sorigeul.sound.features import FeatureConfig
 from sorigeul.sound.spec_augment import SpecAugmentConfig
 from sorigeul.text.vocabulary import Kind
+from sorigeul.training.sectioned_settings import SectionedSettings
 
 RUN_CONFIG = "config.yaml"
 """file in a run folder that holds its settings"""
@@ -138,8 +136,11 @@ class TrainingConfig:
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(SectionedSettings):
     """The settings of a run, one section for each part of the package. Defaults are the seed's."""
+
+    command: ClassVar[str] = "sorigeul train"
+    derived: ClassVar[Mapping[str, tuple[str, ...]]] = {"model": ("n_mels", "vocabulary_size")}
 
     features: FeatureConfig = field(default_factory=FeatureConfig)
     spec_augment: SpecAugmentConfig = field(default_factory=SpecAugmentConfig)
@@ -161,68 +162,6 @@ class Settings:
             model = dataclasses.replace(self.model, n_mels=self.features.n_mels)
             object.__setattr__(self, "model", model)
 
-    def flat(self) -> dict[str, Any]:
-        """All settings by name."""
-        values: dict[str, Any] = {}
-        for section, names in _sections().items():
-            config = getattr(self, section)
-            values.update({name: getattr(config, name) for name in names})
-        return values
-
-    def changed(self, changes: Mapping[str, Any], origin: str) -> "Settings":
-        """These settings with some of them replaced, by name.
-
-        Raises UserError for a name or value that is not valid; the message begins with `origin`,
-        which is where the changes come from.
-        """
-        sections = _sections()
-        section_of = {name: section for section, names in sections.items() for name in names}
-        changed: dict[str, dict[str, Any]] = {section: {} for section in sections}
-        for name, value in changes.items():
-            if name not in section_of:
-                similar = difflib.get_close_matches(str(name), section_of, 1)  # YAML keys may be 7
-                hint = f"perhaps {similar[0]}" if similar else "'sorigeul train --help' lists them"
-                raise UserError(f"{origin}: '{name}' is no setting; {hint}")
-            section = section_of[name]
-            changed[section][name] = convert(name, value, sections[section][name], origin)
-        return dataclasses.replace(
-            self,
-            **{
-                section: dataclasses.replace(getattr(self, section), **values)
-                for section, values in changed.items()
-                if values
-            },
-        )
-
-    def to_yaml(self) -> str:
-        """All settings as YAML, one paragraph for each section."""
-        values = self.flat()
-        paragraphs = [
-            f"# {section}\n"
-            + yaml.safe_dump(
-                {name: values[name] for name in names}, sort_keys=False, allow_unicode=True
-            )
-            for section, names in _sections().items()
-        ]
-        return "\n".join(paragraphs)
-
-    @classmethod
-    def from_yaml(cls, path: Path, base: "Settings | None" = None) -> "Settings":
-        """The settings in a YAML file; those it leaves out come from `base`, or are the seed's.
-
-        Raises UserError if the file cannot be read or is not valid.
-        """
-        try:
-            values = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise UserError(f"{path}: there is no such file of settings") from None
-        except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
-            reason = " ".join(str(error).split())
-            raise UserError(f"{path} cannot be read as YAML: {reason}") from error
-        if not isinstance(values, dict):
-            raise UserError(f"{path} must hold lines of the form 'setting: value'")
-        return (base or cls()).changed(values, str(path))
-
     @classmethod
     def of_run(cls, folder: Path) -> "Settings":
         """The settings of the run in a folder."""
@@ -241,39 +180,3 @@ def presets() -> list[str]:
     """The names of the presets that come with the package."""
     folder = resources.files("sorigeul.recipes")
     return sorted(Path(item.name).stem for item in folder.iterdir() if item.name.endswith(".yaml"))
-
-
-_FROM_DATA = ("n_mels", "vocabulary_size")
-"""settings of the model that follow from the features and the vocabulary"""
-
-
-def _sections() -> dict[str, dict[str, Any]]:
-    """Section -> names of its settings -> their types."""
-    return {
-        section.name: {
-            name: type_
-            for name, type_ in get_type_hints(section.type).items()
-            if not (section.type is LASConfig and name in _FROM_DATA)
-        }
-        for section in dataclasses.fields(Settings)
-        if isinstance(section.type, type)
-    }
-
-
-def convert(name: str, value: Any, type_: Any, origin: str) -> Any:
-    """The value in the setting's type: YAML reads 1e-4 as text and 10 as an int."""
-    if get_origin(type_) is Literal:
-        if value in get_args(type_):
-            return value
-        choices = ", ".join(map(str, get_args(type_)))
-        raise UserError(f"{origin}: {name} is {value!r}, but must be one of {choices}")
-    try:
-        if isinstance(value, bool) != (type_ is bool) or (type_ is str and type(value) is not str):
-            raise ValueError
-        if type_ is int and int(value) != value:
-            raise ValueError
-        return type_(value)
-    except (TypeError, ValueError, OverflowError):
-        kinds = {bool: "True or False", int: "a whole number", float: "a number"}
-        kind = kinds.get(type_, "text")
-        raise UserError(f"{origin}: {name} is {value!r}, but must be {kind}") from None

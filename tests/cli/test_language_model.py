@@ -107,7 +107,7 @@ def test_transcripts_of_excluded_corpora_stay_out(
     arguments = ["lm", "train", text_file, tmp_path / "lm", "--vocabulary", run]
     done = sorigeul(*arguments, *TINY, "--exclude", one, other)
     assert done.status == 0, done.err
-    report = json.loads((tmp_path / "lm" / "report.json").read_text(encoding="utf-8"))
+    report = json.loads((tmp_path / "lm" / "text" / "report.json").read_text(encoding="utf-8"))
     assert report["left_out"]["excluded transcript"] == 6
     assert "left out, excluded transcript : 6" in (tmp_path / "lm" / "results.md").read_text(
         "utf-8"
@@ -125,7 +125,7 @@ def test_an_ngram_model_has_the_same_folder(
     assert (config["kind"], config["model"]["order"]) == ("ngram", 3)
     bits = config["heldout_bits_per_character"]
     assert f"|{bits:.4f}|" in (folder / "results.md").read_text(encoding="utf-8")
-    for name in ("config.yaml", "report.json", "run.json", "metrics.jsonl"):
+    for name in ("config.yaml", "text/report.json", "run.json", "metrics.jsonl"):
         assert (folder / name).is_file()
     found = sorigeul("lm", "score", folder, text_file).out.splitlines()[0]
     assert float(found.removeprefix("bits a character: ")) == pytest.approx(bits, abs=0.2)

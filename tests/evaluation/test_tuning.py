@@ -23,17 +23,17 @@ from sorigeul.text.vocabulary import Vocabulary
 
 def test_weights_are_found_that_put_the_right_texts_first() -> None:
     random = np.random.default_rng(5)
-    true = np.array([1 - 0.3, 0.3, 1.4, 0.6])
+    true = np.array([1 - 0.3, 0.3, 1.4, 0.2, 0.6])
     utterances = []
     for _ in range(200):
         utterance = _Utterance("가나다")
-        features = random.normal(size=(12, 4)) * [6, 6, 2, 8]
+        features = random.normal(size=(12, 5)) * [6, 6, 2, 8, 8]
         best = int((features @ true).argmax())
         for index, row in enumerate(features):
             utterance.add((index,), row.tolist(), "가나다" if index == best else "라")
         utterances.append(utterance)
-    fitted = _fit_weights(utterances, [0.7, 0.0, 0.0])
-    assert fitted == pytest.approx([0.3, 1.4, 0.6], abs=0.15)
+    fitted = _fit_weights(utterances, [0.7, 0.0, 0.1, 0.0])
+    assert fitted == pytest.approx([0.3, 1.4, 0.2, 0.6], abs=0.15)
 
 
 def dev_batches(corpus: Path, vocabulary: Vocabulary) -> list[Batch]:
@@ -67,10 +67,7 @@ def test_tuning_makes_dev_no_worse_and_says_what_a_search_then_gives(
     assert len(result.options.lm_weights) == 1
     assert (result.options.beam, result.options.nbest) == (0, 1)
     batches = dev_batches(corpus, recognizer.pretrained.vocabulary)
-    wide = SearchOptions(
-        8, result.options.ctc_weight, result.options.length_bonus, 0.0, result.options.lm_weights
-    )
-    search = recognizer.with_options(wide)
+    search = recognizer.with_options(result.options)
     texts, references = [], []
     for batch in batches:
         recordings = [SegmentedRecording.from_samples(row, search.limits) for row in batch.rows()]

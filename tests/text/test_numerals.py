@@ -53,3 +53,50 @@ def test_native_numbers_end_before_a_hundred(number: int) -> None:
 def test_digits_are_read_one_by_one() -> None:
     assert digit_by_digit("010") == "공일공"
     assert digit_by_digit("3050", zero="영") == "삼영오영"
+
+
+@pytest.mark.parametrize(
+    ("number", "reading"),
+    [
+        (0, "영"),
+        (1, "일"),
+        (10, "십"),
+        (11, "십일"),
+        (21, "이십일"),
+        (100, "백"),
+        (110, "백십"),
+        (206, "이백육"),
+        (1_000, "천"),
+        (1_999, "천구백구십구"),
+        (2_024, "이천이십사"),
+        (10_000, "만"),
+        (11_000, "만 천"),
+        (12_500, "만 이천오백"),
+        (20_001, "이만 일"),
+        (110_000, "십일만"),
+        (365_000, "삼십육만 오천"),
+        (10_000_000, "천만"),
+        (99_999_999, "구천구백구십구만 구천구백구십구"),
+    ],
+)
+def test_sino_korean_examples(number: int, reading: str) -> None:
+    assert sino(number) == reading
+
+
+def test_every_number_has_a_reading_of_its_own() -> None:
+    assert len({sino(number) for number in range(120_000)}) == 120_000
+    assert len({native_before_counter(number) for number in range(1, 100)}) == 99
+
+
+@pytest.mark.parametrize(
+    ("number", "reading"),
+    [
+        *((1, "한"), (2, "두"), (3, "세"), (4, "네")),
+        *((5, "다섯"), (6, "여섯"), (7, "일곱"), (8, "여덟")),
+        *((9, "아홉"), (10, "열"), (11, "열한"), (12, "열두")),
+        *((20, "스무"), (21, "스물한"), (35, "서른다섯"), (44, "마흔네"), (58, "쉰여덟")),
+        *((60, "예순"), (72, "일흔두"), (86, "여든여섯"), (99, "아흔아홉")),
+    ],
+)
+def test_native_numbers_before_a_counter(number: int, reading: str) -> None:
+    assert native_before_counter(number) == reading

@@ -37,7 +37,7 @@ def test_yaml_brings_settings_back(preset: str, tmp_path: Path) -> None:
         ({"batch_characters": 0}, "batch_characters is 0, but must be at least 1"),
         ({"heldout_share": 1}, "heldout_share is 1.0, but must be above 0 and below 1"),
         ({"seed": -1}, "seed is -1, but must be 0 or more"),
-        ({"prune": 1}, "prune is 1, but must be a list of numbers"),
+        ({"prune": 1}, "prune is 1, but must be a list"),
     ],
 )
 def test_what_is_not_valid_is_refused(changes: dict[str, Any], message: str) -> None:

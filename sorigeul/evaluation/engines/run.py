@@ -11,7 +11,6 @@ from sorigeul.recognition.recognizer import Recognizer, default_device
 from sorigeul.recognition.search_setup import SearchSetup
 from sorigeul.search.options import SearchRequest
 from sorigeul.sound.audio import AudioError
-from sorigeul.sound.segments import SegmentedRecording
 
 
 class Run:
@@ -41,10 +40,7 @@ class Run:
             except AudioError as error:
                 yield Recognized(utterance.id, "", error=str(error))
         started = time.perf_counter()
-        limits = self._recognizer.limits
-        transcriptions = self._recognizer.transcribe_all(
-            [SegmentedRecording.from_samples(row, limits) for row in samples]
-        )
+        transcriptions = self._recognizer.transcribe_samples(samples)
         duration = sum(utterance.seconds for utterance in readable)
         rtf = (time.perf_counter() - started) / max(duration, 1e-9)
         for utterance, transcription in zip(readable, transcriptions, strict=True):
