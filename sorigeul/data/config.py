@@ -38,6 +38,9 @@ class DataConfig:
     """flag indication whether to use spec-augmentation or not"""
     augment_ratio: float = 1.0
     """ratio of spec-augmentation applied data: number of masked copies added for each utterance"""
+    mask_all: bool = False
+    """apply spec-augmentation to the utterances themselves too, not only to the copies that
+    augment_ratio adds; for long trainings"""
     plain_epochs: int = 0
     """number of first epochs without masks, speed changes, noise and scheduled sampling, so that
     the attention aligns sooner"""

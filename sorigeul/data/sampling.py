@@ -89,6 +89,8 @@ class _AugmentationDraws:
             return replace(cut, custom={**(cut.custom or {}), "augmented": False})
         draw_key = f"{self.seed}/{epoch}/{cut.id}"
         cut = replace(cut, custom={**(cut.custom or {}), "draw_key": draw_key})
+        if self.config.use_augment and self.config.mask_all:
+            cut.custom["augmented"] = True
         if self.config.speed_perturbation:
             cut.custom["speed"] = speed = augmentation.draw_speed(draw_key)
             cut.duration *= 10 / speed
@@ -123,6 +125,7 @@ def training_batches(
     if (
         config.speed_perturbation
         or config.plain_epochs
+        or config.mask_all
         or noise is not None
         or config.degradation_shares().any
     ):

@@ -2,13 +2,15 @@
 
 import math
 from dataclasses import dataclass
-from typing import Annotated, get_args
+from typing import Annotated, Literal, get_args
 
 import tyro
 
 from sorigeul.base.errors import UserError
 from sorigeul.model.attention import ScoreFunction
 from sorigeul.model.recurrent import CELLS, Cell
+
+ListenerKind = Literal["pyramid", "conformer"]
 
 CONV_REDUCTION = 4
 """factor by which the convolutions shorten the sequence of frames"""
@@ -23,6 +25,9 @@ would leave 6.25, with which CTC cannot align an average utterance."""
 class LASConfig:
     """The shape of the model and the weights of its losses. Defaults are the seed's."""
 
+    listener: ListenerKind = "pyramid"
+    """what follows the convolutions: pyramid, recurrent layers as in the seed, or conformer, blocks
+    of self-attention and convolution (Gulati et al. 2020)"""
     use_bidirectional: bool = True
     """if True, becomes a bidirectional encoder"""
     use_attention: bool = True
@@ -33,7 +38,7 @@ class LASConfig:
     use_pyramidal: bool = True
     """flag indication whether to use pLSTM or not; without it time is shortened 4-fold"""
     listener_layer_size: int = 5
-    """number of listener's RNN layers"""
+    """number of listener's RNN layers, or of its Conformer blocks"""
     speller_layer_size: int = 3
     """number of speller's RNN layers"""
     hidden_size: int = 256
@@ -47,7 +52,7 @@ class LASConfig:
     conv_channels: int = 64
     """channels of the first convolutional stage; the second has twice as many"""
     attention_heads: int = 4
-    """heads of multi-head attention"""
+    """heads of multi-head attention, and of the self-attention of a Conformer"""
     feed_context: bool = False
     """feed the attention's output back into the speller (as published; not in the seed's print)"""
     ctc_weight: float = 0.0
@@ -78,6 +83,8 @@ class LASConfig:
         for setting in ("hidden_size", "conv_channels", "speller_layer_size", "attention_heads"):
             if getattr(self, setting) < 1:
                 refuse(setting, "at least 1")
+        if self.listener not in get_args(ListenerKind):
+            refuse("listener", "one of " + ", ".join(get_args(ListenerKind)))
         if self.score_function not in get_args(ScoreFunction):
             refuse("score_function", "one of " + ", ".join(get_args(ScoreFunction)))
         if self.cell not in CELLS:
@@ -101,6 +108,8 @@ class LASConfig:
             refuse("vocabulary_size", "at least 4: one character and three specials")
         if self.score_function == "multi-head" and self.width % self.attention_heads:
             refuse("attention_heads", f"a divisor of the speller's width {self.width}")
+        if self.listener == "conformer" and self.width % (2 * self.attention_heads):
+            refuse("attention_heads", f"a divisor of half the listener's width {self.width}")
 
     @property
     def pyramid_levels(self) -> int:

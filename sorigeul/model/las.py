@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from sorigeul.model.attention import Memory
 from sorigeul.model.config import CONV_REDUCTION, LASConfig
+from sorigeul.model.conformer import ConformerListener
 from sorigeul.model.jamo_ctc import JamoCtc
 from sorigeul.model.jamo_embedding import share_jamo
 from sorigeul.model.listener import Listener
@@ -67,7 +68,8 @@ class ListenAttendSpell(nn.Module):
     def __init__(self, config: LASConfig, jamo_ids: Tensor | None = None) -> None:
         super().__init__()
         self.config = config
-        self.listener = Listener(config)
+        conformer = config.listener == "conformer"
+        self.listener = ConformerListener(config) if conformer else Listener(config)
         self.speller = Speller(config)
         if config.ctc_weight > 0:
             self.ctc = nn.Linear(config.width, config.vocabulary_size)

@@ -197,12 +197,22 @@ def mel_filter_bank(n_mels: int, n_fft: int) -> Tensor:
     Mel scale of Slaney, "Auditory Toolbox", 1998: linear below 1 kHz, logarithmic above.
     """
     frequencies = torch.linspace(0, SAMPLE_RATE / 2, n_fft // 2 + 1, dtype=torch.float64)
-    top = _hertz_to_mel(SAMPLE_RATE / 2)
-    edges = _mel_to_hertz(torch.linspace(0, top, n_mels + 2, dtype=torch.float64))
+    edges = _mel_band_edges(n_mels)
     rising = (frequencies[:, None] - edges[:-2]) / (edges[1:-1] - edges[:-2])
     falling = (edges[2:] - frequencies[:, None]) / (edges[2:] - edges[1:-1])
     triangles = torch.minimum(rising, falling).clamp_min(0)
     return (triangles * 2 / (edges[2:] - edges[:-2])).float()
+
+
+def mel_band_centres(n_mels: int) -> Tensor:
+    """The frequency in Hz at the peak of each of these filters (F,), float64."""
+    return _mel_band_edges(n_mels)[1:-1]
+
+
+def _mel_band_edges(n_mels: int) -> Tensor:
+    """Where the filters begin, peak and end: each begins at the peak of the one before."""
+    top = _hertz_to_mel(SAMPLE_RATE / 2)
+    return _mel_to_hertz(torch.linspace(0, top, n_mels + 2, dtype=torch.float64))
 
 
 _LINEAR_HERTZ_PER_MEL = 200 / 3

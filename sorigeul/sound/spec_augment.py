@@ -1,4 +1,4 @@
-"""SpecAugment: random masks over frequency bands and time, for training.
+"""SpecAugment: random masks over frequency bands and time, for training; vocal tracts before it.
 
 Shapes: B utterances, T frames, F mel bands. Every padded tensor comes with its lengths.
 """
@@ -10,6 +10,7 @@ from torch import Tensor
 
 from sorigeul.base.errors import UserError
 from sorigeul.sound.features import valid_mask
+from sorigeul.sound.vocal_tract import perturb_vocal_tract
 
 
 @dataclass(frozen=True)
@@ -26,11 +27,16 @@ class SpecAugmentConfig:
     """longest time mask in seconds"""
     time_mask_share: float = 0.15
     """longest time mask as a share of the utterance, so that most of a short one stays visible"""
+    vocal_tract_warp: float = 0.0
+    """the frequencies of an augmented copy are stretched by a factor of up to so much above or
+    below 1, as if another person spoke (Jaitly and Hinton 2013); 0.1 is usual"""
 
     def __post_init__(self) -> None:
         for setting, value in vars(self).items():
             if value < 0:
                 raise UserError(f"{setting} is {value:g}, but must be at least 0")
+        if self.vocal_tract_warp >= 0.5:
+            raise UserError(f"vocal_tract_warp is {self.vocal_tract_warp:g}, but must be below 0.5")
         if self.frequency_masks * self.frequency_mask_share >= 1:
             raise UserError("frequency masks could cover all bands: lower frequency_mask_share")
         if self.time_masks * self.time_mask_share >= 1:
@@ -53,6 +59,8 @@ def spec_augment(
     (Park et al. 2019, section 2). The random numbers come from torch's global CPU generator, so a
     seed gives the same masks on every device.
     """
+    if config.vocal_tract_warp:
+        features = perturb_vocal_tract(features, chosen, config.vocal_tract_warp)
     batch, time, bands = features.shape
     device = features.device
 

@@ -76,15 +76,10 @@ class Learner:
         if training.ema_decay:
             self.average = moving_average(self.las, training.ema_decay).to(fabric.device)
         self.scaler = getattr(fabric.strategy.precision, "scaler", None)
-        # The listener's parameters are the first ones of the model.
-        listener = list(self.las.listener.parameters())
-        others = list(self.las.parameters())[len(listener) :]
-        optimizer = torch.optim.Adam(
-            [
-                {"params": listener, "factor": training.listener_lr},
-                {"params": others, "factor": 1.0},
-            ],
+        optimizer = torch.optim.AdamW(
+            _parameter_groups(self.las, training.listener_lr, training.weight_decay),
             lr=training.lr,
+            weight_decay=0.0,
             fused=self.scaler is None,
         )
         self.model, self.optimizer = fabric.setup(self.las, optimizer)
@@ -271,3 +266,33 @@ class Learner:
             characters, errors = characters + batch_characters, errors + batch_errors
         characters, errors = map(int, devices.sum_over_processes(self.fabric, (characters, errors)))
         return characters, errors
+
+
+def _parameter_groups(
+    model: ListenAttendSpell, listener_lr: float, weight_decay: float
+) -> list[dict[str, Any]]:
+    """The parameters by learning rate and weight decay.
+
+    Without decay there are two groups, the listener's and the others, as in the checkpoints of
+    older versions. Matrices decay, embeddings do not: only those of the characters of a batch have
+    a gradient.
+    """
+    groups = []
+    listener = {id(parameter) for parameter in model.listener.parameters()}
+    for factor, in_listener in ((listener_lr, True), (1.0, False)):
+        named = [
+            (name, parameter)
+            for name, parameter in model.named_parameters()
+            if (id(parameter) in listener) == in_listener
+        ]
+        decaying = [
+            parameter
+            for name, parameter in named
+            if weight_decay and parameter.dim() > 1 and "embedding" not in name
+        ]
+        chosen = {id(parameter) for parameter in decaying}
+        others = [parameter for _, parameter in named if id(parameter) not in chosen]
+        groups.append({"params": others, "factor": factor})
+        if decaying:
+            groups.append({"params": decaying, "factor": factor, "weight_decay": weight_decay})
+    return groups

@@ -37,6 +37,9 @@ class TrainingConfig:
     """constant, or cosine: falls to 0 at the end of max_epochs or max_steps"""
     warmup_steps: int = 0
     """steps over which the learning rate rises to lr"""
+    weight_decay: float = 0.0
+    """share of each weight matrix that a step takes away, times the learning rate (AdamW,
+    Loshchilov and Hutter 2019); not of biases, norms and embeddings"""
     listener_lr: float = 1.0
     """factor on the learning rate of the listener; below 1 it learns slower than the rest"""
     teacher_forcing: float = 0.90
@@ -102,6 +105,7 @@ class TrainingConfig:
                 raise UserError(f"{setting} is {getattr(self, setting)}, but must be {requirement}")
 
         need("lr", self.lr > 0, "above 0")
+        need("weight_decay", self.weight_decay >= 0, "0 or more")
         need("listener_lr", self.listener_lr > 0, "above 0")
         need("ema_decay", 0 <= self.ema_decay < 1, "at least 0 and below 1")
         need("teacher_forcing", 0 <= self.teacher_forcing <= 1, "between 0 and 1")

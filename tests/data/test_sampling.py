@@ -30,6 +30,18 @@ def flatten(lists: list[list[str]]) -> list[str]:
 # Augmented copies
 
 
+@pytest.mark.parametrize("ratio", [0.0, 1.0])
+def test_mask_all_masks_the_utterances_too_but_not_in_plain_epochs(
+    many_cuts: CutSet, ratio: float
+) -> None:
+    options = {"use_augment": True, "augment_ratio": ratio, "mask_all": True, "plain_epochs": 1}
+    batches = loader(many_cuts, **options)
+    for epoch, masked in ((0, False), (1, True)):
+        items = [cut for cuts in sampled_cuts(batches, epoch) for cut in cuts]
+        assert len(items) == 1000 * (1 + ratio)
+        assert {is_augmented(cut) for cut in items} == {masked}
+
+
 @pytest.mark.parametrize("ratio", [0, 0.5, 1, 1.5, 2])
 def test_copies_are_marked_and_added_to_the_originals(many_cuts: CutSet, ratio: float) -> None:
     items = list(with_augmented_copies(many_cuts, ratio))

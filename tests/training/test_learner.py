@@ -67,6 +67,37 @@ def test_a_step_of_several_batches_equals_one_of_all_their_utterances(
     assert largest < 2e-3  # a step of Adam moves each weight by 0.001
 
 
+# Weight decay
+
+
+def test_weight_decay_shrinks_matrices_by_the_rate_and_nothing_else(batches: list[Batch]) -> None:
+    """Decoupled from the gradient (Loshchilov and Hutter 2019): the step is the same otherwise."""
+    plain, decaying = new_learner(), new_learner(PLAIN.changed({"weight_decay": 0.5}, "test"))
+    before = weights(plain)
+    for learner in (plain, decaying):
+        take_steps(learner, batches, 1, learning_rate=0.01)
+    without, with_decay = weights(plain), weights(decaying)
+    shrunk = set()
+    for name, parameter in plain.las.named_parameters():
+        difference = without[name] - with_decay[name]
+        if difference.any():
+            shrunk.add(name)
+            torch.testing.assert_close(difference, 0.005 * before[name], rtol=1e-3, atol=1e-6)
+        assert parameter.dim() > 1 or name not in shrunk
+    assert {"listener.conv.0.weight", "speller.rnn.weight_hh_l0", "ctc.weight"} <= shrunk
+    assert not any("embedding" in name for name in shrunk)
+
+
+def test_a_checkpoint_from_before_weight_decay_can_go_on(batches: list[Batch]) -> None:
+    """It has two groups of parameters, and the moments of Adam by their numbers."""
+    learner = new_learner()
+    take_steps(learner, batches, 1)
+    groups = learner.optimizer.state_dict()["param_groups"]
+    listener = len(list(learner.las.listener.parameters()))
+    others = len(list(learner.las.parameters())) - listener
+    assert [len(group["params"]) for group in groups] == [listener, others]
+
+
 def test_a_batch_without_readable_utterances_is_skipped(batches: list[Batch]) -> None:
     (empty,) = split(batches[0], slice(0, 0))
     results: list[tuple[StepResult, dict[str, Tensor]]] = []
