@@ -13,9 +13,11 @@ from sorigeul.bench.measurements import Measurement, Target
 from sorigeul.bench.synthetic import CHARACTERS_PER_SECOND, synthetic_speech
 from sorigeul.bench.timing import fastest_seconds
 from sorigeul.lm.language_model import LanguageModel
+from sorigeul.lm.network import NetworkModel
 from sorigeul.lm.ngram import NgramOptions, train_ngram
-from sorigeul.lm.recurrent import RecurrentConfig, RecurrentModel, RecurrentNetwork
+from sorigeul.lm.recurrent import RecurrentConfig, RecurrentNetwork
 from sorigeul.lm.text_data import TextData
+from sorigeul.lm.transformer import TransformerConfig, TransformerNetwork
 from sorigeul.model.las import ListenAttendSpell, ListenerOutput
 from sorigeul.search import inference
 from sorigeul.search.decoding import Search
@@ -48,7 +50,10 @@ def measure_search() -> Iterator[Measurement]:
     yield Measurement(f"{name}: speller and CTC", 1000 * alone / characters, "ms a character")
     models: dict[str, LanguageModel[Any]] = {
         "n-grams": train_ngram(_text(vocabulary), NgramOptions()),
-        "recurrent": RecurrentModel(RecurrentNetwork(RecurrentConfig(), vocabulary), vocabulary),
+        "recurrent": NetworkModel(RecurrentNetwork(RecurrentConfig(), vocabulary), vocabulary),
+        "transformer": NetworkModel(
+            TransformerNetwork(TransformerConfig(), vocabulary), vocabulary
+        ),
     }
     for kind, language_model in models.items():
         language_model.to(torch.device(device))

@@ -52,6 +52,7 @@ def evaluate(
     split: str = "test",
     json: File = None,
     report: File = None,
+    reliability: File = None,
     policy: Annotated[str, positional("NAME")] = "strict",
     numerals: Literal["as_written", "equal"] = "as_written",
     search: SearchRequest = AS_TUNED,
@@ -78,6 +79,8 @@ def evaluate(
         report: write a report here: one HTML file with the figures, where the errors are,
             utterances to hear, and what was confused. With two runs or files it has the scores and
             texts of both; everything else is of the first
+        reliability: draw into this PNG how many of the words of each confidence are correct, by the
+            first run; calibration_error is how many percent confidence is wrong by, on average
         policy: what counts as an error in the figures that come first: strict (texts as they are
             written), spacing-free (neither spaces nor punctuation count), or readings (besides,
             numbers, units and Latin letters may be written as they are spoken). The JSON has all
@@ -104,7 +107,14 @@ def evaluate(
     places = [place for place in (run, run_b, data) if place]
     cuts: CutSet | None = None
     if hyp or ref is not None:
-        if places or degrade or search != AS_TUNED or audio_root or precision != "float32":
+        if (
+            places
+            or degrade
+            or search != AS_TUNED
+            or audio_root
+            or precision != "float32"
+            or reliability is not None
+        ):
             raise UserError("--hyp and --ref exclude RUN, DATA and the options of recognition")
         if ref is None or not 1 <= len(hyp) <= 2:
             raise UserError("give --ref FILE, and --hyp FILE once or twice")
@@ -128,6 +138,8 @@ def evaluate(
         judged_on = data or str(ref)
         is_split = Path(judged_on).is_dir()
         _write_report(report, systems, judged_on, split if is_split else "", cuts, headline)
+    if reliability is not None:
+        _draw_reliability(reliability, systems[0])
     _report(systems, headline, json, worst)
 
 
@@ -141,6 +153,7 @@ def _judge_run(
     """Recognise a corpus, as recorded and degraded, and judge the texts."""
     from sorigeul.data import manifests
     from sorigeul.data.sampling import evaluation_batches
+    from sorigeul.evaluation.calibration import expected_calibration_error, judged_words
     from sorigeul.evaluation.evaluate import evaluate as evaluate_batches
     from sorigeul.evaluation.judgement import judge
     from sorigeul.evaluation.robustness import degraded_scores
@@ -161,6 +174,8 @@ def _judge_run(
         )
     judgement = judge(evaluation.pairs, normalizer)
     results = {**evaluation.to_json(), **judgement.to_json(headline)}
+    judged = judged_words(evaluation.recognitions)
+    results["calibration_error"] = 100 * expected_calibration_error(*judged)
     if degradations:
         results["degraded"] = degraded_scores(recognizer, cuts, degradations)
     return _System(name, judgement, results, evaluation, recognizer.calibration is not None)
@@ -206,6 +221,14 @@ def _write_report(
         for system in systems
     ]
     write_report(path, reported, ReportedData(data, split, cuts), headline)
+
+
+def _draw_reliability(path: Path, system: _System) -> None:
+    from sorigeul.evaluation.calibration import judged_words, plot_reliability, reliability
+
+    assert system.evaluation is not None
+    judged = judged_words(system.evaluation.recognitions)
+    plot_reliability(path, reliability(*judged), system.name)
 
 
 def _report(systems: Sequence[_System], headline: "Policy", json: Path | None, worst: int) -> None:

@@ -1,9 +1,9 @@
 """Whether confidences can be believed: of what has 0.7, are seven in ten correct?
 
-Pure functions on lists of confidences, and of what was correct. Does not know where they come from.
+Pure functions on lists of confidences, and of what was correct.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from pathlib import Path
@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from rapidfuzz.distance import Levenshtein
 
 from sorigeul.base.plots import save_figure
+from sorigeul.evaluation.evaluate import RecognizedUtterance
 from sorigeul.evaluation.scores import squeeze
 
 _BINS = 15
@@ -41,6 +42,16 @@ def correct_words(words: Sequence[str], reference: str) -> list[bool]:
         if edit.tag == "equal":
             correct[edit.src_start : edit.src_end] = [True] * (edit.src_end - edit.src_start)
     return correct
+
+
+def judged_words(utterances: Iterable[RecognizedUtterance]) -> tuple[list[float], list[bool]]:
+    """The confidence of each word that was recognised, and whether it is correct."""
+    confidences: list[float] = []
+    corrects: list[bool] = []
+    for one in utterances:
+        confidences += [word.confidence for word in one.words]
+        corrects += correct_words([word.word for word in one.words], one.reference)
+    return confidences, corrects
 
 
 def correct_shares(segments: Sequence[str], reference: str) -> list[float | None]:

@@ -4,9 +4,11 @@ __all__ = [
     "language_model",
     "loading",
     "model_files",
+    "network",
     "ngram",
     "perplexity",
     "recurrent",
     "sampling",
     "text_data",
+    "transformer",
 ]

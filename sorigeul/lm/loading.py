@@ -9,9 +9,15 @@ from sorigeul.base.errors import UserError
 from sorigeul.base.hub import find_model_folder
 from sorigeul.lm.language_model import LanguageModel
 from sorigeul.lm.model_files import CONFIG, VOCABULARY, read_description
+from sorigeul.lm.network import CharacterNetwork, NetworkModel
 from sorigeul.lm.ngram import NgramModel
-from sorigeul.lm.recurrent import RecurrentModel
+from sorigeul.lm.recurrent import RecurrentNetwork
+from sorigeul.lm.transformer import TransformerNetwork
 
+NETWORKS: dict[str, type[CharacterNetwork]] = {
+    network.kind: network for network in (RecurrentNetwork, TransformerNetwork)
+}
+"""the networks by the kind of language model that they are"""
 _FILES = [CONFIG, VOCABULARY, "*.safetensors"]
 
 
@@ -26,8 +32,8 @@ def load_language_model(
     folder = find_model_folder(source, "the folder of a language model", _FILES)
     description = read_description(folder)
     model: LanguageModel[Any]
-    if description.kind == RecurrentModel.kind:
-        model = RecurrentModel.load(description)
+    if description.kind in NETWORKS:
+        model = NetworkModel.load(description, NETWORKS[description.kind])
     elif description.kind == NgramModel.kind:
         model = NgramModel.load(folder)
     else:

@@ -31,7 +31,9 @@ from sorigeul.search.decoding import Search
 from sorigeul.search.greedy import ctc_best_paths, ctc_collapse
 from sorigeul.search.hypothesis import Hypothesis
 from sorigeul.search.inference import Precision
-from sorigeul.search.options import SearchOptions, SearchRequest
+from sorigeul.search.options import CTC_WEIGHT, SearchOptions, SearchRequest
+from sorigeul.search.rescoring import RESCORED_TEXTS, Rescorer
+from sorigeul.search.terms import Terms
 from sorigeul.sound import audio
 from sorigeul.sound.audio import SAMPLE_RATE, AudioOptions, Samples
 from sorigeul.sound.features import LogMel
@@ -72,7 +74,8 @@ class Recognizer:
         if precision == "int8" and self.device.type != "cpu":
             raise UserError("precision int8 is for a CPU: choose bfloat16 or float32 on a GPU")
         self._members = (pretrained, *self.setup.partners)
-        for member in self._members:
+        rescorer = self.setup.rescorer
+        for member in (*self._members, *([rescorer] if rescorer else [])):
             if precision == "int8":
                 inference.quantize(member.model)
             elif self.device.type == "cpu":
@@ -87,6 +90,13 @@ class Recognizer:
         self.batch_seconds = _CPU_BATCH_SECONDS if on_cpu else _GPU_BATCH_SECONDS
         self.limits = SegmentLimits.for_longest_utterance(pretrained.longest_utterance)
         self._log_mels = [LogMel(member.features).to(self.device) for member in self._members]
+        self._rescorer = None
+        if rescorer is not None:
+            log_mel = LogMel(rescorer.features).to(self.device)
+            tuned = rescorer.search.find([])
+            ctc_weight = CTC_WEIGHT if tuned is None else tuned.options.ctc_weight
+            model, vocabulary = rescorer.model, rescorer.vocabulary
+            self._rescorer = Rescorer(model, log_mel, vocabulary, ctc_weight)
 
     @classmethod
     def from_pretrained(
@@ -114,8 +124,10 @@ class Recognizer:
     def search(self) -> Search:
         """The search, as the setup wants it."""
         models = [member.model for member in self._members]
-        setup = self.setup
-        return Search(models, setup.options, setup.language_models, setup.terms)
+        setup, options = self.setup, self.setup.options
+        if self._rescorer is not None:
+            options = replace(options, nbest=max(options.nbest, RESCORED_TEXTS))
+        return Search(models, options, setup.language_models, setup.terms)
 
     @property
     def log_mel(self) -> LogMel:
@@ -127,6 +139,12 @@ class Recognizer:
         other = copy(self)
         other.setup = replace(self.setup, options=options)
         other.calibration = None
+        return other
+
+    def with_terms(self, terms: Terms | None) -> "Recognizer":
+        """The same recogniser with other terms to favour."""
+        other = copy(self)
+        other.setup = replace(self.setup, terms=terms)
         return other
 
     def encode(self, waveforms: Tensor, lengths: Tensor) -> list[ListenerOutput]:
@@ -223,6 +241,10 @@ class Recognizer:
             frames = self.encode(waveforms, lengths)
             encoded = frames[0]
             ranked = self.search(frames)
+            if self._rescorer is not None:
+                own, weight = self.pretrained.vocabulary, self.setup.rescore_weight
+                judged = self._rescorer(waveforms, lengths, ranked, own, weight)
+                ranked = [hypotheses[: self.setup.options.nbest] for hypotheses in judged]
             hypotheses = [best for best, *_ in ranked]
             paths: list[Tensor] | list[None] = [None] * len(batch)
             if model.config.ctc_weight > 0:

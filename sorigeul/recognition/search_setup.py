@@ -11,7 +11,7 @@ from sorigeul.base.errors import UserError
 from sorigeul.lm.language_model import LanguageModel
 from sorigeul.lm.loading import load_language_model
 from sorigeul.pretrained.loading import PretrainedModel, load_pretrained
-from sorigeul.search.options import SearchOptions, SearchRequest
+from sorigeul.search.options import RESCORE_WEIGHT, SearchOptions, SearchRequest
 from sorigeul.search.terms import Terms
 from sorigeul.text.vocabulary import Vocabulary
 
@@ -27,6 +27,10 @@ class SearchSetup:
     """models whose judgement is averaged with that of the model itself"""
     language_models: Sequence[LanguageModel[Any]] = ()
     terms: Terms | None = None
+    rescorer: PretrainedModel | None = None
+    """a model that ranks the n-best texts anew, and may have other characters"""
+    rescore_weight: float = RESCORE_WEIGHT
+    """of its log-probabilities, beside the score of the search"""
     calibration: Mapping[str, Any] = field(default_factory=dict)
     """as `pretrained.search_settings.TunedSearch` has it"""
 
@@ -61,11 +65,14 @@ class SearchSetup:
                 "no weights were tuned for %s: 'sorigeul tune' finds better ones",
                 ", ".join(request.lm),
             )
+        weight = request.rescore_weight
         return cls(
             options=request.options(None if tuned is None else tuned.options, nbest),
             partners=partners,
             language_models=language_models,
             terms=terms,
+            rescorer=load_pretrained(request.rescore, device) if request.rescore else None,
+            rescore_weight=RESCORE_WEIGHT if weight is None else weight,
             calibration={} if tuned is None else tuned.calibration,
         )
 

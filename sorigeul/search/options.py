@@ -19,6 +19,8 @@ LM_WEIGHT = 0.3
 """weight of a language model that no weights have been fitted for"""
 LM_LENGTH_BONUS = 1.0
 """bonus for each character beside such a language model, which shortens texts further"""
+RESCORE_WEIGHT = 0.5
+"""weight of a model that ranks the n-best texts anew; on dev of Pansori 0.3 is as good, 1 worse"""
 
 _NUMBER = tyro.conf.arg(metavar="FLOAT", help_behavior_hint="")
 
@@ -96,6 +98,11 @@ class SearchRequest:
     some are more likely than others"""
     term_weight: Annotated[float | None, _NUMBER] = None
     """what each character of a term adds to a text's score; if not given, 1.5"""
+    rescore: Annotated[str, tyro.conf.arg(metavar="RUN")] = ""
+    """another model that chooses among the ten best texts of each segment; unlike those of an
+    ensemble it may have other characters"""
+    rescore_weight: Annotated[float | None, _NUMBER] = None
+    """what that model counts for, where RUN counts 1; if not given, 0.5"""
 
     def __post_init__(self) -> None:
         """Check what can be checked without models."""
@@ -106,6 +113,10 @@ class SearchRequest:
             )
         if self.term_weight is not None and self.terms is None:
             raise UserError("--term_weight goes with --terms FILE")
+        if self.rescore_weight is not None and not self.rescore:
+            raise UserError("--rescore_weight goes with --rescore RUN")
+        if self.rescore_weight is not None and self.rescore_weight < 0:
+            raise UserError(f"rescore_weight is {self.rescore_weight}, but must be 0 or more")
 
     def options(self, tuned: SearchOptions | None, nbest: int = 1) -> SearchOptions:
         """The options of the search, where `tuned` are those fitted for these language models."""

@@ -1,4 +1,4 @@
-"""Training of a recurrent language model, from text to a published model. Reads top to bottom.
+"""Training of a language model, from text to a published model. Reads top to bottom.
 
 A step is one update of the weights on a batch of lines. From time to time the run measures the
 model on held-out text, writes a row of the table and publishes the model if it is the best so far.
@@ -22,9 +22,11 @@ from sorigeul.base.errors import UserError
 from sorigeul.base.files import write_text
 from sorigeul.base.progress import progress_bar
 from sorigeul.base.stopping import StopRequests
+from sorigeul.lm.loading import NETWORKS
 from sorigeul.lm.model_files import CONFIG, VOCABULARY, read_description
+from sorigeul.lm.network import NetworkModel
 from sorigeul.lm.ngram import train_ngram
-from sorigeul.lm.recurrent import RecurrentModel, RecurrentNetwork
+from sorigeul.lm.recurrent import RecurrentNetwork
 from sorigeul.lm.text_data import TextData, TextOptions, load_text, prepare_text
 from sorigeul.text.vocabulary import Vocabulary
 from sorigeul.training import checkpoints
@@ -144,7 +146,7 @@ def train_ngram_model(
 def train_network(
     text: TextData, folder: Path, settings: LanguageModelSettings, command: str | None = None
 ) -> None:
-    """Train a recurrent language model into `folder`; go on if it holds an unfinished training.
+    """Train a network into `folder`; go on if it holds an unfinished training.
 
     SIGINT and SIGTERM end the training after the next step, with a checkpoint. Raises UserError if
     the folder holds the training of another model.
@@ -225,7 +227,8 @@ class LanguageModelRun:
         self.train_batches = TextBatches(text.train, self.vocabulary, *size)
         self.heldout_batches = TextBatches(text.heldout, self.vocabulary, *size)
         torch.manual_seed(training.seed)
-        self.network = RecurrentNetwork(settings.model, self.vocabulary).to(self.device)
+        network = NETWORKS[training.kind](settings.network, self.vocabulary)
+        self.network = network.to(self.device)
         self.optimizer = torch.optim.AdamW(
             self.network.parameters(), weight_decay=training.weight_decay, fused=True
         )
@@ -254,9 +257,12 @@ class LanguageModelRun:
                 f"{folder} was begun with another vocabulary: leave --vocabulary as it was, or "
                 "train into a new folder"
             )
-        for name, value in asdict(self.settings.model).items():
+        kind = state.get("kind", RecurrentNetwork.kind)  # older checkpoints do not say
+        if kind != self.network.kind:
+            raise UserError(f"{folder} was begun with kind {kind}: train into a new folder")
+        for name, value in asdict(self.settings.network).items():
             old = state["model"][name]
-            if name != "dropout" and old != value:
+            if not name.endswith("dropout") and old != value:
                 raise UserError(
                     f"{folder} was begun with {name} {old}, not {value}: train into a new folder, "
                     f"or leave {name} as it was"
@@ -279,7 +285,8 @@ class LanguageModelRun:
         state = {
             "format": _FORMAT,
             "vocabulary_hash": self.vocabulary.hash,
-            "model": asdict(self.settings.model),
+            "kind": self.network.kind,
+            "model": asdict(self.settings.network),
             "order": self._order(),
             "position": vars(self.position),
             "totals": vars(self.totals),
@@ -450,7 +457,7 @@ class LanguageModelRun:
                 "heldout_bits_per_character": round(row["heldout_bits_per_character"], 4),
                 "step": position.step,
             }
-            RecurrentModel(self.network, self.vocabulary).save(self.folder, facts)
+            NetworkModel(self.network, self.vocabulary).save(self.folder, facts)
         position.evaluated_step = position.step
         self.totals = Totals()
         self.network.train()

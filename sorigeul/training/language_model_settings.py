@@ -11,10 +11,11 @@ from typing import Any, ClassVar, Literal
 from sorigeul.base.errors import UserError
 from sorigeul.lm.ngram import NgramOptions
 from sorigeul.lm.recurrent import RecurrentConfig
+from sorigeul.lm.transformer import TransformerConfig, TransformerNetwork
 from sorigeul.training.sectioned_settings import SectionedSettings
 from sorigeul.training.settings import RUN_CONFIG
 
-LanguageModelKind = Literal["recurrent", "ngram"]
+LanguageModelKind = Literal["recurrent", "transformer", "ngram"]
 LanguageModelPrecision = Literal["auto", "bfloat16", "float32"]
 
 DEFAULT_PRESET = "cpu"
@@ -29,6 +30,17 @@ PRESETS: dict[str, dict[str, Any]] = {
         "batch_characters": 8192,
         "max_epochs": 8,
     },
+    "transformer": {"kind": "transformer", "lr": 1.5e-3},
+    "transformer-gpu": {
+        "kind": "transformer",
+        "transformer_width": 512,
+        "transformer_layers": 6,
+        "attention_heads": 8,
+        "transformer_dropout": 0.1,
+        "lr": 1e-3,
+        "batch_characters": 8192,
+        "max_epochs": 8,
+    },
 }
 """the settings of each preset that are not defaults"""
 
@@ -38,7 +50,8 @@ class LanguageModelTraining:
     """How a network is trained. Defaults: the best within an hour of two slow cores."""
 
     kind: LanguageModelKind = "recurrent"
-    """recurrent: a network; ngram: counts of character sequences"""
+    """recurrent, or transformer (its presets have the right lr): a network; ngram: counts of
+    character sequences"""
     lr: float = 5e-3
     """learning rate, which falls along a cosine to 0 at max_epochs, max_steps or max_seconds"""
     warmup_steps: int = 200
@@ -102,8 +115,14 @@ class LanguageModelSettings(SectionedSettings):
     command: ClassVar[str] = "sorigeul lm train"
 
     model: RecurrentConfig = field(default_factory=RecurrentConfig)
+    transformer: TransformerConfig = field(default_factory=TransformerConfig)
     ngram: NgramOptions = field(default_factory=NgramOptions)
     training: LanguageModelTraining = field(default_factory=LanguageModelTraining)
+
+    @property
+    def network(self) -> RecurrentConfig | TransformerConfig:
+        """The shape of the network, if the kind of the model is one."""
+        return self.transformer if self.training.kind == TransformerNetwork.kind else self.model
 
     @classmethod
     def preset(cls, name: str) -> "LanguageModelSettings":

@@ -130,6 +130,21 @@ def test_degradations_get_a_table(
     assert sorigeul(*command, "--degrade", "fog:3").status == 2
 
 
+def test_how_far_confidences_are_off_is_said_and_drawn(
+    sorigeul: Command, run: Path, corpus: Path, tmp_path: Path
+) -> None:
+    """The run is right about nearly all words and sure of them."""
+    plot, file = tmp_path / "plots" / "reliability.png", tmp_path / "e.json"
+    done = sorigeul("evaluate", run, corpus, "--json", file, "--reliability", plot)
+    assert done.status == 0
+    results = json.loads(file.read_text(encoding="utf-8"))
+    # One word in each utterance; nothing is further from the truth than 100 %.
+    assert 0 < results["calibration_error"] < 100
+    assert f"\ncalibration_error: {results['calibration_error']:.2f}\n" in done.out
+    assert plot.read_bytes().startswith(b"\x89PNG")
+    assert plot.stat().st_size > 5000
+
+
 def test_two_runs_are_compared(
     sorigeul: Command, run: Path, copied_run: Path, corpus: Path, tmp_path: Path
 ) -> None:
@@ -226,6 +241,7 @@ def test_missing_texts_count_as_nothing_and_are_named(sorigeul: Command, tmp_pat
         ("--hyp a --hyp b --hyp c --ref d", "once or twice"),
         ("run data --ref a --hyp b", "--hyp and --ref exclude RUN, DATA"),
         ("--ref a --hyp b --beam 3", "--hyp and --ref exclude RUN, DATA"),
+        ("--ref a --hyp b --reliability c", "--hyp and --ref exclude RUN, DATA"),
         ("--ref a --hyp b", "a: cannot be read"),
         ("run data --policy kind", "no scoring policy 'kind'; choose one of strict/1, "),
         ("run data --policy spacing-free --numerals equal", "--numerals equal is the policy readi"),

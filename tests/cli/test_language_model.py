@@ -81,6 +81,23 @@ def test_a_model_is_trained_scored_and_sampled(
     assert sorigeul(*sample).out == written.out
 
 
+def test_a_transformer_is_trained_scored_and_sampled(
+    sorigeul: Command, text_file: Path, run: Path, tmp_path: Path
+) -> None:
+    folder, few = tmp_path / "lm", tmp_path / "few.txt"
+    few.write_text("가나다라\n", encoding="utf-8")
+    tiny = (*TINY[2:], "--transformer_width", "16", "--transformer_layers", "1")
+    command = ("lm", "train", text_file, folder, "--vocabulary", run, "--preset", "transformer")
+    assert sorigeul(*command, *tiny).status == 0
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    assert (config["kind"], config["model"]["transformer_width"]) == ("transformer", 16)
+    assert sorigeul("lm", "score", folder, few).out.startswith("bits a character: ")
+    assert len(sorigeul("lm", "sample", folder, "--lines", "2").out.splitlines()) == 2
+    done = sorigeul("lm", "train", text_file, folder, "--kind", "recurrent")
+    assert done.status == 2
+    assert f"{folder} holds a model of kind transformer" in done.error()
+
+
 def test_a_training_goes_on_with_its_own_settings_and_vocabulary(
     sorigeul: Command, language_model: Path, text_file: Path
 ) -> None:

@@ -4,16 +4,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from sorigeul.evaluation.calibration import (
     ReliabilityBin,
     correct_shares,
     correct_words,
     expected_calibration_error,
+    judged_words,
     plot_reliability,
     reliability,
     reliability_table,
 )
+from sorigeul.evaluation.evaluate import RecognizedUtterance
+from sorigeul.recognition.transcription import Word
 
 
 @pytest.mark.parametrize(
@@ -36,6 +40,21 @@ def test_a_word_is_correct_if_the_alignment_pairs_it_with_its_equal(
     assert sum(found) == sum(correct)
     if words != ["가", "가", "나"]:  # either of the two is as good
         assert found == correct
+
+
+def test_the_words_of_all_utterances_are_judged() -> None:
+    def recognized(reference: str, confidences: dict[str, float]) -> RecognizedUtterance:
+        words = [Word(word, 0.0, 1.0, confidence) for word, confidence in confidences.items()]
+        text, nothing = " ".join(confidences), torch.empty(0, 0)
+        return RecognizedUtterance("u", reference, text, None, "", 1.0, [], nothing, None, words)
+
+    utterances = [
+        recognized("가 나 다", {"가": 0.9, "라": 0.2, "다": 0.8}),
+        recognized("가", {}),
+        recognized("바", {"바": 0.7}),
+    ]
+    assert judged_words(utterances) == ([0.9, 0.2, 0.8, 0.7], [True, False, True, True])
+    assert judged_words([]) == ([], [])
 
 
 def test_the_share_of_each_segment_is_that_of_its_characters() -> None:

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from sorigeul.lm.language_model import LanguageModel
+from sorigeul.lm.network import NetworkModel
 from sorigeul.lm.perplexity import score_file, score_lines
-from sorigeul.lm.recurrent import RecurrentConfig, RecurrentModel, RecurrentNetwork
+from sorigeul.lm.recurrent import RecurrentConfig, RecurrentNetwork
 from sorigeul.text.vocabulary import SPECIALS, Vocabulary
 
 VOCABULARY = Vocabulary((*"가나다 라", *SPECIALS))
@@ -48,7 +49,7 @@ def test_a_uniform_model_needs_the_same_bits_everywhere(tmp_path: Path) -> None:
 def test_lines_score_as_they_do_alone() -> None:
     torch.manual_seed(0)
     network = RecurrentNetwork(RecurrentConfig(hidden_size=8, embedding_size=4), VOCABULARY)
-    model = RecurrentModel(network, VOCABULARY)
+    model = NetworkModel(network, VOCABULARY)
     together = list(score_lines(model, LINES))
     alone = [score for line in LINES for score in score_lines(model, [line])]
     for one, other in zip(together, alone, strict=True):

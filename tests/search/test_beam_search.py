@@ -11,6 +11,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from sorigeul.lm.language_model import LanguageModel
+from sorigeul.lm.network import NetworkModel
+from sorigeul.lm.transformer import TransformerConfig, TransformerNetwork
 from sorigeul.model.las import ListenAttendSpell, ListenerOutput
 from sorigeul.search.decoding import Search
 from sorigeul.search.greedy import greedy_search
@@ -53,6 +55,15 @@ class Bigrams(LanguageModel[LastTokens]):
 
     def advance(self, state: LastTokens, tokens: Tensor) -> LastTokens:
         return LastTokens(tokens)
+
+
+def transformer(vocabulary: Vocabulary) -> NetworkModel:
+    """A language model whose state grows with the text, up to its context of four characters."""
+    torch.manual_seed(4)
+    network = TransformerNetwork(TransformerConfig(8, 2, 2, context=4), vocabulary)
+    with torch.no_grad():
+        network.output_bias.normal_()
+    return NetworkModel(network, vocabulary)
 
 
 def vocabulary(size: int = 30) -> Vocabulary:
@@ -123,8 +134,8 @@ def test_a_wide_beam_finds_the_best_of_all_texts(
     model = tiny(vocabulary_size=5, ctc_weight=0.3, hidden_size=16)
     features, lengths = utterances(24, 17, frames=24)
     options = SearchOptions(beam=2**6, nbest=3, **settings)
-    language_models = [Bigrams(vocabulary(5), 1.0) for _ in options.lm_weights]
-    search = Search([model], options, language_models)
+    both = [Bigrams(vocabulary(5), 1.0), transformer(vocabulary(5))]
+    search = Search([model], options, both[: len(options.lm_weights)])
     with torch.no_grad():
         assert model.ctc is not None
         model.ctc.weight *= 8  # otherwise the empty text is the best
@@ -207,11 +218,12 @@ def test_a_batch_equals_its_members_with_every_scorer(tiny: Tiny, utterances: Ut
         4,
         length_bonus=0.5,
         coverage_weight=0.2,
-        lm_weights=(0.3,),
+        lm_weights=(0.3, 0.2),
         internal_lm_weight=0.1,
         nbest=3,
     )
-    search = Search([model, second], options, [Bigrams(vocabulary(), 1.0)], terms())
+    language_models = [Bigrams(vocabulary(), 1.0), transformer(vocabulary())]
+    search = Search([model, second], options, language_models, terms())
     batch = search([encode(model, utterances), encode(second, utterances)])
     for row, hypotheses in enumerate(batch):
         alone = [encode_alone(member, utterances, row) for member in (model, second)]

@@ -42,3 +42,7 @@ def test_a_weight_for_each_language_model_or_none() -> None:
         SearchRequest(lm=("a",), lm_weight=(0.1, 0.2))
     with pytest.raises(UserError, match="--term_weight goes with --terms"):
         SearchRequest(term_weight=1.0)
+    with pytest.raises(UserError, match="--rescore_weight goes with --rescore RUN"):
+        SearchRequest(rescore_weight=1.0)
+    with pytest.raises(UserError, match=r"rescore_weight is -1.0, but must be 0 or more"):
+        SearchRequest(rescore="run", rescore_weight=-1.0)

@@ -28,6 +28,8 @@ VOCABULARY = Vocabulary((*"가나다라 마바사", *SPECIALS))
 TINY: dict[str, Any] = {
     "hidden_size": 24,
     "embedding_size": 12,
+    "transformer_width": 24,
+    "transformer_layers": 2,
     "batch_characters": 256,
     "lr": 0.02,
     "warmup_steps": 5,
@@ -71,11 +73,24 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("cell", ["gru", "lstm"])
-def test_it_learns_two_lines(tmp_path: Path, cell: str) -> None:
+TRANSFORMER = {"kind": "transformer", "transformer_dropout": 0.2, "max_epochs": 2}
+
+
+@pytest.fixture(scope="module")
+def whole_transformer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As `whole`, of a Transformer."""
+    folder = tmp_path_factory.mktemp("lm") / "transformer"
+    train_network(text(), folder, settings(**TRANSFORMER))
+    return folder
+
+
+@pytest.mark.parametrize(
+    "network", [{"cell": "gru"}, {"cell": "lstm"}, {"kind": "transformer"}], ids=str
+)
+def test_it_learns_two_lines(tmp_path: Path, network: dict[str, str]) -> None:
     lines = ["가나다라 마바사", "라마바 가"]
     data = TextData(VOCABULARY, ids(lines * 500), ids(lines), {"normalizer": "plain/1"})
-    train_network(data, tmp_path, settings(cell=cell, max_epochs=5, evaluate_every=1000))
+    train_network(data, tmp_path, settings(**network, max_epochs=5, evaluate_every=1000))
     row = read_metrics(tmp_path, "evaluation")[-1]
     # Which of the lines it is takes a bit; their 9 and 6 characters then follow.
     assert row["heldout_bits_per_character"] == pytest.approx(2 / 15, abs=0.02)
@@ -125,11 +140,10 @@ def test_a_seed_repeats(whole: Path, tmp_path: Path) -> None:
     assert not identical(other, final_state(whole)["network"])
 
 
-@pytest.mark.parametrize("stop_at", [1, 5, 6, 13])
-def test_a_resumed_training_ends_as_if_it_had_never_stopped(
-    whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop_at: int
+def train_in_two_parts(
+    folder: Path, options: LanguageModelSettings, monkeypatch: pytest.MonkeyPatch, stop_at: int
 ) -> None:
-    folder, options = tmp_path / "lm", settings(max_epochs=2, dropout=0.2)
+    """Train, killed after so many steps, and go on."""
     steps, train_step = itertools.count(1), LanguageModelRun.train_step
 
     def killed(run: LanguageModelRun, batch: Any) -> None:
@@ -142,11 +156,27 @@ def test_a_resumed_training_ends_as_if_it_had_never_stopped(
         with pytest.raises(KeyboardInterrupt):
             train_network(text(), folder, options)
     train_network(text(), folder, options)
+
+
+@pytest.mark.parametrize("stop_at", [1, 5, 6, 13])
+def test_a_resumed_training_ends_as_if_it_had_never_stopped(
+    whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop_at: int
+) -> None:
+    folder = tmp_path / "lm"
+    train_in_two_parts(folder, settings(max_epochs=2, dropout=0.2), monkeypatch, stop_at)
     assert identical(final_state(folder), final_state(whole))
     for name in ("model.safetensors", "config.json"):
         assert (folder / name).read_bytes() == (whole / name).read_bytes()
     one, other = (read_metrics(place, "evaluation") for place in (folder, whole))
     assert [row["heldout_loss"] for row in one] == [row["heldout_loss"] for row in other]
+
+
+def test_a_resumed_transformer_ends_as_if_it_had_never_stopped(
+    whole_transformer: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "lm"
+    train_in_two_parts(folder, settings(**TRANSFORMER), monkeypatch, 5)
+    assert identical(final_state(folder), final_state(whole_transformer))
 
 
 def test_a_request_to_stop_leaves_a_training_that_goes_on(
@@ -192,6 +222,8 @@ def test_another_model_or_vocabulary_is_refused(whole: Path, tmp_path: Path) -> 
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     with pytest.raises(UserError, match="was begun with hidden_size 24, not 8"):
         train_network(text(), folder, settings(hidden_size=8))
+    with pytest.raises(UserError, match="was begun with kind recurrent: train into a new folder"):
+        train_network(text(), folder, settings(kind="transformer"))
     other = Vocabulary((*"가나다라 마바", *SPECIALS))
     data = TextData(other, text().train % 5, text().heldout, {})
     with pytest.raises(UserError, match="was begun with another vocabulary"):

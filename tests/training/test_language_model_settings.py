@@ -11,7 +11,7 @@ from sorigeul.training.language_model_settings import PRESETS, LanguageModelSett
 
 def test_no_two_sections_share_a_name() -> None:
     settings = LanguageModelSettings()
-    sections = (settings.model, settings.ngram, settings.training)
+    sections = (settings.model, settings.transformer, settings.ngram, settings.training)
     assert len(settings.flat()) == sum(len(vars(section)) for section in sections)
 
 
@@ -27,6 +27,13 @@ def test_yaml_brings_settings_back(preset: str, tmp_path: Path) -> None:
     assert LanguageModelSettings.starting_point(None, path, None) == settings
 
 
+def test_the_network_is_that_of_the_kind() -> None:
+    for preset in PRESETS:
+        settings = LanguageModelSettings.preset(preset)
+        is_transformer = settings.network is settings.transformer
+        assert is_transformer == preset.startswith("transformer")
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -37,6 +44,7 @@ def test_yaml_brings_settings_back(preset: str, tmp_path: Path) -> None:
         ({"batch_characters": 0}, "batch_characters is 0, but must be at least 1"),
         ({"heldout_share": 1}, "heldout_share is 1.0, but must be above 0 and below 1"),
         ({"seed": -1}, "seed is -1, but must be 0 or more"),
+        ({"context": 0}, "context is 0, but must be at least 1"),
         ({"prune": 1}, "prune is 1, but must be a list"),
     ],
 )

@@ -1,0 +1,173 @@
+"""Transformer language model of characters: a decoder with a bounded context.
+
+Vaswani et al. 2017, with the normalisation before each sublayer (Xiong et al. 2020) and rotary
+positions (Su et al. 2021). All heads share one key and one value (Shazeer 2019), so that little has
+to be kept for each hypothesis of a beam.
+
+B texts, U characters, C characters of context, L layers, H heads, D width, A width of a head.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from sorigeul.base.errors import UserError
+from sorigeul.lm.network import CharacterNetwork, new_embedding
+from sorigeul.text.vocabulary import Vocabulary
+
+_ROTARY_BASE = 10_000.0
+
+
+@dataclass(frozen=True)
+class TransformerConfig:
+    """Shape of a Transformer. Defaults: what two cores can train in an hour."""
+
+    transformer_width: int = 256
+    """width of the layers of a transformer, and of its character embedding"""
+    transformer_layers: int = 3
+    """layers of a transformer"""
+    attention_heads: int = 4
+    """heads of its attention; they divide its width into even shares"""
+    context: int = 192
+    """characters that its attention looks back, the current one included"""
+    transformer_dropout: float = 0.0
+    """share of what each of its layers adds that is dropped in training"""
+
+    def __post_init__(self) -> None:
+        """Check the sizes."""
+        for name in ("transformer_width", "transformer_layers", "attention_heads", "context"):
+            if getattr(self, name) < 1:
+                raise UserError(f"{name} is {getattr(self, name)}, but must be at least 1")
+        if self.transformer_width % (2 * self.attention_heads):
+            raise UserError(
+                f"transformer_width is {self.transformer_width}, but must be a multiple of twice "
+                f"the {self.attention_heads} attention_heads"
+            )
+        if not 0 <= self.transformer_dropout < 1:
+            raise UserError(
+                f"transformer_dropout is {self.transformer_dropout}, but must be at least 0 and "
+                "below 1"
+            )
+
+
+@dataclass(frozen=True)
+class ContextState:
+    """What a Transformer keeps of the last characters of B texts: C - 1 of them at most."""
+
+    layers: tuple[Tensor, ...]
+    """of each layer the keys, turned by their positions, and the values (2, B, C, A)"""
+    position: int = 0
+    """characters read so far, the same of all texts"""
+
+    def select(self, rows: Tensor) -> "ContextState":
+        """The state of the texts in `rows` (M,), which may repeat."""
+        layers = tuple(layer.index_select(1, rows) for layer in self.layers)
+        return ContextState(layers, self.position)
+
+
+class TransformerNetwork(CharacterNetwork):
+    """A Transformer decoder over the characters."""
+
+    kind = "transformer"
+    config_type: ClassVar[type[TransformerConfig]] = TransformerConfig
+    config: TransformerConfig
+
+    def __init__(self, config: TransformerConfig, vocabulary: Vocabulary) -> None:
+        super().__init__(config, vocabulary)
+        self.embedding = new_embedding(vocabulary, config.transformer_width)
+        self.blocks = nn.ModuleList(_Block(config) for _ in range(config.transformer_layers))
+        self.norm = nn.LayerNorm(config.transformer_width)
+        self.dropout = nn.Dropout(config.transformer_dropout)
+        self.projection = nn.Identity()
+
+    def start(self, batch: int) -> ContextState:
+        """The state before the first character: no context."""
+        config = self.config
+        head_width = config.transformer_width // config.attention_heads
+        empty = self.never.new_zeros(2, batch, 0, head_width)
+        return ContextState((empty,) * config.transformer_layers)
+
+    def read(self, characters: Tensor, memory: ContextState) -> tuple[Tensor, ContextState]:
+        """Characters (B, U) -> normalised outputs of the last layer (B, U, D), the state after."""
+        config = self.config
+        before, length = memory.layers[0].shape[2], characters.shape[1]
+        rotation = self._rotation(memory.position, length)
+        mask = self._mask(before, length)
+        forgotten = max(0, before + length - config.context + 1)
+        hidden = self.dropout(self.embedding(characters) * config.transformer_width**0.5)
+        layers = []
+        for block, context in zip(self.blocks, memory.layers, strict=True):
+            hidden, context = block(hidden, context, rotation, mask)
+            layers.append(context[:, :, forgotten:])
+        return self.norm(hidden), ContextState(tuple(layers), memory.position + length)
+
+    def _rotation(self, position: int, length: int) -> tuple[Tensor, Tensor]:
+        """Cosines and sines (U, 1, A / 2) of `length` positions from `position` on."""
+        width = self.config.transformer_width // self.config.attention_heads
+        device = self.never.device
+        exponents = torch.arange(0, width, 2, device=device) / width
+        positions = torch.arange(position, position + length, device=device)
+        angles = positions.view(-1, 1, 1) * _ROTARY_BASE**-exponents
+        return angles.cos(), angles.sin()
+
+    def _mask(self, before: int, length: int) -> Tensor | None:
+        """What each head of each of U characters may look at (U H, before + U).
+
+        None for a single character, which may look at all that is kept.
+        """
+        if length == 1:
+            return None
+        device = self.never.device
+        query = torch.arange(before, before + length, device=device).unsqueeze(1)
+        distance = query - torch.arange(before + length, device=device)
+        visible = (distance >= 0) & (distance < self.config.context)
+        return visible.repeat_interleave(self.config.attention_heads, 0)
+
+
+class _Block(nn.Module):
+    """Attention to the context, then a feed-forward network, each added to its input."""
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__()
+        width = config.transformer_width
+        self.heads, self.head_width = config.attention_heads, width // config.attention_heads
+        self.attention_norm, self.feed_forward_norm = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.attention_input = nn.Linear(width, width + 2 * self.head_width)
+        self.attention_output = nn.Linear(width, width)
+        self.feed_forward_input = nn.Linear(width, 4 * width)
+        self.feed_forward_output = nn.Linear(4 * width, width)
+        self.dropout = nn.Dropout(config.transformer_dropout)
+        # What the layers add grows with their number: they begin small (Radford et al. 2019).
+        for layer in (self.attention_output, self.feed_forward_output):
+            layer.weight.data.mul_((2 * config.transformer_layers) ** -0.5)
+
+    def forward(
+        self,
+        hidden: Tensor,
+        context: Tensor,
+        rotation: tuple[Tensor, Tensor],
+        mask: Tensor | None,
+    ) -> tuple[Tensor, Tensor]:
+        """Hidden (B, U, D), keys and values (2, B, C, A) -> the same, with those of the new."""
+        projected = self.attention_input(self.attention_norm(hidden))
+        heads = projected.unflatten(2, (-1, self.head_width))  # (B, U, H + 2, A)
+        turned, value = _rotated(heads[:, :, :-1], rotation), heads[:, :, -1]
+        context = torch.cat((context, torch.stack((turned[:, :, -1], value))), dim=2)
+        queries = turned[:, :, :-1].flatten(1, 2)  # of all heads, for the key that they share
+        keys, values = context.unsqueeze(2)
+        attended = functional.scaled_dot_product_attention(queries.unsqueeze(1), keys, values, mask)
+        hidden = hidden + self.dropout(self.attention_output(attended.view_as(hidden)))
+        inner = functional.gelu(self.feed_forward_input(self.feed_forward_norm(hidden)))
+        hidden = hidden + self.dropout(self.feed_forward_output(inner))
+        return hidden, context
+
+
+def _rotated(vectors: Tensor, rotation: tuple[Tensor, Tensor]) -> Tensor:
+    """Vectors (..., U, H, A), the halves of each turned against each other by its position."""
+    first, second = vectors.chunk(2, dim=-1)
+    cosine, sine = rotation
+    turned = first * cosine - second * sine, first * sine + second * cosine
+    return torch.cat(turned, dim=-1).to(vectors.dtype)
