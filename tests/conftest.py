@@ -77,24 +77,32 @@ def utterances() -> Callable[..., tuple[Tensor, Tensor]]:
 
 
 @pytest.fixture(scope="session")
-def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def corpus(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
     """Manifests of 40 short recordings for train, 4 for dev, 4 for test. Do not change them."""
     from helpers import tones
+    from helpers.shared import made_once
 
     splits = ["test"] * 4 + ["dev"] * 4 + ["train"] * 40
-    return tones.manifests(tmp_path_factory.mktemp("corpus"), tones.texts(48), splits)
+    texts = tones.texts(48)
+
+    def make(folder: Path) -> None:
+        tones.manifests(folder, texts, splits)
+
+    return made_once(tmp_path_factory, worker_id, "corpus", make) / "manifests"
 
 
 @pytest.fixture(scope="session")
-def run(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def run(corpus: Path, tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
     """The folder of a finished run on `corpus` with `tones.TINY`. Do not change it."""
     from helpers import tones
+    from helpers.shared import made_once
 
     from sorigeul.training.run import train
 
-    folder = tmp_path_factory.mktemp("runs") / "tiny"
-    train(corpus, folder, tones.TINY)
-    return folder
+    def make(folder: Path) -> None:
+        train(corpus, folder / "tiny", tones.TINY)
+
+    return made_once(tmp_path_factory, worker_id, "trained", make) / "tiny"
 
 
 @pytest.fixture

@@ -15,8 +15,10 @@ from sorigeul.cli.arguments import parse_and_run
 from sorigeul.cli.compare import compare
 from sorigeul.cli.evaluate import evaluate
 from sorigeul.cli.language_model import language_model
+from sorigeul.cli.listen import listen
 from sorigeul.cli.prepare import prepare
 from sorigeul.cli.recognize import transcribe
+from sorigeul.cli.serve import serve
 from sorigeul.cli.tools import bench, doctor, info
 from sorigeul.cli.train import train
 from sorigeul.cli.tune import tune
@@ -30,6 +32,8 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "evaluate": evaluate,
     "compare": compare,
     "transcribe": transcribe,
+    "listen": listen,
+    "serve": serve,
     "info": info,
     "bench": bench,
     "doctor": doctor,

@@ -1,12 +1,10 @@
-"""The command `sorigeul transcribe`: its options, what it prints and writes.
+"""The command `sorigeul transcribe`: its options, what it prints.
 
 It imports what it needs when it runs, so that `sorigeul --help` does not wait for torch.
 """
 
 import logging
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -18,12 +16,8 @@ from sorigeul.cli.options import File, Precision, Run
 from sorigeul.search.options import AS_TUNED, SearchRequest
 
 if TYPE_CHECKING:
-    from sorigeul.recognition.folders import FoundRecording
-    from sorigeul.recognition.recognizer import Recognizer
-    from sorigeul.recognition.transcription import Segment, Transcription
-    from sorigeul.sound.audio import AudioOptions, Source
+    from sorigeul.recognition.file_transcription import Summary
 
-Format = Literal["txt", "json", "srt", "vtt", "tsv"]
 Channel = Literal["auto", "mix", "left", "right", "each"]
 
 log = logging.getLogger(__name__)
@@ -32,9 +26,11 @@ log = logging.getLogger(__name__)
 def transcribe(
     run: Run,
     files: Annotated[Positional[tuple[Path, ...]], positional("FILE…")],
-    format: Format = "txt",
+    format: Annotated[str, positional("FORMAT")] = "txt",
     out: Annotated[Path | None, positional("OUT")] = None,
+    resume: bool = False,
     word_times: bool = False,
+    subtitle_line: int = 20,
     attention: File = None,
     manifest: Annotated[Path | None, positional("DATA")] = None,
     split: Annotated[str, positional("SPLIT")] = "",
@@ -61,11 +57,16 @@ def transcribe(
         run: run folder, or Hugging Face id
         files: audio or video files, and folders of them; - for standard input, which is
             transcribed as it comes
-        format: format of the transcripts of FILE…
+        format: txt, json, srt, vtt or tsv; with --out also several, such as srt,json. Subtitles
+            (srt, vtt) are broken for reading, so they come some seconds later than plain text
         out: folder for the transcripts of FILE…, named like the recordings; if not given they are
             printed. With --manifest: the file to write, a line of JSON for each recording
+        resume: with --out: skip the recordings whose transcripts are all there and not older than
+            they are, by whatever model
         word_times: give the time of each word, as json always does: vtt puts it before the word,
             within its subtitle; srt has no such thing, so each word becomes a subtitle
+        subtitle_line: most characters of a line of srt and vtt, which have two lines at most;
+            Netflix has 16
         attention: draw the attention of the first recording's first segment into this PNG
         manifest: instead of FILE…: folder made by 'sorigeul prepare', one of its manifests, or a
             text file with the path of one recording in each line, relative to the text file. The
@@ -97,6 +98,8 @@ def transcribe(
             raise UserError("--word_times goes with FILE… and --format json, srt or vtt")
         if nbest != 1:
             raise UserError("--nbest goes with FILE… and --format json")
+        if resume:
+            raise UserError("--resume goes with FILE…: --manifest always goes on where it stopped")
         if out is None:
             raise UserError("--manifest needs --out FILE, which holds a line for each recording")
         from sorigeul.recognition.corpus_transcription import CorpusOptions, transcribe_corpus
@@ -111,7 +114,8 @@ def transcribe(
         )
         transcribe_corpus(run, manifest, out, corpus_options)
         return
-    if nbest != 1 and format != "json":
+    formats = tuple(format.split(","))
+    if nbest != 1 and "json" not in formats:
         raise UserError(f"--nbest goes with --format json: {format} has one text for each segment")
     if split or audio_root or batch_seconds or jobs:
         raise UserError("--split, --audio_root, --batch_seconds and --jobs go with --manifest")
@@ -119,149 +123,33 @@ def transcribe(
         raise UserError(
             "no recording given: sorigeul transcribe RUN FILE…, or --manifest DATA --out FILE"
         )
-    if word_times and format in ("txt", "tsv"):
-        raise UserError(f"--word_times goes with --format json, srt or vtt, not with {format}")
+    from sorigeul.recognition.file_transcription import TranscriptOptions, transcribe_files
     from sorigeul.recognition.folders import find_recordings
-
-    recordings = find_recordings(files, recursive)
-    if out is not None and len({recording.name for recording in recordings}) < len(recordings):
-        raise UserError(
-            f"several recordings have one name, and so would have their transcripts in {out}: "
-            "transcribe them into different folders"
-        )
     from sorigeul.recognition.recognizer import Recognizer
     from sorigeul.sound.audio import AudioOptions
 
-    options = AudioOptions(channel, track, pcm_rate, pcm_channels)
+    options = TranscriptOptions(formats, out, word_times, subtitle_line, resume, attention)
+    recordings = find_recordings(files, recursive)
+    options.refuse_overwriting(recordings)
+    audio_options = AudioOptions(channel, track, pcm_rate, pcm_channels)
     recognizer = Recognizer.from_pretrained(run, precision=precision, request=search, nbest=nbest)
-    output = _Output(format, word_times, out)
-    _transcribe_files(recognizer, recordings, options, output, attention)
+    summary = transcribe_files(recognizer, recordings, audio_options, options, _show)
+    _conclude(summary)
 
 
-@dataclass(frozen=True)
-class _Output:
-    """How transcripts are written, and where."""
-
-    format: Format
-    word_times: bool
-    folder: Path | None
-    """None: they are printed"""
-
-
-def _transcribe_files(
-    recognizer: "Recognizer",
-    recordings: Sequence["FoundRecording"],
-    options: "AudioOptions",
-    output: _Output,
-    attention: Path | None,
-) -> None:
-    """Transcribe files one by one, and print the transcripts or write them into a folder.
-
-    A file that cannot be read does not prevent the transcription of the others.
-    """
-    faults: list[UserError] = []
-    doubtful = segments = 0
-    for recording in recordings:
-        heading = f"{recording.path}: " if len(recordings) > 1 and output.format == "txt" else ""
-        transcription, fault = _transcribe_file(recognizer, recording, options, output, heading)
-        if transcription is not None:
-            _report(recording, transcription)
-            doubtful += transcription.doubtful_segments
-            segments += len(transcription.segments)
-            if output.folder is not None:
-                fault = _write_transcript(output, recording, transcription) or fault
-            if attention is not None and transcription.segments:
-                _draw_attention(attention, transcription.segments[0])
-                attention = None
-        if fault is not None:
-            faults.append(fault)
-            if len(recordings) > 1:
-                log.warning("%s", fault)
-    if doubtful:
-        log.warning("%d of %d segments are doubtful: check them", doubtful, segments)
-    if len(recordings) == 1 and faults:
-        raise faults[0]
-    if faults:
+def _conclude(summary: "Summary") -> None:
+    """Say what came of it, in one line; raise what a user must know."""
+    if summary.recordings > 1 or sys.stderr.isatty():
+        log.info("%s", summary)
+    elif summary.doubts:
+        log.warning("%s", summary.doubts)
+    if summary.faults and summary.recordings == 1:
+        raise summary.faults[0]
+    if summary.faults:
         raise UserError(
-            f"{len(faults)} of {len(recordings)} recordings could not be transcribed whole, as "
-            "said above"
+            f"{len(summary.faults)} of {summary.recordings} recordings could not be transcribed "
+            "whole, as said above"
         )
-
-
-def _transcribe_file(
-    recognizer: "Recognizer",
-    recording: "FoundRecording",
-    options: "AudioOptions",
-    output: _Output,
-    heading: str,
-) -> tuple["Transcription | None", UserError | None]:
-    """Transcribe a file, and print it piece by piece, unless `output` has a folder for it.
-
-    Returns what was heard, if anything, and why that may not be all.
-    """
-    from sorigeul.recognition.writers import WRITERS, Writer
-
-    is_pipe = str(recording.path) == "-" and not sys.stdin.seekable()
-    source: tuple[Source, str | None] = (recording.path, None)
-    if str(recording.path) == "-":
-        source = (sys.stdin.buffer, "standard input")
-    writer: Writer | None = None
-    fault = None
-    try:
-        with recognizer.open(*source, options, live=is_pipe) as stream:
-            try:
-                for segment in stream:
-                    if output.folder is None and writer is None:
-                        writer = WRITERS[output.format](output.word_times)
-                        _show(heading + writer.head)
-                    if writer is not None:
-                        _show(writer.segment(segment))
-            except UserError as error:  # what was heard before it is not lost
-                fault = error
-            transcription = stream.transcription()
-    except UserError as error:
-        return None, error
-    if fault is not None and not transcription.segments:
-        return None, fault
-    if output.folder is None and writer is None:  # nobody speaks
-        writer = WRITERS[output.format](output.word_times)
-        _show(f"{heading}\n" if heading else writer.head)
-    if writer is not None:
-        _show(writer.tail(transcription))
-    return transcription, fault
-
-
-def _write_transcript(
-    output: _Output, recording: "FoundRecording", transcription: "Transcription"
-) -> UserError | None:
-    """Write a transcript into its folder; returns the fault if it cannot be written."""
-    from sorigeul.base.files import write_text
-    from sorigeul.recognition.writers import write
-
-    name = "stdin" if str(recording.path) == "-" else recording.name
-    assert output.folder is not None
-    path = output.folder / f"{name}.{output.format}"
-    try:
-        write_text(path, write(output.format, transcription, output.word_times))
-    except OSError as error:
-        return UserError(f"{path}: cannot be written ({error.strerror}); choose another --out")
-    return None
-
-
-def _report(recording: "FoundRecording", transcription: "Transcription") -> None:
-    """Say what was done to a recording, if it is more than decoding."""
-    name = "standard input" if str(recording.path) == "-" else recording.path
-    if len(transcription.account) > 1:
-        log.info("%s: %s", name, "; ".join(transcription.account))
-    if not transcription.segments:
-        log.warning("%s: nobody speaks in it, so it has no text", name)
-
-
-def _draw_attention(path: Path, segment: "Segment") -> None:
-    from sorigeul.base import plots
-
-    seconds = segment.end - segment.start
-    plots.attention(path, segment.alignment.numpy(), segment.characters, seconds, segment.text)
 
 
 def _show(text: str) -> None:

@@ -6,7 +6,7 @@ corpora and of damaged copies of them (docs/lab.md, "the doctor").
 
 from dataclasses import dataclass
 
-from sorigeul.doctor.sample import SIGNIFICANT_DEVIATIONS, Sample
+from sorigeul.doctor.sample import LONG_SILENCE, SIGNIFICANT_DEVIATIONS, Sample
 
 FATAL_SHARE = 0.1
 """share of a corpus above which a fault prevents training; up to it the fault is a warning"""
@@ -16,6 +16,7 @@ _FAST_RATE, _HIGH_PITCH = 8.0, 260.0  # syllables a second and Hz; no corpus has
 _SLOW_RATE = 4.5  # syllables a second of speech
 _TOO_LOW = 0.6  # of the expected correlation; if half of the texts are shuffled it is about half
 _CHANCE = 1.0  # deviations that mean nothing; intact corpora of 200 utterances gave 5 and more
+_SILENT_SHARE = 0.1  # of a corpus, with silence around it; Pansori has 0.05 to 0.11 by split
 _LEAST_UTTERANCES = 200  # for the association of text and spectra
 
 
@@ -41,6 +42,7 @@ def check_corpus(sample: Sample, max_failures: float) -> list[Finding]:
         *_check_speed(sample),
         *_check_texts(sample),
         *_check_bandwidth(sample),
+        *_check_silence_around(sample),
     ]
     return sorted(findings, key=lambda finding: not finding.fatal)
 
@@ -120,6 +122,19 @@ def _check_bandwidth(sample: Sample) -> list[Finding]:
         f"{100 * sample.narrowband_share:.0f} % of the recordings hold nothing above 4 kHz: "
         "telephone speech, or upsampled from 8 kHz; it can be trained on, but wide-band originals "
         "would do better"
+    )
+    return [Finding(message, fatal=False)]
+
+
+def _check_silence_around(sample: Sample) -> list[Finding]:
+    found = sample.between_silences
+    if len(found) <= _SILENT_SHARE * len(sample.measured):
+        return []
+    worst = ", ".join(f"{utterance.id} ({utterance.silence:.1f} s)" for utterance in found[:5])
+    message = (
+        f"{_count(len(found), sample)} begin or end with more than {LONG_SILENCE:g} s without "
+        f"speech, most of all {worst}: recognition leaves that out, but training hears it; cut it "
+        "off, or train with silence_share 0.3 too"
     )
     return [Finding(message, fatal=False)]
 

@@ -19,6 +19,8 @@ _WINDOW, _HOP, _FFT = 400, 160, 512  # samples: 25, 10 and 32 ms
 _FRAMES_PER_SECOND = SAMPLE_RATE / _HOP
 _SPEECH_RANGE = 25.0  # dB below the loud frames of an utterance that still count as speech
 _LOUD_RANGE = 20.0  # dB below the loud frames that count as loud themselves
+_LOUD_HOPS = 25  # the loudest quarter of a second: a click is shorter, a word is not
+_SMOOTHED_HOPS = 10  # half of which must be speech
 _LOWEST_PEAK = -60.0  # dB of full scale: 30 steps of 16-bit audio
 _LEAST_DYNAMIC_RANGE = 3.0  # dB; steady noise stays below it, speech has 10 and more
 _BANDS = 24
@@ -36,6 +38,8 @@ class Measurements:
     """NFC"""
     speech: float
     """seconds within 25 dB of its loud frames"""
+    silence: float
+    """seconds without speech at the beginning or at the end, whichever are more"""
     peak: float
     """dB of full scale"""
     dynamic_range: float
@@ -87,12 +91,33 @@ def measure(name: str, text: str, samples: Samples) -> Measurements:
         id=name,
         text=unicodedata.normalize("NFC", text),
         speech=len(speech_power) / _FRAMES_PER_SECOND,
+        silence=max(silence_around(samples)),
         peak=float(20 * np.log10(np.abs(samples).max() + 1e-12)),
         dynamic_range=float(loud_level - quiet_level),
         high_band=band_level(4300, 7000) - band_level(2500, 3500),
         pitch=_median_pitch(samples, is_loud),
         spectrum=np.concatenate((log_power.mean(0), log_power.std(0))),
     )
+
+
+def silence_around(samples: Samples) -> tuple[float, float]:
+    """Seconds without speech at the beginning and at the end of samples (N,) at 16 kHz.
+
+    By level: noise that is hardly quieter than the speech counts as speech.
+    """
+    hops = len(samples) // _HOP
+    if not hops:
+        return 0.0, 0.0
+    power = np.mean(samples[: hops * _HOP].astype(np.float64).reshape(hops, _HOP) ** 2, axis=1)
+    level = 10 * np.log10(power + 1e-12)
+    loud_level = np.sort(level)[-min(_LOUD_HOPS, hops)]
+    is_speech = level > loud_level - _SPEECH_RANGE
+    window = min(_SMOOTHED_HOPS, hops)
+    share = np.convolve(is_speech, np.ones(window) / window, "same")
+    speech = np.flatnonzero(is_speech & (share >= 0.5))
+    if not len(speech):
+        return 0.0, 0.0
+    return speech[0] / _FRAMES_PER_SECOND, (hops - 1 - speech[-1]) / _FRAMES_PER_SECOND
 
 
 def _frames(samples: Samples, window: int) -> Array:

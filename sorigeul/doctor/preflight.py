@@ -20,7 +20,7 @@ from sorigeul.doctor.corpus_checks import Finding, check_corpus
 from sorigeul.doctor.measurements import measure
 from sorigeul.doctor.overfit import Clock, choose_utterances, overfit
 from sorigeul.doctor.overfit_diagnosis import describe_outcome, explain_failure
-from sorigeul.doctor.sample import Sample
+from sorigeul.doctor.sample import LONG_SILENCE, Sample
 from sorigeul.doctor.settings_checks import TrainingData, check_settings
 from sorigeul.sound.audio import AudioError
 from sorigeul.training.settings import Settings
@@ -126,6 +126,11 @@ def _describe_sample(sample: Sample) -> Iterator[str]:
     yield (
         f"  {sample.speaking_rate:.1f} syllables a second of speech, at {sample.pitch:.0f} Hz; "
         f"{100 * sample.narrowband_share:.0f} % without sound above 4 kHz"
+    )
+    silences = sample.between_silences
+    longest = f", {silences[0].id} with {silences[0].silence:.1f} s most of all" if silences else ""
+    yield (
+        f"  {len(silences)} begin or end with more than {LONG_SILENCE:g} s without speech{longest}"
     )
     yield (
         f"  length of text and length of speech correlate by {lengths.value:.2f} (expected: above "

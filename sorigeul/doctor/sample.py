@@ -19,6 +19,9 @@ from sorigeul.doctor.measurements import Array, Measurements
 SIGNIFICANT_DEVIATIONS = 3.0
 """standard deviations from which on a difference counts as one"""
 
+LONG_SILENCE = 1.0
+"""seconds without speech at the beginning or the end of an utterance that are worth a word"""
+
 _LEAST_UTTERANCES = 10  # for a median
 _NARROW_BAND = -35.0  # dB above 4.3 kHz against 2.5 to 3.5 kHz
 _RATE_SPREAD = 0.3
@@ -55,6 +58,12 @@ class Sample:
         """Median pitch in Hz; nan of less than ten utterances."""
         pitches = [utterance.pitch for utterance in self.measured]
         return _median([pitch for pitch in pitches if not np.isnan(pitch)])
+
+    @cached_property
+    def between_silences(self) -> Sequence[Measurements]:
+        """The utterances that begin or end with a long silence, the longest first."""
+        found = [utterance for utterance in self.measured if utterance.silence > LONG_SILENCE]
+        return sorted(found, key=lambda utterance: -utterance.silence)
 
     @cached_property
     def narrowband_share(self) -> float:

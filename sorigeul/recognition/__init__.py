@@ -4,9 +4,13 @@ __all__ = [
     "batching",
     "confidence",
     "corpus_transcription",
+    "file_transcription",
     "folders",
+    "live",
+    "overlaps",
     "recognizer",
     "search_setup",
+    "streaming",
     "transcription",
     "writers",
 ]

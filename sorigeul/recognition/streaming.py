@@ -3,12 +3,28 @@
 import heapq
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from typing import Protocol
 
 from sorigeul.recognition.overlaps import OverlapJoiner, RecognizedSegment
 from sorigeul.recognition.transcription import Segment, Transcription
-from sorigeul.sound.audio import SAMPLE_RATE, AudioError, AudioStream, Samples
+from sorigeul.sound.audio import SAMPLE_RATE, AudioError, Samples
 from sorigeul.sound.segments import Segmenter, SegmentLimits, SpeechSegment
 from sorigeul.text.vocabulary import Vocabulary
+
+
+class AudioBlocks(Protocol):
+    """A recording that is decoded block by block, such as an `AudioStream`."""
+
+    channels: tuple[str, ...]
+    """the name of each channel, empty if there is one only"""
+
+    @property
+    def account(self) -> tuple[str, ...]:
+        """The steps from the file to the samples; complete once the iteration has ended."""
+
+    def __iter__(self) -> Iterator[Samples]:
+        """Yield float32 (C, n) at 16 kHz; raises AudioError if the recording is damaged."""
+
 
 Recognize = Callable[[Sequence[SpeechSegment]], list[RecognizedSegment]]
 
@@ -23,7 +39,7 @@ class TranscriptionStream:
 
     def __init__(
         self,
-        audio: AudioStream,
+        audio: AudioBlocks,
         recognize: Recognize,
         vocabulary: Vocabulary,
         limits: SegmentLimits,

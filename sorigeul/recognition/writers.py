@@ -4,22 +4,27 @@ A writer gives the content piece by piece, so that text can be shown as it is re
 """
 
 import json
+from itertools import groupby
+from operator import attrgetter
 from typing import Any
 
+from sorigeul.recognition.subtitles import LINE, Cue, Subtitles, cue_words
 from sorigeul.recognition.transcription import Segment, Transcription
 
 
 class Writer:
     """One transcription in one format: a head, a piece for each segment, and a tail.
 
-    `word_times` asks srt and vtt for the time of each word; json has them always, txt and tsv
-    never.
+    A piece may be empty: subtitles wait for what comes next. `word_times` asks srt and vtt for the
+    time of each word; json has them always, txt and tsv never. `subtitle_line` is the most
+    characters of a line of srt and vtt. Raises UserError if it is too short to read.
     """
 
     head = ""
 
-    def __init__(self, word_times: bool = False) -> None:
+    def __init__(self, word_times: bool = False, subtitle_line: int = LINE) -> None:
         self.word_times = word_times
+        self.subtitle_line = subtitle_line
 
     def segment(self, segment: Segment) -> str:
         """What the next segment adds."""
@@ -52,32 +57,47 @@ class _Json(Writer):
         return json.dumps(content, ensure_ascii=False, indent=2) + "\n"
 
 
-class _Srt(Writer):
+class _SubtitleWriter(Writer):
+    """Subtitles: a writer of each of them is left to the format."""
+
+    def __init__(self, word_times: bool = False, subtitle_line: int = LINE) -> None:
+        super().__init__(word_times, subtitle_line)
+        self.subtitles = Subtitles(subtitle_line)
+
+    def segment(self, segment: Segment) -> str:
+        return "".join(map(self.cue, self.subtitles.feed(segment)))
+
+    def tail(self, transcription: Transcription) -> str:
+        return "".join(map(self.cue, self.subtitles.finish(transcription.duration)))
+
+    def cue(self, cue: Cue) -> str:
+        """The next subtitle."""
+        raise NotImplementedError
+
+
+class _Srt(_SubtitleWriter):
     """SubRip: numbered subtitles with times as in `00:00:01,500 --> 00:00:03,000`.
 
     The format has no times within a subtitle. So with `word_times` each word is one.
     """
 
-    def __init__(self, word_times: bool = False) -> None:
-        super().__init__(word_times)
-        self.number = 0
+    number = 0
 
     def segment(self, segment: Segment) -> str:
-        if not segment.text:  # a subtitle without text would end its block
-            return ""
-        if self.word_times and segment.words:
-            cues = [(word.start, word.end, word.word) for word in segment.words]
-        else:
-            cues = [(segment.start, segment.end, segment.text)]
-        channel = f"{segment.channel}: " if segment.channel else ""
-        return "".join(self._cue(start, end, channel + text) for start, end, text in cues)
+        if not self.word_times:
+            return super().segment(segment)
+        words = cue_words(segment)
+        cues = [Cue(word.start, word.end, ((word,),), segment.channel) for word in words]
+        return "".join(map(self.cue, cues))
 
-    def _cue(self, start: float, end: float, text: str) -> str:
+    def cue(self, cue: Cue) -> str:
         self.number += 1
-        return f"{self.number}\n{_time(start, ',')} --> {_time(end, ',')}\n{text}\n\n"
+        channel = f"{cue.channel}: " if cue.channel else ""
+        times = f"{_time(cue.start, ',')} --> {_time(cue.end, ',')}"
+        return f"{self.number}\n{times}\n{channel}{cue.text}\n\n"
 
 
-class _Vtt(Writer):
+class _Vtt(_SubtitleWriter):
     """WebVTT (W3C): subtitles with times as in `00:00:01.500 --> 00:00:03.000`.
 
     Doubtful text has the class `doubtful`, which a style sheet can show; a channel is a voice. With
@@ -86,17 +106,19 @@ class _Vtt(Writer):
 
     head = "WEBVTT\n\n"
 
-    def segment(self, segment: Segment) -> str:
-        if not segment.text:
-            return ""
-        text = _escape(segment.text)
-        if self.word_times and segment.words:
-            text = _timed_words(segment)
-        if segment.doubtful:
-            text = f"<c.doubtful>{text}</c>"
-        if segment.channel:
-            text = f"<v {segment.channel}>{text}</v>"
-        return f"{_time(segment.start, '.')} --> {_time(segment.end, '.')}\n{text}\n\n"
+    def cue(self, cue: Cue) -> str:
+        texts = iter(_timed_words(cue) if self.word_times else _plain_words(cue))
+        lines = []
+        for line in cue.lines:
+            runs = []
+            for doubtful, words in groupby(line, attrgetter("doubtful")):
+                run = " ".join(next(texts) for _ in words)
+                runs.append(f"<c.doubtful>{run}</c>" if doubtful else run)
+            lines.append(" ".join(runs))
+        text = "\n".join(lines)
+        if cue.channel:
+            text = f"<v {cue.channel}>{text}</v>"
+        return f"{_time(cue.start, '.')} --> {_time(cue.end, '.')}\n{text}\n\n"
 
 
 class _Tsv(Writer):
@@ -120,9 +142,14 @@ WRITERS: dict[str, type[Writer]] = {
 """the writer of each format"""
 
 
-def write(format: str, transcription: Transcription, word_times: bool = False) -> str:
-    """The content of a file in a format of `WRITERS`."""
-    writer = WRITERS[format](word_times)
+def write(
+    format: str,
+    transcription: Transcription,
+    word_times: bool = False,
+    subtitle_line: int = LINE,
+) -> str:
+    """The content of a file in a format of `WRITERS`; the options are those of `Writer`."""
+    writer = WRITERS[format](word_times, subtitle_line)
     segments = "".join(map(writer.segment, transcription.segments))
     return writer.head + segments + writer.tail(transcription)
 
@@ -156,22 +183,24 @@ def _fields(segment: Segment) -> dict[str, Any]:
     }
 
 
-def _timed_words(segment: Segment) -> str:
+def _plain_words(cue: Cue) -> list[str]:
+    return [_escape(word.text) for word in cue.words]
+
+
+def _timed_words(cue: Cue) -> list[str]:
     """The words of a WebVTT cue, each after its time.
 
     WebVTT wants these times to rise, and to be within the cue. The first word needs none if it
     begins with the cue.
     """
-    pieces = []
-    latest, end = round(1000 * segment.start), round(1000 * segment.end)
-    for word in segment.words:
-        time = round(1000 * word.start)
-        if latest < time < end:
-            pieces.append(f"<{_time(word.start, '.')}>{_escape(word.word)}")
-            latest = time
+    words, latest = [], cue.start
+    for word in cue.words:
+        if latest < word.start < cue.end:
+            words.append(f"<{_time(word.start, '.')}>{_escape(word.text)}")
+            latest = word.start
         else:
-            pieces.append(_escape(word.word))
-    return " ".join(pieces)
+            words.append(_escape(word.text))
+    return words
 
 
 def _escape(text: str) -> str:

@@ -5,8 +5,8 @@ terms, with a link from each node to the longest other beginning that it ends in
 anywhere in a text, in one step for each character.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +31,8 @@ class Terms:
     """what a hypothesis gains or loses with each character (P, V)"""
     unknown: tuple[str, ...] = ()
     """terms with characters that the vocabulary does not have; they are left out"""
+    weights: Mapping[str, float] = field(default_factory=dict)
+    """the terms that are in it, with their weights"""
 
     @classmethod
     def read(cls, path: Path, vocabulary: Vocabulary) -> "Terms":
@@ -85,7 +87,9 @@ class Terms:
         if len(children) * len(vocabulary) > _MOST_CELLS:
             most = _MOST_CELLS // len(vocabulary)
             raise UserError(f"too many terms: {len(children)} characters, at most {most} here")
-        return cls(*_automaton(children, worths, complete, len(vocabulary)), unknown)
+        weights = {term: weight for term, weight in terms if term not in unknown}
+        automaton = _automaton(children, worths, complete, len(vocabulary))
+        return cls(*automaton, unknown=unknown, weights=weights)
 
     @property
     def most_gain(self) -> float:
@@ -94,7 +98,8 @@ class Terms:
 
     def to(self, device: torch.device) -> "Terms":
         """The same on another device."""
-        return Terms(self.following.to(device), self.bonuses.to(device), self.unknown)
+        moved = (self.following.to(device), self.bonuses.to(device))
+        return Terms(*moved, self.unknown, self.weights)
 
     def gains(self, nodes: Tensor) -> Tensor:
         """What each next character gains or loses at `nodes` (N,) -> (N, V)."""

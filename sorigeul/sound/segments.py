@@ -9,13 +9,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sorigeul.base.errors import UserError
 from sorigeul.sound.audio import SAMPLE_RATE, Samples
 from sorigeul.sound.voice_activity import WINDOW, ActivityBlock, VoiceActivity
 
-_BEGIN = 0.5  # probability from which a window is speech
-_CONTINUE = 0.35  # probability from which it is while somebody speaks
+_LESS_TO_CONTINUE = 0.15  # below the threshold: as probable as this, speech goes on
 _MIN_SPEECH = 4  # windows; a shorter sound is no speech
-_PADDING = round(0.2 * SAMPLE_RATE)  # samples kept before and after speech
+_PADDING = 0.2  # seconds kept after speech
 _WINDOWS_PER_SECOND = SAMPLE_RATE / WINDOW
 _SMOOTHING = 5  # windows averaged to find the quietest place; the closure of a plosive is shorter
 _MIN_LIMIT = 4.0  # seconds; a cut needs room to be chosen in, and to overlap
@@ -27,12 +27,30 @@ OVERLAP = 1.0
 
 @dataclass(frozen=True)
 class SegmentLimits:
-    """How long segments are."""
+    """How long segments are, and what counts as speech and as a pause.
+
+    Raises UserError for values that make no sense.
+    """
 
     max_seconds: float = 15.0
     """longest segment: what the model has heard in training"""
     max_pause: float = 0.7
     """a longer pause, in seconds, ends a segment"""
+    padding: float = _PADDING
+    """seconds kept before speech"""
+    threshold: float = 0.5
+    """probability from which a window is speech"""
+
+    def __post_init__(self) -> None:
+        """Check the values."""
+        if not 0.05 <= self.max_pause <= 10:
+            raise UserError(f"max_pause is {self.max_pause}, but must be from 0.05 to 10 seconds")
+        if not 0 <= self.padding <= OVERLAP:
+            raise UserError(f"padding is {self.padding}, but must be from 0 to {OVERLAP} seconds")
+        if not _LESS_TO_CONTINUE < self.threshold < 1:
+            raise UserError(
+                f"threshold is {self.threshold}, but must be above {_LESS_TO_CONTINUE} and below 1"
+            )
 
     @classmethod
     def for_longest_utterance(cls, seconds: float | None) -> "SegmentLimits":
@@ -106,6 +124,7 @@ class Segmenter:
         self._last_end = 0  # sample where the segment before ended
         self._overlap = 0  # samples that the open segment shares with the one before
         self._windows = 0
+        self._padding = round(limits.padding * SAMPLE_RATE)
 
     def feed(self, samples: Samples) -> Iterator[SpeechSegment]:
         """The next samples (n,) at 16 kHz -> the segments that have ended.
@@ -124,7 +143,22 @@ class Segmenter:
     def settled(self) -> int:
         """Position in samples before which no further segment begins."""
         first = self._windows if self._open is None else self._open.first
-        return max(first * WINDOW - _PADDING, self._last_end)
+        return max(first * WINDOW - self._padding, self._last_end)
+
+    @property
+    def running(self) -> SpeechSegment | None:
+        """What has been heard of a segment that has not ended, up to its last speech so far.
+
+        None between segments, and as long as a sound may be too short to be speech. A later look
+        at the same segment has the same `start`.
+        """
+        segment = self._open
+        if segment is None or not self._is_speech(segment):
+            return None
+        start = self._start(segment)
+        end = self._end(segment)
+        samples = self._kept.between(start - self._overlap, end)
+        return SpeechSegment(samples, start, end, self._overlap)
 
     def _judge(self, blocks: Iterable[ActivityBlock]) -> Iterator[SpeechSegment]:
         for block in blocks:
@@ -146,8 +180,8 @@ class Segmenter:
         """Go through the next windows (W,)."""
         max_pause = round(self.limits.max_pause * _WINDOWS_PER_SECOND)
         for probability, level in zip(probabilities, levels, strict=True):
-            if self._open is None and probability >= _BEGIN:
-                self._open = _OpenSegment(self._windows)
+            if self._open is None and probability >= self.limits.threshold:
+                self._open = _OpenSegment(self._windows, self.limits.threshold)
             self._windows += 1
             if self._open is None:
                 continue
@@ -164,9 +198,8 @@ class Segmenter:
     def _close(self, segment: "_OpenSegment") -> Iterator[SpeechSegment]:
         """End the open segment after its last speech."""
         self._open = None
-        if segment.speech_windows >= _MIN_SPEECH or self._overlap:
-            end = min((segment.first + segment.length) * WINDOW + _PADDING, self.samples)
-            yield self._make(segment, end, overlap_after=0)
+        if self._is_speech(segment):
+            yield self._make(segment, self._end(segment), overlap_after=0)
         self._overlap = 0
 
     def _cut(self, segment: "_OpenSegment") -> Iterator[SpeechSegment]:
@@ -179,14 +212,24 @@ class Segmenter:
         self._open, self._overlap = None, overlap
         self._windows = segment.first + place
         if overlap:  # it goes on in the middle of speech
-            self._open = _OpenSegment(self._windows)
+            self._open = _OpenSegment(self._windows, self.limits.threshold)
         yield from self._advance(probabilities, levels)
 
-    def _make(self, segment: "_OpenSegment", end: int, overlap_after: int) -> SpeechSegment:
+    def _is_speech(self, segment: "_OpenSegment") -> bool:
+        """Whether it is long enough; what goes on after a cut always is."""
+        return segment.speech_windows >= _MIN_SPEECH or self._overlap > 0
+
+    def _start(self, segment: "_OpenSegment") -> int:
         start = segment.first * WINDOW
-        if not self._overlap:
-            start = max(start - _PADDING, self._last_end, 0)
-        samples = self._kept.between(start - self._overlap, end + overlap_after)
+        return start if self._overlap else max(start - self._padding, self._last_end, 0)
+
+    def _end(self, segment: "_OpenSegment") -> int:
+        end = (segment.first + segment.length) * WINDOW + round(_PADDING * SAMPLE_RATE)
+        return min(end, self.samples)
+
+    def _make(self, segment: "_OpenSegment", end: int, overlap_after: int) -> SpeechSegment:
+        start = self._start(segment)
+        samples = self._kept.between(start - self._overlap, end + overlap_after).copy()
         self._last_end = end
         self.speech_samples += end - start
         return SpeechSegment(samples, start, end, self._overlap, overlap_after)
@@ -194,14 +237,15 @@ class Segmenter:
     def _forget(self) -> None:
         """Drop the samples that no later segment needs."""
         first = self._windows if self._open is None else self._open.first
-        self._kept.drop_before(first * WINDOW - max(_PADDING, round(OVERLAP * SAMPLE_RATE)))
+        self._kept.drop_before(first * WINDOW - round(OVERLAP * SAMPLE_RATE))
 
 
 class _OpenSegment:
     """A segment whose end has not been heard yet, by its windows."""
 
-    def __init__(self, first: int) -> None:
+    def __init__(self, first: int, threshold: float) -> None:
         self.first = first
+        self._begin, self._continue = threshold, threshold - _LESS_TO_CONTINUE
         self.probabilities: list[float] = []
         self.levels: list[float] = []
         self.length = 0  # windows up to the end of the last speech
@@ -216,10 +260,10 @@ class _OpenSegment:
     def append(self, probability: float, level: float) -> None:
         self.probabilities.append(probability)
         self.levels.append(level)
-        self._speaking = probability >= (_CONTINUE if self._speaking else _BEGIN)
+        self._speaking = probability >= (self._continue if self._speaking else self._begin)
         if self._speaking:
             self.length = len(self.levels)
-            self.speech_windows += probability >= _BEGIN
+            self.speech_windows += probability >= self._begin
 
     def quietest_place(self) -> tuple[int, bool]:
         """The window around which it is quietest, and whether that is a pause.
@@ -235,7 +279,7 @@ class _OpenSegment:
         depths = np.percentile(levels, 90) - levels
         scores = depths[first:last] + 2 * _PAUSE_DEPTH * (1 - probabilities[first:last])
         place = first + int(scores.argmax())
-        is_pause = probabilities[place] < _CONTINUE or depths[place] > _PAUSE_DEPTH
+        is_pause = probabilities[place] < self._continue or depths[place] > _PAUSE_DEPTH
         return place, bool(is_pause)
 
 
@@ -250,8 +294,8 @@ class _KeptSamples:
         self._samples = np.concatenate((self._samples, samples))
 
     def between(self, start: int, end: int) -> Samples:
-        """A copy of the samples from `start` to before `end`."""
-        return self._samples[start - self._start : end - self._start].copy()
+        """The samples from `start` to before `end`, in memory that holds the others too."""
+        return self._samples[start - self._start : end - self._start]
 
     def drop_before(self, start: int) -> None:
         if start > self._start:

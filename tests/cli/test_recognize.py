@@ -1,7 +1,10 @@
 """`sorigeul transcribe`: formats, inputs, and recordings that are refused."""
 
+import inspect
 import io
 import json
+import os
+import re
 import shutil
 import subprocess
 import sys
@@ -12,9 +15,11 @@ import numpy as np
 import pytest
 import soundfile
 from helpers import tones
-from helpers.commands import Command, in_a_process
+from helpers.commands import Command
 
 from sorigeul import Recognizer
+from sorigeul.cli.recognize import transcribe
+from sorigeul.recognition.subtitles import LINE
 from sorigeul.recognition.writers import WRITERS, write
 from sorigeul.sound.audio import SAMPLE_RATE
 
@@ -34,14 +39,81 @@ def test_transcribe_writes_every_format(
     assert (out / f"u09.wav.{format_name}").read_text(encoding="utf-8") == expected
 
 
+def test_several_formats_are_written_at_once(
+    sorigeul: Command, run: Path, audio: Path, tmp_path: Path
+) -> None:
+    transcription = Recognizer.from_pretrained(run).transcribe(audio / "u09.wav")
+    options = ("--format", "srt,json", "--subtitle_line", "12", "--out", tmp_path)
+    done = sorigeul("transcribe", run, audio / "u09.wav", *options)
+    assert (done.status, done.out, done.err) == (0, "", "")
+    for name in ("srt", "json"):
+        text = (tmp_path / f"u09.wav.{name}").read_text(encoding="utf-8")
+        assert text == write(name, transcription, subtitle_line=12)
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_lines_of_subtitles_are_as_wide_as_the_writers_make_them() -> None:
+    assert inspect.signature(transcribe).parameters["subtitle_line"].default == LINE
+
+
+def test_what_is_done_is_skipped_on_request(
+    sorigeul: Command, run: Path, audio: Path, tmp_path: Path
+) -> None:
+    files = [shutil.copy(audio / f"{name}.wav", tmp_path) for name in ("u09", "u10", "u11")]
+    out = tmp_path / "texts"
+    command = ("transcribe", run, *files, "--format", "txt,json", "--out", out, "--resume")
+    assert "skipped" not in sorigeul(*command).err
+    kept, renewed, missing = (out / f"{Path(file).name}.txt" for file in files)
+    kept.write_text("edited by hand", encoding="utf-8")
+    renewed.write_text("older than its recording", encoding="utf-8")
+    os.utime(renewed, (1, 1))
+    missing.unlink()
+    done = sorigeul(*command)
+    assert (done.status, done.out) == (0, "")
+    assert "3 recordings, " in done.err
+    assert "; 1 skipped, done before" in done.err
+    assert kept.read_text(encoding="utf-8") == "edited by hand"
+    assert renewed.read_text(encoding="utf-8") != "older than its recording"
+    assert missing.exists()
+    sorigeul(*command[:-1])
+    assert kept.read_text(encoding="utf-8") != "edited by hand"
+
+
+def test_the_summary_of_several_recordings_has_the_real_time_factor(
+    sorigeul: Command, run: Path, audio: Path
+) -> None:
+    pattern = r"2 recordings, 0\.\d minutes of sound in \d+\.\d s \(\d+\.\d\d of real time\)"
+    done = sorigeul("transcribe", run, audio / "u09.wav", audio / "u10.wav")
+    assert re.match(pattern, done.err.splitlines()[-1])
+    assert "real time" not in sorigeul("transcribe", run, audio / "u09.wav").err
+
+
+def test_no_recording_is_overwritten(
+    sorigeul: Command, run: Path, audio: Path, tmp_path: Path
+) -> None:
+    """What a recording is called does not matter."""
+    first = shutil.copy(audio / "u09.wav", tmp_path / "a.wav")
+    second = shutil.copy(audio / "u10.wav", tmp_path / "a.wav.txt")
+    (tmp_path / "link").symlink_to(tmp_path)
+    for options in (["--out", tmp_path / "link"], ["--attention", tmp_path / "a.wav"]):
+        done = sorigeul("transcribe", run, first, second, *options)
+        assert (done.status, done.out) == (2, "")
+        assert "is one of the recordings, and would be overwritten" in done.error()
+    assert second.read_bytes() == (audio / "u10.wav").read_bytes()
+    assert len(list(tmp_path.iterdir())) == 3
+
+
 def test_one_bad_file_does_not_prevent_the_transcription_of_the_others(
-    run: Path, audio: Path, bad: dict[str, Path], tmp_path: Path
+    sorigeul: Command, run: Path, audio: Path, bad: dict[str, Path], tmp_path: Path
 ) -> None:
     good = [audio / "u09.wav", audio / "u10.wav"]
     out = tmp_path / "texts"
-    done = in_a_process("transcribe", run, good[0], bad["other"], good[1], "--out", out)
+    done = sorigeul("transcribe", run, good[0], bad["other"], good[1], "--out", out)
     assert (done.status, done.out) == (2, "")
-    assert done.error() == "1 of 3 recordings could not be transcribed whole, as said above"
+    *_, summary, error = done.err.splitlines()
+    assert summary.startswith("3 recordings, ")
+    assert "; 1 failed" in summary
+    assert error == "error: 1 of 3 recordings could not be transcribed whole, as said above"
     (line,) = [line for line in done.err.splitlines() if str(bad["other"]) in line]
     assert line.startswith("warning: ")
     assert sorted(path.name for path in out.iterdir()) == ["u09.wav.txt", "u10.wav.txt"]
@@ -68,9 +140,14 @@ def test_no_transcript_overwrites_another(
     assert sorigeul("transcribe", run, audio / "u09.wav", other).status == 0
 
 
-def test_a_recording_may_come_from_standard_input(run: Path, audio: Path) -> None:
+def test_a_recording_may_come_from_standard_input(
+    sorigeul: Command, run: Path, audio: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Redirected from a file; for a pipe see below."""
     path = audio / "u09.wav"
-    done = in_a_process("transcribe", run, "-", "--format", "json", stdin=path.read_bytes())
+    with path.open(encoding="utf-8") as file:
+        monkeypatch.setattr(sys, "stdin", file)
+        done = sorigeul("transcribe", run, "-", "--format", "json")
     assert done.status == 0
     expected: dict[str, Any] = json.loads(
         write("json", Recognizer.from_pretrained(run).transcribe(path))
@@ -137,6 +214,13 @@ def test_attention_is_drawn_on_request(
             "--recursive, --channel, --track and the pcm",
         ),
         ("--manifest data --out o.jsonl --recursive", "go with FILE…"),
+        ("--manifest data --out o.jsonl --resume", "--manifest always goes on where it stopped"),
+        ("a.wav --format srt,json", "several formats need --out FOLDER: only one can be printed"),
+        ("a.wav --format srt,srt --out o", "--format srt,srt names a format twice"),
+        ("a.wav --format doc", "format 'doc' is unknown: there are txt, json, srt, vtt, tsv"),
+        ("a.wav --format txt,tsv --out o --word_times", "not with txt and tsv"),
+        ("a.wav --resume", "--resume goes with --out FOLDER"),
+        ("a.wav --format srt --subtitle_line 3", "subtitle_line is 3, but must be 8 characters"),
         ("", "no recording given: sorigeul transcribe RUN FILE…, or --manifest DATA --out FILE"),
     ],
 )
@@ -151,7 +235,7 @@ def test_options_that_exclude_each_other_are_refused(
 
 
 def test_a_folder_is_walked_and_bad_files_do_not_stop_it(
-    run: Path, audio: Path, tmp_path: Path
+    sorigeul: Command, run: Path, audio: Path, tmp_path: Path
 ) -> None:
     """Its folders are kept in the output; what is not a recording by its name is left alone."""
     folder = tmp_path / "recordings"
@@ -161,9 +245,9 @@ def test_a_folder_is_walked_and_bad_files_do_not_stop_it(
     (folder / "deep" / "bad.mp3").write_bytes(b"not a recording" * 10)
     (folder / "notes.txt").write_text("오늘")
     out = tmp_path / "texts"
-    done = in_a_process("transcribe", run, folder, "--recursive", "--out", out)
+    done = sorigeul("transcribe", run, folder, "--recursive", "--out", out)
     assert done.status == 2
-    assert done.error() == "1 of 3 recordings could not be transcribed whole, as said above"
+    assert "error: 1 of 3 recordings could not be transcribed whole" in done.err
     written = sorted(str(path.relative_to(out)) for path in out.rglob("*") if path.is_file())
     assert written == ["deep/er/one.wav.txt", "one.WAV.txt"]
 
@@ -177,19 +261,19 @@ def test_a_folder_without_recordings_is_refused(
 
 
 def test_where_nobody_speaks_nothing_is_written_and_it_is_said(
-    run: Path, audio: Path, tmp_path: Path
+    sorigeul: Command, run: Path, audio: Path, tmp_path: Path
 ) -> None:
     noise = 0.003 * np.random.default_rng(0).standard_normal(3 * SAMPLE_RATE)
     soundfile.write(tmp_path / "room.wav", noise, SAMPLE_RATE)
-    done = in_a_process("transcribe", run, tmp_path / "room.wav")
+    done = sorigeul("transcribe", run, tmp_path / "room.wav")
     assert (done.status, done.out) == (0, "")
     assert "room.wav: nobody speaks in it, so it has no text" in done.err
 
 
-def test_doubtful_segments_are_counted(run: Path, tmp_path: Path) -> None:
+def test_doubtful_segments_are_counted(sorigeul: Command, run: Path, tmp_path: Path) -> None:
     """A voice that says nothing of what the model has learnt."""
     soundfile.write(tmp_path / "hum.wav", tones.synthesize("가 나  다" * 2, 1)[::-1], SAMPLE_RATE)
-    done = in_a_process("transcribe", run, tmp_path / "hum.wav", "--format", "json")
+    done = sorigeul("transcribe", run, tmp_path / "hum.wav", "--format", "json")
     doubtful = [segment["doubtful"] for segment in json.loads(done.out)["segments"]]
     counted = f"{sum(doubtful)} of {len(doubtful)} segments are doubtful: check them"
     assert any(doubtful) == (counted in done.err)
@@ -221,37 +305,39 @@ def test_the_text_of_a_growing_pipe_comes_while_it_grows(run: Path) -> None:
 
 
 def test_a_silent_file_does_not_get_the_text_of_the_next(
-    run: Path, audio: Path, tmp_path: Path
+    sorigeul: Command, run: Path, audio: Path, tmp_path: Path
 ) -> None:
     soundfile.write(tmp_path / "zeros.wav", np.zeros(SAMPLE_RATE), SAMPLE_RATE)
-    done = in_a_process("transcribe", run, tmp_path / "zeros.wav", audio / "u09.wav")
+    done = sorigeul("transcribe", run, tmp_path / "zeros.wav", audio / "u09.wav")
     assert done.status == 2
     (line,) = done.out.splitlines()
     assert line.startswith(f"{audio / 'u09.wav'}: ")
 
 
 def test_a_transcript_that_cannot_be_written_does_not_stop_the_others(
-    run: Path, audio: Path, tmp_path: Path
+    sorigeul: Command, run: Path, audio: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "texts"
     (out / "u09.wav.txt").mkdir(parents=True)
     long_name = shutil.copy(audio / "u10.wav", tmp_path / ("가" * 80 + ".wav"))
     files = [audio / "u09.wav", long_name, audio / "u11.wav"]
-    done = in_a_process("transcribe", run, *files, "--out", out)
+    done = sorigeul("transcribe", run, *files, "--out", out)
     assert done.status == 2
     assert f"{out / 'u09.wav.txt'}: cannot be written" in done.err
     written = sorted(path.name for path in out.iterdir() if path.is_file())
     assert written == ["u11.wav.txt", "가" * 80 + ".wav.txt"]
 
 
-def test_folders_behind_links_are_walked_once(run: Path, audio: Path, tmp_path: Path) -> None:
+def test_folders_behind_links_are_walked_once(
+    sorigeul: Command, run: Path, audio: Path, tmp_path: Path
+) -> None:
     folder = tmp_path / "recordings"
     (tmp_path / "disk").mkdir()
     folder.mkdir()
     shutil.copy(audio / "u09.wav", tmp_path / "disk" / "a.wav")
     (folder / "linked").symlink_to(tmp_path / "disk")
     (tmp_path / "disk" / "loop").symlink_to(folder)
-    done = in_a_process("transcribe", run, folder, "--recursive", "--out", tmp_path / "texts")
+    done = sorigeul("transcribe", run, folder, "--recursive", "--out", tmp_path / "texts")
     assert done.status == 0
     assert [
         str(path.relative_to(tmp_path / "texts")) for path in (tmp_path / "texts").rglob("*.txt")

@@ -98,3 +98,16 @@ def test_unreadable_recordings(sorigeul: Command, demo: Path, tmp_path: Path) ->
     error = sorigeul("doctor", copy).error()
     assert re.match(r"56 of 221 recordings cannot be read, such as .*\.wav: cut short", error)
     shutil.rmtree(copy)
+
+
+def test_silence_around_utterances_is_a_warning_that_names_the_worst(demo: Path) -> None:
+    def surround_a_quarter(number: int, samples: audio.Samples) -> audio.Samples:
+        seconds = 0.0 if number % 4 else 2 + 0.1 * number
+        return np.pad(samples, (round(seconds * audio.SAMPLE_RATE), 0))
+
+    sample = measured_sample(rows(demo)[:40], surround_a_quarter)
+    (finding,) = check_corpus(sample, 0.1)
+    assert not finding.fatal
+    assert finding.message.startswith("10 of 40 recordings begin or end with more than 1 s without")
+    worst = rows(demo)[36]["id"]
+    assert re.search(rf"most of all {worst} \(5\.\d s\), ", finding.message)

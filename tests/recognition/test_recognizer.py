@@ -20,7 +20,7 @@ from sorigeul.evaluation import scores
 from sorigeul.recognition.search_setup import SearchSetup
 from sorigeul.search import inference
 from sorigeul.search.greedy import greedy_search
-from sorigeul.search.options import SearchOptions
+from sorigeul.search.options import SearchOptions, SearchRequest
 from sorigeul.sound.audio import (
     SAMPLE_RATE,
     AudioError,
@@ -96,6 +96,23 @@ def test_a_beam_recognises_no_worse_than_greedy_search(
 
     greedy = Recognizer.from_pretrained(run, "cpu", beam=1)
     assert recognition_rate(recognizer) >= recognition_rate(greedy)
+
+
+def test_a_second_model_ranks_the_best_texts_anew(run: Path, corpus: Path) -> None:
+    """The model's own judgement changes nothing; n-best texts stay as many, and in order."""
+    audio = corpus.parent / "audio" / "u05.wav"
+    by_itself = SearchRequest(beam=4, length_bonus=0.0)
+    plain = Recognizer.from_pretrained(run, request=by_itself, nbest=3)
+    again = Recognizer.from_pretrained(run, request=replace(by_itself, rescore=str(run)), nbest=3)
+    (expected,), (found,) = (one.transcribe(audio).segments for one in (plain, again))
+    assert found.text == expected.text
+    assert [one.text for one in found.alternatives] == [one.text for one in expected.alternatives]
+    scores = [one.score for one in found.alternatives]
+    assert scores == sorted(scores, reverse=True)
+    assert scores == pytest.approx([1.5 * one.score for one in expected.alternatives], abs=1e-3)
+    single = Recognizer.from_pretrained(run, request=replace(by_itself, rescore=str(run)))
+    (segment,) = single.transcribe(audio).segments
+    assert (segment.text, segment.alternatives) == (expected.text, [])
 
 
 def test_a_negative_beam_is_refused(run: Path) -> None:

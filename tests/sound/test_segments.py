@@ -9,6 +9,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from sorigeul.base.errors import UserError
 from sorigeul.sound.audio import SAMPLE_RATE, Samples
 from sorigeul.sound.segments import SegmentedRecording, Segmenter, SegmentLimits, SpeechSegment
 
@@ -176,3 +177,47 @@ def test_much_silence_is_told() -> None:
     samples = np.concatenate((hush(8.0), VOICE))
     (account,) = SegmentedRecording.from_samples(samples).account
     assert re.fullmatch(rf"no speech in 7\.[5-9] of {len(samples) / SAMPLE_RATE:.1f} s", account)
+
+
+@pytest.mark.parametrize("size", [160, 7919])
+def test_the_running_segment_is_a_view_of_what_becomes_a_segment(size: int) -> None:
+    """Its start, its samples so far, and nothing of it where nobody speaks."""
+    samples = np.concatenate((hush(1.5), VOICE, hush(1.0), VOICE, VOICE, hush(2.5)))
+    segmenter = Segmenter(SegmentLimits(4.0))
+    found: list[SpeechSegment] = []
+    seen: list[SpeechSegment] = []
+    for first in range(0, len(samples), size):
+        found += segmenter.feed(samples[first : first + size])
+        running = segmenter.running
+        if running is not None:
+            begin = running.start - running.overlap_before
+            assert np.array_equal(running.samples, samples[begin : running.end])
+            assert running.end <= segmenter.samples
+            assert segmenter.settled <= running.start
+            seen.append(running)
+    assert segmenter.running is None
+    found += segmenter.finish()
+    starts = [(segment.start, segment.overlap_before) for segment in found]
+    seen_starts = {(running.start, running.overlap_before) for running in seen}
+    assert len(seen_starts) >= 2
+    assert seen_starts <= set(starts)
+
+
+def test_what_counts_as_speech_and_how_much_is_kept_before_it_may_be_chosen() -> None:
+    samples = np.concatenate((hush(2.0), VOICE, hush(2.0)))
+    ((start, end),) = spans(segments(samples))
+    for padding in (0.0, 0.5):
+        ((begin, same_end),) = spans(segments(samples, SegmentLimits(padding=padding)))
+        assert start - begin == pytest.approx(padding - 0.2, abs=1e-6)
+        assert same_end == end
+    strict = spans(segments(samples, SegmentLimits(threshold=0.95)))
+    assert sum(last - first for first, last in strict) <= end - start
+
+
+@pytest.mark.parametrize(
+    "values", [{"max_pause": 0.0}, {"padding": -0.1}, {"padding": 2.0}, {"threshold": 1.0}]
+)
+def test_limits_that_make_no_sense_are_refused(values: dict[str, float]) -> None:
+    (name,) = values
+    with pytest.raises(UserError, match=f"{name} is {values[name]}, but must be"):
+        SegmentLimits(**values)

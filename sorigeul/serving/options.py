@@ -1,0 +1,90 @@
+"""How the server listens, and what it allows. Imports no torch, so that `--help` is quick."""
+
+import ipaddress
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from sorigeul.base.errors import UserError
+
+_UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9}
+_ORIGIN = re.compile(r"https?://[^/\s]+")
+
+
+@dataclass(frozen=True)
+class ServingOptions:
+    """Address, limits and access. Raises UserError for values that make no sense."""
+
+    host: str = "127.0.0.1"
+    """address to listen on; 0.0.0.0 for everybody who can reach this machine"""
+    port: int = 8000
+    """port to listen on; 0: any that is free, as the line that is printed says"""
+    api_key: Annotated[Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="")] = None
+    """file with the API keys that are accepted, one a line; if not given, those in the environment
+    variable SORIGEUL_API_KEY, separated by commas; without any key everybody is answered"""
+    wyoming: int = 0
+    """port for Home Assistant's Wyoming protocol, on the same address; 0: none"""
+    workers: int = 1
+    """server processes; each loads the models"""
+    max_upload: str = "200MB"
+    """largest upload"""
+    max_seconds: float = 14_400.0
+    """longest recording in seconds"""
+    upload_seconds: float = 300.0
+    """longest time in seconds that a client may take to send a request"""
+    queue: int = 256
+    """most requests that each process accepts at a time; further ones are told when to come
+    again"""
+    drain_seconds: float = 30.0
+    """longest time in seconds from the request to stop to the end, for what was accepted"""
+    cors_origin: Annotated[
+        tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="ORIGIN")
+    ] = ()
+    """origin of pages that may use this server from a browser, such as https://example.com; may be
+    given several times"""
+
+    def __post_init__(self) -> None:
+        """Check the values."""
+        for name in ("port", "wyoming"):
+            if not 0 <= getattr(self, name) <= 65_535:
+                raise UserError(f"{name} is {getattr(self, name)}, but must be from 0 to 65535")
+        for name in ("workers", "queue"):
+            if getattr(self, name) < 1:
+                raise UserError(f"{name} is {getattr(self, name)}, but must be 1 or more")
+        for name in ("max_seconds", "upload_seconds"):
+            if not getattr(self, name) > 0:
+                raise UserError(f"{name} is {getattr(self, name):g}, but must be above 0")
+        if not self.drain_seconds >= 0:
+            raise UserError(f"drain_seconds is {self.drain_seconds:g}, but must be 0 or more")
+        for origin in self.cors_origin:
+            if not _ORIGIN.fullmatch(origin):
+                raise UserError(
+                    f"cors_origin is {origin!r}, but must be an origin such as https://example.com"
+                )
+        if self.max_upload_bytes < 1:
+            raise UserError(f"max_upload is {self.max_upload}, but must be above 0")
+
+    @property
+    def max_upload_bytes(self) -> int:
+        """`max_upload` in bytes."""
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([A-Z]*)", self.max_upload.strip().upper())
+        if match is None or match[2] not in _UNITS:
+            raise UserError(f"max_upload is {self.max_upload!r}, but must be as 200MB or 1.5GB")
+        return int(float(match[1]) * _UNITS[match[2]])
+
+    @property
+    def is_local(self) -> bool:
+        """Whether only this machine can reach the server."""
+        if self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+
+DEFAULTS = ServingOptions()
+"""this machine only, and generous limits"""

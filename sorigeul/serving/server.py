@@ -1,0 +1,131 @@
+"""The server: binds its address, and runs one process or several that share it."""
+
+import logging
+import multiprocessing
+import socket
+import sys
+import time
+from contextlib import ExitStack
+from multiprocessing.context import SpawnProcess
+from multiprocessing.synchronize import Event
+
+from sorigeul.base.errors import UserError
+from sorigeul.base.stopping import StopRequests
+from sorigeul.serving.authentication import ApiKeys
+from sorigeul.serving.metrics import forget_process, share_between_processes
+from sorigeul.serving.models import load_recognizers
+from sorigeul.serving.options import ServingOptions
+from sorigeul.serving.process import Listening, ServingPlan, run_process
+
+log = logging.getLogger(__name__)
+
+_POLL_SECONDS = 0.1
+_GRACE_SECONDS = 5.0  # after which a process that should have ended is killed
+
+
+def serve(plan: ServingPlan) -> None:
+    """Serve models until SIGINT or SIGTERM, and print the address once the server answers.
+
+    Raises UserError if something in the plan is wrong.
+    """
+    options = plan.options
+    has_keys = bool(ApiKeys.load(options.api_key))
+    if not has_keys and not options.is_local:
+        log.warning(
+            "everybody who can reach %s may use this server: --api_key FILE asks for a key",
+            options.host,
+        )
+    if has_keys and options.wyoming:
+        log.warning(
+            "Wyoming has no keys: everybody who can reach port %d is answered", options.wyoming
+        )
+    listening = Listening(
+        _bind(options, options.port), _bind(options, options.wyoming) if options.wyoming else None
+    )
+    if options.workers == 1:
+        run_process(plan, listening, lambda: _announce(listening.http))
+    else:
+        _run_processes(plan, listening)
+
+
+def _bind(options: ServingOptions, port: int) -> socket.socket:
+    """Bind an address. Raises UserError if that is not possible."""
+    try:
+        address = socket.getaddrinfo(options.host, port, type=socket.SOCK_STREAM)[0]
+        bound = socket.socket(*address[:3])
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind(address[4])
+        bound.listen(1)  # so that nobody else can listen there; uvicorn sets the real length
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise UserError(
+            f"{options.host}:{port} cannot be listened on ({reason}): choose another port or host"
+        ) from None
+    return bound
+
+
+def _announce(listening: socket.socket) -> None:
+    host, port = listening.getsockname()[:2]
+    print(f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}", flush=True)
+
+
+def _run_processes(plan: ServingPlan, listening: Listening) -> None:
+    """Run several processes. One that dies is replaced."""
+    load_recognizers(plan.runs, plan.precision, plan.search)  # what is wrong is said here, once
+    with ExitStack() as stack:
+        stack.enter_context(share_between_processes())
+        stop = stack.enter_context(StopRequests())
+        workers = [_Worker(plan, listening) for _ in range(plan.options.workers)]
+        announced = False
+        while not stop.requested:
+            time.sleep(_POLL_SECONDS)
+            if not announced and all(worker.ready.is_set() for worker in workers):
+                announced = True
+                _announce(listening.http)
+            for number, worker in enumerate(workers):
+                if worker.process.is_alive():
+                    continue
+                worker.forget()
+                if not worker.ready.is_set():
+                    _stop(workers, plan.options)
+                    raise RuntimeError("a server process has ended before it was ready")
+                log.warning("a server process has died: starting another one")
+                workers[number] = _Worker(plan, listening)
+        _stop(workers, plan.options)
+
+
+class _Worker:
+    """One of several processes."""
+
+    def __init__(self, plan: ServingPlan, listening: Listening) -> None:
+        context = multiprocessing.get_context("spawn")  # threads do not survive a fork
+        self.ready: Event = context.Event()
+        self.process: SpawnProcess = context.Process(
+            target=_run_worker, args=(plan, listening, self.ready)
+        )
+        self.process.start()
+
+    def forget(self) -> None:
+        """Remove what is left of a process that has ended."""
+        if self.process.pid is not None:
+            forget_process(self.process.pid)
+
+
+def _run_worker(plan: ServingPlan, listening: Listening, ready: Event) -> None:
+    try:
+        run_process(plan, listening, ready.set)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+def _stop(workers: list[_Worker], options: ServingOptions) -> None:
+    """Ask all processes to stop, and wait until they have."""
+    for worker in workers:
+        worker.process.terminate()
+    deadline = time.monotonic() + options.drain_seconds + _GRACE_SECONDS
+    for worker in workers:
+        worker.process.join(max(deadline - time.monotonic(), 0))
+        if worker.process.is_alive():
+            worker.process.kill()
+            worker.process.join()

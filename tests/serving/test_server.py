@@ -1,0 +1,143 @@
+"""Tests of the server as a process: how it starts, stops, and shares work among processes."""
+
+import os
+import signal
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx2 as httpx
+import openai
+import pytest
+from helpers.processes import children, has_ended, wait_until
+from helpers.servers import Server, serving
+
+from sorigeul import Recognizer
+
+
+@pytest.fixture
+def draining(run: Path, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Server]:
+    """A server that may be stopped, with `drain_seconds` as the test says."""
+    with serving(tmp_path, run, "--drain_seconds", str(request.param), "--queue", "2") as running:
+        yield running
+
+
+def begun_stream(server: Server, recording: bytes) -> tuple[openai.Stream, str]:
+    """A stream whose first text has come, and that text."""
+    stream = server.client().audio.transcriptions.create(file=recording, model="tiny", stream=True)
+    return stream, next(iter(stream)).delta
+
+
+@pytest.mark.parametrize("draining", [100], indirect=True)
+def test_a_server_that_is_told_to_stop_does_what_it_has_accepted_and_nothing_more(
+    draining: Server, recognizer: Recognizer, long_wav: bytes, wav: bytes
+) -> None:
+    stream, text = begun_stream(draining, long_wav)
+    draining.process.kill(signal.SIGTERM)
+    assert wait_until(lambda: draining.get("/readyz").status_code == 503)
+    assert draining.get("/readyz").json() == {"status": "shutting down"}
+    assert draining.get("/healthz").status_code == 200
+    with pytest.raises(openai.InternalServerError) as refused:
+        draining.client().audio.transcriptions.create(file=wav, model="tiny")
+    assert refused.value.status_code == 503
+    assert refused.value.code == "shutting_down"
+    assert int(refused.value.response.headers["retry-after"]) > 0
+    *deltas, done = stream
+    assert done.text == text + "".join(event.delta for event in deltas)
+    assert done.text == recognizer.transcribe(long_wav).text
+    ended = draining.process.done()
+    assert ended.status == 0
+    assert "Traceback" not in ended.err
+    with pytest.raises(httpx.ConnectError):
+        draining.get("/healthz")
+
+
+@pytest.mark.parametrize("draining", [3], indirect=True)
+def test_who_cannot_be_answered_in_time_is_told_so(draining: Server, long_wav: bytes) -> None:
+    stream, _ = begun_stream(draining, long_wav)
+    draining.process.kill(signal.SIGTERM)
+    with pytest.raises(openai.APIError, match="shutting down"):
+        list(stream)
+    assert draining.process.done().status == 0
+
+
+@pytest.mark.parametrize("draining", [30], indirect=True)
+def test_a_server_without_requests_stops_at_once(draining: Server) -> None:
+    draining.process.kill(signal.SIGTERM)
+    ended = draining.process.done()
+    assert ended.status == 0
+    assert ended.out.startswith("http://127.0.0.1:")
+
+
+@pytest.mark.parametrize("draining", [30], indirect=True)
+def test_who_finds_no_place_is_told_when_to_come_again(
+    draining: Server, recognizer: Recognizer, long_wav: bytes, wav: bytes
+) -> None:
+    streams = [begun_stream(draining, long_wav)[0] for _ in range(2)]
+    assert draining.get("/readyz").json() == {"status": "queue full"}
+    with pytest.raises(openai.RateLimitError) as refused:
+        draining.client().audio.transcriptions.create(file=wav, model="tiny")
+    headers = refused.value.response.headers
+    assert refused.value.code == "queue_full"
+    assert 0 < int(headers["retry-after-ms"]) <= 120_000
+    assert 0 <= 1000 * int(headers["retry-after"]) - int(headers["retry-after-ms"]) < 1000
+    for stream in streams:
+        stream.close()
+    patient = draining.client(max_retries=10)
+    text = patient.audio.transcriptions.create(file=wav, model="tiny").text
+    assert text == recognizer.transcribe(wav).text
+    assert draining.get("/readyz").status_code == 200
+
+
+def test_a_port_that_is_taken_is_a_users_mistake(run: Path, tmp_path: Path) -> None:
+    from helpers.processes import Forked
+
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        ended = Forked(tmp_path, "serve", run, "--port", str(port)).done()
+    assert ended.status == 2
+    assert ended.error().startswith(f"127.0.0.1:{port} cannot be listened on (")
+
+
+def test_two_models_of_one_name_are_refused(run: Path, tmp_path: Path) -> None:
+    from helpers.processes import Forked
+
+    ended = Forked(tmp_path, "serve", run, run, "--port", "0").done()
+    assert ended.status == 2
+    assert "two models have the name tiny" in ended.error()
+
+
+def test_a_server_that_everybody_can_reach_without_a_key_warns(run: Path, tmp_path: Path) -> None:
+    with serving(tmp_path, run, "--host", "0.0.0.0") as server:
+        assert server.url.startswith("http://0.0.0.0:")
+        assert "warning: everybody who can reach 0.0.0.0" in server.process.outputs[1].read_text()
+
+
+@pytest.mark.prove
+def test_several_processes_share_the_work_and_their_metrics(
+    run: Path, tmp_path: Path, wav: bytes
+) -> None:
+    with serving(tmp_path, run, "--workers", "2") as server:
+        workers = [pid for pid in children(server.process.pid) if "spawn_main" in command_line(pid)]
+        assert len(workers) == 2
+        count = 30
+        for _ in range(count):
+            server.client().audio.transcriptions.create(file=wav, model="tiny")
+        for _ in range(5):
+            counted = server.metric(
+                "sorigeul_requests_total", route="/v1/audio/transcriptions", status="200"
+            )
+            assert counted == count
+        os.kill(workers[0], signal.SIGKILL)
+        assert wait_until(lambda: has_ended(workers[0]))
+        text = server.client(max_retries=5).audio.transcriptions.create(file=wav, model="tiny").text
+        assert text
+        server.process.kill(signal.SIGTERM)
+        ended = server.process.done()
+        assert ended.status == 0
+        assert "a server process has died" in ended.err
+    assert all(has_ended(pid) for pid in workers)
+
+
+def command_line(pid: int) -> str:
+    return Path(f"/proc/{pid}/cmdline").read_bytes().decode()
