@@ -32,10 +32,11 @@ Browse = Callable[..., Any]
 
 
 @pytest.fixture(scope="module")
-def spoken(sentence: Samples) -> Samples:
-    """What the microphone hears: some short segments, and one that lasts."""
+def spoken() -> Samples:
+    """What the microphone hears: a segment that lasts, and a short one."""
     pause = np.zeros(SAMPLE_RATE, np.float32)
-    return np.concatenate((sentence, tones.synthesize("가나다라라나다가나다가라"), pause))
+    texts = ("가나다라라나다가나다가라", "가나다라")
+    return np.concatenate([part for text in texts for part in (tones.synthesize(text), pause)])
 
 
 @pytest.fixture(scope="module")
@@ -249,6 +250,21 @@ def test_a_server_that_is_busy_is_asked_again(visiting: Callable[..., Any], wav:
         visit.add(upload("a.wav", wav))
         visit.page.get_by_text("서버가 바쁩니다").wait_for()
         visit.wait_for_done()
+
+
+def test_what_is_removed_makes_room_for_the_next(
+    visiting: Callable[..., Any], wav: bytes, long_wav: bytes
+) -> None:
+    with visiting() as visit:
+        visit.add(*(upload(f"{number}.wav", long_wav) for number in range(2)))
+        for number in range(2):
+            visit.page.locator(".card.recognizing", has_text=f"{number}.wav").wait_for()
+        visit.add(upload("next.wav", wav))
+        visit.page.locator(".card.waiting", has_text="next.wav").wait_for()
+        for number in range(2):
+            visit.button(f"{number}.wav 지우기").click()
+        visit.wait_for_done()
+        assert visit.page.locator(".name").all_inner_texts() == ["next.wav"]
 
 
 def test_the_terms_and_the_model_that_are_chosen_are_sent(
@@ -717,6 +733,6 @@ def test_a_screen_reader_is_told_what_happens(visiting: Callable[..., Any], wav:
         visit.button("a.wav 지우기").click()
         assert status.inner_text() == "a.wav을(를) 지웠습니다"
         visit.button("녹음 시작").click()
-        visit.page.get_by_role("log").wait_for()
+        visit.page.get_by_role("log").wait_for(state="attached")
         visit.button("녹음 끝내기").click()
         visit.wait_for_done()

@@ -64,7 +64,7 @@ export function transcribe(file, name, { model, terms }, on, signal) {
       // Without effect after the last event, which has resolved the promise
       reject(new ApiError(request.status, messageOf(request.responseText), retryAfter));
     };
-    request.onerror = () => reject(new ApiError(0, ""));
+    request.onerror = request.onabort = () => reject(new ApiError(0, ""));
     signal.addEventListener("abort", () => request.abort());
     request.send(form);
   });

@@ -153,7 +153,8 @@ function secondsOf(url) {
 // What a person is told of an error, and what the server said of it
 function told(error) {
   const names = { "-1": "errorExample", 0: "errorNetwork", 401: "errorKey", 413: "errorLarge", 429: "errorBusy" };
-  const name = names[error.status] ?? (error.status < 500 ? "errorRead" : "errorServer");
+  const isRefused = error.status >= 400 && error.status < 500;
+  const name = names[error.status] ?? (isRefused ? "errorRead" : "errorServer");
   return { name, detail: error.message ?? "" };
 }
 
