@@ -98,7 +98,7 @@ class SearchRequest:
     some are more likely than others"""
     term_weight: Annotated[float | None, _NUMBER] = None
     """what each character of a term adds to a text's score; if not given, 1.5"""
-    rescore: Annotated[str, tyro.conf.arg(metavar="RUN")] = ""
+    rescore: Annotated[str, tyro.conf.arg(metavar="RUN", help_behavior_hint="")] = ""
     """another model that chooses among the ten best texts of each segment; unlike those of an
     ensemble it may have other characters"""
     rescore_weight: Annotated[float | None, _NUMBER] = None

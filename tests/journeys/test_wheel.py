@@ -31,8 +31,8 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_it_holds_every_file_of_the_package_and_nothing_else(wheel: Path) -> None:
-    suffixes = {".py", ".yaml", ".typed", ".html", ".css", ".js", ".json"}
-    files = [path for path in (ROOT / "sorigeul").rglob("*") if path.suffix in suffixes]
+    every = [path for path in (ROOT / "sorigeul").rglob("*") if path.is_file()]
+    files = [path for path in every if "__pycache__" not in path.parts]
     expected = {path.relative_to(ROOT).as_posix() for path in files}
     assert "sorigeul/py.typed" in expected
     with zipfile.ZipFile(wheel) as archive:

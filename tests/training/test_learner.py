@@ -18,6 +18,7 @@ from lightning_fabric.plugins.precision.amp import MixedPrecision
 from torch import Tensor
 
 from sorigeul.data.batches import Batch, longest_batch
+from sorigeul.model.losses import joint_losses
 from sorigeul.training.learner import Learner, StepResult
 from sorigeul.training.settings import Settings
 
@@ -65,6 +66,25 @@ def test_a_step_of_several_batches_equals_one_of_all_their_utterances(
         float((tensor - three_weights[name]).abs().max()) for name, tensor in one_weights.items()
     )
     assert largest < 2e-3  # a step of Adam moves each weight by 0.001
+
+
+# Label smoothing
+
+
+@pytest.mark.parametrize("smoothing", [True, False])
+def test_label_smoothing_is_that_of_the_settings(batches: list[Batch], smoothing: bool) -> None:
+    batch = batches[0]
+    changes = {"use_label_smoothing": smoothing, "label_smoothing": 0.2, "teacher_forcing": 1.0}
+    learner = new_learner(PLAIN.changed(changes, "test"))
+    learner.model.eval()  # no dropout
+    features, lengths = learner.log_mel(batch.waveforms, batch.lengths)
+    with torch.no_grad():
+        output = learner.las(features, lengths, batch.tokens)
+    share = 0.2 if smoothing else 0.0
+    texts = (batch.tokens, batch.token_lengths)
+    expected = joint_losses(learner.las.config, output, *texts, share).speller
+    step = learner.step([batch], character_counts([batch]), 0.001)
+    assert step.losses[1] == pytest.approx(float(expected), rel=1e-4)
 
 
 # Weight decay
