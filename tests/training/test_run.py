@@ -147,12 +147,12 @@ def test_the_learning_rate_follows_its_schedule(babble: Path, tmp_path: Path) ->
     train(
         babble,
         tmp_path / "run",
-        settings(lr_schedule="cosine", warmup_steps=30, max_steps=80, max_epochs=100),
+        settings(lr_schedule="cosine", warmup_steps=6, max_steps=16, max_epochs=100, log_every=4),
     )
     rates = {row["step"]: row["learning_rate"] for row in read_metrics(tmp_path / "run", "step")}
-    assert rates[20] == pytest.approx(0.01 * 20 / 30 * 0.5 * (1 + np.cos(np.pi * 0.25)), rel=0.05)
-    assert rates[40] > rates[60] > rates[80]
-    assert rates[80] < 1e-5
+    assert rates[4] == pytest.approx(0.01 * 4 / 6 * 0.5 * (1 + np.cos(np.pi * 0.25)), rel=0.05)
+    assert rates[8] > rates[12] > rates[16]
+    assert rates[16] < 1e-5
 
 
 def test_a_row_of_metrics_is_written_every_log_every_steps(babble: Path, tmp_path: Path) -> None:
