@@ -1,33 +1,20 @@
 """docs/results.md: each kept run has its row, and the page agrees with docs/runs."""
 
-import importlib.util
 import json
 import shutil
-import sys
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 from helpers import tones
 from helpers.commands import Command
 from helpers.paths import ROOT, SHARED
+from helpers.scripts import load_benchmark
 
 from sorigeul.base.files import write_text
 from sorigeul.corpora.catalog import CORPORA
 from sorigeul.corpora.preparation import prepare
 
-
-def load_script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("results", ROOT / "benchmarks" / "results.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["results"] = module  # dataclasses look for their types there
-    spec.loader.exec_module(module)
-    return module
-
-
-results = load_script()
+results = load_benchmark("results")
 
 
 @pytest.fixture(scope="module")

@@ -1,29 +1,16 @@
 """benchmarks/terms.py: which words are chosen, what is counted, and that it runs."""
 
-import importlib.util
 import re
 import shutil
 import sys
 from pathlib import Path
-from types import ModuleType
 
 import pytest
-from helpers.paths import ROOT
+from helpers.scripts import load_benchmark
 
 from sorigeul.text.vocabulary import SPECIALS, Vocabulary
 
-
-def load_script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("terms", ROOT / "benchmarks" / "terms.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["terms"] = module  # dataclasses look for their types there
-    spec.loader.exec_module(module)
-    return module
-
-
-terms = load_script()
+terms = load_benchmark("terms")
 
 
 def test_the_words_are_rare_long_and_writable() -> None:

@@ -1,13 +1,11 @@
 """Proofs that the server bears load, with the quick start's model where there is one."""
 
 import asyncio
-import importlib.util
-import sys
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 from helpers.paths import ROOT
+from helpers.scripts import load_benchmark
 
 RUN, CORPUS = ROOT / "runs" / "quickstart", ROOT / "data" / "demo"
 
@@ -17,18 +15,7 @@ pytestmark = [
     pytest.mark.skipif(not RUN.is_dir(), reason="make quickstart has not run"),
 ]
 
-
-def load_script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("serving", ROOT / "benchmarks" / "serving.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["serving"] = module  # dataclasses look for their types there
-    spec.loader.exec_module(module)
-    return module
-
-
-load = load_script()
+load = load_benchmark("serving")
 
 
 @pytest.fixture(scope="module")
