@@ -50,7 +50,7 @@ def ways(recognizer: Recognizer, internal_lm_weight: float) -> list[Way]:
         entry = settings.find([models[number].fingerprint for number in numbers])
         if entry is None:
             raise UserError(f"search.json has no weights for language models {numbers}: tune first")
-        return replace(entry.options, internal_lm_weight=0.0)  # that is a line of its own
+        return entry.options
 
     found = [
         Way("greedy, the speller alone", SearchOptions(beam=1)),

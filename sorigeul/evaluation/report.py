@@ -19,8 +19,8 @@ from sorigeul.base.files import write_text
 from sorigeul.base.progress import progress_bar
 from sorigeul.data.cut_audio import load_cut_audio
 from sorigeul.evaluation.calibration import (
-    correct_words,
     expected_calibration_error,
+    judged_words,
     reliability,
 )
 from sorigeul.evaluation.evaluate import Evaluation, RecognizedUtterance
@@ -267,18 +267,12 @@ def _confidence(
     system: ReportedSystem, recognized: dict[str, RecognizedUtterance]
 ) -> dict[str, Any] | None:
     """Whether the confidences of the words can be believed; None if they have none."""
-    words = [word for one in recognized.values() for word in one.words]
-    if not words:
+    confidences, corrects = judged_words(recognized.values())
+    if not confidences:
         return None
-    corrects = [
-        correct
-        for one in recognized.values()
-        for correct in correct_words([word.word for word in one.words], one.reference)
-    ]
-    confidences = [word.confidence for word in words]
     return {
         "calibrated": system.calibrated,
-        "words": len(words),
+        "words": len(confidences),
         "correct": sum(corrects) / len(corrects),
         "mean": sum(confidences) / len(confidences),
         "error": expected_calibration_error(confidences, corrects),

@@ -16,9 +16,8 @@ from torch.nn import functional
 
 from sorigeul.base.errors import UserError
 from sorigeul.lm.network import CharacterNetwork, new_embedding
+from sorigeul.model.rotary import Rotation, rotate, rotation
 from sorigeul.text.vocabulary import Vocabulary
-
-_ROTARY_BASE = 10_000.0
 
 
 @dataclass(frozen=True)
@@ -94,24 +93,22 @@ class TransformerNetwork(CharacterNetwork):
         """Characters (B, U) -> normalised outputs of the last layer (B, U, D), the state after."""
         config = self.config
         before, length = memory.layers[0].shape[2], characters.shape[1]
-        rotation = self._rotation(memory.position, length)
+        turned = self._rotation(memory.position, length)
         mask = self._mask(before, length)
         forgotten = max(0, before + length - config.context + 1)
         hidden = self.dropout(self.embedding(characters) * config.transformer_width**0.5)
         layers = []
         for block, context in zip(self.blocks, memory.layers, strict=True):
-            hidden, context = block(hidden, context, rotation, mask)
+            hidden, context = block(hidden, context, turned, mask)
             layers.append(context[:, :, forgotten:])
         return self.norm(hidden), ContextState(tuple(layers), memory.position + length)
 
-    def _rotation(self, position: int, length: int) -> tuple[Tensor, Tensor]:
-        """Cosines and sines (U, 1, A / 2) of `length` positions from `position` on."""
+    def _rotation(self, position: int, length: int) -> Rotation:
+        """How the heads (U, 1, A / 2) of `length` positions from `position` on are turned."""
         width = self.config.transformer_width // self.config.attention_heads
-        device = self.never.device
-        exponents = torch.arange(0, width, 2, device=device) / width
-        positions = torch.arange(position, position + length, device=device)
-        angles = positions.view(-1, 1, 1) * _ROTARY_BASE**-exponents
-        return angles.cos(), angles.sin()
+        positions = torch.arange(position, position + length, device=self.never.device)
+        cosine, sine = rotation(positions, width)
+        return cosine.unsqueeze(1), sine.unsqueeze(1)
 
     def _mask(self, before: int, length: int) -> Tensor | None:
         """What each head of each of U characters may look at (U H, before + U).
@@ -148,26 +145,18 @@ class _Block(nn.Module):
         self,
         hidden: Tensor,
         context: Tensor,
-        rotation: tuple[Tensor, Tensor],
+        turned: Rotation,
         mask: Tensor | None,
     ) -> tuple[Tensor, Tensor]:
         """Hidden (B, U, D), keys and values (2, B, C, A) -> the same, with those of the new."""
         projected = self.attention_input(self.attention_norm(hidden))
         heads = projected.unflatten(2, (-1, self.head_width))  # (B, U, H + 2, A)
-        turned, value = _rotated(heads[:, :, :-1], rotation), heads[:, :, -1]
-        context = torch.cat((context, torch.stack((turned[:, :, -1], value))), dim=2)
-        queries = turned[:, :, :-1].flatten(1, 2)  # of all heads, for the key that they share
+        rotated, value = rotate(heads[:, :, :-1], turned), heads[:, :, -1]
+        context = torch.cat((context, torch.stack((rotated[:, :, -1], value))), dim=2)
+        queries = rotated[:, :, :-1].flatten(1, 2)  # of all heads, for the key that they share
         keys, values = context.unsqueeze(2)
         attended = functional.scaled_dot_product_attention(queries.unsqueeze(1), keys, values, mask)
         hidden = hidden + self.dropout(self.attention_output(attended.view_as(hidden)))
         inner = functional.gelu(self.feed_forward_input(self.feed_forward_norm(hidden)))
         hidden = hidden + self.dropout(self.feed_forward_output(inner))
         return hidden, context
-
-
-def _rotated(vectors: Tensor, rotation: tuple[Tensor, Tensor]) -> Tensor:
-    """Vectors (..., U, H, A), the halves of each turned against each other by its position."""
-    first, second = vectors.chunk(2, dim=-1)
-    cosine, sine = rotation
-    turned = first * cosine - second * sine, first * sine + second * cosine
-    return torch.cat(turned, dim=-1).to(vectors.dtype)

@@ -4,4 +4,13 @@ Shapes in the whole package: B utterances, N samples, T frames, F mel bands, S l
 U characters, D width, V vocabulary, K beam.
 """
 
-__all__ = ["attention", "config", "ctc_alignment", "jamo_embedding", "las", "losses", "speller"]
+__all__ = [
+    "attention",
+    "config",
+    "ctc_alignment",
+    "jamo_embedding",
+    "las",
+    "losses",
+    "rotary",
+    "speller",
+]

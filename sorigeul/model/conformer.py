@@ -14,10 +14,10 @@ from torch.nn import functional
 
 from sorigeul.model.config import LASConfig
 from sorigeul.model.front_end import FrontEnd
+from sorigeul.model.rotary import Rotation, rotate, rotation
 
 _KERNEL = 15  # frames; 0.6 s at the lowest stack, as the published 32 frames of 40 ms
 _EXPANSION = 4  # of the feed-forward modules, as published
-_ROTARY_BASE = 10_000.0
 
 
 class ConformerListener(FrontEnd):
@@ -76,9 +76,10 @@ class ConformerStack(nn.Module):
         # The padding of the convolutions' output is undefined, and may be NaN.
         frames = frames.masked_fill(~valid.unsqueeze(2), 0.0)
         hidden = self.dropout(self.project(frames))
-        rotation = rotary_angles(frames.shape[1], self.head_width, frames.device)
+        positions = torch.arange(frames.shape[1], device=frames.device)
+        turned = rotation(positions, self.head_width)
         for block in self.blocks:
-            hidden = block(hidden, valid, rotation)
+            hidden = block(hidden, valid, turned)
         return cast(Tensor, hidden.masked_fill(~valid.unsqueeze(2), 0.0))
 
 
@@ -96,10 +97,10 @@ class ConformerBlock(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.norm = nn.LayerNorm(width)
 
-    def forward(self, hidden: Tensor, valid: Tensor, rotation: Tensor) -> Tensor:
-        """Hidden (B, S, D), valid (B, S), rotation (S, D / heads / 2) -> hidden (B, S, D)."""
+    def forward(self, hidden: Tensor, valid: Tensor, turned: Rotation) -> Tensor:
+        """Hidden (B, S, D), valid (B, S), rotation of its S positions -> hidden (B, S, D)."""
         hidden = hidden + 0.5 * self.feed_forward_before(hidden)
-        attended = self.attention(self.attention_norm(hidden), valid, rotation)
+        attended = self.attention(self.attention_norm(hidden), valid, turned)
         hidden = hidden + self.dropout(attended)
         hidden = hidden + self.convolution(hidden, valid)
         hidden = hidden + 0.5 * self.feed_forward_after(hidden)
@@ -107,7 +108,7 @@ class ConformerBlock(nn.Module):
 
 
 class RotarySelfAttention(nn.Module):
-    """Self-attention over the valid frames, with rotary positions (Su et al. 2021, equation 34)."""
+    """Self-attention over the valid frames, with rotary positions."""
 
     def __init__(self, width: int, heads: int, dropout: float) -> None:
         super().__init__()
@@ -115,14 +116,14 @@ class RotarySelfAttention(nn.Module):
         self.query_key_value = nn.Linear(width, 3 * width)
         self.out = nn.Linear(width, width)
 
-    def forward(self, hidden: Tensor, valid: Tensor, rotation: Tensor) -> Tensor:
-        """Hidden (B, S, D), valid (B, S), angles (S, D / heads / 2) -> (B, S, D)."""
+    def forward(self, hidden: Tensor, valid: Tensor, turned: Rotation) -> Tensor:
+        """Hidden (B, S, D), valid (B, S), rotation of its S positions -> (B, S, D)."""
         batch, frames, width = hidden.shape
         parts = self.query_key_value(hidden).view(batch, frames, 3, self.heads, -1)
         query, key, value = parts.permute(2, 0, 3, 1, 4)
         attended = functional.scaled_dot_product_attention(
-            rotate(query, rotation),
-            rotate(key, rotation),
+            rotate(query, turned),
+            rotate(key, turned),
             value,
             attn_mask=valid[:, None, None, :],
             dropout_p=self.dropout if self.training else 0.0,
@@ -161,17 +162,3 @@ def _feed_forward(width: int, dropout: float) -> nn.Sequential:
         nn.Linear(_EXPANSION * width, width),
         nn.Dropout(dropout),
     )
-
-
-def rotary_angles(frames: int, head_width: int, device: torch.device) -> Tensor:
-    """The angle of each pair of channels at each frame (S, head_width / 2)."""
-    pairs = torch.arange(head_width // 2, device=device)
-    speeds = _ROTARY_BASE ** (-2 * pairs / head_width)
-    return torch.arange(frames, device=device).unsqueeze(1) * speeds
-
-
-def rotate(vectors: Tensor, angles: Tensor) -> Tensor:
-    """Vectors (B, H, S, D), angles (S, D / 2) -> the same, each pair of channels rotated."""
-    cosine, sine = angles.cos().to(vectors.dtype), angles.sin().to(vectors.dtype)
-    first, second = vectors.chunk(2, dim=-1)
-    return torch.cat((first * cosine - second * sine, first * sine + second * cosine), dim=-1)

@@ -6,6 +6,7 @@ __all__ = [
     "corpus_transcription",
     "file_transcription",
     "folders",
+    "listening",
     "live",
     "overlaps",
     "recognizer",

@@ -148,9 +148,8 @@ def transcribe_files(
 ) -> Summary:
     """Transcribe recordings one by one, and show the transcripts or write them into a folder.
 
-    Raises UserError before anything is done, as `TranscriptOptions.refuse_overwriting` does.
+    What would be overwritten is not looked at: see `TranscriptOptions.refuse_overwriting`.
     """
-    options.refuse_overwriting(recordings)
     summary, start = Summary(len(recordings)), time.monotonic()
     with _progress(options, len(recordings)) as advance:
         for recording in recordings:

@@ -4,12 +4,13 @@ A writer gives the content piece by piece, so that text can be shown as it is re
 """
 
 import json
+from abc import ABC, abstractmethod
 from itertools import groupby
 from operator import attrgetter
 from typing import Any
 
 from sorigeul.recognition.subtitles import LINE, Cue, Subtitles, cue_words
-from sorigeul.recognition.transcription import Segment, Transcription
+from sorigeul.recognition.transcription import Segment, Transcription, Word
 
 
 class Writer:
@@ -52,13 +53,13 @@ class _Json(Writer):
             "language": transcription.language,
             "duration": round(transcription.duration, 3),
             "account": list(transcription.account),
-            "segments": [_fields(segment) for segment in transcription.segments],
+            "segments": [segment_fields(segment) for segment in transcription.segments],
         }
         return json.dumps(content, ensure_ascii=False, indent=2) + "\n"
 
 
-class _SubtitleWriter(Writer):
-    """Subtitles: a writer of each of them is left to the format."""
+class _SubtitleWriter(Writer, ABC):
+    """Subtitles; how each of them is written is left to the format."""
 
     def __init__(self, word_times: bool = False, subtitle_line: int = LINE) -> None:
         super().__init__(word_times, subtitle_line)
@@ -70,9 +71,9 @@ class _SubtitleWriter(Writer):
     def tail(self, transcription: Transcription) -> str:
         return "".join(map(self.cue, self.subtitles.finish(transcription.duration)))
 
+    @abstractmethod
     def cue(self, cue: Cue) -> str:
         """The next subtitle."""
-        raise NotImplementedError
 
 
 class _Srt(_SubtitleWriter):
@@ -154,7 +155,8 @@ def write(
     return writer.head + segments + writer.tail(transcription)
 
 
-def _fields(segment: Segment) -> dict[str, Any]:
+def segment_fields(segment: Segment) -> dict[str, Any]:
+    """A segment as JSON has it; times in seconds."""
     channel = {"channel": segment.channel} if segment.channel else {}
     nbest = {}
     if segment.alternatives:
@@ -170,16 +172,18 @@ def _fields(segment: Segment) -> dict[str, Any]:
         "finished": segment.finished,
         "doubtful": segment.doubtful,
         **({"repetitive": True} if segment.repetitive else {}),
-        "words": [
-            {
-                "word": word.word,
-                "start": round(word.start, 3),
-                "end": round(word.end, 3),
-                "confidence": round(word.confidence, 4),
-            }
-            for word in segment.words
-        ],
+        "words": [word_fields(word) for word in segment.words],
         **nbest,
+    }
+
+
+def word_fields(word: Word) -> dict[str, Any]:
+    """A word as JSON has it; times in seconds."""
+    return {
+        "word": word.word,
+        "start": round(word.start, 3),
+        "end": round(word.end, 3),
+        "confidence": round(word.confidence, 4),
     }
 
 

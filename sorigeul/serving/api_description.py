@@ -63,7 +63,7 @@ _FIELDS = {
         "type": "number",
         "minimum": 0,
         "maximum": 1000,
-        "description": "With type server_vad: what is kept before and after speech.",
+        "description": "With type server_vad: what is kept before speech.",
     },
     "chunking_strategy[silence_duration_ms]": {
         "type": "number",

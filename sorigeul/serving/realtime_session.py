@@ -22,6 +22,7 @@ from sorigeul.recognition.live import (
     SpeechStopped,
 )
 from sorigeul.recognition.transcription import Segment, Transcription
+from sorigeul.recognition.writers import word_fields
 from sorigeul.serving.api_errors import ApiError, bad_request
 from sorigeul.serving.batch_queue import CancelledError
 from sorigeul.serving.json_log import log_error
@@ -29,7 +30,6 @@ from sorigeul.serving.live_stream import LiveStream
 from sorigeul.serving.models import ServedModel
 from sorigeul.serving.realtime_audio import RealtimeAudio
 from sorigeul.serving.realtime_settings import SessionSettings
-from sorigeul.serving.replies import word_fields
 from sorigeul.serving.service import Service
 from sorigeul.sound.audio import SAMPLE_RATE, Samples
 

@@ -11,8 +11,8 @@ import zlib
 from collections.abc import Sequence
 from typing import Any
 
-from sorigeul.recognition.transcription import Segment, Transcription, Word
-from sorigeul.recognition.writers import write
+from sorigeul.recognition.transcription import Segment, Transcription
+from sorigeul.recognition.writers import segment_fields, word_fields, write
 from sorigeul.serving.api_errors import ApiError
 from sorigeul.serving.transcription_request import TranscriptionRequest
 from sorigeul.text.vocabulary import Vocabulary
@@ -76,16 +76,7 @@ def delta_event(number: int, segment: Segment, first: bool, request: Transcripti
     }
     if request.logprobs:
         event["logprobs"] = _logprobs(segment, leading_space=not first)
-    event["segment"] = {
-        "id": number,
-        "start": round(segment.start, 3),
-        "end": round(segment.end, 3),
-        "text": segment.text,
-        "confidence": round(segment.confidence, 4),
-        "doubtful": segment.doubtful,
-        "finished": segment.finished,
-        "words": [word_fields(word) for word in segment.words],
-    }
+    event["segment"] = {"id": number, **segment_fields(segment)}
     if request.attention:
         event["segment"]["attention"] = attention_fields(segment)
     return _event(event)
@@ -108,16 +99,6 @@ def done_event(
 def error_event(error: ApiError) -> str:
     """An error after the reply has begun."""
     return _event(error.body())
-
-
-def word_fields(word: Word) -> dict[str, Any]:
-    """A word with its times in seconds."""
-    return {
-        "word": word.word,
-        "start": round(word.start, 3),
-        "end": round(word.end, 3),
-        "confidence": round(word.confidence, 4),
-    }
 
 
 def attention_fields(segment: Segment) -> dict[str, Any]:

@@ -20,7 +20,8 @@ from sorigeul.text.vocabulary import Vocabulary
 ResponseFormat = Literal["json", "text", "srt", "verbose_json", "vtt"]
 RESPONSE_FORMATS = ("json", "text", "srt", "verbose_json", "vtt")
 _KOREAN = {"ko", "kor", "korean", "ko-kr", "한국어"}
-_MOST_TERM_CHARACTERS = 1000  # of all keywords, and of the prompt
+MOST_TERM_CHARACTERS = 1000
+"""of all terms that a client asks for, and of a prompt"""
 _PROMPT_WEIGHT = 0.3  # of a word of the prompt, where a keyword has 1
 
 
@@ -126,9 +127,9 @@ def requested_terms(keywords: Sequence[str], prompt: str, vocabulary: Vocabulary
         if len(word) > 1 and not vocabulary.unknown(word):
             weights.setdefault(word, _PROMPT_WEIGHT)
     for name, length in (("keywords", sum(map(len, keywords))), ("prompt", len(prompt))):
-        if length > _MOST_TERM_CHARACTERS:
+        if length > MOST_TERM_CHARACTERS:
             raise bad_request(
-                f"{name} has {length} characters, but may have {_MOST_TERM_CHARACTERS}", name
+                f"{name} has {length} characters, but may have {MOST_TERM_CHARACTERS}", name
             )
     return tuple(sorted(weights.items()))
 

@@ -19,11 +19,11 @@ from sorigeul.serving.api_description import (
 )
 from sorigeul.serving.api_errors import ApiError, bad_request
 from sorigeul.serving.batch_queue import CancelledError
-from sorigeul.serving.file_transcription import FileTranscription, HearingOptions
 from sorigeul.serving.json_log import log_error
 from sorigeul.serving.service import Service
 from sorigeul.serving.transcription_request import TranscriptionRequest
 from sorigeul.serving.upload_form import UploadForm
+from sorigeul.serving.upload_transcription import HearingOptions, UploadTranscription
 
 router = APIRouter()
 
@@ -49,7 +49,7 @@ async def create_transcription(request: Request) -> Response:
     options = HearingOptions(service.options.max_seconds, wanted.terms, wanted.detection)
     with ExitStack() as stack:
         stack.enter_context(service.admission.place())
-        work = FileTranscription(wanted.recording, wanted.model, options)
+        work = UploadTranscription(wanted.recording, wanted.model, options)
         watch = asyncio.create_task(_cancel_when_left(request, work))
         stack.callback(watch.cancel)
         stack.callback(work.cancel)
@@ -76,7 +76,7 @@ async def create_translation() -> Response:
     )
 
 
-async def _cancel_when_left(request: Request, work: FileTranscription) -> None:
+async def _cancel_when_left(request: Request, work: UploadTranscription) -> None:
     """Wait until the client closes the connection, which the framework does not tell."""
     while (await request.receive())["type"] != "http.disconnect":
         pass
@@ -91,7 +91,7 @@ class _Answer:
         request: Request,
         service: Service,
         wanted: TranscriptionRequest,
-        work: FileTranscription,
+        work: UploadTranscription,
     ) -> None:
         self._request, self._service = request, service
         self._wanted, self._work = wanted, work

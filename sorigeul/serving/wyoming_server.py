@@ -29,7 +29,7 @@ from sorigeul.serving.json_log import log_error, log_event
 from sorigeul.serving.live_stream import LiveStream
 from sorigeul.serving.models import ServedModel
 from sorigeul.serving.service import Service
-from sorigeul.serving.transcription_request import is_korean
+from sorigeul.serving.transcription_request import MOST_TERM_CHARACTERS, is_korean
 from sorigeul.serving.wyoming_events import LONGEST_LINE, read_event
 from sorigeul.sound.audio import SAMPLE_RATE, Samples
 from sorigeul.text.normalization import normalizer
@@ -37,7 +37,6 @@ from sorigeul.text.vocabulary import Vocabulary
 
 _MOST_CONNECTIONS = 64
 _IDLE_SECONDS = 600.0  # after which a connection without any event is closed
-_MOST_TERM_CHARACTERS = 1000
 _WIDTHS = {2: "<i2", 4: "<i4"}  # bytes of a sample: how NumPy calls it
 _ATTRIBUTION = Attribution("sorigeul", "")
 
@@ -249,7 +248,7 @@ def _terms(names: Sequence[str], vocabulary: Vocabulary) -> TermList:
     """
     plain = normalizer("plain")
     terms: dict[str, float] = {}
-    room = _MOST_TERM_CHARACTERS
+    room = MOST_TERM_CHARACTERS
     for name in names:
         term = plain(name)
         if term and len(term) <= room and not vocabulary.unknown(term) and term not in terms:

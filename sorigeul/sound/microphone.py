@@ -1,18 +1,33 @@
-"""Samples from a microphone while they are recorded, by PortAudio (extra `mic`)."""
+"""Sound as it comes: from a microphone by PortAudio (extra `mic`), or as a player plays a file."""
 
 import queue
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import soxr
 
 from sorigeul.base.errors import UserError
-from sorigeul.sound.audio import SAMPLE_RATE, Samples
+from sorigeul.sound.audio import SAMPLE_RATE, Samples, open_stream
 
 _LONGEST_BACKLOG = 60.0  # seconds that may wait to be read; what comes then is lost
 _REMEDY = "connect or choose one (--list_devices), or give --file RECORDING in its place"
+_BLOCK = SAMPLE_RATE // 10  # samples that a file gives at a time
+_POLL_SECONDS = 0.2  # after which a silent microphone gives nothing, so that one can stop
+
+
+@dataclass(frozen=True)
+class LiveSound:
+    """A sound that is heard now."""
+
+    blocks: Iterator[Samples]
+    """samples (n,) at 16 kHz as they come; AudioError if a file turns out to be damaged"""
+    account: Callable[[], tuple[str, ...]]
+    """afterwards: what was done to them"""
 
 
 class Microphone:
@@ -90,6 +105,42 @@ def open_microphone(device: str = "") -> Iterator[Microphone]:
     finally:
         stream.abort(ignore_errors=True)
         stream.close(ignore_errors=True)
+
+
+@contextmanager
+def hear_microphone(device: str = "") -> Iterator[LiveSound]:
+    """What a microphone hears, for ever. The argument and errors are those of `open_microphone`."""
+    with open_microphone(device) as microphone:
+
+        def blocks() -> Iterator[Samples]:
+            microphone.read(0)  # what was said while the model was loaded
+            while True:
+                yield microphone.read(_POLL_SECONDS)
+
+        yield LiveSound(blocks(), lambda: microphone.account)
+
+
+@contextmanager
+def hear_file(path: Path, fast: bool = False) -> Iterator[LiveSound]:
+    """A recording at the speed of a player, or as `fast` as possible.
+
+    Raises AudioError if it cannot be read.
+    """
+    with open_stream(path) as stream:
+
+        def blocks() -> Iterator[Samples]:
+            begin, count = time.monotonic(), 0
+            for (block,) in stream:
+                for first in range(0, len(block), _BLOCK):
+                    samples = block[first : first + _BLOCK]
+                    count += len(samples)
+                    # They have been heard once the player is at their end.
+                    wait = begin + count / SAMPLE_RATE - time.monotonic()
+                    if wait > 0 and not fast:
+                        time.sleep(wait)
+                    yield samples
+
+        yield LiveSound(blocks(), lambda: stream.account)
 
 
 def microphones() -> list[str]:

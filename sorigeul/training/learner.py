@@ -76,13 +76,23 @@ class Learner:
         if training.ema_decay:
             self.average = moving_average(self.las, training.ema_decay).to(fabric.device)
         self.scaler = getattr(fabric.strategy.precision, "scaler", None)
-        optimizer = torch.optim.AdamW(
-            _parameter_groups(self.las, training.listener_lr, training.weight_decay),
+        # The listener's parameters are the first ones of the model.
+        listener = list(self.las.listener.parameters())
+        others = list(self.las.parameters())[len(listener) :]
+        optimizer = torch.optim.Adam(
+            [
+                {"params": listener, "factor": training.listener_lr},
+                {"params": others, "factor": 1.0},
+            ],
             lr=training.lr,
-            weight_decay=0.0,
             fused=self.scaler is None,
         )
         self.model, self.optimizer = fabric.setup(self.las, optimizer)
+        self._decaying = {
+            id(weight)
+            for name, weight in self.las.named_parameters()
+            if weight.dim() > 1 and "embedding" not in name
+        }
         self.log_mel = LogMel(settings.features).to(fabric.device)
         # Decides which batches are teacher-forced: the same ones in all processes, whatever else
         # draws random numbers. Masks and dropout are drawn by each process on its own.
@@ -94,6 +104,23 @@ class Learner:
     def evaluated_model(self) -> ListenAttendSpell:
         """The model to evaluate and publish: the moving average of the weights, if there is one."""
         return self.las if self.average is None else cast(ListenAttendSpell, self.average.module)
+
+    @torch.no_grad()
+    def _decay_weights(self) -> None:
+        """Weight decay beside Adam's step (Loshchilov and Hutter 2019, algorithm 2, line 12).
+
+        Here and not in the optimizer, whose groups and state in a checkpoint so stay the same
+        whether there is decay or not. Matrices decay; of an embedding only the rows of the
+        characters of a batch have a gradient, so embeddings do not.
+        """
+        decay = self.settings.training.weight_decay
+        if not decay:
+            return
+        for group in self.optimizer.param_groups:
+            learning = [weight for weight in group["params"] if weight.grad is not None]
+            decaying = [weight for weight in learning if id(weight) in self._decaying]
+            if decaying:
+                torch._foreach_mul_(decaying, 1 - group["lr"] * decay)
 
     def train(self) -> None:
         """Switch to training mode; frozen batch normalisations keep using their own statistics."""
@@ -133,6 +160,8 @@ class Learner:
         finite_losses = all(map(math.isfinite, losses))
         updated = finite_losses and math.isfinite(gradient_norm)
         if updated or self.scaler is not None:  # the scaler skips a bad step and lowers its scale
+            if updated:
+                self._decay_weights()
             self.optimizer.step()
         if updated and self.average is not None:
             self.average.update_parameters(self.las)
@@ -266,33 +295,3 @@ class Learner:
             characters, errors = characters + batch_characters, errors + batch_errors
         characters, errors = map(int, devices.sum_over_processes(self.fabric, (characters, errors)))
         return characters, errors
-
-
-def _parameter_groups(
-    model: ListenAttendSpell, listener_lr: float, weight_decay: float
-) -> list[dict[str, Any]]:
-    """The parameters by learning rate and weight decay.
-
-    Without decay there are two groups, the listener's and the others, as in the checkpoints of
-    older versions. Matrices decay, embeddings do not: only those of the characters of a batch have
-    a gradient.
-    """
-    groups = []
-    listener = {id(parameter) for parameter in model.listener.parameters()}
-    for factor, in_listener in ((listener_lr, True), (1.0, False)):
-        named = [
-            (name, parameter)
-            for name, parameter in model.named_parameters()
-            if (id(parameter) in listener) == in_listener
-        ]
-        decaying = [
-            parameter
-            for name, parameter in named
-            if weight_decay and parameter.dim() > 1 and "embedding" not in name
-        ]
-        chosen = {id(parameter) for parameter in decaying}
-        others = [parameter for _, parameter in named if id(parameter) not in chosen]
-        groups.append({"params": others, "factor": factor})
-        if decaying:
-            groups.append({"params": decaying, "factor": factor, "weight_decay": weight_decay})
-    return groups

@@ -4,6 +4,7 @@ import io
 
 import av
 import numpy as np
+import pytest
 import soundfile
 
 from sorigeul.sound.audio import SAMPLE_RATE, Samples
@@ -54,3 +55,18 @@ def recordings(samples: Samples) -> dict[str, bytes]:
         "webm": container(samples, "webm", "libopus"),
         "flac without length": flac_without_length(samples),
     }
+
+
+def monologue(seconds: int) -> Samples:
+    """A voice without a pause, by eSpeak NG: to be cut where it is longer than a segment may be."""
+    pytest.importorskip("espeakng_loader")
+    from sorigeul.synthesis.espeak import Synthesizer
+
+    with Synthesizer() as synthesizer:
+        spoken = [
+            synthesizer.speak(text, "linda", 200, 50, 50)
+            for text in ("우리나라만나요", "어머니나오라네요", "아마내일알려주나요")
+        ]
+    loud = [np.flatnonzero(np.abs(samples) > 0.02) for samples in spoken]
+    trimmed = [samples[at[0] : at[-1]] for samples, at in zip(spoken, loud, strict=True)]
+    return np.resize(np.concatenate(trimmed), seconds * SAMPLE_RATE)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from sorigeul.base.errors import UserError
 from sorigeul.model.config import LASConfig
-from sorigeul.model.conformer import ConvolutionModule, rotary_angles, rotate
+from sorigeul.model.conformer import ConvolutionModule
 from sorigeul.model.las import ListenAttendSpell
 
 Tiny = Callable[..., ListenAttendSpell]
@@ -41,20 +41,6 @@ def test_each_stack_but_the_first_has_half_the_frames(tiny: Tiny, utterances: Ut
     assert blocks == [2, 2, 1]
     assert [lengths.tolist() for _, lengths in stacks] == [[15, 9], [8, 5], [4, 3]]
     assert {frames.shape[2] for frames, _ in stacks} == {model.config.width}
-
-
-def test_rotated_products_depend_on_the_distance_alone() -> None:
-    """Su et al. 2021, equation 11: what rotary positions are for."""
-    query, key = torch.randn(2, 1, 1, 1, 8, dtype=torch.float64)
-    angles = rotary_angles(40, 8, torch.device("cpu")).double()
-
-    def product(at: int, other: int) -> float:
-        turned = rotate(query, angles[at : at + 1]) * rotate(key, angles[other : other + 1])
-        return float(turned.sum())
-
-    assert product(3, 10) == pytest.approx(product(25, 32), rel=1e-6)
-    assert product(3, 10) != pytest.approx(product(3, 11), rel=1e-3)
-    assert rotate(query, angles[7:8]).norm() == pytest.approx(float(query.norm()))
 
 
 def test_the_convolution_reads_seven_frames_to_either_side() -> None:

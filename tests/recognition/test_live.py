@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from helpers import tones
+from helpers.recordings import monologue
 from helpers.transcripts import Wave, assert_same
 
 from sorigeul import Recognizer
@@ -37,17 +38,7 @@ def recognizer(run: Path) -> Recognizer:
 @pytest.fixture(scope="module")
 def stream(speech: Wave) -> Wave:
     """Sentences with pauses, and nine seconds of a voice without any, which must be cut."""
-    from sorigeul.synthesis.espeak import Synthesizer
-
-    with Synthesizer() as synthesizer:
-        spoken = [
-            synthesizer.speak(text, "linda", 200, 50, 50)
-            for text in ("우리나라만나요", "어머니나오라네요", "아마내일알려주나요")
-        ]
-    loud = [np.flatnonzero(np.abs(samples) > 0.02) for samples in spoken]
-    trimmed = [samples[at[0] : at[-1]] for samples, at in zip(spoken, loud, strict=True)]
-    monologue = np.resize(np.concatenate(trimmed), 9 * SAMPLE_RATE)
-    return np.concatenate((speech[: 6 * SAMPLE_RATE], monologue, speech[-4 * SAMPLE_RATE :]))
+    return np.concatenate((speech[: 6 * SAMPLE_RATE], monologue(9), speech[-4 * SAMPLE_RATE :]))
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ from sorigeul.recognition.writers import write
 from sorigeul.search.options import SearchOptions
 from sorigeul.sound.audio import SAMPLE_RATE, Samples
 
-STURDY = ROOT / "runs" / "pansori-sturdy"
+SMALL = ROOT / "runs" / "small"
 
 
 def segment_of(words: Sequence[TimedWord], channel: str = "") -> Segment:
@@ -289,10 +289,10 @@ def pansori(files: Sequence[Path], pause: float = 0.4) -> tuple[Samples, list[fl
 
 
 @pytest.fixture(scope="module")
-def sturdy() -> Recognizer:
-    if not (STURDY / "model.safetensors").is_file():
-        pytest.skip("needs runs/pansori-sturdy")
-    return Recognizer.from_pretrained(STURDY, "cpu")
+def small() -> Recognizer:
+    if not (SMALL / "model.safetensors").is_file():
+        pytest.skip("needs runs/small: sorigeul train data/pansori runs/small")
+    return Recognizer.from_pretrained(SMALL, "cpu")
 
 
 @pytest.fixture(scope="module")
@@ -305,12 +305,12 @@ def talks() -> list[Path]:
 
 @pytest.mark.prove
 def test_ten_minutes_of_pansori_keep_the_rules(
-    sturdy: Recognizer, talks: list[Path], tmp_path: Path
+    small: Recognizer, talks: list[Path], tmp_path: Path
 ) -> None:
     samples, _ = pansori(talks[::15], pause=0.2)
     assert len(samples) > 600 * SAMPLE_RATE
     soundfile.write(tmp_path / "talks.flac", samples, SAMPLE_RATE)
-    transcription = sturdy.transcribe(tmp_path / "talks.flac")
+    transcription = small.transcribe(tmp_path / "talks.flac")
     words = [
         (word.word, word.start, word.end)
         for segment in transcription.segments
@@ -329,10 +329,10 @@ def test_ten_minutes_of_pansori_keep_the_rules(
 @pytest.mark.prove
 @pytest.mark.parametrize("minutes", [20, 120])
 def test_long_recordings_do_not_drift(
-    sturdy: Recognizer, talks: list[Path], tmp_path: Path, minutes: int
+    small: Recognizer, talks: list[Path], tmp_path: Path, minutes: int
 ) -> None:
     """Words are where they are in the recordings by themselves. A search would change nothing."""
-    greedy = sturdy.with_options(SearchOptions(beam=1))
+    greedy = small.with_options(SearchOptions(beam=1))
     samples, starts = pansori(talks)
     count = int(np.searchsorted(starts, 60.0 * minutes))
     end = round(starts[count] * SAMPLE_RATE)

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import soundfile
 import soxr
-from helpers import tones
+from helpers import recordings, tones
 from helpers.processes import HANG_SECONDS, wait_until
 from helpers.recordings import sound_file
 from helpers.servers import Server, serving
@@ -56,18 +56,7 @@ def expected(recognizer: Recognizer, pcm: bytes) -> Transcription:
 @pytest.fixture(scope="module")
 def monologue() -> bytes:
     """Twelve seconds of a voice without a pause: longer than a segment may be."""
-    pytest.importorskip("espeakng_loader")
-    from sorigeul.synthesis.espeak import Synthesizer
-
-    with Synthesizer() as synthesizer:
-        spoken = [
-            synthesizer.speak(text, "linda", 200, 50, 50)
-            for text in ("우리나라만나요", "어머니나오라네요", "아마내일알려주나요")
-        ]
-    loud = [np.flatnonzero(np.abs(samples) > 0.02) for samples in spoken]
-    trimmed = [samples[at[0] : at[-1]] for samples, at in zip(spoken, loud, strict=True)]
-    whole = np.resize(np.concatenate(trimmed), 12 * SAMPLE_RATE)
-    return to_pcm(soxr.resample(whole, SAMPLE_RATE, RATE))
+    return to_pcm(soxr.resample(recordings.monologue(12), SAMPLE_RATE, RATE))
 
 
 @pytest.fixture(scope="module")

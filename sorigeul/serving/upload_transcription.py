@@ -35,7 +35,7 @@ class HearingOptions:
     """when speech begins and ends; None: as the model has it"""
 
 
-class FileTranscription:
+class UploadTranscription:
     """A recording that is transcribed while its segments are taken."""
 
     def __init__(self, recording: bytes, model: ServedModel, options: HearingOptions) -> None:

@@ -1,0 +1,124 @@
+"""Listening to a running sound: a microphone, or a recording that stands in for it.
+
+The sound is heard to its end or until somebody stops it, and may be kept beside its transcript.
+"""
+
+import wave
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from threading import Lock
+
+from sorigeul.base.errors import UserError
+from sorigeul.base.files import write_text
+from sorigeul.recognition.live import FinalSegment, LiveEvent, LiveTranscription
+from sorigeul.recognition.overlaps import RecognizedSegment
+from sorigeul.recognition.recognizer import Recognizer
+from sorigeul.recognition.transcription import Segment, Transcription
+from sorigeul.recognition.writers import write
+from sorigeul.sound.audio import SAMPLE_RATE, Samples
+from sorigeul.sound.microphone import LiveSound
+from sorigeul.sound.segments import SpeechSegment
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What was heard."""
+
+    transcription: Transcription
+    fault: UserError | None
+    """why that may not be all: the recording turned out to be damaged"""
+
+
+def listen(
+    live: LiveTranscription,
+    sound: LiveSound,
+    show: Callable[[LiveEvent], None],
+    stop_requested: Callable[[], bool],
+    kept: "KeptRecording | None" = None,
+) -> Heard:
+    """Hear a sound to its end, or until a stop is requested; show what happens, and keep it."""
+    segments: list[Segment] = []
+
+    def follow(events: Iterator[LiveEvent]) -> None:
+        for event in events:
+            show(event)
+            if isinstance(event, FinalSegment):
+                segments.append(event.segment)
+
+    fault: UserError | None = None
+    try:
+        for samples in sound.blocks:
+            if kept is not None:
+                kept.record(samples)
+            follow(live.feed(samples))
+            if stop_requested():
+                break
+    except UserError as error:  # what was heard before it is not lost
+        fault = error
+    follow(live.finish())
+    steps = (*sound.account(), *live.account(), *(() if fault is None else (str(fault),)))
+    transcription = Transcription.from_segments(segments, live.seconds, steps)
+    if kept is not None:
+        kept.write(transcription)
+    return Heard(transcription, fault)
+
+
+class SharedRecognizer:
+    """A recogniser that two threads share: looks at the running sentence have one of their own."""
+
+    def __init__(self, recognizer: Recognizer) -> None:
+        self._recognizer, self._lock = recognizer, Lock()
+        self._thread = ThreadPoolExecutor(1)
+
+    def __enter__(self) -> "SharedRecognizer":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._thread.shutdown(cancel_futures=True)
+
+    def recognize(self, segments: Sequence[SpeechSegment]) -> list[RecognizedSegment]:
+        """Recognise segments, and wait for it."""
+        with self._lock:
+            return self._recognizer.recognize(segments)
+
+    def look(self, speech: SpeechSegment) -> Future[list[RecognizedSegment]]:
+        """Begin to recognise a segment."""
+        return self._thread.submit(self.recognize, [speech])
+
+
+class KeptRecording:
+    """A recording that is kept with its transcript. At any time the file is whole."""
+
+    def __init__(self, folder: Path) -> None:
+        """Begin the recording. It never replaces another one."""
+        folder.mkdir(parents=True, exist_ok=True)
+        self._name = folder / f"{datetime.now():%Y-%m-%d_%H-%M-%S}"
+        self._file = self._path("wav").open("xb")
+        self._wave = wave.open(self._file, "wb")  # noqa: SIM115  (closed at the end)
+        self._wave.setparams((1, 2, SAMPLE_RATE, 0, "NONE", ""))
+
+    def __enter__(self) -> "KeptRecording":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._wave.close()
+        self._file.close()
+
+    def record(self, samples: Samples) -> None:
+        """Add samples (n,) at 16 kHz as 16 bits. The header is made to agree each time."""
+        steps = (samples * 32768).round().clip(-32768, 32767)
+        self._wave.writeframes(steps.astype("<i2").tobytes())
+
+    def write(self, transcription: Transcription) -> None:
+        """Write the transcript beside it."""
+        for format in ("txt", "json"):
+            write_text(self._path(format), write(format, transcription))
+
+    def __str__(self) -> str:
+        return str(self._path("wav, .txt and .json"))
+
+    def _path(self, suffix: str) -> Path:
+        return self._name.parent / f"{self._name.name}.{suffix}"
