@@ -26,8 +26,6 @@ settings.load_profile("no deadline")
 # Set before torch is loaded: tiny models gain nothing from threads, and on a busy machine threads
 # wait for each other many times as long as they work.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-# librosa is a reference here: interpreting it takes less time than compiling it.
-os.environ.setdefault("NUMBA_DISABLE_JIT", "1")
 
 # Called before they are loaded, so that a failed assertion in them shows its values.
 pytest.register_assert_rewrite("helpers.commands", "helpers.processes", "helpers.waves")

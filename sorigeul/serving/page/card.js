@@ -123,11 +123,11 @@ function Actions({ recording }) {
   };
   return html`
     <footer>
-      ${segments.length > 0 && html`
-        <${CopyButton} recording=${recording} />
+      ${segments.length > 0 && html`<${CopyButton} recording=${recording} />`}
+      ${(segments.length > 0 || isLive) && html`
         <span class="downloads" role="group" aria-label=${text("download")}>
           <span aria-hidden="true">${text("download")}</span>
-          ${Object.entries(FORMATS).map(([format, { type, write }]) => html`
+          ${segments.length > 0 && Object.entries(FORMATS).map(([format, { type, write }]) => html`
             <button class="small" aria-label=${text("downloadAs", { format })}
               onClick=${() => save(new Blob([write(recording)], { type }), `${stem}.${format}`)}>${format}</button>`)}
           ${isLive && html`<button class="small" aria-label=${text("downloadAs", { format: "wav" })}
