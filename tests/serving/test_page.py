@@ -27,7 +27,7 @@ axe = pytest.importorskip(
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 EXAMPLE = Path(page_routes.__file__).with_name("page") / "example.mp3"
 ALLOW = "--use-fake-ui-for-media-stream"  # as if a person had pressed the button
-WAIT = 60_000  # milliseconds; other tests run at the same time
+WAIT = 120_000  # milliseconds; other tests run at the same time
 Browse = Callable[..., Any]
 
 
@@ -39,25 +39,26 @@ def spoken() -> Samples:
     return np.concatenate([part for text in texts for part in (tones.synthesize(text), pause)])
 
 
-@pytest.fixture(scope="module")
-def microphone(spoken: Samples, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
-    """Flags for a browser whose microphone hears `spoken` again and again."""
-    path = tmp_path_factory.mktemp("microphone") / "spoken.wav"
+def hearing(path: Path, samples: Samples) -> tuple[str, ...]:
+    """Flags for a browser whose microphone hears `samples`, kept at `path`, again and again."""
     # At a rate of real devices, since the browser itself resamples others, and not well.
-    soundfile.write(path, soxr.resample(spoken, SAMPLE_RATE, 48_000), 48_000)
+    soundfile.write(path, soxr.resample(samples, SAMPLE_RATE, 48_000), 48_000)
     device = "--use-fake-device-for-media-stream"
     return (ALLOW, device, f"--use-file-for-fake-audio-capture={path}")
 
 
 @pytest.fixture(scope="module")
-def browse(server: Server, microphone: tuple[str, ...]) -> Iterator[Any]:
+def browse(
+    server: Server, spoken: Samples, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Any]:
     """Launches browsers, the same one for the same flags; by default `spoken` is heard once.
 
     `anew`: a microphone that another page may still hear would go on where it is.
     """
     if CHROMIUM is None:
         pytest.skip("no Chromium here: apt-get install chromium")
-    once = (*microphone[:-1], f"{microphone[-1]}%noloop")
+    *flags, file = hearing(tmp_path_factory.mktemp("microphone") / "spoken.wav", spoken)
+    once = (*flags, f"{file}%noloop")
     running: dict[tuple[str, ...], Any] = {}
     with api.sync_playwright() as playwright:
 
@@ -474,9 +475,12 @@ def record(visit: Visit, spoken: Samples, recognizer: Recognizer, folder: Path) 
 
 
 def test_what_is_said_is_written_while_it_is_said(
-    visiting: Callable[..., Any], microphone: tuple[str, ...]
+    visiting: Callable[..., Any], tmp_path: Path
 ) -> None:
-    with visiting(flags=microphone) as visit:
+    # Long enough that even a machine that is late looks at it before it ends.
+    speech = tones.synthesize("가나다라라나다가나다가라" * 4)
+    heard = np.concatenate((speech, np.zeros(SAMPLE_RATE, np.float32)))
+    with visiting(flags=hearing(tmp_path / "speech.wav", heard)) as visit:
         visit.page.evaluate(
             """() => {
                 window.seen = new Set();
@@ -520,10 +524,8 @@ def test_a_recording_has_the_text_of_its_file_and_can_be_heard_and_kept(
 def test_a_recording_in_which_nobody_speaks_can_be_kept(
     visiting: Callable[..., Any], tmp_path: Path
 ) -> None:
-    silence = tmp_path / "silence.wav"
-    soundfile.write(silence, np.zeros(96_000), 48_000)
-    device = ("--use-fake-device-for-media-stream", f"--use-file-for-fake-audio-capture={silence}")
-    with visiting(flags=(ALLOW, *device)) as visit:
+    silence = np.zeros(2 * SAMPLE_RATE, np.float32)
+    with visiting(flags=hearing(tmp_path / "silence.wav", silence)) as visit:
         visit.button("녹음 시작").click()
         visit.page.locator(".clock", has_text="0:01").wait_for()
         visit.button("녹음 끝내기").click()
