@@ -2,12 +2,16 @@
 
 from typing import TYPE_CHECKING, Any
 
+from sorigeul.base.threads import prepare_threads
+
 if TYPE_CHECKING:
     from sorigeul.model.config import LASConfig
     from sorigeul.model.las import ListenAttendSpell
     from sorigeul.recognition.recognizer import Recognizer
 
 __all__ = ["LASConfig", "ListenAttendSpell", "Recognizer"]
+
+prepare_threads()  # before anything loads torch
 
 _HOMES = {
     "LASConfig": "sorigeul.model.config",

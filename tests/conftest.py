@@ -106,14 +106,20 @@ def run(corpus: Path, tmp_path_factory: pytest.TempPathFactory, worker_id: str) 
 
 
 @pytest.fixture
-def sorigeul(capsys: pytest.CaptureFixture[str]) -> Iterator[Command]:
-    """Runs a command in this process; the logger that it sets up is restored afterwards."""
-    from helpers.commands import Command
-
+def restored_logger() -> Iterator[None]:
+    """The logger that a command sets up is restored afterwards."""
     log = logging.getLogger("sorigeul")
     before = log.handlers, log.level, log.propagate
-    yield Command(capsys)
+    yield
     log.handlers, log.level, log.propagate = before
+
+
+@pytest.fixture
+def sorigeul(restored_logger: None, capsys: pytest.CaptureFixture[str]) -> Command:
+    """Runs a command in this process."""
+    from helpers.commands import Command
+
+    return Command(capsys)
 
 
 @pytest.fixture

@@ -70,4 +70,4 @@ def test_the_page_names_every_folder_and_nothing_that_is_not_there() -> None:
 def test_tests_lie_in_folders_as_the_package_does() -> None:
     tests = (ROOT / "tests").glob("*/**/test_*.py")
     folders = {path.relative_to(ROOT / "tests").parts[0] for path in tests}
-    assert folders <= {*FOLDERS, "journeys", "benchmarks"}
+    assert folders <= {*FOLDERS, "journeys", "robustness", "benchmarks"}

@@ -1,10 +1,13 @@
-"""Atomic writing: a file is replaced as a whole, or stays as it was."""
+"""Files: written as a whole or not at all; read only if they are regular files."""
 
 import os
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from sorigeul.base.errors import UserError
 
 _LONGEST_PREFIX = 32  # characters
 
@@ -22,7 +25,11 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     # The suffix is kept, since some writers choose their format by it. A long name is shortened:
     # with what is added to it, it could be longer than the file system allows.
     prefix = f".{path.stem[:_LONGEST_PREFIX]}."
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=prefix, suffix=path.suffix)
+    try:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=prefix, suffix=path.suffix)
+    except OSError as error:
+        error.filename = str(path)
+        raise
     os.close(handle)
     temporary = Path(name)
     try:
@@ -46,3 +53,22 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
     """Write ``text`` as UTF-8, atomically."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def check_regular(path: str | os.PathLike[str], name: str = "") -> None:
+    """Raise UserError if there is something at ``path`` that is no regular file.
+
+    Reading a pipe, a socket or a device could wait for ever, or never end. Messages call it
+    ``name``. Raises OSError if there is nothing.
+    """
+    mode = os.stat(path).st_mode
+    if not stat.S_ISREG(mode):
+        kind = next((kind for is_kind, kind in _KINDS if is_kind(mode)), "a device")
+        raise UserError(f"{name or path}: is {kind}; give a regular file")
+
+
+_KINDS = (
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISFIFO, "a named pipe"),
+    (stat.S_ISSOCK, "a socket"),
+)

@@ -1,8 +1,9 @@
-"""glibc malloc settings under which a process keeps the memory it frees."""
+"""What glibc's malloc does with memory that a process has freed: keep it, or give it back."""
 
 import ctypes
 import os
 import sys
+from collections.abc import Callable
 
 HUGE_PAGES_VARIABLE = "THP_MEM_ALLOC_ENABLE"
 """environment variable that makes PyTorch allocate in transparent huge pages of 2 MiB"""
@@ -19,10 +20,28 @@ def keep_freed_memory() -> bool:
     imported: it also turns on pages of 2 MiB, a setting that PyTorch reads only once.
     """
     os.environ.setdefault(HUGE_PAGES_VARIABLE, "1")
-    if not sys.platform.startswith("linux"):
-        return False
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (OSError, AttributeError):  # a C library other than glibc
+    mallopt = _of_glibc("mallopt")
+    if mallopt is None:
         return False
     return bool(mallopt(_M_MMAP_MAX, 0) and mallopt(_M_TRIM_THRESHOLD, 2**31 - 1))
+
+
+def return_freed_memory() -> bool:
+    """Give the kernel what is free between the blocks in use; return whether there was any.
+
+    glibc itself gives back only what lies above the highest block. A process that works for hours
+    on inputs of ever other sizes would hold ever more. It takes some milliseconds.
+    """
+    malloc_trim = _of_glibc("malloc_trim")
+    return malloc_trim is not None and bool(malloc_trim(0))
+
+
+def _of_glibc(name: str) -> Callable[..., int] | None:
+    """A function of glibc; None with another C library."""
+    if not sys.platform.startswith("linux"):
+        return None
+    try:
+        function: Callable[..., int] = getattr(ctypes.CDLL(None), name)
+    except (OSError, AttributeError):
+        return None
+    return function

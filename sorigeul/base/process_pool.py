@@ -12,6 +12,7 @@ from multiprocessing.connection import Connection, wait
 from typing import Any, Generic, TypeVar
 
 from sorigeul.base.errors import UserError
+from sorigeul.base.stopping import HANGUP
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -37,15 +38,19 @@ def map_in_order(
 
     Items are sent ``chunk_size`` at a time and read at most `CHUNKS_PER_PROCESS` chunks ahead for
     each process. With one job, or fewer items than two chunks, the work is done in this process. An
-    exception of ``work`` is raised here. If a process dies, a UserError gives the ``item_name`` of
-    the item it was working on. The processes end with the generator, and also when this process is
-    killed.
+    exception of ``work`` is raised here, but an OSError or MemoryError as a UserError that gives
+    the ``item_name`` of the item it was working on; so is the death of a process. The processes end
+    with the generator, and also when this process is killed.
     """
     items = iter(items)
     first = list(islice(items, 2 * chunk_size))
     if jobs == 1 or len(first) < 2 * chunk_size:
         for item in chain(first, items):
-            yield item, work(item)
+            try:
+                result = work(item)
+            except (OSError, MemoryError) as error:
+                raise _named(error, item_name(item)) from error
+            yield item, result
         return
     source = chain(first, items)
     chunks = iter(lambda: _Chunk[Item, Result](list(islice(source, chunk_size))), _Chunk([]))
@@ -116,6 +121,8 @@ class _Worker(Generic[Item, Result]):
                 "memory ran out give fewer --jobs, else move this recording away; then give the "
                 "same command again"
             ) from None
+        if isinstance(answer, OSError | MemoryError):
+            raise _named(answer, item_name(self.chunk.items[self._index.value])) from answer
         if isinstance(answer, Exception):
             raise answer
         self.chunk.results, self.chunk = answer, None
@@ -124,6 +131,14 @@ class _Worker(Generic[Item, Result]):
         self._process.kill()
         self._process.join()
         self.pipe.close()
+
+
+def _named(error: OSError | MemoryError, item: str) -> UserError:
+    """What went wrong with an item of the work, and not by the item's own fault."""
+    if isinstance(error, MemoryError):
+        return UserError(f"{item}: the memory ran out: give fewer --jobs, or move it away")
+    place = f"{error.filename}: " if error.filename and str(error.filename) not in item else ""
+    return UserError(f"{item}: {place}{error.strerror or error}: check the disk and permissions")
 
 
 def _cause(exitcode: int | None) -> str:
@@ -142,7 +157,9 @@ def _run_worker(
     # A forked process inherits the parent's end. Left open here, it would keep the pipe open, and
     # this process would wait forever after the parent is gone.
     parent_end.close()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the parent decides
+    # Ctrl-C and the end of a terminal reach all processes; the parent decides.
+    for number in filter(None, (signal.SIGINT, HANGUP)):
+        signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     while True:
         try:

@@ -19,6 +19,7 @@ import torch
 from sorigeul.base.errors import UserError
 from sorigeul.base.files import write_text
 from sorigeul.base.machine import memory_gib, processor
+from sorigeul.base.records import read_object
 
 RECORD = "run.json"
 _PACKAGE = Path(__file__).resolve().parents[1]
@@ -100,18 +101,21 @@ def read_record(run: Path) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
-        record = None
-    if not isinstance(record, dict):
-        raise UserError(f"{path} is damaged: remove it, the run does not need it")
+        record = read_object(path)
+        earlier = record.setdefault("earlier", [])
+        if not isinstance(earlier, list) or not all(isinstance(facts, dict) for facts in earlier):
+            raise ValueError("earlier is not a list of objects")
+    except ValueError as error:
+        raise UserError(
+            f"{path} is damaged ({error}): remove it, the run does not need it"
+        ) from error
     return record
 
 
 def lines(run: Path) -> list[str]:
     """Return the record of a run as lines ``name: fact``; no lines if there is no record."""
     record = dict(read_record(run) or {})
-    earlier = [("before", facts["command"]) for facts in record.pop("earlier", [])]
+    earlier = [("before", facts.get("command")) for facts in record.pop("earlier", [])]
     named_facts = [*record.items(), *earlier]
     return [f"{name}: {fact}" for name, fact in named_facts if fact is not None]
 

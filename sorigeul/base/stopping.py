@@ -1,9 +1,16 @@
-"""SIGINT and SIGTERM as a request to stop, which long work checks between its steps."""
+"""Signals as a request to stop, which long work checks between its steps."""
 
 import os
 import signal
 import time
 from types import FrameType
+
+from sorigeul.base.streams import abandon_terminal
+
+HANGUP = getattr(signal, "SIGHUP", None)
+"""the terminal was closed; None where there is no such signal (Windows)"""
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, *([HANGUP] if HANGUP else []))
+"""a terminal, torchrun and Slurm send them to all processes of a command"""
 
 # One request may arrive twice, for example from the terminal and from a launcher that forwards it.
 # A second signal within this time counts as the same request.
@@ -11,7 +18,7 @@ _ECHO_SECONDS = 1.0
 
 
 class StopRequests:
-    """Context in which SIGINT and SIGTERM only set ``requested``; a second request ends at once.
+    """Context in which `STOP_SIGNALS` only set ``requested``; a second request ends at once.
 
     The handlers from before are restored at the end of the context, and before the second signal is
     sent to this process again. Signals within `_ECHO_SECONDS` of the first count as one request.
@@ -21,8 +28,11 @@ class StopRequests:
         self.requested = False
 
     def __enter__(self) -> "StopRequests":
-        numbers = (signal.SIGINT, signal.SIGTERM)
-        self._previous = {number: signal.signal(number, self._request) for number in numbers}
+        self._previous = {
+            number: signal.signal(number, self._request)
+            for number in STOP_SIGNALS
+            if not is_ignored_hangup(number)
+        }
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -31,8 +41,28 @@ class StopRequests:
 
     def _request(self, number: int, _: FrameType | None) -> None:
         now = time.monotonic()
+        if number == HANGUP:
+            abandon_terminal()
         if not self.requested:
             self.requested, self._first_time = True, now
         elif now - self._first_time > _ECHO_SECONDS:
             self.__exit__()
             os.kill(os.getpid(), number)
+
+
+def is_ignored_hangup(number: int) -> bool:
+    """Whether a signal is one that `nohup` made this process ignore, and so it shall remain."""
+    return number == HANGUP and signal.getsignal(number) == signal.SIG_IGN
+
+
+def interrupt_on_stop_signals() -> None:
+    """Let SIGTERM and SIGHUP raise KeyboardInterrupt, as Ctrl-C does."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        if number == HANGUP:
+            abandon_terminal()
+        signal.default_int_handler(number, frame)
+
+    for number in STOP_SIGNALS[1:]:
+        if not is_ignored_hangup(number):
+            signal.signal(number, interrupt)

@@ -1,22 +1,106 @@
-"""Tensors in a safetensors file, which is never read through pickle: a model cannot run code."""
+"""Tensors in a safetensors file, which is never read through pickle: a model cannot run code.
 
-from collections.abc import Mapping
+Weights that are not finite are neither written nor read: a model with them recognises nothing.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from safetensors import SafetensorError
-from safetensors.torch import save_file
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
+from sorigeul.base.errors import UserError
 from sorigeul.base.files import replacing
+
+_METADATA = "sorigeul"  # the only key: safetensors writes several in another order each time
 
 
 def write_weights(
     path: Path, weights: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None
 ) -> None:
-    """Write tensors, with metadata, atomically. Raises OSError if they cannot be written."""
+    """Write tensors, with metadata, atomically: the same ones give the same bytes.
+
+    Raises OSError if they cannot be written, and UserError if they are not finite.
+    """
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
+    if (name := not_finite(weights)) is not None:
+        raise UserError(
+            f"{path} is not written, since {name} has values that are not finite: the training "
+            "has diverged; lower lr, and look for recordings with impossible samples"
+        )
+    texts = {_METADATA: json.dumps(metadata, sort_keys=True)} if metadata else {}
     with replacing(path) as temporary:
         try:
-            save_file(weights, temporary, dict(metadata or {}))
+            save_file(weights, temporary, texts)
         except SafetensorError as error:  # safetensors' name for an I/O error
             raise OSError(f"{path} could not be written: {error}") from error
+
+
+def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """The tensors in a file, memory-mapped, and its metadata.
+
+    Raises UserError if it cannot be read, is damaged, or holds values that are not finite.
+    """
+    if not path.is_file():
+        raise UserError(f"{path} is missing: copy the whole folder of the model")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = dict(file.metadata() or {})
+        weights: dict[str, Tensor] = load_file(path)
+        if _METADATA in metadata:
+            metadata = json.loads(metadata[_METADATA])
+            if not all(isinstance(value, str) for value in metadata.values()):
+                raise ValueError("its metadata are not texts")
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror or error})") from error
+    except (SafetensorError, ValueError, AttributeError, RecursionError) as error:
+        raise UserError(f"{path} is damaged ({error}): copy it again") from error
+    if (name := not_finite(weights)) is not None:
+        raise UserError(
+            f"{path} is of no use: its {name} has values that are not finite, as after a training "
+            "that has diverged"
+        )
+    return weights, metadata
+
+
+def not_finite(weights: Mapping[str, Tensor]) -> str | None:
+    """The name of the first tensor with a value that is infinite or not a number, if any is."""
+    for name, tensor in weights.items():
+        if tensor.is_floating_point() and tensor.numel() and not _largest(tensor).isfinite():
+            return name
+    return None
+
+
+def _largest(tensor: Tensor) -> Tensor:
+    """The largest magnitude; not a number if one of the values is none. In a single pass."""
+    smallest, largest = torch.aminmax(tensor.detach().float())
+    return torch.maximum(smallest.abs(), largest.abs())
+
+
+def shapes(weights: Mapping[str, Tensor]) -> dict[str, torch.Size]:
+    """The shape of each tensor, by name."""
+    return {name: tensor.shape for name, tensor in weights.items()}
+
+
+@contextmanager
+def without_memory() -> Iterator[None]:
+    """A model that is built in this context has shapes only, whatever its configuration claims."""
+    with torch.device("meta"), _WithoutNormal():
+        yield
+
+
+class _WithoutNormal(TorchFunctionMode):
+    """Does not draw from a normal distribution: PyTorch needs seconds for its first one there."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        if func.__name__ == "normal_":
+            return args[0] if args else (kwargs or {})["tensor"]
+        return func(*args, **(kwargs or {}))

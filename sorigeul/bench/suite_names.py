@@ -2,5 +2,5 @@
 
 from typing import Literal, get_args
 
-Suite = Literal["training", "features", "decoding", "search", "loading", "startup"]
+Suite = Literal["training", "features", "decoding", "search", "loading", "startup", "threads"]
 SUITES: tuple[Suite, ...] = get_args(Suite)

@@ -11,6 +11,7 @@ from sorigeul.bench.measurements import Measurement
 from sorigeul.bench.search import measure_search
 from sorigeul.bench.startup import measure_startup
 from sorigeul.bench.suite_names import SUITES, Suite
+from sorigeul.bench.threads import measure_threads
 from sorigeul.bench.training import measure_training
 
 _MEASURE: dict[Suite, Callable[[], Iterator[Measurement]]] = {
@@ -20,6 +21,7 @@ _MEASURE: dict[Suite, Callable[[], Iterator[Measurement]]] = {
     "search": measure_search,
     "loading": measure_loading,
     "startup": measure_startup,
+    "threads": measure_threads,
 }
 
 

@@ -44,7 +44,7 @@ def _measure_seed_steps() -> Iterator[Measurement]:
     utterances, utterance_seconds, _ = _SEED_BATCH
     audio_seconds = utterances * utterance_seconds
     for name, dtype in (("float32", torch.float32), ("bfloat16", torch.bfloat16)):
-        step = _training_step(model, features, tokens, dtype)
+        step = training_step(model, features, tokens, dtype)
         rate_before = matrix_rate(dtype, device)
         seconds = fastest_seconds(step, 4, device)
         is_bfloat16 = dtype == torch.bfloat16
@@ -96,7 +96,7 @@ def _require_equal_losses(
         raise RuntimeError(f"the yardstick's loss is {plain_loss:.6f}, the model's {loss:.6f}")
 
 
-def _training_step(
+def training_step(
     model: ListenAttendSpell, features: Tensor, tokens: Tensor, dtype: torch.dtype
 ) -> Callable[[], object]:
     """A step as `train` does it, without what comes before and after."""
@@ -141,7 +141,7 @@ def _measure_durations() -> Iterator[Measurement]:
     for duration in (2, 5, 10, 20, 30):
         characters = round(duration * CHARACTERS_PER_SECOND)
         features, tokens = random_batch(utterances, duration, characters, device)
-        step = _training_step(model, features, tokens, torch.bfloat16)
+        step = training_step(model, features, tokens, torch.bfloat16)
         rate = utterances * duration / fastest_seconds(step, 2, device)
         rate_of_shortest = rate_of_shortest or rate
         yield Measurement(

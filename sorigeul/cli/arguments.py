@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import tyro
 
 from sorigeul.base.errors import UserError
+from sorigeul.base.ranges import check_numbers
 
 
 def positional(name: str) -> Any:
@@ -53,6 +54,7 @@ def settings_origin(arguments: Sequence[str]) -> SettingsOrigin:
     parser.add_argument("--config", type=Path)
     parser.add_argument("--preset")
     parser.add_argument("--init_from", "--init-from")
+    parser.add_argument("--restart", action="store_true")  # takes no value, unlike all others
     with contextlib.redirect_stderr(io.StringIO()):  # tyro reports the same error better, later
         try:
             known, rest = parser.parse_known_args(list(arguments))
@@ -65,19 +67,11 @@ def settings_origin(arguments: Sequence[str]) -> SettingsOrigin:
     return SettingsOrigin(known.preset, known.config, known.init_from, run)
 
 
-def parse_and_run(
-    command: Callable[..., None],
-    name: str,
-    arguments: Sequence[str],
-    boolean_values: bool = False,
-) -> None:
-    """Parse the arguments of a command and call it.
+def parse_and_run(command: Callable[..., None], name: str, arguments: Sequence[str]) -> None:
+    """Parse the arguments of a command and call it; a boolean option is true if it is given.
 
-    With `boolean_values`, boolean options take a value, as in YAML (``--use_augment False``);
-    without, an option is true if it is given. Raises UserError, in one line, for arguments that
-    tyro refuses.
+    Raises UserError, in one line, for arguments that tyro refuses.
     """
-    booleans = tyro.conf.FlagConversionOff if boolean_values else tyro.conf.FlagCreatePairsOff
     complaint = io.StringIO()
     try:
         with contextlib.redirect_stderr(complaint):
@@ -86,7 +80,7 @@ def parse_and_run(
                 prog=f"sorigeul {name}",
                 args=list(arguments),
                 use_underscores=True,
-                config=(booleans, tyro.conf.OmitArgPrefixes),
+                config=(tyro.conf.FlagCreatePairsOff, tyro.conf.OmitArgPrefixes),
             )
     except SystemExit as end:
         if end.code in (0, None):
@@ -101,10 +95,13 @@ def _deferred(command: Callable[..., None]) -> Callable[..., Callable[[], None]]
     So standard error is captured while tyro parses, but not while the command runs.
     """
 
+    signature = inspect.signature(command)
+
     def bind(*values: Any, **options: Any) -> Callable[[], None]:
+        check_numbers(command.__annotations__, signature.bind(*values, **options).arguments)
         return lambda: command(*values, **options)
 
-    bind.__signature__ = inspect.signature(command)  # type: ignore[attr-defined]
+    bind.__signature__ = signature  # type: ignore[attr-defined]
     bind.__doc__ = re.sub(r"\n {12,}", " ", command.__doc__ or "")  # tyro breaks lines itself
     bind.__annotations__ = command.__annotations__
     return bind

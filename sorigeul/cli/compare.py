@@ -11,7 +11,10 @@ from typing import Annotated
 from tyro.conf import UseAppendAction
 
 from sorigeul.base.errors import UserError
+from sorigeul.base.outputs import Output, refuse_overwriting
+from sorigeul.base.printable import printable
 from sorigeul.cli.arguments import positional
+from sorigeul.cli.evaluate import WRITTEN_BEFORE
 from sorigeul.cli.options import Data, File
 
 
@@ -24,6 +27,7 @@ def compare(
     json: File = None,
     report: File = None,
     out: Annotated[Path, positional("FOLDER")] = Path("compare"),
+    overwrite: bool = False,
 ) -> None:
     """Judge several recognisers, ours or any other, on the same recordings.
 
@@ -47,9 +51,21 @@ def compare(
         report: write a report here, as of 'sorigeul evaluate': one HTML file with the scores and
             texts of all; where the errors are and what was confused is of the best
         out: folder for texts and results
+        overwrite: replace a file that is there, even if it is none that this command wrote before;
+            never one that it reads
     """
     if not engine:
         raise UserError("give at least one engine: --engine RUN, --engine vosk and so on")
+    written = [
+        Output(out / "compare.md", "the table", rb"\| policy"),
+        Output(out / "compare.tsv", "the texts", rb"id\treference\t"),
+    ]
+    if json is not None and str(json) != "-":
+        written.append(Output(json, "--json", WRITTEN_BEFORE["--json"]))
+    if report is not None:
+        written.append(Output(report, "--report", WRITTEN_BEFORE["--report"]))
+    texts = [one.partition("file:")[2] for one in engine if "file:" in one]
+    refuse_overwriting(written, [data, *texts], overwrite)
     from sorigeul.base.files import write_text
     from sorigeul.data import manifests
     from sorigeul.evaluation.comparison import EngineComparison, transcribe_all
@@ -68,7 +84,7 @@ def compare(
         json_text = json_format.dumps(results, ensure_ascii=False, indent=2) + "\n"
         if json is not None and str(json) != "-":
             write_text(json, json_text)
-        sys.stdout.write(json_text if str(json) == "-" else table)
+        sys.stdout.write(printable(json_text if str(json) == "-" else table))
         if report is not None:
             systems = [ReportedSystem(one.output.name, one.judgement) for one in comparison.engines]
             judged_on = ReportedData(str(data), split if data.is_dir() else "", cuts)

@@ -9,8 +9,12 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from sorigeul.base.errors import UserError
+from sorigeul.base.printable import printable
+from sorigeul.base.streams import prepare_streams
+from sorigeul.base.threads import set_threads
 from sorigeul.cli.arguments import parse_and_run
 from sorigeul.cli.compare import compare
 from sorigeul.cli.evaluate import evaluate
@@ -48,7 +52,8 @@ def _overview() -> str:
     return (
         "usage: sorigeul COMMAND …\n\nKorean speech recognition with Listen, Attend and Spell.\n\n"
         + "\n".join(lines)
-        + "\n\n'sorigeul COMMAND --help' explains a command. --debug shows where an error arose."
+        + "\n\n'sorigeul COMMAND --help' explains a command. Every command takes --threads N, how\n"
+        "many threads its arithmetic uses, and --debug, which shows where an error arose."
     )
 
 
@@ -60,9 +65,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in arguments
+    prepare_streams()
     _log_to_standard_error()
     try:
-        _run([argument for argument in arguments if argument != "--debug"])
+        _refuse_removed_working_directory()
+        _run(_without_threads([argument for argument in arguments if argument != "--debug"]))
         sys.stdout.flush()
     except UserError as error:
         sys.exit(_fail(str(error), 2, debug))
@@ -102,11 +109,31 @@ def _run(arguments: list[str]) -> None:
         parse_and_run(COMMANDS[name], name, rest)
 
 
+def _without_threads(arguments: list[str]) -> list[str]:
+    """Set the threads that `--threads N` asks for; return the other arguments."""
+    for position, argument in enumerate(arguments):
+        option, equals, count = argument.partition("=")
+        if option == "--threads":
+            after = position + 1 if equals else position + 2
+            set_threads(count if equals else "".join(arguments[position + 1 : after]))
+            return arguments[:position] + arguments[after:]
+    return arguments
+
+
+def _refuse_removed_working_directory() -> None:
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        raise UserError("the working directory has been removed: change to another") from None
+
+
 def _fail(message: str, status: int, debug: bool) -> int:
     """Print an error, with its traceback if `debug`; return the exit status."""
-    if debug:
-        traceback.print_exc()
-    print(f"error: {message}", file=sys.stderr)
+    with suppress(OSError):  # nobody reads standard error any more
+        if debug:
+            traceback.print_exc()
+        line = printable(message, keep="")
+        print(f"error: {line}", file=sys.stderr, flush=True)
     return status
 
 
@@ -116,10 +143,13 @@ def _log_to_standard_error() -> None:
     class LineFormatter(logging.Formatter):
         def format(self, record: logging.LogRecord) -> str:
             prefix = "warning: " if record.levelno >= logging.WARNING else ""
-            return prefix + record.getMessage()
+            return prefix + printable(record.getMessage(), keep="")
 
     handler = logging.StreamHandler()
     handler.setFormatter(LineFormatter())
     log.handlers = [handler]
     log.setLevel(logging.INFO)
     log.propagate = False
+    # Without a handler their warnings would be printed: by Matplotlib if there is no home folder.
+    if not logging.getLogger().handlers:
+        logging.getLogger().addHandler(logging.NullHandler())

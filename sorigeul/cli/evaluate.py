@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 from tyro.conf import Positional, UseAppendAction
 
 from sorigeul.base.errors import UserError
+from sorigeul.base.outputs import PLOT, Output, refuse_overwriting
+from sorigeul.base.printable import printable
+from sorigeul.base.ranges import COUNT_OR_NONE
 from sorigeul.cli.arguments import positional
 from sorigeul.cli.options import File, Precision
 from sorigeul.search.options import AS_TUNED, SearchRequest
@@ -28,6 +31,12 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+WRITTEN_BEFORE = {
+    "--json": rb'\{\s+"(crr|systems|policy|data)":',
+    "--report": rb'<!doctype html>\s+<html lang="en">[\s\S]*Content-Security-Policy',
+    "--reliability": PLOT,
+}
+"""how the files of these options begin"""
 USAGE = "sorigeul evaluate RUN [RUN_B] DATA, or sorigeul evaluate --hyp FILE --ref FILE"
 
 
@@ -53,10 +62,11 @@ def evaluate(
     json: File = None,
     report: File = None,
     reliability: File = None,
+    overwrite: bool = False,
     policy: Annotated[str, positional("NAME")] = "strict",
     numerals: Literal["as_written", "equal"] = "as_written",
     search: SearchRequest = AS_TUNED,
-    worst: int = 5,
+    worst: Annotated[int, COUNT_OR_NONE] = 5,
     audio_root: str = "",
     precision: Precision = "float32",
     degrade: Annotated[tuple[str, ...], positional("NAME:VALUE …")] = (),
@@ -81,6 +91,8 @@ def evaluate(
             texts of both; everything else is of the first
         reliability: draw into this PNG how many of the words of each confidence are correct, by the
             first run; calibration_error is how many percent confidence is wrong by, on average
+        overwrite: replace a file that is there, even if it is none that this command wrote before;
+            never one that it reads
         policy: what counts as an error in the figures that come first: strict (texts as they are
             written), spacing-free (neither spaces nor punctuation count), or readings (besides,
             numbers, units and Latin letters may be written as they are spoken). The JSON has all
@@ -105,6 +117,13 @@ def evaluate(
             raise UserError(f"--numerals equal is the policy {READINGS}: leave --policy out")
         headline = READINGS
     places = [place for place in (run, run_b, data) if place]
+    written = (("--json", json), ("--report", report), ("--reliability", reliability))
+    outputs = [
+        Output(path, option, WRITTEN_BEFORE[option])
+        for option, path in written
+        if path is not None and str(path) != "-"
+    ]
+    refuse_overwriting(outputs, [*places, *hyp, *([ref] if ref else [])], overwrite)
     cuts: CutSet | None = None
     if hyp or ref is not None:
         if (
@@ -247,14 +266,14 @@ def _report(systems: Sequence[_System], headline: "Policy", json: Path | None, w
         }
     json_text = json_format.dumps(results, ensure_ascii=False, indent=2) + "\n"
     if json is not None and str(json) == "-":
-        sys.stdout.write(json_text)
+        sys.stdout.write(printable(json_text))
         return
     if json is not None:
         write_text(json, json_text)
     for system in systems:
         _print_system(system, headline, named=len(systems) > 1)
     if summary:
-        print(f"{summary}\n")
+        print(printable(f"{summary}\n"))
     _print_worst(systems, worst)
 
 
@@ -264,11 +283,11 @@ def _print_system(system: _System, headline: "Policy", named: bool) -> None:
     from sorigeul.evaluation.robustness import robustness_table
 
     if named:
-        print(f"{system.name}\n")
+        print(printable(f"{system.name}\n"))
     print(system.judgement.table(headline))
     for name, value in system.results.items():
         if name not in INTERVAL_RATES and not isinstance(value, dict):
-            print(f"{name}: {_shown(value)}")
+            print(printable(f"{name}: {_shown(value)}"))
     if "degraded" in system.results:
         print(f"\n{robustness_table(system.results)}", end="")
     print()
@@ -289,9 +308,9 @@ def _print_worst(systems: Sequence[_System], count: int) -> None:
     hypotheses = [{pair.id: pair.hypothesis for pair in one.judgement.pairs} for one in systems]
     references = [pair.reference for pair in pairs]
     for index in worst_utterances(references, [pair.hypothesis for pair in pairs], count):
-        print(pairs[index].id)
+        print(printable(pairs[index].id))
         for system, texts in zip(systems, hypotheses, strict=True):
             if len(systems) > 1:
-                print(system.name)
-            print(align_texts(references[index], texts[pairs[index].id]))
+                print(printable(system.name))
+            print(printable(align_texts(references[index], texts[pairs[index].id])))
         print()

@@ -15,6 +15,7 @@ import tyro
 from tyro.conf import Positional
 
 from sorigeul.base.errors import UserError
+from sorigeul.base.ranges import SEED, Range
 from sorigeul.cli.arguments import parse_and_run, positional, positionals
 from sorigeul.cli.options import File
 
@@ -68,7 +69,10 @@ def train(arguments: Sequence[str]) -> None:
         exclude: Annotated[tuple[Path, ...], tyro.conf.arg(metavar="DATA …")] = (),
         preset: str = DEFAULT_PRESET,
         config: File = None,
-        settings: Annotated[LanguageModelSettings, tyro.conf.arg(name="")] = start,
+        restart: bool = False,
+        settings: Annotated[
+            LanguageModelSettings, tyro.conf.arg(name=""), tyro.conf.FlagConversionOff
+        ] = start,
     ) -> None:
         from sorigeul.training.language_model import train_language_model
 
@@ -79,7 +83,7 @@ def train(arguments: Sequence[str]) -> None:
             )
         *sources, folder = places
         command_line = provenance.command_line(["sorigeul", "lm", "train", *arguments])
-        train_language_model(sources, folder, vocabulary, exclude, settings, command_line)
+        train_language_model(sources, folder, vocabulary, exclude, settings, command_line, restart)
 
     command.__doc__ = f"""{train.__doc__}
 
@@ -92,8 +96,9 @@ def train(arguments: Sequence[str]) -> None:
         exclude: prepared corpora whose dev and test transcripts are kept out of the text
         preset: settings to start from: {", ".join(PRESETS)}
         config: YAML file of settings to start from, such as the config.yaml of a language model
+        restart: begin again from step 0; what LM holds is kept in LM/earlier-1
     """
-    parse_and_run(command, "lm train", arguments, boolean_values=True)
+    parse_and_run(command, "lm train", arguments)
 
 
 def _settings_origin(arguments: Sequence[str]) -> tuple[str | None, Path | None, Path | None]:
@@ -102,6 +107,7 @@ def _settings_origin(arguments: Sequence[str]) -> tuple[str | None, Path | None,
     parser.add_argument("--config", type=Path)
     parser.add_argument("--preset")
     parser.add_argument("--exclude", nargs="*")
+    parser.add_argument("--restart", action="store_true")  # takes no value, unlike all others
     with contextlib.redirect_stderr(io.StringIO()):  # tyro reports the same error better, later
         try:
             known, rest = parser.parse_known_args(list(arguments))
@@ -152,10 +158,10 @@ def sample(arguments: Sequence[str]) -> None:
 
     def command(
         lm: _Model,
-        lines: int = 10,
+        lines: Annotated[int, Range(1, 100_000)] = 10,
         start: str = "",
-        temperature: float = 1.0,
-        seed: int = 0,
+        temperature: Annotated[float, Range(0, 1000, above=True)] = 1.0,
+        seed: Annotated[int, SEED] = 0,
     ) -> None:
         from sorigeul.lm.loading import load_language_model
         from sorigeul.lm.sampling import sample_lines

@@ -9,7 +9,10 @@ from typing import Annotated, Literal
 
 from tyro.conf import Positional
 
+from sorigeul.base.capacity import refuse_too_many_processes
 from sorigeul.base.errors import UserError
+from sorigeul.base.printable import printable
+from sorigeul.base.ranges import Range
 from sorigeul.cli.arguments import positional
 
 log = logging.getLogger(__name__)
@@ -24,16 +27,19 @@ def prepare(
     source: Annotated[Positional[Path], positional("SOURCE")],
     out: Annotated[Positional[Path | None], positional("OUT")] = None,
     text: Literal["pronunciation", "spelling"] | Path = "pronunciation",
+    numbers: Literal["keep", "spoken", "written"] = "keep",
     seed: int = 0,
     max_duration: float = 35.0,
+    max_syllable_rate: float = 25.0,
     dev_share: float = 0.1,
     test_share: float = 0.1,
     utterances: int = 0,
     hours: float = 0.0,
-    jobs: int = 0,
+    jobs: Annotated[int, Range(0, 1024)] = 0,
     shards: int = 0,
     shard_format: Literal["flac", "opus"] = "flac",
     shard: str = "",
+    overwrite: bool = False,
 ) -> None:
     """Read a corpus; write its manifests and a report of what was found.
 
@@ -46,8 +52,12 @@ def prepare(
         out: folder for train.jsonl, dev.jsonl, test.jsonl and report.json
         text: for kspon, which side of (70%)/(칠십 퍼센트) to keep; for demo, a text file whose
             sentences are spoken instead of made-up ones
+        numbers: spoken writes numbers, units and Latin letters as they are said (70% as 칠십
+            퍼센트), written the other way round; keep leaves them as the transcripts have them
         seed: seed of the split, and of the voices of demo
         max_duration: longest utterance in seconds; longer ones are rejected
+        max_syllable_rate: fastest speech in syllables a second; a transcript that takes more is
+            rejected, since it is not of this recording
         dev_share: share of the speech for dev where the corpus has no dev of its own
         test_share: share of the speech for test where the corpus has no test of its own
         utterances: demo only: how many to synthesise; 0: as many as --hours says, else 3,000
@@ -61,10 +71,11 @@ def prepare(
         shard: i/n: do the i-th of n parts of the work, on n machines that see SOURCE and OUT under
             the same paths; each says what to do next; at the end the command without --shard puts
             everything together
+        overwrite: replace files in OUT that have the name of a manifest or of the report, even if
+            they are none
     """
-    import signal
-
     from sorigeul.base.process_pool import cores
+    from sorigeul.base.stopping import interrupt_on_stop_signals
     from sorigeul.corpora.catalog import CORPORA
     from sorigeul.corpora.options import PrepareOptions, Shard
     from sorigeul.corpora.preparation import prepare, prepare_shard
@@ -75,12 +86,13 @@ def prepare(
         if corpus != "demo":
             raise UserError(f"prepare {corpus} takes two places: SOURCE, then OUT")
         source_path, out = None, source
-    if jobs < 0:
-        raise UserError(f"jobs is {jobs}, but must be 0 or more")
+    refuse_too_many_processes("jobs", jobs)
     options = PrepareOptions(
         text="pronunciation" if isinstance(text, Path) else text,
+        numbers=numbers,
         seed=seed,
         max_duration=max_duration,
+        max_syllable_rate=max_syllable_rate,
         dev_share=dev_share,
         test_share=test_share,
         utterances=utterances,
@@ -88,8 +100,9 @@ def prepare(
         text_file=str(text) if isinstance(text, Path) else "",
         shards=shards,
         shard_format=shard_format,
+        overwrite=overwrite,
     )
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # keeps finished work, as Ctrl-C does
+    interrupt_on_stop_signals()  # what is finished is kept, as after Ctrl-C
     jobs = jobs or cores()
     chosen_corpus = DEMO if corpus == "demo" else CORPORA[corpus]
     try:
@@ -113,5 +126,5 @@ def prepare(
     print(
         f"{report.total['utterances']:,} usable utterances, {report.total['hours']:.2f} h, "
         f"{report.total['speakers']} speakers; {len(report.rejected):,} rejected, the reasons are "
-        f"in {out / 'report.json'}"
+        f"in {printable(str(out / 'report.json'))}"
     )

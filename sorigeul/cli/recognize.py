@@ -5,12 +5,15 @@ It imports what it needs when it runs, so that `sorigeul --help` does not wait f
 
 import logging
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import Positional
 
 from sorigeul.base.errors import UserError
+from sorigeul.base.locks import locked_folder
+from sorigeul.base.printable import printable
 from sorigeul.cli.arguments import positional
 from sorigeul.cli.options import File, Precision, Run
 from sorigeul.search.options import AS_TUNED, SearchRequest
@@ -29,7 +32,9 @@ def transcribe(
     format: Annotated[str, positional("FORMAT")] = "txt",
     out: Annotated[Path | None, positional("OUT")] = None,
     resume: bool = False,
+    overwrite: bool = False,
     word_times: bool = False,
+    written: bool = False,
     subtitle_line: int = 20,
     attention: File = None,
     manifest: Annotated[Path | None, positional("DATA")] = None,
@@ -63,8 +68,12 @@ def transcribe(
             printed. With --manifest: the file to write, a line of JSON for each recording
         resume: with --out: skip the recordings whose transcripts are all there and not older than
             they are, by whatever model
+        overwrite: replace files that are there, which otherwise ends the command before it begins;
+            never one of the recordings
         word_times: give the time of each word, as json always does: vtt puts it before the word,
             within its subtitle; srt has no such thing, so each word becomes a subtitle
+        written: write numbers, units and letters in digits and signs: 70% for what was heard as
+            칠십 퍼센트; json has what was heard, too, as spoken
         subtitle_line: most characters of a line of srt and vtt, which have two lines at most;
             Netflix has 16
         attention: draw the attention of the first recording's first segment into this PNG
@@ -96,6 +105,8 @@ def transcribe(
             raise UserError("--recursive, --channel, --track and the pcm options go with FILE…")
         if word_times:
             raise UserError("--word_times goes with FILE… and --format json, srt or vtt")
+        if written:
+            raise UserError("--written goes with FILE…: --manifest writes what was heard")
         if nbest != 1:
             raise UserError("--nbest goes with FILE… and --format json")
         if resume:
@@ -111,6 +122,7 @@ def transcribe(
             jobs=jobs,
             precision=precision,
             search=search,
+            overwrite=overwrite,
         )
         transcribe_corpus(run, manifest, out, corpus_options)
         return
@@ -128,12 +140,17 @@ def transcribe(
     from sorigeul.recognition.recognizer import Recognizer
     from sorigeul.sound.audio import AudioOptions
 
-    options = TranscriptOptions(formats, out, word_times, subtitle_line, resume, attention)
+    options = TranscriptOptions(
+        formats, out, word_times, subtitle_line, resume, attention, overwrite, written
+    )
     recordings = find_recordings(files, recursive)
-    options.refuse_overwriting(recordings)
     audio_options = AudioOptions(channel, track, pcm_rate, pcm_channels)
-    recognizer = Recognizer.from_pretrained(run, precision=precision, request=search, nbest=nbest)
-    summary = transcribe_files(recognizer, recordings, audio_options, options, _show)
+    with nullcontext() if out is None else locked_folder(out):
+        options.refuse_overwriting(recordings)
+        recognizer = Recognizer.from_pretrained(
+            run, precision=precision, request=search, nbest=nbest
+        )
+        summary = transcribe_files(recognizer, recordings, audio_options, options, _show)
     _conclude(summary)
 
 
@@ -153,10 +170,6 @@ def _conclude(summary: "Summary") -> None:
 
 
 def _show(text: str) -> None:
-    """Print at once. A file name may have bytes that the terminal has no characters for."""
-    try:
-        sys.stdout.write(text)
-    except UnicodeEncodeError:
-        encoding = sys.stdout.encoding
-        sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))
+    """Print at once."""
+    sys.stdout.write(printable(text))
     sys.stdout.flush()

@@ -10,6 +10,8 @@ from typing import Annotated
 import tyro
 from tyro.conf import Positional
 
+from sorigeul.base.printable import printable
+from sorigeul.base.ranges import Range
 from sorigeul.bench.suite_names import SUITES, Suite
 from sorigeul.cli.arguments import parse_and_run, positional, settings_origin
 from sorigeul.cli.options import DEFAULT_PRESET, File, Run
@@ -25,18 +27,18 @@ def info(run: Run) -> None:
     from sorigeul.pretrained.loading import load_pretrained
 
     pretrained = load_pretrained(run)
-    print(pretrained.model)
+    print(printable(str(pretrained.model)))
     parameters = sum(parameter.numel() for parameter in pretrained.model.parameters())
     print(f"\nparameters: {parameters:,}")
     vocabulary = pretrained.vocabulary
     print(f"vocabulary: {len(vocabulary):,} units ({vocabulary.kind}), {vocabulary.hash[:12]}")
-    print(f"text: {pretrained.normalizer}\nfeatures: {pretrained.features}")
+    print(printable(f"text: {pretrained.normalizer}\nfeatures: {pretrained.features}"))
     for name, value in sorted(pretrained.results.items()):
-        print(f"{name}: {value}")
-    print("".join(f"{line}\n" for line in provenance.lines(Path(run))), end="")
+        print(printable(f"{name}: {value}", keep=""))
+    print(printable("".join(f"{line}\n" for line in provenance.lines(Path(run)))), end="")
     results = Path(run) / "results.md"
     if results.is_file():
-        print(f"\n{results.read_text(encoding='utf-8')}")
+        print(printable(f"\n{results.read_text(encoding='utf-8', errors='replace')}"))
 
 
 def bench(
@@ -85,8 +87,8 @@ def doctor(arguments: Sequence[str]) -> None:
         out: Annotated[Positional[Path | None], positional("OUT")] = None,
         preset: str = DEFAULT_PRESET,
         config: File = None,
-        time_limit: float = TIME_LIMIT,
-        settings: Annotated[Settings, tyro.conf.arg(name="")] = start,
+        time_limit: Annotated[float, Range(0, 10**6, above=True)] = TIME_LIMIT,
+        settings: Annotated[Settings, tyro.conf.arg(name=""), tyro.conf.FlagConversionOff] = start,
     ) -> None:
         del preset, config  # in `settings` already
         for line in environment():
@@ -102,4 +104,4 @@ def doctor(arguments: Sequence[str]) -> None:
         config: YAML file of settings to judge, such as the config.yaml of a run
         time_limit: seconds after which it ends at the latest
     """
-    parse_and_run(command, "doctor", arguments, boolean_values=True)
+    parse_and_run(command, "doctor", arguments)

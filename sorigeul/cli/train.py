@@ -30,13 +30,14 @@ def train(arguments: Sequence[str]) -> None:
         run: Run,
         preset: str = DEFAULT_PRESET,
         config: File = None,
-        settings: Annotated[Settings, tyro.conf.arg(name="")] = start,
+        restart: bool = False,
+        settings: Annotated[Settings, tyro.conf.arg(name=""), tyro.conf.FlagConversionOff] = start,
     ) -> None:
         from sorigeul.training.run import train as train_run
 
         del preset, config  # in `settings` already
         command_line = provenance.command_line(["sorigeul", "train", *arguments])
-        train_run(data, Path(run), settings, command_line)
+        train_run(data, Path(run), settings, command_line, restart)
 
     command.__doc__ = f"""{train.__doc__}
 
@@ -45,5 +46,6 @@ def train(arguments: Sequence[str]) -> None:
         run: folder for the run
         preset: settings to start from: {", ".join(presets())}
         config: YAML file of settings to start from, such as the config.yaml of a run
+        restart: begin again from step 0; what RUN holds is kept in RUN/earlier-1
     """
-    parse_and_run(command, "train", arguments, boolean_values=True)
+    parse_and_run(command, "train", arguments)

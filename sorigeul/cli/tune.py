@@ -4,9 +4,11 @@ It imports what it needs when it runs, so that `sorigeul --help` does not wait f
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 from sorigeul.base.errors import UserError
+from sorigeul.base.printable import printable
+from sorigeul.base.ranges import COUNT
 from sorigeul.cli.options import Data, Run
 from sorigeul.search.options import AS_TUNED, SearchOptions, SearchRequest
 
@@ -20,7 +22,7 @@ def tune(
     run: Run,
     data: Data,
     split: str = "dev",
-    utterances: int = 1000,
+    utterances: Annotated[int, COUNT] = 1000,
     audio_root: str = "",
     search: SearchRequest = AS_TUNED,
 ) -> None:
@@ -45,8 +47,6 @@ def tune(
         )
     if not Path(run).is_dir():
         raise UserError(f"{run} is no folder here: 'tune' writes into the folder of a run")
-    if utterances < 1:
-        raise UserError(f"utterances is {utterances}, but must be 1 or more")
     if search != SearchRequest(beam=search.beam, lm=search.lm):
         raise UserError("of the search options 'tune' takes --beam and --lm: it finds the weights")
     from sorigeul.data import manifests
@@ -76,7 +76,7 @@ def tune(
     )
     SearchSettings.read(Path(run)).with_entry(entry).write(Path(run))
     print(_table(recognizer.setup.options, result))
-    print(f"\nwritten to {Path(run) / 'search.json'}")
+    print(f"\nwritten to {printable(str(Path(run) / 'search.json'))}")
 
 
 def _table(before: SearchOptions, result: "TunedResult") -> str:

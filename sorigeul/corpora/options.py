@@ -3,9 +3,13 @@
 import re
 import zlib
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 from sorigeul.base.errors import UserError
+from sorigeul.base.ranges import COUNT_OR_NONE, Range, check_ranges
+from sorigeul.text.normalization import Numbers
+
+PART = Range(0, 1, above=True, below=True)
 
 
 @dataclass(frozen=True)
@@ -14,41 +18,43 @@ class PrepareOptions:
 
     text: Literal["pronunciation", "spelling"] = "pronunciation"
     """KsponSpeech only: which side of a dual transcription such as (70%)/(칠십 퍼센트) to keep"""
-    seed: int = 0
+    numbers: Numbers = "keep"
+    """how numbers, units and Latin letters are written in the manifests"""
+    seed: Annotated[int, Range(0, 2**63 - 1)] = 0
     """seed of every random choice: the splits, and the voices of the demo corpus"""
-    max_duration: float = 35.0
+    max_duration: Annotated[float, Range(0.1, 86_400, above=True)] = 35.0
     """in seconds; longer utterances are rejected, and so are those under 0.1 s"""
-    dev_share: float = 0.1
+    max_syllable_rate: Annotated[float, Range(0, 1000, above=True)] = 25.0
+    """syllables a second; a transcript that would have to be spoken faster is rejected, since it is
+    not of this recording. Fast speech has about 10"""
+    dev_share: Annotated[float, PART] = 0.1
     """share of the speech that becomes dev if the corpus has no dev of its own"""
-    test_share: float = 0.1
+    test_share: Annotated[float, PART] = 0.1
     """share of the speech that becomes test if the corpus has no test of its own"""
-    utterances: int = 0
+    utterances: Annotated[int, COUNT_OR_NONE] = 0
     """demo only: number of utterances to synthesise; 0: as many as ``hours`` needs, else 3,000"""
-    hours: float = 0.0
+    hours: Annotated[float, Range(0, 10**6)] = 0.0
     """demo only: hours of speech to synthesise, accurate to about 2 %"""
     text_file: str = ""
     """demo only: text file of the sentences to synthesise; empty: sentences are made up"""
-    shards: int = 0
+    shards: Annotated[int, COUNT_OR_NONE] = 0
     """utterances in a Shar archive; 0: no archives, the manifests refer to the original files"""
     shard_format: Literal["flac", "opus"] = "flac"
     """format of the recordings in the archives: 16-bit FLAC, or Opus at about 30 kbit/s"""
+    overwrite: bool = False
+    """whether a file in the way of a manifest or the report may be replaced, or removed, even if
+    ``prepare`` has not written it"""
 
     def __post_init__(self) -> None:
         """Raise UserError for values that make no sense."""
-        if min(self.dev_share, self.test_share) <= 0 or self.dev_share + self.test_share >= 1:
+        check_ranges(self)
+        if self.dev_share + self.test_share >= 1:
             raise UserError(
-                f"dev_share {self.dev_share} and test_share {self.test_share}: "
-                "each must be above 0, and together below 1"
+                f"dev_share is {self.dev_share} and test_share is {self.test_share}, but together "
+                "they must be below 1"
             )
-        if self.max_duration <= 0.1:
-            raise UserError(f"max_duration {self.max_duration}: must be above 0.1 seconds")
-        if self.utterances < 0 or self.hours < 0:
-            name = "utterances" if self.utterances < 0 else "hours"
-            raise UserError(f"{name} {getattr(self, name):g}: must not be negative")
         if self.utterances and self.hours:
             raise UserError("utterances and hours exclude each other: give one of the two")
-        if self.shards < 0:
-            raise UserError(f"shards {self.shards}: must be 0 or more utterances in an archive")
 
 
 @dataclass(frozen=True)

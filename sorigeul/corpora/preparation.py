@@ -15,6 +15,8 @@ from typing import TextIO
 
 from sorigeul.base.errors import UserError
 from sorigeul.base.files import replacing
+from sorigeul.base.locks import locked_folder
+from sorigeul.base.outputs import Output, refuse_overwriting
 from sorigeul.base.process_pool import map_in_order
 from sorigeul.base.progress import progress_bar
 from sorigeul.corpora import archives
@@ -30,6 +32,10 @@ from sorigeul.corpora.splits import SPLITS, SplitAssignment, assign_splits
 from sorigeul.corpora.spool import Spool, open_spool
 from sorigeul.corpora.utterances import Corpus, Layout, Rejected, Utterance
 from sorigeul.text.normalization import Normalizer, normalizer
+
+# How what was written before begins.
+_MANIFEST = rb'\{"id": .*"supervisions": \[\{"id": '
+_REPORT = rb'\{\s+"corpus": '
 
 
 def prepare(
@@ -136,7 +142,7 @@ class _Preparation:
 
     def read(self, items: Iterator[Utterance | Rejected | Layout]) -> CorpusContents:
         """Check ``items`` and collect the usable utterances in `accepted`."""
-        check_task = partial(check, self.normalizer.name, self.options.max_duration)
+        check_task = partial(check, self.normalizer.name, self.options)
         return read_corpus(items, check_task, self.jobs, self.cache, self.accepted)
 
     def assign_splits(self, contents: CorpusContents) -> SplitAssignment:
@@ -214,6 +220,7 @@ class _Preparation:
         """Return the report. ``counts`` are those of the splits as written."""
         options = asdict(self.options)
         seed = options.pop("seed")
+        del options["overwrite"]  # what is written does not depend on it
         return Report(
             corpus=self.corpus.name,
             source=None if self.source is None else str(self.source.absolute()),
@@ -254,12 +261,16 @@ def _open_preparation(
     jobs: int,
     shard: Shard | None = None,
 ) -> Iterator[_Preparation]:
-    """Check the arguments and open the temporary files; UserError if anything is wrong."""
-    _refuse_unusable_places(source, out)
+    """Check the arguments, lock `out`, open the temporary files; UserError if anything is wrong."""
+    _refuse_unusable_places(source, out, options.overwrite)
     _refuse_stale_archives(out, options)
     _refuse_text_file(corpus, options)
-    chosen_normalizer = normalizer(corpus.normalizer_name(options))
-    with open_spool(out) as accepted, open_duration_cache(out, shard) as cache:
+    chosen_normalizer = normalizer(corpus.normalizer_name(options), options.numbers)
+    with (
+        locked_folder(out, str(shard) if shard else ""),
+        open_spool(out) as accepted,
+        open_duration_cache(out, shard) as cache,
+    ):
         yield _Preparation(
             corpus=corpus,
             source=source,
@@ -277,12 +288,15 @@ def _manifests(out: Path) -> dict[str, Path]:
     return {split: out / f"{split}.jsonl" for split in SPLITS}
 
 
-def _refuse_unusable_places(source: Path | None, out: Path) -> None:
+def _refuse_unusable_places(source: Path | None, out: Path, overwrite: bool) -> None:
     if out.exists() and not out.is_dir():
         raise UserError(f"{out}: is a file; the manifests need a folder")
-    manifests = (path.absolute() for path in _manifests(out).values())
-    if source is not None and source.absolute() in manifests:
-        raise UserError(f"{source}: would be overwritten by the manifests; choose another OUT")
+    outputs = [
+        Output(path, f"the manifest of {split}", _MANIFEST)
+        for split, path in _manifests(out).items()
+    ]
+    outputs.append(Output(out / "report.json", "the report", _REPORT))
+    refuse_overwriting(outputs, [] if source is None else [source], overwrite)
 
 
 def _refuse_stale_archives(out: Path, options: PrepareOptions) -> None:

@@ -1,6 +1,6 @@
 """Reads a corpus and checks all its items in several processes."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -29,6 +29,10 @@ class CorpusContents:
     rejected: list[Rejected] = field(default_factory=list)
     odd_sized: list[str] = field(default_factory=list)
     """ids of headerless recordings that end in half a sample"""
+    invisible: Counter[str] = field(default_factory=Counter)
+    """characters that nobody sees, and in how many transcripts they were removed"""
+    with_invisible: list[str] = field(default_factory=list)
+    """ids of the utterances with such transcripts"""
 
     def add(self, utterance: Utterance) -> None:
         """Count a usable utterance."""
@@ -36,6 +40,9 @@ class CorpusContents:
         self.counts[utterance.split or ""].add(utterance)
         if utterance.audio.suffix == ".pcm" and utterance.size % 2:
             self.odd_sized.append(utterance.id)
+        if utterance.invisible:
+            self.with_invisible.append(utterance.id)
+            self.invisible.update(set(utterance.invisible))
 
 
 def read_corpus(

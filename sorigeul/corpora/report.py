@@ -55,6 +55,12 @@ def warnings(
             f"{len(contents.odd_sized)} .pcm with an odd byte at the end, which is dropped: "
             f"{_first_few(contents.odd_sized)}"
         )
+    if contents.invisible:
+        signs = [f"U+{ord(sign):04X} in {n:,}" for sign, n in contents.invisible.most_common(5)]
+        yield (
+            f"{len(contents.with_invisible):,} transcripts had characters that nobody sees, which "
+            f"were removed ({', '.join(signs)}): {_first_few(contents.with_invisible)}"
+        )
     if unreadable:
         reasons = [f"{recording.id} ({recording.reason})" for recording in unreadable]
         yield (

@@ -15,7 +15,7 @@ class Utterance:
     """One recording of one speaker and its transcript.
 
     A reader gives the transcript as the corpus has it, or the file that holds it, and leaves the
-    last three fields 0. ``prepare`` normalises the text and measures the recording.
+    last four fields empty. ``prepare`` normalises the text and measures the recording.
     """
 
     id: str
@@ -35,6 +35,8 @@ class Utterance:
     """of the audio file, in bytes"""
     modified: int = 0
     """time of the last change of the audio file, in nanoseconds since 1970"""
+    invisible: str = ""
+    """characters that nobody sees, which were removed from the transcript"""
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,17 @@ import zlib
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, NamedTuple
 
 from lhotse import CutSet, MonoCut
 from lhotse.dataset.sampling.base import CutSampler
 
 from sorigeul.base.errors import UserError
+from sorigeul.base.files import check_regular
 from sorigeul.data.moved_recordings import find_relocation
+
+_PART = "part"  # of a recording, in the custom fields of a cut
+_PART_TOLERANCE = 0.05  # seconds by which a cut of a whole recording may be shorter than it
 
 
 def manifest(data: Path, split: str, audio_root: str = "") -> CutSet | None:
@@ -60,6 +64,8 @@ def open_manifest(path: Path, audio_root: str = "") -> CutSet:
     try:
         first = next(iter(cuts), None)
         usable = first is not None and bool(transcript(first)) and bool(audio_source(first).source)
+    except UnsupportedCutError:
+        raise
     except (UserError, ValueError, KeyError, TypeError, AttributeError, IndexError, AssertionError):
         usable = False
     if not usable:
@@ -148,7 +154,11 @@ class LazyCuts:
                 yield self._make_cut(file, fields)
 
     def _make_cut(self, file: Path, fields: dict[str, Any]) -> MonoCut:
+        _check_kind(file, fields)
         cut = MonoCut.from_dict(fields)  # a third faster than letting lhotse detect the class
+        if part := _find_part(cut):
+            # Kept beside them, since augmentation changes the duration before the audio is loaded.
+            cut.custom = {**(cut.custom or {}), _PART: part}
         source = audio_source(cut)
         in_archive = source.type == "shar"
         source.source = (
@@ -170,6 +180,56 @@ class LazyCuts:
                 yield str(fields["id"]), unicodedata.normalize("NFC", text), seconds
 
 
+class CutPart(NamedTuple):
+    """What a cut takes of its recording, if that is not all."""
+
+    start: float
+    """in seconds"""
+    seconds: float | None
+    """None: all of it"""
+    channel: str
+    """number of the channel in the file, from 1; empty for all of them, mixed"""
+
+
+def part_of(cut: MonoCut) -> CutPart | None:
+    """What a cut of a manifest takes of its recording; None for all of it."""
+    part = (cut.custom or {}).get(_PART)
+    return None if part is None else CutPart(*part)
+
+
+def _find_part(cut: MonoCut) -> CutPart | None:
+    recording = cut.recording
+    # The duration by a header may be a little longer than what is decoded.
+    whole = cut.start == 0 and cut.duration > recording.duration - _PART_TOLERANCE
+    channel = ""
+    if len(recording.channel_ids) > 1:
+        channel = str(1 + recording.sources[0].channels.index(cut.channel))
+    if whole and not channel:
+        return None
+    return CutPart(float(cut.start), None if whole else float(cut.duration), channel)
+
+
+def _check_kind(file: Path, fields: dict[str, Any]) -> None:
+    """Raise UnsupportedCutError for what lhotse can describe and is not read here."""
+    kind, recording = fields.get("type", "MonoCut"), fields.get("recording") or {}
+    if kind != "MonoCut":
+        fault = f"is a {kind}, and only MonoCut is read"
+    elif len(fields.get("supervisions", ())) > 1:
+        fault = "has several supervisions, and only one is read: use lhotse's trim_to_supervisions"
+    elif recording.get("transforms") or len(recording.get("sources", ())) > 1:
+        fault = "has a recording with transforms or of several files, and only one file is read"
+    else:
+        return
+    raise UnsupportedCutError(
+        f"{file}: the cut {fields.get('id')} {fault}; save it as a file of its own with lhotse's "
+        "save_audios"
+    )
+
+
+class UnsupportedCutError(UserError):
+    """A cut that lhotse can describe, and whose audio is not read here."""
+
+
 def follow_epochs(cuts: CutSet, sampler: CutSampler) -> None:
     """Read the archives of `cuts` in an order that changes with the epoch of `sampler`."""
     as_lazy_cuts(cuts).sampler = sampler
@@ -183,12 +243,13 @@ def as_lazy_cuts(cuts: CutSet) -> LazyCuts:
 
 def _read_lines(path: Path) -> Iterator[dict[str, Any]]:
     number = 0
+    check_regular(path)
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
             for line in file:
                 number += 1
                 yield json.loads(line)
-    except (ValueError, EOFError, gzip.BadGzipFile, zlib.error) as error:
+    except (ValueError, RecursionError, EOFError, gzip.BadGzipFile, zlib.error) as error:
         reason = " ".join(str(error).split())
         raise UserError(
             f"{path}:{number} cannot be read ({reason}): make or copy the manifest again"

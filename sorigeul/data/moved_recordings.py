@@ -1,5 +1,6 @@
 """Finding recordings that have moved since their manifest was written."""
 
+import os
 from collections.abc import Callable, Iterable
 from functools import partial
 from itertools import islice
@@ -27,7 +28,7 @@ def find_relocation(
         components = Path(path).parts[1:]
         example = example or "/".join(components[-3:])
         for start in range(len(components)):
-            if audio_root.joinpath(*components[start:]).is_file():
+            if os.path.isfile(audio_root.joinpath(*components[start:])):
                 end = "/".join(components[start:])
                 old_root, new_root = path.removesuffix(end), f"{audio_root.absolute()}/"
                 return partial(_replace_root, old_root, new_root)

@@ -17,6 +17,8 @@ from lhotse.dataset import DynamicBucketingSampler, DynamicCutSampler, SimpleCut
 from lhotse.dataset.sampling.base import CutSampler
 from torchdata.stateful_dataloader import StatefulDataLoader
 
+from sorigeul.base.capacity import refuse_too_many_processes
+from sorigeul.base.stopping import STOP_SIGNALS, is_ignored_hangup
 from sorigeul.data.babble import load_voices
 from sorigeul.data.batches import UtteranceDataset
 from sorigeul.data.config import DataConfig
@@ -176,6 +178,7 @@ def evaluation_batches(
 def _loader(
     sampler: CutSampler, share: ProcessShare, dataset: UtteranceDataset, num_workers: int
 ) -> StatefulDataLoader:
+    refuse_too_many_processes("num_workers", num_workers)
     # The cuts of other processes are dropped in the sampler, before they are sent to a worker: with
     # 64 processes, unpickling them in the worker would take longer than decoding its own share.
     sampler.map(share.rows)
@@ -203,5 +206,6 @@ def _ignore_first_stop_signal(_: int) -> None:
     def ignore_once(number: int, _: Any) -> None:
         signal.signal(number, signal.SIG_DFL)
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, ignore_once)
+    for number in STOP_SIGNALS:
+        if not is_ignored_hangup(number):
+            signal.signal(number, ignore_once)

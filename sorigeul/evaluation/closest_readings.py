@@ -15,6 +15,8 @@ import numpy.typing as npt
 Pieces = Sequence[Sequence[str]]
 """pieces of a text in order, each with its readings, the usual one first"""
 Row = npt.NDArray[np.int32]
+_MOST_NODES = 5_000  # of a graph; its table of 100 MB has as many rows and columns
+_MOST_STEPS = 3 * 10**10  # about 20 s
 _FAR = 1_000_000  # more edits than any text has characters
 
 
@@ -26,14 +28,23 @@ def usual_reading(pieces: Pieces) -> str:
 def closest_readings(reference: Pieces, hypothesis: Pieces) -> tuple[str, str]:
     """The reading of either text that has the least edit distance to one of the other.
 
-    Spaces do not count. If the usual readings are equal, it is they.
+    Spaces do not count. If the usual readings are equal, or the texts are `too_long`, it is they.
     """
     usual = usual_reading(reference), usual_reading(hypothesis)
     if _has_one_reading(reference) and _has_one_reading(hypothesis):
         return usual
-    if usual[0].replace(" ", "") == usual[1].replace(" ", ""):
+    if usual[0].replace(" ", "") == usual[1].replace(" ", "") or too_long(reference, hypothesis):
         return usual
     return _trace_back(_Table(reference, _Graph(hypothesis)))
+
+
+def too_long(reference: Pieces, hypothesis: Pieces) -> bool:
+    """Whether it would take too long, or too much memory, to weigh all readings of two texts."""
+    read, heard = (
+        sum(len(reading) for readings in pieces for reading in readings)
+        for pieces in (reference, hypothesis)
+    )
+    return heard > _MOST_NODES or read * heard**2 > _MOST_STEPS
 
 
 def _has_one_reading(pieces: Pieces) -> bool:

@@ -6,6 +6,7 @@ The texts of each are kept in a file, so that an interrupted comparison goes on 
 import hashlib
 import logging
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,8 +56,14 @@ def transcribe_all(
 
     Texts that `folder` holds of the same engine and the same utterances are taken from there, and
     new ones are added. An engine that fails does not raise: see `EngineTexts.defect`. Raises
-    UserError if one cannot be opened, before any begins.
+    UserError if one cannot be opened, or if two utterances have one id, before any begins.
     """
+    ids = Counter(cut.id for cut in cuts)
+    if repeated := [id_ for id_, number in ids.items() if number > 1]:
+        raise UserError(
+            f"{len(repeated)} ids are of several utterances of the corpus, the first is "
+            f"{repeated[0]}: give each utterance an id of its own"
+        )
     return [transcribe(engine, cuts, folder) for engine in open_engines(engines, split)]
 
 

@@ -5,11 +5,13 @@ there is a shorter way: several processes call `recognize` for a share of the co
 the results, and score all shares together with `score_recognitions`.
 """
 
+import math
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property, partial
+from itertools import count
 from typing import Any
 
 import torch
@@ -36,6 +38,7 @@ from sorigeul.text.vocabulary import Vocabulary
 _RecognizedBatch = tuple[list["RecognizedUtterance"], float, float]
 """the utterances of a batch, the speller's mean teacher-forced loss per character, and how many
 seconds the recognition took"""
+_MOST_UNITS_A_SECOND = 100  # vocabulary units; 25 syllables have at most 75 jamo
 _EPOCH_METRICS = ("loss", "crr", "ctc_crr", *(field.name for field in fields(AttentionMetrics)))
 
 
@@ -92,7 +95,8 @@ class Evaluation:
 
     recognitions: list[RecognizedUtterance]
     pairs: list[TextPair]
-    """of all utterances, those whose audio could not be read last"""
+    """of all utterances, those whose audio could not be read last. Of utterances with one id the
+    later ones are numbered: a, a (2)"""
     failures: dict[str, str]
     """id of each utterance whose audio could not be read, and the reason; it is scored as an empty
     hypothesis"""
@@ -194,8 +198,15 @@ def score_recognitions(
 
     Raises UserError if no transcript contains a character.
     """
-    recognitions = [utterance for share in shares for utterance in share.recognitions]
-    failures = [failure for share in shares for failure in share.failures]
+    id_of = _UniqueIds()
+    recognitions = [
+        replace(utterance, id=id_of(utterance.id))
+        for share in shares
+        for utterance in share.recognitions
+    ]
+    failures = [
+        replace(failure, id=id_of(failure.id)) for share in shares for failure in share.failures
+    ]
     pairs = [
         TextPair(one.id, one.reference, one.hypothesis, one.speaker) for one in recognitions
     ] + [TextPair(one.id, one.text, "", one.speaker) for one in failures]
@@ -223,6 +234,23 @@ def score_recognitions(
         loss=loss / max(characters, 1),
         rtf=search_seconds / max(sum(one.seconds for one in recognitions), 1 / SAMPLE_RATE),
     )
+
+
+class _UniqueIds:
+    """Gives each utterance an id of its own, whatever the manifest says: a, a (2), a (3)."""
+
+    def __init__(self) -> None:
+        self._given: set[str] = set()
+
+    def __call__(self, id_: str) -> str:
+        unique = next(one for one in _numbered(id_) if one not in self._given)
+        self._given.add(unique)
+        return unique
+
+
+def _numbered(id_: str) -> Iterator[str]:
+    yield id_
+    yield from (f"{id_} ({number})" for number in count(2))
 
 
 def _recognize_batch(
@@ -301,7 +329,15 @@ def _frame_spans(segment: Segment) -> Tensor:
 def _force_transcripts(
     model: ListenAttendSpell, batch: Batch, encoded: ListenerOutput, log_mel: LogMel
 ) -> tuple[float, list[AttentionMetrics | None]]:
-    """The speller's mean loss per character and its attention, under teacher forcing."""
+    """The speller's mean loss per character and its attention, under teacher forcing.
+
+    Of a text that cannot have been said in that time only the beginning counts: a padded batch of
+    ten thousand characters would take gigabytes.
+    """
+    most = math.ceil(_MOST_UNITS_A_SECOND * batch.waveforms.shape[1] / SAMPLE_RATE)
+    if batch.tokens.shape[1] > most:
+        lengths = batch.token_lengths.clamp(max=most)
+        batch = replace(batch, tokens=batch.tokens[:, :most], token_lengths=lengths)
     forced = model.spell(encoded, batch.tokens)
     loss = joint_losses(model.config, forced, batch.tokens, batch.token_lengths).speller
     metrics: list[AttentionMetrics | None] = [None] * len(batch)

@@ -1,5 +1,6 @@
 """How good a recogniser is by each scoring policy, how sure that is, and against another one."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,8 @@ from sorigeul.evaluation.significance import (
     segment_errors,
 )
 from sorigeul.evaluation.tables import markdown_table
+
+log = logging.getLogger(__name__)
 
 INTERVAL_RATES = ("crr", "cer", "cer_no_space", "wer", "swer", "jer")
 """the rates of a `Score` that have an interval"""
@@ -99,6 +102,15 @@ def judge(pairs: Sequence[TextPair], normalizer: str, seed: int = 0) -> Judgemen
     by_policy = {}
     for policy in POLICIES:
         counts = policy.count_all(pairs)
+        if long := [pair.id for pair in pairs if policy.is_too_long(pair)]:
+            log.warning(
+                "%s: texts too long to weigh all their readings are compared in the usual ones: "
+                "%d of %d, the first is %s",
+                policy,
+                len(long),
+                len(pairs),
+                long[0],
+            )
         score = Score.from_counts(counts, normalizer)
         by_policy[policy] = PolicyScore(counts, score, _intervals(counts, units, seed))
     return Judgement(list(pairs), units, by_policy)

@@ -12,7 +12,12 @@ from functools import cache
 from typing import NamedTuple
 
 from sorigeul.base.errors import UserError
-from sorigeul.evaluation.closest_readings import Pieces, closest_readings, usual_reading
+from sorigeul.evaluation.closest_readings import (
+    Pieces,
+    closest_readings,
+    too_long,
+    usual_reading,
+)
 from sorigeul.evaluation.respacing import respace
 from sorigeul.evaluation.scores import (
     ERROR_RATES,
@@ -25,6 +30,7 @@ from sorigeul.evaluation.scores import (
 )
 from sorigeul.text.spoken_form import alternatives
 
+_LONG = 200  # characters; shorter texts are never too long to weigh all their readings
 _READ_ALOUD = frozenset("%‰&@#")
 _DIVIDING_SYMBOLS = frozenset("~∼～|")  # which Unicode takes for mathematics
 _LATIN_WORD = re.compile("[A-Za-z]+")
@@ -75,6 +81,12 @@ class Policy:
         clean = squeeze if self.punctuation else without_punctuation
         return ComparedTexts(clean(reference), clean(hypothesis), clean(reference))
 
+    def is_too_long(self, pair: TextPair) -> bool:
+        """Whether the texts of a pair are compared in their usual readings, to bound the work."""
+        if not self.readings or max(len(pair.reference), len(pair.hypothesis)) < _LONG:
+            return False
+        return too_long(_pieces(pair.reference), _pieces(pair.hypothesis))
+
     def words(self, reference: str, hypothesis: str) -> tuple[list[str], list[str]]:
         """The words of both texts, whose edit distance is the number of word errors."""
         compared = self.compare(reference, hypothesis)
@@ -107,6 +119,7 @@ SPACING_FREE = Policy(
 READINGS = replace(
     SPACING_FREE,
     name="readings",
+    version=2,
     readings=True,
     summary="without spaces and punctuation; numbers, units and Latin letters in any reading",
 )

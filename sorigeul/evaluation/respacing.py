@@ -4,20 +4,34 @@ Korean leaves spacing largely to taste. The best spacing, rather than one moved 
 equally good alignments, makes the result independent of which alignment was picked.
 """
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
+Row = npt.NDArray[np.int32]
+
+_MOST_ENTRIES = 2**25  # of a table; larger ones are computed in halves
+
 
 def respaced_errors(words: Sequence[str], characters: str) -> int:
     """Lowest word edit distance from `words` to any division of `characters` into words."""
-    return int(_fewest_errors(words, characters)[-1, -1])
+    return int(_last(_rows(words, characters))[-1])
 
 
 def respace(words: Sequence[str], characters: str) -> list[str]:
     """The division of `characters` into words whose word edit distance from `words` is lowest."""
-    fewest = _fewest_errors(words, characters)
+    if len(words) > 1 and (len(words) + 1) * (len(characters) + 1) > _MOST_ENTRIES:
+        # Hirschberg (1975): the best place to divide both is found without keeping the table.
+        half = len(words) // 2
+        before = _last(_rows(words[:half], characters))
+        backwards = [word[::-1] for word in reversed(words[half:])]
+        after = _last(_rows(backwards, characters[::-1]))
+        place = int(np.argmin(before + after[::-1]))
+        first, second = characters[:place], characters[place:]
+        return respace(words[:half], first) + respace(words[half:], second)
+    fewest = np.stack(list(_rows(words, characters)))
     spaced: list[str] = []
     row, end = len(words), len(characters)
     while row or end:
@@ -40,16 +54,20 @@ def respace(words: Sequence[str], characters: str) -> list[str]:
     return spaced[::-1]
 
 
-def _fewest_errors(words: Sequence[str], characters: str) -> npt.NDArray[np.int32]:
-    """Entry (w, n): lowest distance between the first w words and the first n characters.
+def _last(rows: Iterable[Row]) -> Row:
+    return deque(rows, maxlen=1)[0]
+
+
+def _rows(words: Sequence[str], characters: str) -> Iterator[Row]:
+    """Row w has at n the lowest distance between the first w words and the first n characters.
 
     A deleted, inserted or substituted word costs one, whatever its length; a word that is found
     unchanged costs nothing. O(words x characters).
     """
-    fewest = np.ones((len(words) + 1, len(characters) + 1), np.int32)
-    fewest[0, 0] = 0
-    for row, word in enumerate(words):
-        before, after = fewest[row], fewest[row + 1]
+    before = np.ones(len(characters) + 1, np.int32)
+    before[0] = 0
+    yield before
+    for word in words:
         # Deleted (n stays), or substituted by the characters from some earlier position up to n.
         distances = np.minimum.accumulate(before) + 1
         start = characters.find(word)
@@ -57,7 +75,9 @@ def _fewest_errors(words: Sequence[str], characters: str) -> npt.NDArray[np.int3
             end = start + len(word)
             distances[end] = min(distances[end], before[start])
             start = characters.find(word, start + 1)
+        after = np.empty_like(before)
         after[0] = distances[0]
         # One more word may be inserted after it.
         after[1:] = np.minimum(distances[1:], np.minimum.accumulate(distances)[:-1] + 1)
-    return fewest
+        yield after
+        before = after

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from sorigeul.base.errors import UserError
+from sorigeul.base.files import check_regular
 from sorigeul.evaluation.scores import TextPair
 from sorigeul.text.file_encoding import decode_text
+from sorigeul.text.normalization import TranscriptError, visible
 
 log = logging.getLogger(__name__)
 
@@ -39,11 +41,13 @@ def read_transcripts(path: Path, split: str = "test") -> TranscriptFile:
     JSON lines have `text`, and `id` or `audio`; what `transcribe --manifest` writes is such a file,
     and so is the manifest of a prepared corpus. TSV has `id<TAB>text`, with or without a header.
     trn, the format of NIST's sclite, has `text (id)`. For a folder of manifests, `split` chooses
-    one. Raises UserError for anything else, and for an id that occurs twice.
+    one. Characters that nobody sees are removed. Raises UserError for anything else, and for an id
+    that occurs twice.
     """
     if path.is_dir():
         return _read_manifest(path, split)
     try:
+        check_regular(path)
         lines = decode_text(path.read_bytes(), str(path)).split("\n")
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); check the path") from error
@@ -63,7 +67,10 @@ def read_transcripts(path: Path, split: str = "test") -> TranscriptFile:
 def _add(file: TranscriptFile, place: str, id_: str, text: str, speaker: str = "") -> None:
     if id_ in file.texts:
         raise UserError(f"{place} has the id {id_} again: leave one of them out")
-    file.texts[id_] = text
+    try:
+        file.texts[id_] = visible(text)
+    except TranscriptError as error:
+        raise UserError(f"{place} is no text ({error}): correct the line") from error
     if speaker:
         file.speakers[id_] = speaker
 

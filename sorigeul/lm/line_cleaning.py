@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sorigeul.text.normalization import normalizer
-from sorigeul.text.spoken_form import spoken
+from sorigeul.text.spoken_form import VERSION, spoken
 from sorigeul.text.vocabulary import Vocabulary
 
 Ids = npt.NDArray[np.unsignedinteger[Any]]
@@ -17,6 +17,8 @@ Reason = Literal["empty", "other script", "Latin words", "unknown characters"]
 
 NORMALIZER = normalizer("plain")
 """the transcripts' own; the rest of the cleaning makes text look like transcripts"""
+READ_OUT = f"spoken/{VERSION}"
+"""how numbers and Latin letters of text that is no transcript are read out"""
 _LONG = 100  # characters: longer lines are split into their sentences
 _LONGEST = 500  # characters: longer sentences are cut at spaces
 _MOST_UNKNOWN = 0.1  # share of the characters of a line

@@ -5,20 +5,19 @@ Weights are safetensors, never pickle: a model from a stranger cannot run code.
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
-
-from safetensors import SafetensorError
-from safetensors.torch import load_file
-from torch import Tensor
+from typing import Any, TypeVar
 
 from sorigeul.base.errors import UserError
 from sorigeul.base.files import write_text
+from sorigeul.base.records import build, read_object
 from sorigeul.text.vocabulary import Vocabulary
 
 CONFIG, VOCABULARY, WEIGHTS = "config.json", "vocabulary.json", "model.safetensors"
 FORMAT = "sorigeul-lm/1"
+
+Settings = TypeVar("Settings")
 
 
 @dataclass(frozen=True)
@@ -63,42 +62,48 @@ def read_description(folder: Path) -> LanguageModelDescription:
         )
     path = folder / CONFIG
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-        valid = config["format"] == FORMAT and isinstance(config["model"], dict)
-        kind, vocabulary_hash = config["kind"], config["vocabulary_hash"]
-    except (ValueError, KeyError, TypeError):
-        valid = False
-    if not valid:
+        content = read_object(path)
+        own = {field.name for field in fields(_Config)}
+        config = build(_Config, {name: content[name] for name in own & content.keys()})
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror})") from error
+    except ValueError as error:
         raise UserError(
-            f"{path} is damaged, or not of a language model: restore it, or name the folder of a "
-            "model made by 'sorigeul lm train'"
-        )
+            f"{path} is damaged, or not of a language model ({error}): restore it, or name the "
+            "folder of a model made by 'sorigeul lm train'"
+        ) from error
     # Invalid bytes may be replaced, since `from_json` compares the hash and refuses the result.
     vocabulary_json = (folder / VOCABULARY).read_text(encoding="utf-8", errors="replace")
     vocabulary = Vocabulary.from_json(vocabulary_json, str(folder / VOCABULARY))
-    if vocabulary.hash != vocabulary_hash:
+    if vocabulary.hash != config.vocabulary_hash:
         raise UserError(
             f"{folder / VOCABULARY} is not the vocabulary of the model: restore the one it was "
             "trained with"
         )
-    own = ("format", "kind", "vocabulary_hash", "model")
-    facts = {name: value for name, value in config.items() if name not in own}
-    return LanguageModelDescription(folder, kind, config["model"], vocabulary, facts)
+    facts = {name: value for name, value in content.items() if name not in own}
+    return LanguageModelDescription(folder, config.kind, config.model, vocabulary, facts)
 
 
-def read_weights(folder: Path, expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors of a network.
+@dataclass(frozen=True)
+class _Config:
+    """What the `config.json` of every language model says."""
 
-    Raises UserError if they are missing or damaged, or not of the names and shapes of `expected`.
-    """
-    path = folder / WEIGHTS
-    if not path.is_file():
-        raise UserError(f"{path} is missing: copy the whole folder of the model")
+    format: str
+    kind: str
+    vocabulary_hash: str
+    model: dict[str, Any]
+
+    def __post_init__(self) -> None:
+        if self.format != FORMAT:
+            raise ValueError(f"its format is not {FORMAT}")
+
+
+def build_settings(settings: type[Settings], description: LanguageModelDescription) -> Settings:
+    """The settings of a model's kind; UserError if its `config.json` does not hold such."""
     try:
-        weights: dict[str, Tensor] = load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise UserError(f"{path} is damaged ({error}): copy it again") from error
-    shapes = {name: tensor.shape for name, tensor in weights.items()}
-    if shapes != {name: tensor.shape for name, tensor in expected.items()}:
-        raise UserError(f"{path} does not fit {CONFIG}: both must come from one training")
-    return weights
+        return build(settings, description.settings)
+    except (ValueError, UserError) as error:
+        raise UserError(
+            f"{description.folder / CONFIG} has settings this version does not know "
+            f"({error}): use the version of sorigeul that wrote it"
+        ) from error

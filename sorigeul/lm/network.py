@@ -17,16 +17,19 @@ import torch
 from torch import Tensor, nn
 
 from sorigeul.base.errors import UserError
-from sorigeul.base.weights import write_weights
+from sorigeul.base.ranges import Range
+from sorigeul.base.weights import read_weights, shapes, without_memory, write_weights
 from sorigeul.lm.language_model import LanguageModel, LanguageModelState
 from sorigeul.lm.model_files import (
     CONFIG,
     WEIGHTS,
     LanguageModelDescription,
-    read_weights,
+    build_settings,
     write_description,
 )
 from sorigeul.text.vocabulary import Vocabulary
+
+WIDTH, LAYERS = Range(1, 65_536), Range(1, 100)
 
 
 class CharacterNetwork(nn.Module, ABC):
@@ -140,16 +143,15 @@ class NetworkModel(LanguageModel[NetworkState]):
 
         Raises UserError if the weights are missing or damaged, or do not fit the description.
         """
-        folder, vocabulary = description.folder, description.vocabulary
-        try:
-            config = network_type.config_type(**description.settings)
-        except TypeError as error:
-            raise UserError(
-                f"{folder / CONFIG} has settings this version does not know ({error}): use the "
-                "version of sorigeul that wrote it"
-            ) from error
+        path, vocabulary = description.folder / WEIGHTS, description.vocabulary
+        config = build_settings(network_type.config_type, description)
+        weights, _ = read_weights(path)
+        with without_memory():  # the file says how large the model is, not its configuration
+            expected = shapes(network_type(config, vocabulary).state_dict())
+        if shapes(weights) != expected:
+            raise UserError(f"{path} does not fit {CONFIG}: both must come from one training")
         network = network_type(config, vocabulary)
-        network.load_state_dict(read_weights(folder, network.state_dict()))
+        network.load_state_dict(weights)
         return cls(network, vocabulary)
 
 

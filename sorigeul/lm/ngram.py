@@ -10,23 +10,23 @@ from dataclasses import asdict, dataclass, fields
 from hashlib import sha256
 from math import log
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
 from sorigeul.base.errors import UserError
 from sorigeul.base.progress import progress_bar
-from sorigeul.base.weights import write_weights
+from sorigeul.base.ranges import COUNT_OR_NONE, Range, check_ranges
+from sorigeul.base.weights import read_weights, write_weights
 from sorigeul.lm.kneser_ney import count_ngrams, ngram_table, unigram_probabilities
 from sorigeul.lm.language_model import LanguageModel
 from sorigeul.lm.model_files import (
     CONFIG,
     WEIGHTS,
+    build_settings,
     read_description,
     write_description,
 )
@@ -43,17 +43,16 @@ _CHUNK = 1 << 18  # tokens of a long text that are scored at a time
 class NgramOptions:
     """Settings of an n-gram model."""
 
-    order: int = 5
+    order: Annotated[int, Range(2, 63)] = 5
     """characters of the longest n-grams: at least 2, and as many as fit into 63 bits"""
-    prune: tuple[int, ...] = (0, 0, 0, 0, 1)
+    prune: Annotated[tuple[int, ...], COUNT_OR_NONE] = (0, 0, 0, 0, 1)
     """n-grams of order 1, 2, ... whose count is at most this are dropped; the last number holds for
     all higher orders. What counts is how often an n-gram of the highest order occurs, and after how
     many different characters a shorter one does (see `NgramCounts`)"""
 
     def __post_init__(self) -> None:
         """Check the settings."""
-        if self.order < 2:
-            raise UserError(f"order must be at least 2, not {self.order}")
+        check_ranges(self)
         if not self.prune or self.prune[0] != 0 or list(self.prune) != sorted(self.prune):
             raise UserError(
                 "prune must be numbers that begin with 0 (single characters are always kept) and "
@@ -194,21 +193,22 @@ class NgramModel(LanguageModel[NgramState]):
         description = read_description(folder)
         if description.kind != cls.kind:
             raise UserError(f"{folder} holds no n-gram model, but a {description.kind} one")
-        path = folder / WEIGHTS
+        options = build_settings(NgramOptions, description)
+        path, size = folder / WEIGHTS, len(description.vocabulary)
+        arrays = {name: tensor.numpy() for name, tensor in read_weights(path)[0].items()}
         try:
-            order, prune = description.settings["order"], description.settings["prune"]
-            options = NgramOptions(order, tuple(prune))
-            arrays = {name: tensor.numpy() for name, tensor in load_file(path).items()}
             unigrams = arrays["unigrams"]
             tables = [
                 NgramTable(**{part: arrays[f"{order}.{part}"] for part in _PARTS})
                 for order in range(2, options.order + 1)
             ]
-            if len(unigrams) != len(description.vocabulary):
-                raise ValueError(f"{len(unigrams)} unigrams")
-        except (SafetensorError, OSError) as error:
-            raise UserError(f"{path} is damaged ({error}): copy it again") from error
-        except (KeyError, TypeError, ValueError) as error:
+            if len(arrays) > 1 + len(_PARTS) * len(tables):
+                raise ValueError(f"it has n-grams of a higher order than {options.order}")
+            if unigrams.shape != (size,) or unigrams.min() < 0:
+                raise ValueError(f"unigrams of a vocabulary of {unigrams.shape}")
+            for table in tables:
+                table.check(size)
+        except (KeyError, ValueError) as error:
             raise UserError(
                 f"{path} does not fit {CONFIG} ({error}): both must come from one training"
             ) from error

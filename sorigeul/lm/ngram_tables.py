@@ -52,6 +52,11 @@ class Packing:
         return packed
 
 
+def _rises(array: NDArray[Any]) -> bool:
+    """Whether each number is larger than the one before."""
+    return bool((array[1:] > array[:-1]).all())
+
+
 def with_line_starts(ids: NDArray[np.integer[Any]], sos_id: int, eos_id: int) -> NDArray[Any]:
     """`ids`, lines that each end with `eos_id`, with `sos_id` before each line."""
     starts = np.flatnonzero(ids[:-1] == eos_id) + 1
@@ -82,9 +87,28 @@ class NgramTable:
 
     def __post_init__(self) -> None:
         """Check that the arrays belong together; ValueError if not."""
+        if any(array.ndim != 1 for array in vars(self).values()) or not len(self.starts):
+            raise ValueError("arrays of an n-gram table are not lists")
         lengths = {len(self.contexts), len(self.starts) - 1, len(self.backoffs)}
         if len(lengths) > 1 or not len(self.tokens) == len(self.codes) == self.starts[-1]:
             raise ValueError("arrays of an n-gram table do not have the same length")
+
+    def check(self, vocabulary_size: int) -> None:
+        """Check all numbers of a table that was read from a file; ValueError if one cannot be."""
+        kinds = {"contexts": "i", "starts": "u", "backoffs": "f", "tokens": "u", "codes": "u"}
+        for name, kind in {**kinds, "values": "f"}.items():
+            if getattr(self, name).dtype.kind != kind:
+                raise ValueError(f"{name} are of type {getattr(self, name).dtype}")
+        if self.starts[0] != 0 or not _rises(self.starts) or not _rises(self.contexts):
+            raise ValueError("n-grams of a table are not in order")
+        if len(self.backoffs) and not (self.backoffs.min() >= 0 and self.backoffs.max() <= 1):
+            raise ValueError("backoffs of a table are no probabilities")
+        if len(self.values) and not self.values.min() > 0:
+            raise ValueError("values of a table are not above 0")
+        if len(self.tokens) and not (
+            self.tokens.max() < vocabulary_size and self.codes.max() < len(self.values)
+        ):
+            raise ValueError("n-grams of a table have characters or values that do not exist")
 
     def find(self, contexts: Integers) -> tuple[Integers, Integers]:
         """Which of `contexts` (N,) the table has, as row numbers, and where (both (M,))."""

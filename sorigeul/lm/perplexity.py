@@ -45,8 +45,9 @@ class TextScore:
 
     @property
     def perplexity(self) -> float:
-        """2 to the power of the bits a character."""
-        return float(2.0**self.bits_per_character)
+        """2 to the power of the bits a character; infinite if that is beyond all numbers."""
+        bits = self.bits_per_character
+        return float(2.0**bits) if bits < 1024 else math.inf
 
 
 def score_file(

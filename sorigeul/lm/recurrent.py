@@ -4,13 +4,14 @@ B texts, U characters, E embedding, D width.
 """
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
 from sorigeul.base.errors import UserError
-from sorigeul.lm.network import CharacterNetwork, new_embedding
+from sorigeul.base.ranges import SHARE_BELOW_1, check_ranges
+from sorigeul.lm.network import LAYERS, WIDTH, CharacterNetwork, new_embedding
 from sorigeul.text.vocabulary import Vocabulary
 
 Cell = Literal["gru", "lstm"]
@@ -22,14 +23,14 @@ class RecurrentConfig:
 
     cell: Cell = "gru"
     """gru or lstm"""
-    hidden_size: int = 448
+    hidden_size: Annotated[int, WIDTH] = 448
     """width of the recurrent layers"""
-    embedding_size: int = 160
+    embedding_size: Annotated[int, WIDTH] = 160
     """width of the character embedding, which the output shares; a small one makes the input and
     the output of the network cheap"""
-    layers: int = 1
+    layers: Annotated[int, LAYERS] = 1
     """recurrent layers"""
-    dropout: float = 0.0
+    dropout: Annotated[float, SHARE_BELOW_1] = 0.0
     """share of the outputs of each layer that are dropped in training; 0 while no line is read
     twice"""
 
@@ -37,11 +38,7 @@ class RecurrentConfig:
         """Check the sizes."""
         if self.cell not in ("gru", "lstm"):
             raise UserError(f"cell is {self.cell}, but must be gru or lstm")
-        for name in ("hidden_size", "embedding_size", "layers"):
-            if getattr(self, name) < 1:
-                raise UserError(f"{name} is {getattr(self, name)}, but must be at least 1")
-        if not 0 <= self.dropout < 1:
-            raise UserError(f"dropout is {self.dropout}, but must be at least 0 and below 1")
+        check_ranges(self)
 
 
 @dataclass(frozen=True)

@@ -13,14 +13,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Annotated, Any, BinaryIO
 
 import numpy as np
 
 from sorigeul.base.errors import UserError
 from sorigeul.base.files import replacing, write_text
 from sorigeul.base.progress import progress_bar
-from sorigeul.lm.line_cleaning import NORMALIZER, CleanLine, Ids, LineCleaner, id_type
+from sorigeul.base.ranges import SEED, Range, check_ranges
+from sorigeul.base.records import read_object
+from sorigeul.lm.line_cleaning import NORMALIZER, READ_OUT, CleanLine, Ids, LineCleaner, id_type
 from sorigeul.lm.text_sources import TextSource, find_sources, kept_out_transcripts
 from sorigeul.text.vocabulary import Vocabulary
 
@@ -35,15 +37,14 @@ class TextOptions:
 
     exclude: tuple[Path, ...] = ()
     """prepared corpora whose dev and test transcripts must not get into the text"""
-    heldout_share: float = 0.01
+    heldout_share: Annotated[float, Range(0, 1, above=True, below=True)] = 0.01
     """share of the lines that is held out: at least one line, at most 5,000"""
-    seed: int = 0
+    seed: Annotated[int, SEED] = 0
     """decides which lines are held out"""
 
     def __post_init__(self) -> None:
-        """Check the share."""
-        if not 0 < self.heldout_share < 1:
-            raise UserError(f"heldout_share must lie between 0 and 1, not be {self.heldout_share}")
+        """Check the numbers."""
+        check_ranges(self)
 
 
 @dataclass(frozen=True)
@@ -121,6 +122,7 @@ def prepare_text(
         "format": _FORMAT,
         "vocabulary_hash": vocabulary.hash,
         "normalizer": str(NORMALIZER),
+        "read_out": READ_OUT,
         "sources": [str(source.path) for source in found],
         "exclude": [str(path) for path in options.exclude],
         "heldout_share": options.heldout_share,
@@ -142,11 +144,42 @@ def load_text(folder: Path, vocabulary: Vocabulary) -> TextData | None:
     report_file = folder / "report.json"
     if not report_file.is_file():
         return None
-    report = json.loads(report_file.read_text(encoding="utf-8"))
+    try:
+        report = read_object(report_file)
+        left_out = report.get("left_out", {})
+        counts = [report.get(f"{name}_lines", 0) for name in ("train", "heldout")]
+        counts += [report.get("unknown_characters", 0), *left_out.values()]
+        if not all(isinstance(count, int) for count in counts):
+            raise ValueError("its counts are no whole numbers")
+    except (ValueError, AttributeError) as error:
+        raise _damaged_text(report_file, error) from error
     if report.get("vocabulary_hash") != vocabulary.hash:
         raise UserError(f"{folder} holds text for another vocabulary: choose another folder")
-    train = np.load(folder / "train.npy", mmap_mode="r")
-    return TextData(vocabulary, train, np.load(folder / "heldout.npy", mmap_mode="r"), report)
+    return TextData(
+        vocabulary,
+        _read_ids(folder / "train.npy", vocabulary),
+        _read_ids(folder / "heldout.npy", vocabulary),
+        report,
+    )
+
+
+def _read_ids(path: Path, vocabulary: Vocabulary) -> Ids:
+    try:
+        ids: Ids = np.load(path, mmap_mode="r")
+        if ids.ndim != 1 or ids.dtype != id_type(vocabulary):
+            raise ValueError(f"it holds {ids.dtype} of {ids.ndim} dimensions")
+        if len(ids) and (ids[-1] != vocabulary.eos_id or ids.max() >= len(vocabulary)):
+            raise ValueError("its ids are not of the vocabulary")
+    except (OSError, ValueError, EOFError) as error:
+        raise _damaged_text(path, error) from error
+    return ids
+
+
+def _damaged_text(path: Path, error: Exception) -> UserError:
+    reason = str(error).partition("\n")[0]
+    return UserError(
+        f"{path} is damaged ({reason}): begin again with --restart, or choose another folder"
+    )
 
 
 def _raw_lines(sources: Sequence[TextSource]) -> Iterator[tuple[str, bool]]:

@@ -8,14 +8,15 @@ B texts, U characters, C characters of context, L layers, H heads, D width, A wi
 """
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from sorigeul.base.errors import UserError
-from sorigeul.lm.network import CharacterNetwork, new_embedding
+from sorigeul.base.ranges import SHARE_BELOW_1, Range, check_ranges
+from sorigeul.lm.network import LAYERS, WIDTH, CharacterNetwork, new_embedding
 from sorigeul.model.rotary import Rotation, rotate, rotation
 from sorigeul.text.vocabulary import Vocabulary
 
@@ -24,31 +25,24 @@ from sorigeul.text.vocabulary import Vocabulary
 class TransformerConfig:
     """Shape of a Transformer. Defaults: what two cores can train in an hour."""
 
-    transformer_width: int = 256
+    transformer_width: Annotated[int, WIDTH] = 256
     """width of the layers of a transformer, and of its character embedding"""
-    transformer_layers: int = 3
+    transformer_layers: Annotated[int, LAYERS] = 3
     """layers of a transformer"""
-    attention_heads: int = 4
+    attention_heads: Annotated[int, Range(1, 1024)] = 4
     """heads of its attention; they divide its width into even shares"""
-    context: int = 192
+    context: Annotated[int, Range(1, 65_536)] = 192
     """characters that its attention looks back, the current one included"""
-    transformer_dropout: float = 0.0
+    transformer_dropout: Annotated[float, SHARE_BELOW_1] = 0.0
     """share of what each of its layers adds that is dropped in training"""
 
     def __post_init__(self) -> None:
         """Check the sizes."""
-        for name in ("transformer_width", "transformer_layers", "attention_heads", "context"):
-            if getattr(self, name) < 1:
-                raise UserError(f"{name} is {getattr(self, name)}, but must be at least 1")
+        check_ranges(self)
         if self.transformer_width % (2 * self.attention_heads):
             raise UserError(
                 f"transformer_width is {self.transformer_width}, but must be a multiple of twice "
                 f"the {self.attention_heads} attention_heads"
-            )
-        if not 0 <= self.transformer_dropout < 1:
-            raise UserError(
-                f"transformer_dropout is {self.transformer_dropout}, but must be at least 0 and "
-                "below 1"
             )
 
 

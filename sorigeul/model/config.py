@@ -7,10 +7,13 @@ from typing import Annotated, Literal, get_args
 import tyro
 
 from sorigeul.base.errors import UserError
+from sorigeul.base.ranges import SHARE_BELOW_1, WEIGHT, Range, check_ranges
 from sorigeul.model.attention import ScoreFunction
 from sorigeul.model.recurrent import CELLS, Cell
 
 ListenerKind = Literal["pyramid", "conformer"]
+
+LAYERS = Range(1, 100)
 
 CONV_REDUCTION = 4
 """factor by which the convolutions shorten the sequence of frames"""
@@ -37,36 +40,37 @@ class LASConfig:
     """which attention to use"""
     use_pyramidal: bool = True
     """flag indication whether to use pLSTM or not; without it time is shortened 4-fold"""
-    listener_layer_size: int = 5
+    listener_layer_size: Annotated[int, LAYERS] = 5
     """number of listener's RNN layers, or of its Conformer blocks"""
-    speller_layer_size: int = 3
+    speller_layer_size: Annotated[int, LAYERS] = 3
     """number of speller's RNN layers"""
-    hidden_size: int = 256
+    hidden_size: Annotated[int, Range(1, 16_384)] = 256
     """size of hidden state of RNN; the speller's is twice that if the listener is bidirectional"""
-    dropout: float = 0.5
+    dropout: Annotated[float, SHARE_BELOW_1] = 0.5
     """dropout probability"""
     time_reduction: int = 16
     """factor by which convolutions and pyramid shorten the sequence of frames: 8 or 16"""
     cell: Cell = "gru"
     """recurrent cell: gru, lstm or plain rnn"""
-    conv_channels: int = 64
+    conv_channels: Annotated[int, Range(1, 4096)] = 64
     """channels of the first convolutional stage; the second has twice as many"""
-    attention_heads: int = 4
+    attention_heads: Annotated[int, Range(1, 1024)] = 4
     """heads of multi-head attention, and of the self-attention of a Conformer"""
     feed_context: bool = False
     """feed the attention's output back into the speller (as published; not in the seed's print)"""
-    ctc_weight: float = 0.0
+    ctc_weight: Annotated[float, SHARE_BELOW_1] = 0.0
     """weight of the CTC loss beside the speller's; 0 leaves the CTC head out"""
-    guide_weight: float = 0.0
+    guide_weight: Annotated[float, WEIGHT] = 0.0
     """weight of the loss that guides the attention to where CTC aligns each character"""
-    jamo_ctc_weight: float = 0.0
+    jamo_ctc_weight: Annotated[float, WEIGHT] = 0.0
     """weight of a second CTC loss, for jamo (초성, 중성, 종성) at the lowest listener stack; its
     head is used in training only"""
     share_letters: bool = False
     """add weights of its jamo (초성, 중성, 종성) to those of each syllable, so that rare syllables
     learn from common ones"""
-    n_mels: Annotated[int, tyro.conf.Suppress] = 80
-    vocabulary_size: Annotated[int, tyro.conf.Suppress] = 2040
+    n_mels: Annotated[int, Range(CONV_REDUCTION, 32_768), tyro.conf.Suppress] = 80
+    vocabulary_size: Annotated[int, Range(4, 1_200_000), tyro.conf.Suppress] = 2040
+    """one character and three specials at least"""
 
     @classmethod
     def seed(cls, n_mels: int = 128, vocabulary_size: int = 2040) -> "LASConfig":
@@ -80,9 +84,7 @@ class LASConfig:
         def refuse(setting: str, requirement: str) -> None:
             raise UserError(f"{setting} is {getattr(self, setting)}, but must be {requirement}")
 
-        for setting in ("hidden_size", "conv_channels", "speller_layer_size", "attention_heads"):
-            if getattr(self, setting) < 1:
-                refuse(setting, "at least 1")
+        check_ranges(self)
         if self.listener not in get_args(ListenerKind):
             refuse("listener", "one of " + ", ".join(get_args(ListenerKind)))
         if self.score_function not in get_args(ScoreFunction):
@@ -93,19 +95,8 @@ class LASConfig:
             refuse("time_reduction", "8 or 16 (use_pyramidal False gives 4)")
         if self.listener_layer_size < self.pyramid_levels + 1:
             refuse("listener_layer_size", f"at least {self.pyramid_levels + 1}: one layer a stack")
-        if not 0 <= self.dropout < 1:
-            refuse("dropout", "at least 0 and below 1")
-        if not 0 <= self.ctc_weight < 1:
-            refuse("ctc_weight", "at least 0 and below 1")
-        for setting in ("guide_weight", "jamo_ctc_weight"):
-            if getattr(self, setting) < 0:
-                refuse(setting, "0 or more")
         if self.guide_weight > 0 and not (self.ctc_weight > 0 and self.use_attention):
             refuse("guide_weight", "0 without ctc_weight and use_attention: CTC guides attention")
-        if self.n_mels < CONV_REDUCTION:
-            refuse("n_mels", f"at least {CONV_REDUCTION}")
-        if self.vocabulary_size < 4:
-            refuse("vocabulary_size", "at least 4: one character and three specials")
         if self.score_function == "multi-head" and self.width % self.attention_heads:
             refuse("attention_heads", f"a divisor of the speller's width {self.width}")
         if self.listener == "conformer" and self.width % (2 * self.attention_heads):

@@ -4,17 +4,15 @@ A published model is three files, which `publishing.py` writes: weights, configu
 vocabulary. They are never read through pickle, so a model from a stranger cannot run code.
 """
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file
 
 from sorigeul.base.errors import UserError
 from sorigeul.base.hub import find_model_folder
+from sorigeul.base.records import build, read_object
+from sorigeul.base.weights import read_weights, shapes, without_memory
 from sorigeul.model.config import LASConfig
 from sorigeul.model.las import ListenAttendSpell
 from sorigeul.pretrained.search_settings import SEARCH, SearchSettings
@@ -22,8 +20,7 @@ from sorigeul.sound.features import FeatureConfig
 from sorigeul.text.vocabulary import Vocabulary
 
 WEIGHTS, CONFIG, VOCABULARY = "model.safetensors", "config.json", "vocabulary.json"
-
-_Config = TypeVar("_Config", FeatureConfig, LASConfig)
+_FORMAT = "sorigeul/1"
 
 
 @dataclass(frozen=True)
@@ -68,22 +65,20 @@ def describe_pretrained(source: str | Path) -> ModelDescription:
     # Invalid bytes may be replaced, since `from_json` compares the hash and refuses the result.
     vocabulary_json = (folder / VOCABULARY).read_text(encoding="utf-8", errors="replace")
     vocabulary = Vocabulary.from_json(vocabulary_json, str(folder / VOCABULARY))
-    model_config = _build_config(LASConfig, config["model"], folder)
-    if len(vocabulary) != model_config.vocabulary_size:
+    if len(vocabulary) != config.model.vocabulary_size:
         raise UserError(
             f"{folder / VOCABULARY} has {len(vocabulary)} entries, but the model "
-            f"{model_config.vocabulary_size}: restore the vocabulary it was trained with"
+            f"{config.model.vocabulary_size}: restore the vocabulary it was trained with"
         )
-    if vocabulary.hash != config["vocabulary_hash"]:
+    if vocabulary.hash != config.vocabulary_hash:
         raise _vocabulary_mismatch(folder)
-    features = _build_config(FeatureConfig, config["features"], folder)
     return ModelDescription(
         folder=folder,
-        config=model_config,
-        features=features,
+        config=config.model,
+        features=config.features,
         vocabulary=vocabulary,
-        normalizer=config["normalizer"],
-        longest_utterance=config.get("longest_utterance"),
+        normalizer=config.normalizer,
+        longest_utterance=config.longest_utterance,
     )
 
 
@@ -95,21 +90,15 @@ def load_pretrained(source: str | Path, device: torch.device | str = "cpu") -> P
     """
     description = describe_pretrained(source)
     folder, vocabulary = description.folder, description.vocabulary
-    try:
-        with safe_open(folder / WEIGHTS, framework="pt") as file:
-            results = dict(file.metadata() or {})
-        weights = load_file(folder / WEIGHTS)
-    except (SafetensorError, OSError) as error:
-        raise UserError(f"{folder / WEIGHTS} is damaged ({error}): copy it again") from error
+    weights, results = read_weights(folder / WEIGHTS)
     if results.pop("vocabulary_hash", None) != vocabulary.hash:
         raise _vocabulary_mismatch(folder)
+    with without_memory():  # the file says how large the model is, not its configuration
+        expected = shapes(ListenAttendSpell(description.config).state_dict())
+    if shapes(weights) != expected:
+        raise UserError(f"{folder / WEIGHTS} does not fit {CONFIG}: both must come from one run")
     model = ListenAttendSpell(description.config)
-    try:
-        model.load_state_dict(weights)
-    except RuntimeError as error:
-        raise UserError(
-            f"{folder / WEIGHTS} does not fit {CONFIG}: both must come from one run"
-        ) from error
+    model.load_state_dict(weights)
     model.to(device).eval()
     return PretrainedModel(
         model=model,
@@ -142,23 +131,35 @@ def _find_folder(source: str | Path) -> Path:
     return folder
 
 
-def _read_config(path: Path) -> dict[str, Any]:
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-        valid = isinstance(config, dict) and config["format"] == "sorigeul/1"
-        valid = valid and {"model", "features", "normalizer", "vocabulary_hash"} <= config.keys()
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError):
-        valid = False
-    if not valid:
-        raise UserError(f"{path} is damaged or of another program: restore it from the run")
-    return dict(config)
+@dataclass(frozen=True)
+class _Config:
+    """The content of `config.json`, as `publishing.py` writes it."""
+
+    format: str
+    model: LASConfig
+    features: FeatureConfig
+    normalizer: str
+    vocabulary_hash: str
+    longest_utterance: float | None = None
 
 
-def _build_config(config_class: type[_Config], values: dict[str, Any], folder: Path) -> _Config:
+def _read_config(path: Path) -> _Config:
     try:
-        return config_class(**values)
-    except TypeError as error:
+        content = read_object(path)
+        if content.get("format") != _FORMAT:
+            raise ValueError(f"its format is not {_FORMAT}")
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror})") from error
+    except ValueError as error:
         raise UserError(
-            f"{folder / CONFIG} has settings this version does not know ({error}): "
-            "use the version of sorigeul that wrote it"
+            f"{path} is damaged or of another program ({error}): restore it from the run"
+        ) from error
+    try:
+        for name, section in (("model", LASConfig), ("features", FeatureConfig)):
+            content[name] = build(section, content.get(name))
+        return build(_Config, content)
+    except (ValueError, UserError) as error:
+        raise UserError(
+            f"{path} has settings this version does not know ({error}): use the version of "
+            "sorigeul that wrote it, or restore it from the run"
         ) from error

@@ -14,6 +14,7 @@ from typing import Any
 
 from sorigeul.base.errors import UserError
 from sorigeul.base.files import write_text
+from sorigeul.base.records import build, read_object
 from sorigeul.search.options import SearchOptions
 
 SEARCH = "search.json"
@@ -49,7 +50,7 @@ class SearchSettings:
         if not path.is_file():
             return cls()
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
+            content = read_object(path)
             if content["format"] != _FORMAT:
                 raise ValueError(f"its format is not {_FORMAT}")
             return cls(tuple(_read_entry(entry) for entry in content["entries"]))
@@ -78,10 +79,8 @@ class SearchSettings:
 
 
 def _read_entry(entry: Mapping[str, Any]) -> TunedSearch:
-    options = dict(entry["options"])
-    options["lm_weights"] = tuple(options["lm_weights"])
     models = entry["language_models"]
-    search = SearchOptions(**options)
+    search = build(SearchOptions, entry["options"])
     if not all(isinstance(model, str) for model in models) or len(models) != len(search.lm_weights):
         raise ValueError("its weights do not fit its language models")
     return TunedSearch(search, tuple(models), dict(entry["calibration"]), dict(entry["results"]))

@@ -14,4 +14,5 @@ __all__ = [
     "streaming",
     "transcription",
     "writers",
+    "written_text",
 ]

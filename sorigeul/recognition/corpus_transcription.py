@@ -14,12 +14,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Annotated
 
 import torch
 
+from sorigeul.base.capacity import refuse_too_many_processes
 from sorigeul.base.errors import UserError
+from sorigeul.base.outputs import Output, refuse_overwriting
 from sorigeul.base.process_pool import map_in_order
 from sorigeul.base.progress import progress_bar
+from sorigeul.base.ranges import Range, check_ranges
 from sorigeul.base.stopping import StopRequests
 from sorigeul.pretrained.loading import PretrainedModel, load_pretrained
 from sorigeul.recognition.batching import Batch, assign_batches, length_batches
@@ -50,19 +54,19 @@ class CorpusOptions:
     """which manifest of a folder; if empty, all of them"""
     audio_root: str = ""
     """folder that contains the recordings now, if they have moved"""
-    batch_seconds: float = 0.0
+    batch_seconds: Annotated[float, Range(0, 10**6)] = 0.0
     """seconds of audio in a batch; 0: depends on the device"""
-    jobs: int = 0
+    jobs: Annotated[int, Range(0, 1024)] = 0
     """processes that read recordings ahead; 0: depends on the device"""
     precision: Precision = "float32"
     search: SearchRequest = field(default_factory=SearchRequest)
     """how to search, and with what"""
+    overwrite: bool = False
+    """whether a file that is there may be replaced"""
 
     def __post_init__(self) -> None:
-        for setting in ("batch_seconds", "jobs"):
-            value = getattr(self, setting)
-            if value < 0:
-                raise UserError(f"{setting} is {value:g}, but must be 0 or more")
+        check_ranges(self)
+        refuse_too_many_processes("jobs", self.jobs)
 
 
 def transcribe_corpus(
@@ -77,18 +81,19 @@ def transcribe_corpus(
     options = options or CorpusOptions()
     if out.is_dir():
         raise UserError(f"{out} is a folder: give a file, such as {out / 'texts.jsonl'}")
-    if out.exists() and not shard_files(out):
-        raise UserError(f"{out} is there already: remove it, or choose another name")
     rank, world_size, local_rank = (
         int(os.environ.get(name, default))
         for name, default in (("RANK", 0), ("WORLD_SIZE", 1), ("LOCAL_RANK", 0))
     )
     entries = read_recording_list(manifest, options.split, options.audio_root)
+    inputs: list[str | Path] = [manifest, *(entry.audio for entry in entries)]
+    may_replace = options.overwrite or bool(shard_files(out))  # begun by the same command
+    refuse_overwriting([Output(out, "--out")], inputs, may_replace)
     if torch.cuda.is_available():
         torch.cuda.set_device(local_rank % torch.cuda.device_count())
     pretrained = load_pretrained(run, default_device())
     setup = SearchSetup.load(pretrained, options.search, default_device())
-    inputs = {
+    basis = {
         "model": model_hash(pretrained),
         "precision": options.precision,
         "search": search_hash(setup),
@@ -99,7 +104,7 @@ def transcribe_corpus(
     durations = [entry.seconds for entry in entries]
     batches = length_batches(durations, recognizer.batch_seconds)
     own_batches = assign_batches(batches, durations, world_size)[rank]
-    with ShardResults(out, rank, durations, inputs) as results, StopRequests() as stop:
+    with ShardResults(out, rank, durations, basis) as results, StopRequests() as stop:
         remaining = [
             batch for batch in own_batches if any(index not in results.rows for index in batch)
         ]
@@ -278,5 +283,6 @@ def _manifest_hash(entries: Sequence[RecordingEntry]) -> str:
     """Hash of the ids and durations of the recordings, wherever their files are."""
     digest = hashlib.sha256()
     for entry in entries:
-        digest.update(f"{entry.id} {entry.seconds}\n".encode("utf-8", "surrogatepass"))
+        part = "" if entry.part is None else f" {tuple(entry.part)}"
+        digest.update(f"{entry.id} {entry.seconds}{part}\n".encode("utf-8", "surrogatepass"))
     return digest.hexdigest()

@@ -14,12 +14,14 @@ from pathlib import Path
 
 from sorigeul.base.errors import UserError
 from sorigeul.base.files import write_text
+from sorigeul.base.outputs import PLOT, Output, refuse_overwriting
 from sorigeul.base.progress import Advance, progress_bar
 from sorigeul.recognition.folders import FoundRecording
 from sorigeul.recognition.recognizer import Recognizer
 from sorigeul.recognition.subtitles import LINE, Subtitles
 from sorigeul.recognition.transcription import Segment, Transcription
 from sorigeul.recognition.writers import WRITERS, Writer, write
+from sorigeul.recognition.written_text import written_segment, written_transcription
 from sorigeul.sound.audio import AudioOptions, Source
 
 log = logging.getLogger(__name__)
@@ -47,6 +49,10 @@ class TranscriptOptions:
     """whether recordings are skipped that have all their transcripts, none older than they are"""
     attention: Path | None = None
     """PNG to draw the attention of the first segment into"""
+    overwrite: bool = False
+    """whether transcripts that are there may be replaced"""
+    written: bool = False
+    """whether numbers, units and letters are written in digits and signs: 70% for 칠십 퍼센트"""
 
     def __post_init__(self) -> None:
         for name in self.formats:
@@ -71,20 +77,22 @@ class TranscriptOptions:
         return [self.folder / f"{name}.{format}" for format in self.formats]
 
     def refuse_overwriting(self, recordings: Sequence[FoundRecording]) -> None:
-        """Raise UserError if a file to write is a recording, or belongs to two recordings."""
-        inputs = {os.path.realpath(recording.path) for recording in recordings}
-        outputs = [path for recording in recordings for path in self.paths(recording)]
-        if len(set(outputs)) < len(outputs):
-            raise UserError(
-                "several recordings have one name, and so would have their transcripts in "
-                f"{self.folder}: transcribe them into different folders"
-            )
-        for path in [*outputs, *([self.attention] if self.attention else [])]:
-            if os.path.realpath(path) in inputs:
-                raise UserError(
-                    f"{path} is one of the recordings, and would be overwritten: choose another "
-                    "place for what is written"
-                )
+        """Raise UserError if a file to write is a recording, or is there and somebody else's.
+
+        Two recordings of one name would have one file of transcripts, which is refused too.
+        """
+        outputs = [
+            Output(path, str(recording.path))
+            for recording in recordings
+            for path in self.paths(recording)
+            if not os.path.isdir(path)  # which is said of this recording, and stops no other
+        ]
+        inputs = [one.path for one in recordings if not is_standard_input(one)]
+        may_replace = self.resume or self.overwrite
+        refuse_overwriting(outputs, inputs, may_replace, "give --resume for what is missing, ")
+        if self.attention is not None:
+            plot = Output(self.attention, "--attention", PLOT)
+            refuse_overwriting([plot], inputs, self.overwrite)
 
     def is_done(self, recording: FoundRecording) -> bool:
         """Whether all transcripts of a recording are there, and none is older than it."""
@@ -161,6 +169,9 @@ def transcribe_files(
             shown = _Shown(options, heading, show)
             transcription, fault = _transcribe_file(recognizer, recording, audio_options, shown)
             if transcription is not None:
+                if options.written:
+                    transcription = written_transcription(transcription)
+                shown.finish(transcription)
                 _report(recording, transcription)
                 fault = _write(options, recording, transcription) or fault
                 if options.attention and transcription.segments and not summary.segments:
@@ -199,6 +210,7 @@ class _Shown:
     def segment(self, segment: Segment) -> None:
         """Show the next segment."""
         if self._options.folder is None:
+            segment = written_segment(segment) if self._options.written else segment
             self._show(self._begun().segment(segment))
 
     def finish(self, transcription: Transcription) -> None:
@@ -245,7 +257,6 @@ def _transcribe_file(
         return None, error
     if fault is not None and not transcription.segments:
         return None, fault
-    shown.finish(transcription)
     return transcription, fault
 
 

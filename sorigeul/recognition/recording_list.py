@@ -5,19 +5,18 @@ from dataclasses import dataclass
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
 
-from lhotse import AudioSource, MonoCut, Recording
-
 from sorigeul.base.errors import UserError
+from sorigeul.base.files import check_regular
 from sorigeul.base.progress import progress_bar
 from sorigeul.data import manifests
-from sorigeul.data.cut_audio import load_cut_audio
+from sorigeul.data.cut_audio import load_samples
+from sorigeul.data.manifests import CutPart
 from sorigeul.data.moved_recordings import find_relocation
 from sorigeul.sound import audio
-from sorigeul.sound.audio import SAMPLE_RATE, AudioError
+from sorigeul.sound.audio import AudioError
 from sorigeul.sound.segments import SegmentedRecording, SegmentLimits
 
 _DURATION_THREADS = 16  # read file headers at the same time, for storage with high latency
-_DURATION_TOLERANCE = 0.05  # seconds by which a cut of a whole recording may differ from it
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +31,14 @@ class RecordingEntry:
     member: dict[str, int] | None = None
     """position in the archive `audio`; None for a file"""
 
+    part: CutPart | None = None
+    """what is recognised of it; None: all of it"""
+
     def load(self, limits: SegmentLimits) -> SegmentedRecording:
         """Read the recording and find its speech segments. Raises AudioError."""
-        source = AudioSource("shar" if self.member else "file", [0], self.audio)
-        samples = round(self.seconds * SAMPLE_RATE)
-        recording = Recording(self.id, [source], SAMPLE_RATE, samples, self.seconds)
-        custom = {"member": self.member}
-        cut = MonoCut(self.id, 0, self.seconds, 0, recording=recording, custom=custom)
-        return SegmentedRecording.from_samples(load_cut_audio(cut), limits)
+        in_archive = self.member is not None
+        samples = load_samples(self.id, self.audio, in_archive, self.member, self.part)
+        return SegmentedRecording.from_samples(samples, limits)
 
 
 def read_recording_list(
@@ -68,6 +67,7 @@ def read_recording_list(
     for file in files:
         read = _read_manifest if file.suffix == ".jsonl" else _read_paths
         try:
+            check_regular(file)
             entries += read(file, audio_root)
         except OSError as error:
             raise UserError(f"{file}: cannot be read ({error.strerror}); check the path") from error
@@ -80,15 +80,12 @@ def _read_manifest(path: Path, audio_root: str) -> list[RecordingEntry]:
     entries: list[RecordingEntry] = []
     try:
         for cut in manifests.lazy_cuts(path, audio_root):
-            difference = abs(cut.duration - cut.recording.duration)
-            if cut.start != 0 or difference >= _DURATION_TOLERANCE:
-                raise UserError(
-                    f"{path}: {cut.id} is a part of a recording, but only whole ones can be "
-                    "recognised: save it as a file of its own"
-                )
-            (source,) = cut.recording.sources
+            source = manifests.audio_source(cut)
             member = cut.custom["member"] if source.type == "shar" else None
-            entries.append(RecordingEntry(cut.id, str(source.source), float(cut.duration), member))
+            entry = RecordingEntry(
+                cut.id, str(source.source), float(cut.duration), member, manifests.part_of(cut)
+            )
+            entries.append(entry)
     except (ValueError, KeyError, TypeError, AttributeError, IndexError, AssertionError) as error:
         raise UserError(
             f"{path}: the entry after {len(entries)} recordings is not a recording: make the "

@@ -3,10 +3,8 @@
 Does not know what the results are about.
 """
 
-import fcntl
 import glob
 import json
-import os
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -15,6 +13,7 @@ from typing import Any
 
 from sorigeul.base.errors import UserError
 from sorigeul.base.files import replacing
+from sorigeul.base.locks import locked_file
 
 Row = dict[str, Any]
 """the result for one item: a line of the output, as JSON"""
@@ -59,26 +58,18 @@ class ShardResults:
         """Open the file of this process. Raises UserError if another process has it open."""
         self.out.parent.mkdir(parents=True, exist_ok=True)
         path = self.out.with_name(f"{self.out.name}.part-{self.rank}")
-        self._file = path.open("ab", buffering=0)
-        # A forked process that outlives this one would keep the file locked.
-        os.register_at_fork(after_in_child=self._file.close)
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self._file.close()
-            raise UserError(
-                f"{path} is being written by another process: let it finish, or choose another name"
-            ) from None
-        except OSError:  # a file system without locks
-            pass
-        self.read()
-        self._file.truncate(self._read_bytes[path])  # removes a last line without its end
-        if not self._read_bytes[path]:
-            self._write(json.dumps(self.inputs) + "\n")
+        with ExitStack() as held:
+            held.enter_context(locked_file(self._lock_path(self.rank), path))
+            self._file = held.enter_context(path.open("ab", buffering=0))
+            self.read()
+            self._file.truncate(self._read_bytes[path])  # removes a last line without its end
+            if not self._read_bytes[path]:
+                self._write(json.dumps(self.inputs) + "\n")
+            self._held = held.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._file.close()
+        self._held.close()
 
     @property
     def complete(self) -> bool:
@@ -166,8 +157,13 @@ class ShardResults:
                 path, offset = self.rows[item]
                 files[path].seek(offset)
                 merged.write(files[path].readline())
-        for path in paths:
-            path.unlink()
+        own_lock = self._lock_path(self.rank)
+        locks = self.out.parent.glob(glob.escape(self._lock_path("").name) + "*")
+        for path in (*paths, *(lock for lock in locks if lock != own_lock)):  # of killed processes
+            path.unlink(missing_ok=True)
+
+    def _lock_path(self, rank: int | str) -> Path:
+        return self.out.with_name(f".{self.out.name}.lock-{rank}")
 
 
 def shard_files(out: Path) -> list[Path]:

@@ -74,6 +74,8 @@ class Segment:
     alternatives: list[Alternative] = field(default_factory=list)
     """the n-best texts, the best first, if more than one was asked for; of a segment that overlaps
     with its neighbours they include what the text leaves to these"""
+    spoken: str | None = None
+    """what was heard, if `text` is its written form (70% for 칠십 퍼센트)"""
 
     @property
     def doubtful(self) -> bool:
@@ -105,6 +107,12 @@ class Transcription:
         """The transcription of a recording that has these segments."""
         text = " ".join(segment.text for segment in segments if segment.text)
         return cls(text, segments, duration, account)
+
+    @property
+    def spoken(self) -> str | None:
+        """What was heard, if `text` is its written form."""
+        texts = [segment.spoken for segment in self.segments if segment.spoken is not None]
+        return " ".join(filter(None, texts)) if texts else None
 
     @property
     def confidence(self) -> float:

@@ -45,11 +45,15 @@ class _Txt(Writer):
 
 
 class _Json(Writer):
-    """JSON with text, language, duration, account and segments; times in seconds."""
+    """JSON with text, language, duration, account and segments; times in seconds.
+
+    Where the text is in written form, what was heard is there as `spoken`, too.
+    """
 
     def tail(self, transcription: Transcription) -> str:
         content = {
             "text": transcription.text,
+            **({} if transcription.spoken is None else {"spoken": transcription.spoken}),
             "language": transcription.language,
             "duration": round(transcription.duration, 3),
             "account": list(transcription.account),
@@ -168,6 +172,7 @@ def segment_fields(segment: Segment) -> dict[str, Any]:
         "start": round(segment.start, 3),
         "end": round(segment.end, 3),
         "text": segment.text,
+        **({} if segment.spoken is None else {"spoken": segment.spoken}),
         "confidence": round(segment.confidence, 4),
         "finished": segment.finished,
         "doubtful": segment.doubtful,

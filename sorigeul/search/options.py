@@ -7,6 +7,9 @@ from typing import Annotated
 import tyro
 
 from sorigeul.base.errors import UserError
+from sorigeul.base.ranges import SHARE, WEIGHT, Range, check_ranges
+
+BEAM, BONUS = Range(0, 1000), Range(-1000, 1000)
 
 BEAM_WIDTH = 6
 """default number of hypotheses in a beam; eight gain 0.1 points on dev of Pansori"""
@@ -33,59 +36,49 @@ class SearchOptions:
     times their weights. Raises UserError for values that make no sense.
     """
 
-    beam: int = 0
+    beam: Annotated[int, BEAM] = 0
     """hypotheses side by side; 1: the speller's best character at every step, unless something else
     is to be scored too; 0: `BEAM_WIDTH` for a model with a CTC head, else 1"""
-    ctc_weight: float = CTC_WEIGHT
+    ctc_weight: Annotated[float, SHARE] = CTC_WEIGHT
     """of the CTC prefix score, 0 to 1; nothing for a model without a CTC head"""
-    length_bonus: float = LENGTH_BONUS
+    length_bonus: Annotated[float, BONUS] = LENGTH_BONUS
     """added for each character"""
-    coverage_weight: float = 0.0
+    coverage_weight: Annotated[float, WEIGHT] = 0.0
     """of each frame that the attention covers"""
-    lm_weights: tuple[float, ...] = ()
+    lm_weights: Annotated[tuple[float, ...], WEIGHT] = ()
     """of each language model"""
-    internal_lm_weight: float = 0.0
+    internal_lm_weight: Annotated[float, WEIGHT] = 0.0
     """subtracted: what the speller expects without hearing anything (Meng et al. 2021)"""
-    term_weight: float = 1.5
+    term_weight: Annotated[float, WEIGHT] = 1.5
     """of each character of a term, if there are terms"""
-    nbest: int = 1
+    nbest: Annotated[int, Range(1, 1000)] = 1
     """how many texts the search returns for each utterance"""
 
     def __post_init__(self) -> None:
         """Check the values."""
-        if self.beam < 0:
-            raise UserError(f"beam is {self.beam}, but must be 0 or more")
-        if not 0 <= self.ctc_weight <= 1:
-            raise UserError(f"ctc_weight is {self.ctc_weight}, but must be from 0 to 1")
-        if self.nbest < 1:
-            raise UserError(f"nbest is {self.nbest}, but must be 1 or more")
-        for name in ("coverage_weight", "internal_lm_weight", "term_weight"):
-            if getattr(self, name) < 0:
-                raise UserError(f"{name} is {getattr(self, name)}, but must be 0 or more")
-        if any(weight < 0 for weight in self.lm_weights):
-            raise UserError(f"lm_weights are {self.lm_weights}, but must be 0 or more")
+        check_ranges(self)
 
 
 @dataclass(frozen=True)
 class SearchRequest:
     """What a user asks of the search; what is left out is as tuned, or else as by default."""
 
-    beam: int = 0
+    beam: Annotated[int, BEAM] = 0
     """texts that the search keeps side by side; 1: the speller's best character at every step,
     unless there is something else to judge it by; 0: as tuned, or else 6 for a model with a CTC
     head and 1 for any other"""
     lm: Annotated[tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="LM")] = ()
     """language model, a folder made by 'sorigeul lm train' or a Hugging Face id, that judges the
     texts as well; may be given several times"""
-    lm_weight: Annotated[tuple[float, ...], tyro.conf.UseAppendAction] = ()
+    lm_weight: Annotated[tuple[float, ...], WEIGHT, tyro.conf.UseAppendAction] = ()
     """what each language model counts for, once for each --lm; if not given, as tuned, else 0.3"""
-    length_bonus: Annotated[float | None, _NUMBER] = None
+    length_bonus: Annotated[float | None, BONUS, _NUMBER] = None
     """added to a text's score for each character; if not given, as tuned, else 1.0 with a language
     model and 0.8 without"""
-    ctc_weight: Annotated[float | None, _NUMBER] = None
+    ctc_weight: Annotated[float | None, SHARE, _NUMBER] = None
     """what the CTC head counts for, 0 to 1; the speller counts for the rest. If not given, as
     tuned, else 0.35"""
-    internal_lm_weight: Annotated[float | None, _NUMBER] = None
+    internal_lm_weight: Annotated[float | None, WEIGHT, _NUMBER] = None
     """what the speller expects without hearing anything counts for, against it; it is in the way of
     a language model. If not given, as tuned, else 0"""
     ensemble: Annotated[
@@ -96,16 +89,17 @@ class SearchRequest:
     terms: Annotated[Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="")] = None
     """text file of names and jargon that are expected, one a line, with a weight after a tab if
     some are more likely than others"""
-    term_weight: Annotated[float | None, _NUMBER] = None
+    term_weight: Annotated[float | None, WEIGHT, _NUMBER] = None
     """what each character of a term adds to a text's score; if not given, 1.5"""
     rescore: Annotated[str, tyro.conf.arg(metavar="RUN", help_behavior_hint="")] = ""
     """another model that chooses among the ten best texts of each segment; unlike those of an
     ensemble it may have other characters"""
-    rescore_weight: Annotated[float | None, _NUMBER] = None
+    rescore_weight: Annotated[float | None, WEIGHT, _NUMBER] = None
     """what that model counts for, where RUN counts 1; if not given, 0.5"""
 
     def __post_init__(self) -> None:
         """Check what can be checked without models."""
+        check_ranges(self)
         if self.lm_weight and len(self.lm_weight) != len(self.lm):
             raise UserError(
                 f"there are {len(self.lm_weight)} of --lm_weight and {len(self.lm)} of --lm: "
@@ -115,8 +109,6 @@ class SearchRequest:
             raise UserError("--term_weight goes with --terms FILE")
         if self.rescore_weight is not None and not self.rescore:
             raise UserError("--rescore_weight goes with --rescore RUN")
-        if self.rescore_weight is not None and self.rescore_weight < 0:
-            raise UserError(f"rescore_weight is {self.rescore_weight}, but must be 0 or more")
 
     def options(self, tuned: SearchOptions | None, nbest: int = 1) -> SearchOptions:
         """The options of the search, where `tuned` are those fitted for these language models."""

@@ -6,12 +6,14 @@ import traceback
 from datetime import datetime, timezone
 from typing import Any
 
+from sorigeul.base.printable import printable
+
 
 def log_event(event: str, **fields: Any) -> None:
     """Write a line. Fields hold no content of recordings or texts, and no names of clients."""
     time = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
     line = json.dumps({"time": time, "event": event, **fields}, ensure_ascii=False)
-    sys.stderr.write(f"{line}\n")
+    sys.stderr.write(f"{printable(line, keep='')}\n")
     sys.stderr.flush()
 
 

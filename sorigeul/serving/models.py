@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from sorigeul.base.errors import UserError
+from sorigeul.base.memory import return_freed_memory
 from sorigeul.recognition.overlaps import RecognizedSegment
 from sorigeul.recognition.recognizer import Recognizer
 from sorigeul.search.inference import Precision
@@ -20,6 +21,7 @@ from sorigeul.sound.audio import SAMPLE_RATE
 from sorigeul.sound.segments import SpeechSegment
 
 _BATCH_SECONDS = 60.0  # short utterances: larger batches are slower to wait for, and no quicker
+_RETURN_MEMORY_EVERY = 10.0  # seconds
 _KEPT_TERMS = 8  # lists of terms whose automata are kept; one may have 25 MB
 
 
@@ -84,12 +86,17 @@ class _Batches:
     def __init__(self, recognizer: Recognizer) -> None:
         self._recognizer = recognizer
         self._with_terms = lru_cache(maxsize=_KEPT_TERMS)(self._make)
+        self._returned_memory = time.monotonic()
 
     def __call__(
         self, segments: Sequence[SpeechSegment], terms: TermList
     ) -> list[RecognizedSegment]:
         recognizer = self._with_terms(terms) if terms else self._recognizer
-        return recognizer.recognize(segments)
+        recognized = recognizer.recognize(segments)
+        if time.monotonic() > self._returned_memory + _RETURN_MEMORY_EVERY:
+            return_freed_memory()
+            self._returned_memory = time.monotonic()
+        return recognized
 
     def _make(self, terms: TermList) -> Recognizer:
         own = self._recognizer.setup.terms

@@ -10,6 +10,7 @@ from multiprocessing.context import SpawnProcess
 from multiprocessing.synchronize import Event
 
 from sorigeul.base.errors import UserError
+from sorigeul.base.printable import printable
 from sorigeul.base.stopping import StopRequests
 from sorigeul.serving.authentication import ApiKeys
 from sorigeul.serving.metrics import forget_process, share_between_processes
@@ -115,7 +116,7 @@ def _run_worker(plan: ServingPlan, listening: Listening, ready: Event) -> None:
     try:
         run_process(plan, listening, ready.set)
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {printable(str(error))}", file=sys.stderr)
         sys.exit(2)
 
 

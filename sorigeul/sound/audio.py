@@ -17,12 +17,14 @@ import soxr
 
 from sorigeul.base.errors import UserError
 from sorigeul.sound import signatures
-from sorigeul.sound.channels import CHOICES, Mixer, output_channels
+from sorigeul.sound.channels import CHOICES, Mixer, is_choice, output_channels
+from sorigeul.sound.container_length import joined_recordings, missing_bytes
 from sorigeul.sound.headerless import HeaderlessDecoder, named_headerless
 from sorigeul.sound.libav import LibavDecoder, has_gaps, open_container
 from sorigeul.sound.libsndfile import LibsndfileDecoder, open_sound_file
 from sorigeul.sound.source import (
     AudioError,
+    InputFile,
     Pipe,
     Source,
     copied,
@@ -41,6 +43,7 @@ __all__ = [
     "Samples",
     "Source",
     "load",
+    "load_part",
     "open_stream",
     "probe",
 ]
@@ -48,6 +51,7 @@ __all__ = [
 SAMPLE_RATE = 16_000  # Hz, of all audio that comes out
 # Half a step of 16-bit audio, where full scale is 1. The samples of any real recording span more.
 _SILENCE_PEAK_TO_PEAK = 2.0**-16
+_PART_TOLERANCE = 0.1  # seconds by which a recording may end before a part of it
 
 Samples = npt.NDArray[np.float32]
 
@@ -57,8 +61,8 @@ class AudioOptions:
     """Which part of a recording is heard."""
 
     channel: str = "auto"
-    """auto (all mixed, without silent ones and with opposite phases turned), left, right, each, or
-    mix (the plain mean)"""
+    """auto (all mixed, without silent ones and with opposite phases turned), left, right, each, mix
+    (the plain mean), or the number of one from 1"""
     track: str = ""
     """of several audio tracks: a number from 1 or a language such as kor or en; empty for the
     Korean one, else the default one, else the first"""
@@ -68,7 +72,7 @@ class AudioOptions:
     """number of interleaved channels of headerless PCM"""
 
     def __post_init__(self) -> None:
-        if self.channel not in CHOICES:
+        if not is_choice(self.channel):
             raise UserError(f"channel is {self.channel}; give one of {', '.join(CHOICES)}")
         if not 1 <= self.pcm_channels <= 64:
             raise UserError(f"pcm_channels is {self.pcm_channels}; give a number from 1 to 64")
@@ -117,18 +121,24 @@ class AudioStream:
     every channel of the recording.
     """
 
-    def __init__(self, decoder: _Decoder, name: str, options: AudioOptions) -> None:
-        self._decoder, self._name = decoder, name
-        blocks = iter(decoder)
+    def __init__(
+        self, decoder: _Decoder, file: InputFile | Pipe, name: str, options: AudioOptions
+    ) -> None:
+        self._decoder, self._name, self._file = decoder, name, file
+        blocks = file.decoded(decoder, name)
         self._blocks = chain([first] if (first := next(blocks, None)) is not None else [], blocks)
+        if options.channel.isdecimal() and int(options.channel) > decoder.channels:
+            raise AudioError(f"{name}: has no channel {options.channel}, but {decoder.channels}")
         self._values = ValueCheck(decoder.rate, name)
         self._mixer = Mixer(options.channel, decoder.channels, decoder.rate)
         self.channels = output_channels(options.channel, decoder.channels)
+        self._about_file: list[str] = []
 
     @property
     def account(self) -> tuple[str, ...]:
         """The steps from the file to the samples; complete once the iteration has ended."""
-        steps = [*self._decoder.account, *self._values.account, *self._mixer.account]
+        steps = [*self._decoder.account, *self._about_file]
+        steps += [*self._values.account, *self._mixer.account]
         if self._decoder.rate != SAMPLE_RATE:
             steps.append(f"resampled from {self._decoder.rate} Hz to {SAMPLE_RATE} Hz")
         return tuple(steps)
@@ -152,6 +162,8 @@ class AudioStream:
         if rest.size:
             count += rest.shape[1]
             yield rest
+        if isinstance(self._file, InputFile):
+            self._about_file = _unread(self._file)
         if not count:
             raise AudioError(
                 f"{self._name}: holds no sound, only a header; record or export it again"
@@ -160,6 +172,17 @@ class AudioStream:
             raise AudioError(
                 f"{self._name}: holds only silence; check the microphone or the channel it used"
             )
+
+
+def _unread(file: InputFile) -> list[str]:
+    """What the header of a decoded file promises and the file does not have, or more than that."""
+    steps = []
+    head = first_bytes(file)
+    if missing := missing_bytes(head, file.size):
+        steps.append("the file ends early, of {:,} bytes it has {:,}".format(*missing))
+    if (count := joined_recordings(file, head)) > 1:
+        steps.append(f"read the first of {count} recordings that were joined in one file")
+    return steps
 
 
 class _Resampler:
@@ -202,22 +225,24 @@ def open_stream(
         AudioError: if the recording is missing, empty, not audio, or lacks the track.
     """
     name = display_name(source, name)
-    with _open_decoder(source, name, options) as decoder:
-        yield AudioStream(decoder, name, options)
+    with _open_decoder(source, name, options) as (decoder, file):
+        yield AudioStream(decoder, file, name, options)
 
 
 @contextmanager
-def _open_decoder(source: Source, name: str, options: AudioOptions) -> Iterator[_Decoder]:
+def _open_decoder(
+    source: Source, name: str, options: AudioOptions
+) -> Iterator[tuple[_Decoder, InputFile | Pipe]]:
     with open_source(source, name) as file:
         head = first_bytes(file)
         if not head:
             raise AudioError(f"{name}: the file is empty; copy, download or record it again")
         if named_headerless(source, name) and not signatures.has_header(head):
             _check_only_track(options.track, name)
-            yield HeaderlessDecoder(file, name, options.pcm_rate, options.pcm_channels)
+            yield HeaderlessDecoder(file, name, options.pcm_rate, options.pcm_channels), file
             return
         if isinstance(file, Pipe) and not signatures.can_stream(head):
-            file = copied(file)
+            file = copied(file, name)
         sound_file = None
         if not isinstance(file, Pipe):
             sound_file = open_sound_file(file, head, name)
@@ -227,10 +252,10 @@ def _open_decoder(source: Source, name: str, options: AudioOptions) -> Iterator[
         if sound_file is not None:
             _check_only_track(options.track, name)
             with sound_file:
-                yield LibsndfileDecoder(sound_file, name)
+                yield LibsndfileDecoder(sound_file, name), file
             return
         with open_container(file, name) as container:
-            yield LibavDecoder(container, name, options.track)
+            yield LibavDecoder(container, name, options.track), file
 
 
 def _check_only_track(track: str, name: str) -> None:
@@ -253,14 +278,46 @@ def load(source: Source, name: str | None = None, options: AudioOptions = _DEFAU
         return Recording(samples, stream.account)
 
 
+def load_part(
+    source: Source,
+    start: float,
+    seconds: float,
+    name: str | None = None,
+    options: AudioOptions = _DEFAULT,
+) -> Recording:
+    """As `load`, but only ``seconds`` of the recording from ``start`` on; what follows is not read.
+
+    Raises AudioError also if the recording ends before, or only this part of it is silent.
+    """
+    name = display_name(source, name)
+    first, end = round(start * SAMPLE_RATE), round((start + seconds) * SAMPLE_RATE)
+    blocks, count = [], 0
+    with open_stream(source, name, options) as stream:
+        for (block,) in stream:
+            blocks.append(block[max(first - count, 0) : max(end - count, 0)])
+            count += len(block)
+            if count >= end:
+                break
+        account = (*stream.account, f"took {seconds:.2f} s from {start:.2f} s on")
+    if end - count > _PART_TOLERANCE * SAMPLE_RATE:
+        raise AudioError(
+            f"{name}: is {count / SAMPLE_RATE:.2f} s long, and has no part up to "
+            f"{start + seconds:.2f} s"
+        )
+    samples = np.concatenate(blocks)
+    if not samples.size or np.ptp(samples) < _SILENCE_PEAK_TO_PEAK:
+        raise AudioError(f"{name}: holds only silence from {start:.2f} s on for {seconds:.2f} s")
+    return Recording(samples, account)
+
+
 def probe(path: str | Path) -> float:
     """Return the duration in seconds, from the header if it is reliable, else by decoding.
 
     Raises `AudioError` as `load` does, but checks the samples only if it has to decode them.
     """
     name = display_name(path, None)
-    with _open_decoder(path, name, _DEFAULT) as decoder:
+    with _open_decoder(path, name, _DEFAULT) as (decoder, file):
         if decoder.seconds:
             return decoder.seconds
-        stream = AudioStream(decoder, name, _DEFAULT)
+        stream = AudioStream(decoder, file, name, _DEFAULT)
         return sum(len(block[0]) for block in stream) / SAMPLE_RATE

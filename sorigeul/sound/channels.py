@@ -20,6 +20,11 @@ _PAUSE = 0.01  # share of the mean power; a pause says nothing about the phase
 _FADE_SECONDS = 0.05  # from one way of mixing to the next
 
 
+def is_choice(choice: str) -> bool:
+    """Whether a text says which channels are heard: one of `CHOICES`, or a number from 1."""
+    return choice in CHOICES or (choice.isascii() and choice.isdecimal() and int(choice) > 0)
+
+
 def output_channels(choice: str, count: int) -> tuple[str, ...]:
     """The names of the channels that come out of a recording of ``count`` channels."""
     if choice != "each" or count == 1:
@@ -61,9 +66,14 @@ class Mixer:
             for block in blocks:
                 yield block.mean(axis=0, keepdims=True)
         else:
-            index = ("left", "right").index(self._choice)
+            index = self._index()
             for block in blocks:
                 yield block[index : index + 1]
+
+    def _index(self) -> int:
+        """Which channel is heard, if it is only one."""
+        names = {"left": 0, "right": 1}
+        return names[self._choice] if self._choice in names else int(self._choice) - 1
 
     def _decide_and_mix(self, block: Block) -> Block:
         is_first = not self._samples
@@ -111,6 +121,8 @@ class Mixer:
             return [f"kept {self._count} channels apart"]
         if self._choice in ("left", "right"):
             return [f"took the {self._choice} one of {self._count} channels"]
+        if self._choice.isdecimal():
+            return [f"took channel {self._choice} of {self._count}"]
         steps = [f"mixed {self._count} channels down to one"]
         for name, left_out, inverted in zip(
             self._names, self._left_out / self._rate, self._inverted / self._rate, strict=True

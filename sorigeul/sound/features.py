@@ -8,17 +8,19 @@ Shapes: B utterances, N samples, T frames, F mel bands. Every padded tensor come
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Annotated, Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
 from sorigeul.base.errors import UserError
+from sorigeul.base.ranges import Range, check_ranges
 from sorigeul.sound.audio import SAMPLE_RATE
 
 Window = Literal["hamming", "hann", "blackman", "rectangular"]
 Normalization = Literal["utterance", "speech", "none"]
 
+MILLISECONDS = Range(0, 1000, above=True)
 _WINDOWS: dict[str, Callable[[int], Tensor]] = {
     "hamming": torch.hamming_window,
     "hann": torch.hann_window,
@@ -39,15 +41,15 @@ class FeatureConfig:
     follows.
     """
 
-    frame_length: float = 25.0
+    frame_length: Annotated[float, MILLISECONDS] = 25.0
     """length of the analysis window in milliseconds"""
-    stride: float = 10.0
+    stride: Annotated[float, MILLISECONDS] = 10.0
     """time between two frames in milliseconds"""
-    n_fft: int = 400
+    n_fft: Annotated[int, Range(2, 65_536)] = 400
     """size of the Fourier transform; a shorter window is padded to it"""
-    hop_length: int = 160
+    hop_length: Annotated[int, Range(1, SAMPLE_RATE)] = 160
     """time between two frames in samples at 16 kHz"""
-    n_mels: int = 80
+    n_mels: Annotated[int, Range(4, 32_768)] = 80
     """number of mel bands"""
     window: Window = "hamming"
     """shape of the analysis window"""
@@ -59,6 +61,7 @@ class FeatureConfig:
     """flag indication whether to reverse input feature or not"""
 
     def __post_init__(self) -> None:
+        check_ranges(self)
         hop_of_stride = round(self.stride * SAMPLE_RATE / 1000)
         if self.hop_length != hop_of_stride:
             if self.hop_length == FeatureConfig.hop_length:

@@ -2,12 +2,11 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 
-from sorigeul.sound.source import Pipe, Source, checked_rate, size_of
+from sorigeul.sound.source import InputFile, Pipe, Source, checked_rate
 
 _EXTENSIONS = {".pcm", ".raw"}
 _BLOCK = 2**18  # bytes
@@ -22,14 +21,14 @@ def named_headerless(source: Source, name: str) -> bool:
 class HeaderlessDecoder:
     """Signed 16-bit little-endian samples of ``channels`` interleaved channels at ``rate`` Hz."""
 
-    def __init__(self, file: BinaryIO | Pipe, name: str, rate: int, channels: int) -> None:
+    def __init__(self, file: InputFile | Pipe, name: str, rate: int, channels: int) -> None:
         self.rate, self.channels = checked_rate(rate, name), channels
         self.account = ["decoded RAW (Signed 16 bit PCM)"]
         self._file = file
         self._bytes_each = 2 * channels
         self.seconds: float | None = None
         if not isinstance(file, Pipe):
-            self.seconds = size_of(file) // self._bytes_each / rate
+            self.seconds = file.size // self._bytes_each / rate
             file.seek(0)
 
     def __iter__(self) -> Iterator[npt.NDArray[np.float32]]:

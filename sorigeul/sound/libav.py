@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import BinaryIO, cast
+from typing import cast
 
 import av
 import numpy as np
@@ -12,7 +12,7 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.packet import Packet
 
-from sorigeul.sound.source import AudioError, Pipe, check_duration, checked_rate, damaged
+from sorigeul.sound.source import AudioError, InputFile, Pipe, check_duration, checked_rate, damaged
 from sorigeul.sound.timeline import TOLERANCE, Timeline
 from sorigeul.sound.tracks import choose_track, describe
 
@@ -26,7 +26,7 @@ _FEW_PACKETS = 3  # ... or one in twenty may be damaged; a player skips them
 
 
 @contextmanager
-def open_container(file: BinaryIO | Pipe, name: str) -> Iterator[InputContainer]:
+def open_container(file: InputFile | Pipe, name: str) -> Iterator[InputContainer]:
     """Open a container with at least one audio track that libav can decode."""
     if not isinstance(file, Pipe):
         file.seek(0)
@@ -46,7 +46,7 @@ def open_container(file: BinaryIO | Pipe, name: str) -> Iterator[InputContainer]
         yield container
 
 
-def has_gaps(file: BinaryIO, name: str) -> bool:
+def has_gaps(file: InputFile, name: str) -> bool:
     """Whether the time stamps of a file have a hole or a step back, or it has several tracks."""
     position = file.tell()
     try:

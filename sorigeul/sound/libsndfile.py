@@ -2,15 +2,21 @@
 
 import re
 from collections.abc import Iterator
-from typing import Any, BinaryIO
+from contextlib import nullcontext
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import soundfile
 
 from sorigeul.sound import signatures
-from sorigeul.sound.source import check_duration, checked_rate, damaged, size_of
+from sorigeul.sound.container_length import missing_bytes
+from sorigeul.sound.decoder_messages import without_decoder_messages
+from sorigeul.sound.source import InputFile, check_duration, checked_rate, damaged
 
+_SDS = b"\xf0\x7e"  # the first bytes of MIDI Sample Dump Standard
+_PRINTING = ("SDS", "MP3", "MPEG_LAYER_I", "MPEG_LAYER_II", "MPEG_LAYER_III")
+"""formats and encodings whose decoders print what they find damaged"""
 _BLOCK = 2**17  # samples of a channel; a typical utterance is one block
 _CHUNK = 2**20  # bytes
 _UNKNOWN_LENGTH = 2**62  # samples; libsndfile says more where the header says nothing
@@ -31,13 +37,16 @@ class _ForwardSoundFile(soundfile.SoundFile):  # type: ignore[misc]
         return False
 
 
-def open_sound_file(file: BinaryIO, head: bytes, name: str) -> Any:
+def open_sound_file(file: InputFile, head: bytes, name: str) -> Any:
     """Return a `soundfile.SoundFile`, or None if libsndfile cannot read the whole file."""
-    size = size_of(file)
+    size = file.size
     is_ogg = head.startswith(b"OggS")
     if is_ogg and _chain_length(file) > 1:
         return None  # several recordings one after the other, or side by side
     known = signatures.for_libsndfile(head)
+    missing = missing_bytes(head, size)
+    if missing and not signatures.is_avi(head):
+        raise damaged(name, "it promises {} bytes and has {}".format(*missing))
     end = _ogg_end(file) if is_ogg else None if known else _mp3_end(file)
     if end and end > size:
         raise damaged(name, f"it promises {end} bytes and has {size}")
@@ -47,8 +56,10 @@ def open_sound_file(file: BinaryIO, head: bytes, name: str) -> Any:
     if not known and not (end and end > 0.98 * size):
         return None
     file.seek(0)
+    prints = not known or head.startswith(_SDS)
     try:
-        sound_file = _ForwardSoundFile(file)
+        with without_decoder_messages() if prints else nullcontext():
+            sound_file = _ForwardSoundFile(file)
     except soundfile.LibsndfileError:
         return None
     # If the data chunk is longer than the file, libsndfile shortens it without an error. Only this
@@ -67,7 +78,7 @@ def open_sound_file(file: BinaryIO, head: bytes, name: str) -> Any:
     return sound_file
 
 
-def _chain_length(file: BinaryIO) -> int:
+def _chain_length(file: InputFile) -> int:
     """Return how many pages of an Ogg file begin a stream (RFC 3533)."""
     magic, count, rest = b"OggS\0\2", 0, b""
     file.seek(0)
@@ -78,16 +89,16 @@ def _chain_length(file: BinaryIO) -> int:
     return count
 
 
-def _ogg_end(file: BinaryIO) -> int:
+def _ogg_end(file: InputFile) -> int:
     """Return the byte offset at which the last page of an Ogg file ends (RFC 3533)."""
-    start = file.seek(max(0, size_of(file) - 65_307))  # the size of the largest page
+    start = file.seek(max(0, file.size - 65_307))  # the size of the largest page
     tail = file.read()
     page_start = max(0, tail.rfind(b"OggS"))
     page = tail[page_start:].ljust(27, b"\0")
     return start + page_start + 27 + page[26] + sum(page[27 : 27 + page[26]])
 
 
-def _mp3_end(file: BinaryIO) -> int | None:
+def _mp3_end(file: InputFile) -> int | None:
     """Return the byte offset at which an MP3 ends according to its Xing tag; None without a tag."""
     file.seek(0)
     head = file.read(10)
@@ -127,10 +138,12 @@ class LibsndfileDecoder:
 
     def _read(self) -> Iterator[npt.NDArray[np.float32]]:
         count = 0
+        prints = self._sound_file.format in _PRINTING or self._sound_file.subtype in _PRINTING
         while count < self._sound_file.frames:  # libsndfile reads no more than it says
             size = min(_BLOCK, self._sound_file.frames - count)
             try:
-                block = self._sound_file.read(size, dtype="float32", always_2d=True)
+                with without_decoder_messages() if prints else nullcontext():
+                    block = self._sound_file.read(size, dtype="float32", always_2d=True)
             except soundfile.LibsndfileError as error:
                 raise damaged(
                     self._name, f"the {self._sound_file.format} decoder gave up"

@@ -70,12 +70,17 @@ def can_stream(head: bytes) -> bool:
     if head.startswith((b"RIFF", b"RF64")):
         at = head.find(b"fmt ")
         tag = struct.unpack_from("<H", head, at + 8)[0] if 0 < at < len(head) - 10 else 0
-        return head[8:12] == b"AVI " or tag in _COMMON_WAV_TAGS
+        return is_avi(head) or tag in _COMMON_WAV_TAGS
     if _is_mp4(head):
         return _begins_with_index(head)
     mpeg_sync = len(head) > 1 and head[0] == 0xFF and head[1] >= 0xE0  # mp3, adts
     streamable = (b"fLaC", b"OggS", *_LIBAV)
     return head.startswith(streamable) or mpeg_sync or _is_mpegts(head)
+
+
+def is_avi(head: bytes) -> bool:
+    """Whether a file that begins with ``head`` is a video of the kind AVI."""
+    return head.startswith(b"RIFF") and head[8:12] == b"AVI "
 
 
 def _is_mp4(head: bytes) -> bool:

@@ -3,14 +3,15 @@
 Knows bytes only, no formats. A pipe is never read further than the decoder asks.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from io import SEEK_END, BytesIO
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from io import SEEK_CUR, SEEK_END, SEEK_SET, BytesIO
 from pathlib import Path
 from tempfile import SpooledTemporaryFile
-from typing import BinaryIO, cast
+from typing import BinaryIO, TypeVar, cast
 
 from sorigeul.base.errors import UserError
+from sorigeul.base.files import check_regular
 
 HEAD_SIZE = 4096
 """bytes that are looked at to tell the format"""
@@ -22,17 +23,91 @@ _DURATION_TOLERANCE = 0.1
 Source = str | Path | bytes | BinaryIO
 
 
+Block = TypeVar("Block")
+
+
 class AudioError(UserError):
     """A recording that cannot be used. The message starts with the file's name."""
 
 
-class Pipe:
+class _Input:
+    """Bytes for a decoder.
+
+    Decoders call back for them from C, where nothing can be raised. So a read that fails is kept in
+    ``failure`` and looks like the end of the file.
+    """
+
+    failure: OSError | None = None
+
+    def _kept(self, read: Callable[[int], bytes], size: int) -> bytes:
+        try:
+            return read(size)
+        except OSError as error:
+            self.failure = error
+            return b""
+
+    def decoded(self, blocks: Iterable[Block], name: str) -> Iterator[Block]:
+        """Pass on what a decoder makes of the bytes, then `check`."""
+        try:
+            yield from blocks
+        except AudioError:
+            self.check(name)
+            raise
+        self.check(name)
+
+    def check(self, name: str) -> None:
+        """Raise AudioError if a read has failed."""
+        if self.failure is not None:
+            raise AudioError(
+                f"{name}: cannot be read to its end ({self.failure.strerror}); check the disk, or "
+                "copy it again"
+            ) from self.failure
+
+
+class InputFile(_Input):
+    """A file that can seek, as long as it was when it was opened: what is added later is not read.
+
+    ``name`` is a hint for libav. A position that cannot be is refused by -1, not by an exception.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.name = str(getattr(file, "name", ""))
+        self._file = file
+        file.seek(0, SEEK_END)  # the file objects of some web frameworks return nothing
+        self.size, self._position = file.tell(), 0
+        file.seek(0)
+
+    def read(self, size: int = -1) -> bytes:
+        """Return the next bytes, all by default."""
+        left = max(self.size - self._position, 0)
+        data = self._kept(self._file.read, left if size < 0 else min(size, left))
+        self._position += len(data)
+        return data
+
+    def seek(self, offset: int, whence: int = SEEK_SET) -> int:
+        """Go to a position, and return it."""
+        target = offset + {SEEK_SET: 0, SEEK_CUR: self._position, SEEK_END: self.size}[whence]
+        if target < 0:
+            return -1
+        self._file.seek(min(target, self.size))  # a damaged header may ask for any
+        self._position = target
+        return target
+
+    def tell(self) -> int:
+        """Return the position."""
+        return self._position
+
+
+class Pipe(_Input):
     """A file object that cannot seek. Its first bytes can be looked at before they are read."""
 
     def __init__(self, file: BinaryIO) -> None:
         # `read` waits until all bytes have come, `read1` only until some have.
-        self._read = getattr(file, "read1", file.read)
+        self._source_read = getattr(file, "read1", file.read)
         self._ahead = b""
+
+    def _read(self, size: int) -> bytes:
+        return self._kept(self._source_read, size)
 
     def peek(self, size: int) -> bytes:
         """Return the next bytes, fewer than ``size`` only at the end, and leave them in place."""
@@ -43,7 +118,7 @@ class Pipe:
     def read(self, size: int) -> bytes:
         """Return up to ``size`` bytes, as soon as there are any; none at the end."""
         if not self._ahead:
-            return cast(bytes, self._read(size))
+            return self._read(size)
         taken, self._ahead = self._ahead[:size], self._ahead[size:]
         return taken
 
@@ -58,41 +133,55 @@ def display_name(source: Source, name: str | None) -> str:
 
 
 @contextmanager
-def open_source(source: Source, name: str) -> Iterator[BinaryIO | Pipe]:
-    """Open ``source``: a seekable file at its start, or a `Pipe`."""
-    if isinstance(source, bytes):
-        yield BytesIO(source)
-    elif not isinstance(source, str | Path):
-        yield _as_file_or_pipe(source)
-    else:
+def open_source(source: Source, name: str) -> Iterator[InputFile | Pipe]:
+    """Open ``source``: a seekable file at its start, or a `Pipe`.
+
+    Raises AudioError, also in place of one that the block raises because a read has failed, and if
+    the memory runs out in the block.
+    """
+    with ExitStack() as stack:
+        if isinstance(source, str | Path):
+            file: BinaryIO = stack.enter_context(_open_regular(source, name))
+        else:
+            file = BytesIO(source) if isinstance(source, bytes) else source
+        # The file objects of some web frameworks have no `seekable`.
+        is_file = getattr(file, "seekable", lambda: False)()
+        opened: InputFile | Pipe = InputFile(file) if is_file else Pipe(file)
         try:
-            file = Path(source).open("rb")  # noqa: SIM115  closed below
-        except (OSError, ValueError) as error:  # ValueError: a NUL in the path
-            reason = error.strerror if isinstance(error, OSError) else error
+            yield opened
+        except AudioError:
+            opened.check(name)
+            raise
+        except MemoryError as error:
             raise AudioError(
-                f"{name}: cannot be opened ({reason}); check path and permissions"
+                f"{name}: the memory of this machine is too small for it; cut it into several files"
             ) from error
-        with file:
-            yield _as_file_or_pipe(file)
 
 
-def _as_file_or_pipe(file: BinaryIO) -> BinaryIO | Pipe:
-    # The file objects of some web frameworks have no `seekable`.
-    if not getattr(file, "seekable", lambda: False)():
-        return Pipe(file)
-    return file if file.tell() == 0 else copied(file)
+def _open_regular(path: str | Path, name: str) -> BinaryIO:
+    """Open a file; what would wait for a writer, or never end, is refused."""
+    try:
+        check_regular(path, name)
+        return Path(path).open("rb")
+    except UserError as error:
+        raise AudioError(str(error)) from None
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise AudioError(
+            f"{name}: cannot be opened ({reason}); check path and permissions"
+        ) from error
 
 
-def copied(file: BinaryIO | Pipe) -> BinaryIO:
-    """Copy what is left of ``file`` to a temporary file, which can seek."""
+def copied(pipe: Pipe, name: str) -> InputFile:
+    """Copy what is left of ``pipe`` to a temporary file, which can seek."""
     copy = cast(BinaryIO, SpooledTemporaryFile(_COPY_IN_MEMORY))  # noqa: SIM115  closed with it
-    while data := file.read(2**18):
+    while data := pipe.read(2**18):
         copy.write(data)
-    copy.seek(0)
-    return copy
+    pipe.check(name)
+    return InputFile(copy)
 
 
-def first_bytes(file: BinaryIO | Pipe) -> bytes:
+def first_bytes(file: InputFile | Pipe) -> bytes:
     """Return the first `HEAD_SIZE` bytes; the file is at its start again afterwards."""
     if isinstance(file, Pipe):
         return file.peek(HEAD_SIZE)
@@ -100,11 +189,6 @@ def first_bytes(file: BinaryIO | Pipe) -> bytes:
     head = file.read(HEAD_SIZE)
     file.seek(0)
     return head
-
-
-def size_of(file: BinaryIO) -> int:
-    """Return the size in bytes; leaves the file at its end."""
-    return file.seek(0, SEEK_END)
 
 
 def damaged(name: str, reason: str) -> AudioError:

@@ -4,11 +4,13 @@ Shapes: B utterances, T frames, F mel bands. Every padded tensor comes with its 
 """
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from torch import Tensor
 
 from sorigeul.base.errors import UserError
+from sorigeul.base.ranges import SHARE, Range, check_ranges
 from sorigeul.sound.features import valid_mask
 from sorigeul.sound.vocal_tract import perturb_vocal_tract
 
@@ -17,26 +19,22 @@ from sorigeul.sound.vocal_tract import perturb_vocal_tract
 class SpecAugmentConfig:
     """SpecAugment (Park et al. 2019) without time warping."""
 
-    frequency_masks: int = 2
+    frequency_masks: Annotated[int, Range(0, 100)] = 2
     """number of frequency masks in an augmented copy"""
-    frequency_mask_share: float = 0.3
+    frequency_mask_share: Annotated[float, SHARE] = 0.3
     """widest frequency mask, as a share of the mel bands"""
-    time_masks: int = 2
+    time_masks: Annotated[int, Range(0, 100)] = 2
     """number of time masks in an augmented copy"""
-    time_mask_seconds: float = 0.4
+    time_mask_seconds: Annotated[float, Range(0, 3600)] = 0.4
     """longest time mask in seconds"""
-    time_mask_share: float = 0.15
+    time_mask_share: Annotated[float, SHARE] = 0.15
     """longest time mask as a share of the utterance, so that most of a short one stays visible"""
-    vocal_tract_warp: float = 0.0
+    vocal_tract_warp: Annotated[float, Range(0, 0.5, below=True)] = 0.0
     """the frequencies of an augmented copy are stretched by a factor of up to so much above or
     below 1, as if another person spoke (Jaitly and Hinton 2013); 0.1 is usual"""
 
     def __post_init__(self) -> None:
-        for setting, value in vars(self).items():
-            if value < 0:
-                raise UserError(f"{setting} is {value:g}, but must be at least 0")
-        if self.vocal_tract_warp >= 0.5:
-            raise UserError(f"vocal_tract_warp is {self.vocal_tract_warp:g}, but must be below 0.5")
+        check_ranges(self)
         if self.frequency_masks * self.frequency_mask_share >= 1:
             raise UserError("frequency masks could cover all bands: lower frequency_mask_share")
         if self.time_masks * self.time_mask_share >= 1:

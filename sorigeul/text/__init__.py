@@ -1,3 +1,10 @@
-"""Text encodings, normalisers, spoken forms, and vocabularies (text to ids and back)."""
+"""Text encodings, normalisers, spoken and written forms, vocabularies (text to ids and back)."""
 
-__all__ = ["file_encoding", "normalization", "numerals", "spoken_form", "vocabulary"]
+__all__ = [
+    "file_encoding",
+    "normalization",
+    "numerals",
+    "spoken_form",
+    "vocabulary",
+    "written_form",
+]

@@ -38,10 +38,10 @@ _SINO = """
 # Words that only begin like a counter. The number before them is Sino-Korean.
 _NO_COUNTERS = """
     개념 개발 개인 개혁 건강 건물 건설 경기도 곡선 군대 군인 권력 권리 기업 달성 대강 대기업
-    대부분 대비 대신 대악 대양 대왕 대요 대원칙 대표 대학 대회 명단 명령 명함 배달 배열 배우
-    배터리 번호 벌금 병사 병원 살림 살인 시내 시대 시민 시작 시장 시점 알파 일반 일부 일상 자동
-    자연 잔액 장관 장군 장소 장애 점수 조직 주민 주택 줄임 집단 집중 차량 채용 척도 초등 칸막이
-    통계 통신 통합 통화 판결 판단 판매 판정 편성 편의 편집 해결 해당
+    대륙 대부분 대비 대신 대악 대양 대왕 대요 대원칙 대표 대학 대회 명단 명령 명함 배달 배열 배우
+    배터리 번호 벌금 부터 병사 병원 살림 살인 시내 시대 시민 시작 시장 시점 알파 일반 일상 자동
+    자연 잔액 장관 장군 장소 장애 점수 조직 조차 주민 주택 줄임 집단 집중 차량 채용 척도 초등 칸막이
+    통계 통신 통합 통화 판결 판단 판매 판정 편성 편의 편집 평균 평생 해결 해당
 """
 
 # What may follow a counter that is written apart from its number.
@@ -50,6 +50,10 @@ _PARTICLES = """
     안 에 였 와 으로 은 을 의 이 이고 이나 이다 이라 이면 이상 이하 인 입 전 정도 중 짜리 째 쯤
     하고 후
 """
+
+
+# 번 is a name then, not how often something happens: 삼 번 출구.
+_NAMES_BY_NUMBER = re.compile("번 (?:게이트|국도|문제|버스|선수|승강장|창구|출구|타자|트랙|후보)")
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,10 @@ def _table() -> dict[str, int | None]:
 
 
 _TABLE = _table()
+COUNTERS = {word: limit for word, limit in _TABLE.items() if limit is not None}
+"""the largest native number before each counter; 0 for those that follow Sino-Korean numbers"""
+NO_COUNTERS = frozenset(_NO_COUNTERS.split())
+"""words that only begin like a counter"""
 _WORD = "|".join(sorted(_TABLE, key=len, reverse=True))  # the longest that fits
 _COUNTER = re.compile(rf"({_WORD})|\s({_WORD})(?=[^가-힣]|$|{'|'.join(_PARTICLES.split())})")
 
@@ -83,5 +91,5 @@ def counter_at(text: str, position: int) -> Counter | None:
     if match is None:
         return None
     word = match[1] or match[2]
-    native_up_to = _TABLE[word]
+    native_up_to = 0 if _NAMES_BY_NUMBER.match(text, match.end() - len(word)) else _TABLE[word]
     return None if native_up_to is None else Counter(word, native_up_to)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from sorigeul.base.errors import UserError
+from sorigeul.base.files import check_regular
 
 _CHUNK = 1 << 20  # bytes
 
@@ -28,6 +29,7 @@ def read_lines(path: Path) -> Iterator[tuple[str, int]]:
     UserError as ``decode_text`` does, also if the file cannot be read or holds a null character.
     """
     try:
+        check_regular(path)
         encoding = _find_encoding(lambda: _chunks(path), str(path))
         decode_first, position = encoding, 0
         with path.open("rb") as file:

@@ -3,10 +3,15 @@
 import re
 import unicodedata
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from sorigeul.base.errors import UserError
+from sorigeul.text import spoken_form, written_form
+
+Numbers = Literal["keep", "spoken", "written"]
+"""how numbers, units and Latin letters are written: as in the transcript, as they are spoken (in
+Hangul), or in digits and signs"""
 
 
 class TranscriptError(ValueError):
@@ -18,30 +23,71 @@ class Normalizer:
     """A named, versioned rule from raw to normalised text.
 
     The version increases whenever any result changes, since scores under different rules cannot be
-    compared. ``str()`` gives ``name/version``, as it is written in reports.
+    compared. ``str()`` gives ``name/version``, as it is written in reports, and for numbers that
+    are rewritten also how: ``plain/2+spoken/2``.
     """
 
     name: str
     version: int
     function: Callable[[str], str]
+    numbers: Numbers = "keep"
 
     def __call__(self, text: str) -> str:
-        """Return normalised text: NFC, words separated by one space. May raise TranscriptError."""
-        return self.function(text)
+        """Return normalised text: NFC, words separated by one space, nothing that cannot be seen.
+
+        Raises TranscriptError if the transcript is malformed.
+        """
+        text = self.function(text)
+        if self.numbers == "keep":
+            return text
+        convert = spoken_form.spoken if self.numbers == "spoken" else written_form.written
+        return " ".join(convert(text).split())
 
     def __str__(self) -> str:
-        return f"{self.name}/{self.version}"
+        if self.numbers == "keep":
+            return f"{self.name}/{self.version}"
+        form = spoken_form if self.numbers == "spoken" else written_form
+        return f"{self.name}/{self.version}+{self.numbers}/{form.VERSION}"
 
 
-def normalizer(name: str) -> Normalizer:
+def normalizer(name: str, numbers: Numbers = "keep") -> Normalizer:
     """Return the normaliser called ``name``; UserError if there is none."""
     if name not in _NORMALIZERS:
         raise UserError(f"no normaliser '{name}'; choose one of {', '.join(sorted(_NORMALIZERS))}")
-    return _NORMALIZERS[name]
+    return replace(_NORMALIZERS[name], numbers=numbers)
+
+
+# Characters that take no room: Unicode's Default_Ignorable_Code_Point (zero-width and soft hyphens,
+# bidirectional marks, byte-order marks, variation selectors, fillers), and control characters.
+_INVISIBLE = re.compile(
+    "[\0-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f"
+    "\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff\ufff0-\ufffb"
+    "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
+)
+# These look like a space, but are letters and symbols to Unicode: Hangul fillers, an empty braille.
+_BLANK = re.compile("[\u2800\u3164\uffa0]")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def invisible_characters(text: str) -> str:
+    """The characters of a transcript that nobody sees or hears, which every normaliser removes."""
+    return "".join(_INVISIBLE.findall(text))
+
+
+def visible(text: str) -> str:
+    """The text in NFC without invisible characters. Other white space is left as it is.
+
+    Raises TranscriptError if a part of it is no text at all: half a character (a lone surrogate).
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    if half := _SURROGATE.search(text):
+        raise TranscriptError(f"half a character, U+{ord(half.group()):04X}")
+    return unicodedata.normalize("NFC", _BLANK.sub(" ", _INVISIBLE.sub("", text)))
 
 
 def _plain(text: str) -> str:
-    return " ".join(unicodedata.normalize("NFC", text).split())
+    return " ".join(visible(text).split())
 
 
 _HANGUL = "가-힣ㄱ-ㆎ"
@@ -63,7 +109,7 @@ def _kspon(text: str, side: Literal["pronunciation", "spelling"]) -> str:
     TranscriptError, since its meaning is unclear, except inside ``1+1`` or ``A/S`` on the spelling
     side.
     """
-    text = _TAG.sub("", unicodedata.normalize("NFC", text))
+    text = _TAG.sub("", visible(text))
 
     def choose(dual: re.Match[str]) -> str:
         spelling, pronunciation = dual.groups()
@@ -87,8 +133,8 @@ def _kspon(text: str, side: Literal["pronunciation", "spelling"]) -> str:
 _NORMALIZERS = {
     normalizer.name: normalizer
     for normalizer in (
-        Normalizer("kspon-pronunciation", 1, lambda text: _kspon(text, "pronunciation")),
-        Normalizer("kspon-spelling", 1, lambda text: _kspon(text, "spelling")),
-        Normalizer("plain", 1, _plain),
+        Normalizer("kspon-pronunciation", 2, lambda text: _kspon(text, "pronunciation")),
+        Normalizer("kspon-spelling", 2, lambda text: _kspon(text, "spelling")),
+        Normalizer("plain", 2, _plain),
     )
 }

@@ -13,12 +13,15 @@ their meaning tells apart. The standard readings here, and what else they could 
 - ``3:30``: 세 시 삼십 분. Other pairs are ratios: ``3:2``, 삼 대 이. ``1/3``: 삼 분의 일, no date.
 - ``2~3개``: 두세 개. ``20~30개``: 스물에서 서른 개 (이십에서 삼십 개, 이삼십 개).
 - ``010-1234``: 공일공 일이삼사 (영). ``A4``: 에이 사 (에이 포), but ``MP3``: 엠피쓰리.
+- ``56백 명``: 오륙백 명. ``3,4명``: 서너 명. ``625 전쟁``: 육이오 전쟁.
 - ``UCLA`` is spelt; of the abbreviations that are read as words (NATO, TED) a few are known.
 
-English words cannot be read by rules: they stay as they are.
+English words cannot be read by rules: but for some loanwords (``internet``) they stay as they are,
+and so do whole phrases of three words or more with one of them (``JUST DO IT``), and addresses.
 """
 
 import re
+import unicodedata
 from collections.abc import Callable, Iterable
 
 from sorigeul.text.counters import Counter, counter_at
@@ -26,6 +29,7 @@ from sorigeul.text.latin_letters import (
     CURRENCIES,
     ENGLISH_DIGITS,
     FIXED,
+    SPEEDS,
     UNITS,
     Readings,
     letter_readings,
@@ -38,15 +42,22 @@ from sorigeul.text.numerals import (
     sino,
 )
 
+VERSION = 2
+"""increases whenever any reading changes"""
+
 Read = tuple[list[Readings], int]
 """the pieces of an expression, and where the rest of the text begins"""
 
 
 def spoken(text: str) -> str:
-    """The standard reading of a text: ``20살`` -> ``스무 살``, ``70%`` -> ``칠십 퍼센트``."""
+    """The standard reading of a text: ``20살`` -> ``스무 살``, ``70%`` -> ``칠십 퍼센트``.
+
+    NFC in, NFC out; a text without anything to read out is returned as it is.
+    """
     if not _READ_OUT.search(text):
         return text
-    return "".join(readings[0] for readings in alternatives(text))
+    reading = "".join(readings[0] for readings in alternatives(text))
+    return unicodedata.normalize("NFC", reading)  # a letter may be followed by a combining mark
 
 
 def alternatives(text: str) -> list[Readings]:
@@ -55,6 +66,7 @@ def alternatives(text: str) -> list[Readings]:
     A piece of plain text has one reading, itself. All first readings together are `spoken(text)`.
     """
     text = text.translate(_FULL_WIDTH)
+    text = _OTHER_DIGIT.sub(lambda digit: str(unicodedata.decimal(digit[0])), text)
     pieces: list[Readings] = []
     position = 0
     while match := _EXPRESSION.search(text, position):
@@ -88,8 +100,9 @@ _POINT: Readings = (" 점 ",)
 _UNTIL: Readings = ("에서 ", "부터 ", " ")
 _HYPHEN: Readings = (" ", "에 ", " 다시 ", " 대 ")
 
-_READ_OUT = re.compile("[0-9A-Za-z%℃０-９Ａ-Ｚａ-ｚ％]")
+_READ_OUT = re.compile(r"[\dA-Za-z%℃Ａ-Ｚａ-ｚ％]")
 _FULL_WIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
+_OTHER_DIGIT = re.compile(r"(?![0-9])\d")  # of other scripts
 # 총3명, 10월6일 and 3만5천, but 제2차, 수10 and 3천5백 are one word.
 _WANTS_SPACE_BEFORE = re.compile(r"[가-힣](?<![제수몇십백천])[\d$€£¥₩]")
 
@@ -98,15 +111,21 @@ def _words(words: Iterable[str]) -> str:
     return "|".join(re.escape(word) for word in sorted(words, key=len, reverse=True))
 
 
+def _ascending(following: str) -> str:
+    """Matches 1 to 8 before what holds the next digit."""
+    return "|".join(str(digit) + following.format(digit + 1) for digit in range(1, 9))
+
+
 _INTEGER = r"(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)"
 _WAVE = "[~∼〜]"
 
 _SCALE = re.compile(
-    r"\s?([십백천]?(?:만(?![화남찬족기료약세나])|억|조(?![각건항합사기직금치카]))"
+    r"\s?([십백천]?(?:만(?![화남찬족기료약세나])|억|조(?![각건항합사기직금치카차]))"
     r"|(?<=\d)천(?![사국막연장문])|(?<=\d)백(?![화업신]))"
 )
 _UNIT = re.compile(rf"\s?({_words(UNITS)})(?!(?<=[A-Za-z])[A-Za-z0-9])")
 _ORDINAL = re.compile(r"(?<![가-힣])제\s?$")
+_AFTER_SPEED = re.compile(r"[시초]속\s?(?:약\s?)?$")
 
 _WITHOUT_LEADING_ZEROS = frozenset(("월", "일", "시", "분", "초"))
 _OFTEN_DIGIT_BY_DIGIT = frozenset(("년", "년도", "년생", "학번", "번", "호"))
@@ -117,9 +136,14 @@ def _read_number(match: re.Match[str]) -> Read:
     """A number with sign and decimals, and what follows it."""
     text, start, end = match.string, match.start(), match.end()
     currency, minus, digits, decimals = match.groups()
-    scale = _SCALE.match(text, end)
     is_ordinal = _ORDINAL.search(text[max(start - 3, 0) : start]) is not None
+    if is_ordinal and text.startswith("조", end):  # an article of a law, no trillion
+        return [_integer(digits), _SPACE], end
+    scale = _SCALE.match(text, end)
     pieces: list[Readings] = []
+    unit = _UNIT.match(text, end)
+    if unit and unit[1] in SPEEDS and not _AFTER_SPEED.search(text, max(start - 6, 0), start):
+        pieces.append(SPEEDS[unit[1]])
     if minus:
         pieces.append(("마이너스 ", "영하 "))
     if decimals:
@@ -128,13 +152,18 @@ def _read_number(match: re.Match[str]) -> Read:
         # 만 and 천만, but 일억.
         pieces.append(("일",) if scale[1][0] in "억조" else ("", "일"))
     else:
-        readings = _integer(digits, None if scale or is_ordinal else counter_at(text, end))
+        counter = None if scale or is_ordinal else counter_at(text, end)
+        readings = _integer(digits, counter)
+        if digits in _EMERGENCY_CALLS and not (scale or unit or counter):
+            readings = (digit_by_digit(digits), *readings)
         if len(digits) == 1 and _is_beside_latin(text, start, end):
             readings = (*readings, ENGLISH_DIGITS[int(digits)])
         pieces.append(readings)
     if currency:
         scale_pieces = [(scale[1],)] if scale else []
         return [*pieces, *scale_pieces, _SPACE, UNITS[currency.strip()]], (scale or match).end()
+    if is_ordinal and text.startswith("자", end):
+        return pieces, end  # 제삼자, in one word
     following, end = _after_number(text, end)
     return pieces + following, end
 
@@ -148,6 +177,8 @@ def _after_number(text: str, end: int) -> Read:
     if unit := _UNIT.match(text, end):
         return [*pieces, _SPACE, UNITS[unit[1]]], unit.end()
     counter = counter_at(text, end)
+    if counter is not None and counter.word == "시" and text.startswith("시반", end):
+        return [*pieces, (" 시 ",)], end + 1  # three and a half
     is_close = counter is not None and counter.word != "월" and not text[end].isspace()
     if is_close or re.match(r"(?!x\d)[A-Za-z]", text[end : end + 2]):
         pieces.append(_SPACE)
@@ -174,8 +205,6 @@ def _integer(digits: str, counter: Counter | None = None) -> Readings:
         chinese.append("일" + chinese[0])
     if len(digits) > 2 or (counter and counter.word in _OFTEN_DIGIT_BY_DIGIT):
         chinese.extend(each_digit)
-    if counter is None and digits in _EMERGENCY_CALLS:
-        return (*each_digit, chinese[0])
     natives = _native_readings(number, counter)
     return (*natives, *chinese) if _is_native(number, counter) else (*chinese, *natives)
 
@@ -223,6 +252,8 @@ def _read_range(match: re.Match[str]) -> Read:
     low_digits, sign, high_digits = match.groups()
     low, high = int(low_digits), int(high_digits)
     counter = counter_at(text, end)
+    if sign == "," and counter is None:
+        return [_integer(low_digits)], match.end(1)
     following, rest = _after_number(text, end)
     if sign == "-" and (counter is None or low >= high):
         return [_integer(low_digits), _HYPHEN, _integer(high_digits), *following], rest
@@ -233,11 +264,22 @@ def _read_range(match: re.Match[str]) -> Read:
         natives = [f"{native(low)}에서 {native_before_counter(high)}"]
     if 0 < low < 9 and high == low + 1:
         natives.insert(0, _PAIRS[low])
-        chinese.insert(0, digit_by_digit(low_digits + high_digits).replace("오육", "오륙"))
+        chinese.insert(0, _neighbours(low_digits + high_digits))
     elif low % 10 == 0 and 0 < low < high == low + 10 < 100:
-        chinese.append(digit_by_digit(f"{low // 10}{high // 10}") + "십")  # 이삼십
+        chinese.append(_neighbours(f"{low // 10}{high // 10}") + "십")  # 이삼십
     readings = [*natives, *chinese] if is_native else [*chinese, *natives]
     return [tuple(readings), *following], rest
+
+
+def _read_hundreds(match: re.Match[str]) -> Read:
+    """Two digits for two numbers of hundreds: 오륙백 명."""
+    following, end = _after_number(match.string, match.end())
+    return [(_neighbours(match[0]), sino(int(match[0]))), *following], end
+
+
+def _neighbours(digits: str) -> str:
+    """Two digits that follow each other in one word: 이삼."""
+    return digit_by_digit(digits).replace("오육", "오륙")
 
 
 def _read_date(match: re.Match[str]) -> Read:
@@ -248,8 +290,10 @@ def _read_date(match: re.Match[str]) -> Read:
 
 
 def _read_clock(match: re.Match[str]) -> Read:
-    hour, minute, second = match.groups()
-    pieces = [_integer(hour, counter_at("시", 0)), (" 시",)]
+    before, hour, minute, second, after = match.groups()
+    half = (before or after or "").upper()
+    pieces: list[Readings] = [("오전 " if half == "A" else "오후 ",)] if half else []
+    pieces += [_integer(hour, counter_at("시", 0)), (" 시",)]
     if int(minute):
         minutes = sino(int(minute)) + " 분"
         pieces += [_SPACE, (minutes, "반") if minute == "30" and not second else (minutes,)]
@@ -292,12 +336,22 @@ def _read_event(match: re.Match[str]) -> Read:
     return [*pieces, (whole, each) if as_number else (each, whole)], match.end()
 
 
+# Also in small letters, but for 3g, which are grams.
+_FIXED = FIXED | {
+    word.lower(): readings for word, readings in FIXED.items() if not word.endswith("G")
+}
+
+
 def _read_fixed(match: re.Match[str]) -> Read:
-    return [FIXED[match[0]]], match.end()
+    return [_FIXED[match[0]]], match.end()
 
 
 def _read_until(match: re.Match[str]) -> Read:
     return [_UNTIL], match.end()
+
+
+def _keep(match: re.Match[str]) -> Read:
+    return [(match[0],)], match.end()
 
 
 _OPERATORS: dict[str, Readings] = {
@@ -314,9 +368,18 @@ def _read_operator(match: re.Match[str]) -> Read:
 
 
 def _read_letters(match: re.Match[str]) -> Read:
-    """A word in Latin letters, with the hyphen or space before a number after it."""
+    """A word in Latin letters, with the hyphen or space before a number after it.
+
+    Or a phrase, of which either all words are read or none.
+    """
     text, end = match.string, match.end()
-    pieces = letter_readings(match[0]) or [(match[0],)]
+    pieces: list[Readings] = []
+    for word in match[0].split(" "):
+        readings = letter_readings(word)
+        if readings is None:
+            pieces = [(match[0],)]
+            break
+        pieces += [*([_SPACE] if pieces else []), *readings]
     if before_number := re.compile(r"-?(?=\d)").match(text, end):
         return [*pieces, _SPACE], before_number.end()
     return pieces, end
@@ -331,10 +394,18 @@ _EVENT_DAY = (
     "(?:3[·ㆍ]1|4[·ㆍ](?:3|19)|5[·ㆍ]1[68]|6[·ㆍ](?:10|2[59])|8[·ㆍ]15|9[·ㆍ]11"
     "|10[·ㆍ](?:4|26)|12[·ㆍ]12)"
 )
+# Without the point between month and day.
+_BARE_EVENT = "(?:419|516|518|625|815|911)"
 
 _RULES: dict[str, tuple[re.Pattern[str], Callable[[re.Match[str]], Read]]] = {
     name: (re.compile(pattern), read)
     for name, pattern, read in (
+        (
+            "address",
+            r"(?:https?://|www\.)[!-~]+|(?<![\w.+-])[\w.+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+"
+            r"|(?<![A-Za-z0-9.-])[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*\.(?:com|net|org|kr)(?![A-Za-z0-9])",
+            _keep,
+        ),
         (
             "date",
             r"(?<!\d)(\d{4})(?:\s?\.\s?|[-/])(0?[1-9]|1[0-2])(?:\s?\.\s?|[-/])"
@@ -343,13 +414,14 @@ _RULES: dict[str, tuple[re.Pattern[str], Callable[[re.Match[str]], Read]]] = {
         ),
         (
             "clock",
-            r"(?<![\d:])(2[0-4]|[01]?\d):([0-5]\d)(?::([0-5]\d))?(?![\d:])",
+            r"(?:(?<![A-Za-z])([AaPp])[Mm]\s?)?(?<![\d:])(2[0-4]|[01]?\d):([0-5]\d)(?::([0-5]\d))?"
+            r"(?![\d:])(?:\s?([AaPp])[Mm](?![A-Za-z]))?",
             _read_clock,
         ),
         ("ratio", r"(\d+)\s?:\s?(\d+)", _read_ratio),
         (
             "phone",
-            r"(?<![\d.,])(?:\d{2,4}-\d{3,4}-\d{4}|\d{3,4}-\d{4}|\d+(?:-\d+){2,})(?!\d)",
+            r"(?<![\d.,])(?:\d{2,4}-\d{3,4}-\d{4}|\d{3,4}-\d{4}|\d{6}-\d{7}|\d+(?:-\d+){2,})(?!\d)",
             _read_phone,
         ),
         ("dotted", r"\d+(?:\.\d+){2,}", _read_dotted),
@@ -360,12 +432,19 @@ _RULES: dict[str, tuple[re.Pattern[str], Callable[[re.Match[str]], Read]]] = {
             r"(\d{1,2})[·ㆍ.](\d{1,2})(?!\d)",
             _read_event,
         ),
-        ("fixed", rf"(?<![A-Za-z0-9+])(?:{_words(FIXED)})(?![A-Za-z0-9+])", _read_fixed),
+        (
+            "bare_event",
+            rf"(?<![\d.,])(?={_BARE_EVENT}\s?(?:{_EVENT_WORD}))(\d)(\d\d)(?!\d)",
+            _read_event,
+        ),
+        ("fixed", rf"(?<![A-Za-z0-9+])(?:{_words(_FIXED)})(?!\s?=|[A-Za-z0-9+])", _read_fixed),
         (
             "range",
             rf"(?<![\d.,])(\d{{1,4}})(\s?{_WAVE}\s?|-)(\d{{1,4}})(?![.,]?\d|-)",
             _read_range,
         ),
+        ("neighbours", rf"(?<![\d.,])({_ascending(r'(?=,{})')})(,)(\d)(?![\d.,])", _read_range),
+        ("hundreds", rf"(?<![\d.,])(?:{_ascending('{}')})(?=\s?백(?![화업신]))", _read_hundreds),
         (
             "number",
             rf"([{CURRENCIES}]\s?)?((?<![\w)\]%])[-−])?({_INTEGER})(?:\.(\d+))?",
@@ -377,7 +456,12 @@ _RULES: dict[str, tuple[re.Pattern[str], Callable[[re.Match[str]], Read]]] = {
             _read_until,
         ),
         ("operator", r"(?<=\d)\s?([x×+÷=])\s?(?=\d)", _read_operator),
-        ("letters", "[A-Z]+(?:&[A-Z]+)+(?![a-z])|[A-Z]/[A-Z](?![A-Za-z])|[A-Za-z]+", _read_letters),
+        (
+            "letters",
+            "[A-Z]+(?:&[A-Z]+)+(?![a-z])|[A-Z]/[A-Z](?![A-Za-z])|[A-Za-z]+(?: [A-Za-z]+){2,}"
+            "|[A-Za-z]+-[A-Za-z]+(?![A-Za-z-])|[A-Za-z]+",
+            _read_letters,
+        ),
         ("sign", "[%℃]", _read_sign),
     )
 }

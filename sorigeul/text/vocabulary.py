@@ -143,7 +143,7 @@ class Vocabulary:
             vocabulary = cls(tuple(units), kind)
             if content.get("hash") != vocabulary.hash:
                 raise ValueError("its units do not match its hash")
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise UserError(f"{name}: not a usable vocabulary: {error}") from error
         return vocabulary
 

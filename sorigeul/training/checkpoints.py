@@ -9,23 +9,24 @@ and the epoch begins again.
 The loop in `run.py` decides when to save and resume. Published models are in `sorigeul.pretrained`.
 """
 
+import errno
 import logging
 import shutil
 import zipfile
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
 from sorigeul.base.errors import UserError
 from sorigeul.base.files import replacing, write_text
-from sorigeul.base.weights import write_weights
+from sorigeul.base.records import build
+from sorigeul.base.weights import read_weights, write_weights
 from sorigeul.data.config import ORDER_INDEPENDENT, DataConfig
 from sorigeul.model.las import ListenAttendSpell
 from sorigeul.pretrained.loading import VOCABULARY
@@ -87,25 +88,27 @@ class RunState:
                 f"{run} was begun by another version of sorigeul: finish it with that one, or "
                 "train into a new folder"
             )
-        if content["vocabulary_hash"] != vocabulary.hash:
+        if content.get("vocabulary_hash") != vocabulary.hash:
             raise UserError(
                 f"{run} was begun with another vocabulary: train into a new folder, or restore "
                 "the transcripts it was begun with"
             )
-        position = RunPosition(**content["position"])
-        # An older checkpoint may name an epoch whose weights were removed later on.
-        position.best = [best for best in position.best if has_epoch_weights(run, best[1])]
-        return cls(
-            position=position,
-            totals=EpochTotals(**content["tally"]),
-            learner=content,
-            loader=content["batches"],
-            # A checkpoint from before a setting was added was made with its default.
-            epoch_order={**asdict(DataConfig()), **content["drawn_by"]},
-            random=content["random"],
-            metrics_rows=content["rows"],
-            vocabulary_hash=content["vocabulary_hash"],
-        )
+        with explain_contents(run):
+            position = build(RunPosition, content["position"])
+            # An older checkpoint may name an epoch whose weights were removed later on.
+            position.best = [best for best in position.best if has_epoch_weights(run, best[1])]
+            values = {
+                "position": position,
+                "totals": build(EpochTotals, content["tally"]),
+                "learner": content,
+                "loader": content["batches"],
+                # A checkpoint from before a setting was added was made with its default.
+                "epoch_order": {**asdict(DataConfig()), **content["drawn_by"]},
+                "random": content["random"],
+                "metrics_rows": content["rows"],
+                "vocabulary_hash": content["vocabulary_hash"],
+            }
+            return build(cls, values)
 
     def changes_of_order(self, order: Mapping[str, Any]) -> list[str]:
         """The names of everything in `order` that differs from when the checkpoint was saved.
@@ -133,6 +136,23 @@ def epoch_order(settings: Settings, utterances: int, processes: int) -> dict[str
     }
 
 
+@contextmanager
+def explain_contents(run: Path) -> Iterator[None]:
+    """Turn what goes wrong with the contents of a checkpoint into a UserError.
+
+    For a checkpoint that is whole, but that no run has written.
+    """
+    try:
+        yield
+    except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        if "memory" in str(error):  # PyTorch has no class of its own for it on a CPU
+            raise
+        raise UserError(
+            f"the newest checkpoint in {run / CHECKPOINTS} does not hold what a checkpoint of this "
+            f"run holds ({_first_line(error)}): move it away to go on from the one before it"
+        ) from error
+
+
 # Writing and reading checkpoints.
 
 
@@ -152,22 +172,23 @@ def save_checkpoint(run: Path, step: int, state: dict[str, Any]) -> Path:
 
 
 def latest_checkpoint(run: Path) -> dict[str, Any] | None:
-    """The content of the newest readable checkpoint, or None if there is no checkpoint.
+    """The content of the newest checkpoint that is whole, or None if there is no checkpoint.
 
-    A damaged one is renamed, with a warning. Raises UserError if all are damaged.
+    One that is proved to be damaged is renamed, with a warning. Raises UserError if all are
+    damaged, or if one cannot be read for a reason that is no damage: then nothing is renamed.
     """
     paths = _checkpoint_paths(run)
     for path in reversed(paths):
         try:
             return _read_checkpoint(path)
-        except (zipfile.BadZipFile, UnpicklingError, RuntimeError, OSError, ValueError) as error:
+        except _DamagedCheckpoint as error:
             damaged = path.with_suffix(".damaged")
-            reason = str(error).partition("\n")[0]
             shutil.move(path, damaged)
-            log.warning("%s is damaged (%s); kept as %s", path, reason, damaged.name)
+            log.warning("%s is damaged (%s); kept as %s", path, error, damaged.name)
     if paths:
         raise UserError(
-            f"no checkpoint in {run / CHECKPOINTS} can be read: start in another folder"
+            f"no checkpoint in {run / CHECKPOINTS} can be read: give --restart to begin again from "
+            "step 0, or choose another folder"
         )
     return None
 
@@ -177,16 +198,58 @@ def checkpoint_of_step(run: Path, step: int) -> dict[str, Any]:
     path = _checkpoint_path(run, step)
     if not path.exists():
         raise UserError(f"{path} is not here: all processes of a run must see the same run folder")
-    return _read_checkpoint(path)
+    try:
+        return _read_checkpoint(path)
+    except _DamagedCheckpoint as error:
+        raise UserError(f"{path} is damaged ({error})") from error
+
+
+class _DamagedCheckpoint(Exception):
+    """A checksum or a check of the format proves that a checkpoint is not what was written."""
 
 
 def _read_checkpoint(path: Path) -> dict[str, Any]:
-    with zipfile.ZipFile(path) as archive:  # torch itself compares no checksums
-        if (damaged_file := archive.testzip()) is not None:
-            raise zipfile.BadZipFile(f"{damaged_file} does not match its checksum")
-    # Tensors and plain values only: a checkpoint from a stranger cannot run code.
-    content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    """Read a checkpoint.
+
+    Raises _DamagedCheckpoint only if it is proved to be damaged. If it cannot be read for any other
+    reason (memory is short, a file system does not answer, a permission is missing), it may well be
+    whole, and UserError gives the reason.
+    """
+    try:
+        if (damaged_file := _damaged_file(path)) is not None:
+            raise _DamagedCheckpoint(f"{damaged_file} does not match its checksum")
+        # Tensors and plain values only: a checkpoint from a stranger cannot run code.
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, MemoryError, RuntimeError) as error:
+        if getattr(error, "errno", None) == errno.EINVAL:  # a header points to where nothing can be
+            raise _DamagedCheckpoint(_first_line(error)) from error
+        raise UserError(
+            f"{path} cannot be read ({_first_line(error) or 'memory is short'}): it may be whole, "
+            "so nothing was changed; give the same command again when that is mended, or move the "
+            "file away to go on from the checkpoint before it"
+        ) from error
+    except (UnpicklingError, zipfile.BadZipFile, ValueError, EOFError, LookupError) as error:
+        raise _DamagedCheckpoint(_first_line(error)) from error
+    if not isinstance(content, dict):
+        raise _DamagedCheckpoint(f"it holds a {type(content).__name__}")
     return content
+
+
+def _damaged_file(path: Path) -> str | None:
+    """The first file in the archive that does not match its checksum; torch compares none."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.testzip()
+    except RuntimeError as error:  # encrypted, or of a newer format, says a header
+        raise zipfile.BadZipFile(str(error)) from error
+    except zipfile.BadZipFile as error:
+        if isinstance(error.__context__, OSError):  # zipfile's own words for a read that failed
+            raise error.__context__ from None
+        raise
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).partition("\n")[0]
 
 
 def _checkpoint_path(run: Path, step: int) -> Path:
@@ -236,13 +299,10 @@ def load_epoch_weights(run: Path, epoch: int) -> dict[str, Tensor]:
 
     Raises UserError if they cannot be read.
     """
-    path = _epoch_weights_path(run, epoch)
     try:
-        return load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise UserError(
-            f"{path} cannot be read ({error}): set average_best 1 to do without it"
-        ) from error
+        return read_weights(_epoch_weights_path(run, epoch))[0]
+    except UserError as error:
+        raise UserError(f"{error}; or set average_best 1 to do without it") from error
 
 
 def prune_epoch_weights(run: Path, epochs: Collection[int]) -> None:

@@ -22,6 +22,7 @@ from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from lightning_fabric.strategies.ddp import DDPStrategy
 
+from sorigeul.base.capacity import refuse_too_many_processes
 from sorigeul.base.errors import UserError
 from sorigeul.training.settings import TrainingConfig
 
@@ -55,6 +56,8 @@ def launch(training: TrainingConfig) -> Fabric:
             f"{torch.cuda.device_count()}: lower devices (Slurm: ask for the GPUs of a node by "
             "--gres=gpu:N, not by task)"
         )
+    if not on_gpu:
+        refuse_too_many_processes("devices", local_processes)
     precision = _precision(training.precision, on_gpu)
     # By default PyTorch uses TF32 in convolutions, but not in matrix products.
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision == "tf32"

@@ -18,10 +18,16 @@ import torch
 from torch import Tensor, nn
 
 from sorigeul.base import provenance
+from sorigeul.base.capacity import refuse_too_large_model
 from sorigeul.base.errors import UserError
 from sorigeul.base.files import write_text
+from sorigeul.base.locks import locked_folder
+from sorigeul.base.machine import memory_gib
 from sorigeul.base.progress import progress_bar
+from sorigeul.base.records import build
 from sorigeul.base.stopping import StopRequests
+from sorigeul.base.streams import print_line
+from sorigeul.base.weights import not_finite, without_memory
 from sorigeul.lm.loading import NETWORKS
 from sorigeul.lm.model_files import CONFIG, VOCABULARY, read_description
 from sorigeul.lm.network import NetworkModel
@@ -46,6 +52,7 @@ from sorigeul.training.language_model_settings import (
 )
 from sorigeul.training.metrics import METRICS, MetricsLog, read_metrics
 from sorigeul.training.random_state import random_state, restore_random_state
+from sorigeul.training.run_folder import TEXT, claim_folder
 from sorigeul.training.settings import RUN_CONFIG
 from sorigeul.training.text_batches import TextBatch, TextBatches
 from sorigeul.training.vocabulary_source import find_vocabulary
@@ -54,7 +61,6 @@ log = logging.getLogger(__name__)
 
 _CONFIG_HEAD = "# To repeat this: sorigeul lm train TEXT… LM --vocabulary … --config THIS_FILE\n\n"
 _FORMAT = "sorigeul-lm-checkpoint/1"
-_TEXT = "text"  # folder of the prepared text, with its report
 _MAX_BAD_STEPS = 10  # losses in a row that are not finite before the run gives up
 _ORDER = ("seed", "batch_characters", "max_length")
 """settings that decide which lines are in which batch"""
@@ -67,20 +73,25 @@ def train_language_model(
     exclude: Sequence[Path],
     settings: LanguageModelSettings,
     command: str | None = None,
+    restart: bool = False,
 ) -> None:
     """Train a language model on text, into `folder`; go on if it holds an unfinished training.
 
     `sources` and `exclude` are those of `prepare_text`. `vocabulary_source` is that of
     `find_vocabulary`; it may be empty if the folder holds a training already. `command` is named in
-    the record of the training as what started it.
+    the record of the training as what started it. With `restart` a training that the folder holds
+    is put aside, and another begins.
     """
-    _refuse_other_model(folder, settings.training.kind)
-    vocabulary = _vocabulary(folder, vocabulary_source)
-    text = _text(sources, folder, vocabulary, exclude, settings.training)
-    if settings.training.kind == "ngram":
-        train_ngram_model(text, folder, settings, command)
-    else:
-        train_network(text, folder, settings, command)
+    with locked_folder(folder):
+        if not restart:
+            _refuse_other_model(folder, settings.training.kind)
+        vocabulary = _vocabulary(folder, vocabulary_source)
+        claim_folder(folder, LanguageModelSettings, restart)
+        text = _text(sources, folder, vocabulary, exclude, settings.training)
+        if settings.training.kind == "ngram":
+            train_ngram_model(text, folder, settings, command)
+        else:
+            train_network(text, folder, settings, command)
 
 
 def _refuse_other_model(folder: Path, kind: LanguageModelKind) -> None:
@@ -89,7 +100,7 @@ def _refuse_other_model(folder: Path, kind: LanguageModelKind) -> None:
         found = read_description(folder).kind
         if found != kind:
             raise UserError(f"{folder} holds a model of kind {found}: train into a new folder")
-    elif checkpoints.has_checkpoint(folder) and not (folder / _TEXT).exists():
+    elif checkpoints.has_checkpoint(folder) and not (folder / TEXT).exists():
         raise UserError(f"{folder} holds the training of a recogniser: train into a new folder")
 
 
@@ -113,11 +124,11 @@ def _text(
 ) -> TextData:
     """The prepared text: that of the training that goes on, if there is one, else a new one."""
     if checkpoints.has_checkpoint(folder):
-        text = load_text(folder / _TEXT, vocabulary)
+        text = load_text(folder / TEXT, vocabulary)
         if text is not None:
             return text
     options = TextOptions(tuple(exclude), training.heldout_share, training.seed)
-    text = prepare_text(sources, folder / _TEXT, vocabulary, options)
+    text = prepare_text(sources, folder / TEXT, vocabulary, options)
     log.info("%s", ", ".join(f"{name}: {count}" for name, count in text_counts(text).items()))
     return text
 
@@ -139,7 +150,7 @@ def train_ngram_model(
         row |= heldout_metrics(bits * math.log(2))
     write_text(folder / METRICS, json.dumps(row) + "\n")
     write_results(folder, [row], text_counts(text), cpu)
-    print(f"{TABLE_HEAD}\n{table_row(row)}")
+    print_line(f"{TABLE_HEAD}\n{table_row(row)}")
     provenance.end_record(folder, seconds, finished=True)
 
 
@@ -226,6 +237,11 @@ class LanguageModelRun:
         size = training.batch_characters, training.max_length
         self.train_batches = TextBatches(text.train, self.vocabulary, *size)
         self.heldout_batches = TextBatches(text.heldout, self.vocabulary, *size)
+        with without_memory():
+            outline = NETWORKS[training.kind](settings.network, self.vocabulary)
+        parameters = sum(weight.numel() for weight in outline.parameters())
+        sizes = "the width or the number of layers"
+        refuse_too_large_model(parameters, memory_gib(self.device), sizes)
         torch.manual_seed(training.seed)
         network = NETWORKS[training.kind](settings.network, self.vocabulary)
         self.network = network.to(self.device)
@@ -240,19 +256,21 @@ class LanguageModelRun:
 
     def begin_or_resume(self) -> None:
         """Restore the newest checkpoint of the folder, if it has one; write settings and units."""
-        state = checkpoints.latest_checkpoint(self.folder)
+        state, rows = checkpoints.latest_checkpoint(self.folder), 0
         if state is not None:
             self._restore(state)
+            with checkpoints.explain_contents(self.folder):
+                rows = int(state["metrics_rows"])
         write_text(self.folder / RUN_CONFIG, _CONFIG_HEAD + self.settings.to_yaml())
         write_text(self.folder / VOCABULARY, self.vocabulary.to_json())
-        self.metrics.begin(self.position.step, 0 if state is None else state["metrics_rows"])
+        self.metrics.begin(self.position.step, rows)
 
     def _restore(self, state: dict[str, Any]) -> None:
         """Go on from a checkpoint, if possible from the same batch of its epoch."""
         folder = self.folder
         if state.get("format") != _FORMAT:
             raise UserError(f"{folder} holds no language model: train into a new folder")
-        if state["vocabulary_hash"] != self.vocabulary.hash:
+        if state.get("vocabulary_hash") != self.vocabulary.hash:
             raise UserError(
                 f"{folder} was begun with another vocabulary: leave --vocabulary as it was, or "
                 "train into a new folder"
@@ -260,28 +278,42 @@ class LanguageModelRun:
         kind = state.get("kind", RecurrentNetwork.kind)  # older checkpoints do not say
         if kind != self.network.kind:
             raise UserError(f"{folder} was begun with kind {kind}: train into a new folder")
-        for name, value in asdict(self.settings.network).items():
-            old = state["model"][name]
-            if not name.endswith("dropout") and old != value:
-                raise UserError(
-                    f"{folder} was begun with {name} {old}, not {value}: train into a new folder, "
-                    f"or leave {name} as it was"
-                )
-        self.network.load_state_dict(state["network"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.position = Position(**state["position"])
-        restore_random_state(state["random"])
-        changes = [name for name, value in self._order().items() if state["order"][name] != value]
+        with checkpoints.explain_contents(folder):
+            for name, value in asdict(self.settings.network).items():
+                old = state["model"][name]
+                if not name.endswith("dropout") and old != value:
+                    raise UserError(
+                        f"{folder} was begun with {name} {old}, not {value}: train into a new "
+                        f"folder, or leave {name} as it was"
+                    )
+            self.network.load_state_dict(state["network"])
+            if (diverged := not_finite(self.network.state_dict())) is not None:
+                raise ValueError(f"{diverged} is not finite")
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.position = build(Position, state["position"])
+            restore_random_state(state["random"])
+            order = self._order()
+            changes = [name for name, value in order.items() if state["order"][name] != value]
+            totals = build(Totals, state["totals"])
         if changes and self.position.batch:
             log.warning("%s changed: the epoch begins again", ", ".join(changes))
             self.position.batch = self.position.characters = 0
         else:
-            self.totals = Totals(**state["totals"])
+            self.totals = totals
         self.position.finished = self._limit_reached() or self._epochs_finished()
         log.info("going on from step %d of %s", self.position.step, folder)
 
     def save_checkpoint(self) -> None:
-        """Save everything that is needed to go on from here."""
+        """Save everything that is needed to go on from here.
+
+        Raises UserError if the weights are not finite: the checkpoint before is worth more.
+        """
+        if (name := not_finite(self.network.state_dict())) is not None:
+            raise UserError(
+                f"the training has diverged: {name} is not finite after step {self.position.step}, "
+                "so no checkpoint was saved; lower lr, and the same command goes on from the one "
+                "before"
+            )
         state = {
             "format": _FORMAT,
             "vocabulary_hash": self.vocabulary.hash,
@@ -446,8 +478,8 @@ class LanguageModelRun:
         self.metrics.write(row)
         rows = read_metrics(self.folder, "evaluation")
         if len(rows) == 1:
-            print(TABLE_HEAD)
-        print(table_row(row), flush=True)
+            print_line(TABLE_HEAD)
+        print_line(table_row(row))
         write_results(self.folder, rows, text_counts(self.text), self.device)
         plot_learning_curve(self.folder / "plots" / "learning_curve.png", rows)
         if row["heldout_loss"] < position.best_loss:

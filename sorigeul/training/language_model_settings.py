@@ -3,12 +3,21 @@
 Every name is used once, as in `settings.py`.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from sorigeul.base.errors import UserError
+from sorigeul.base.ranges import (
+    COUNT,
+    COUNT_OR_NONE,
+    LEARNING_RATE,
+    SECONDS,
+    SEED,
+    WEIGHT,
+    Range,
+    check_ranges,
+)
 from sorigeul.lm.ngram import NgramOptions
 from sorigeul.lm.recurrent import RecurrentConfig
 from sorigeul.lm.transformer import TransformerConfig, TransformerNetwork
@@ -52,60 +61,42 @@ class LanguageModelTraining:
     kind: LanguageModelKind = "recurrent"
     """recurrent, or transformer (its presets have the right lr): a network; ngram: counts of
     character sequences"""
-    lr: float = 5e-3
+    lr: Annotated[float, LEARNING_RATE] = 5e-3
     """learning rate, which falls along a cosine to 0 at max_epochs, max_steps or max_seconds"""
-    warmup_steps: int = 200
+    warmup_steps: Annotated[int, COUNT_OR_NONE] = 200
     """steps over which the learning rate rises to lr"""
-    weight_decay: float = 0.01
+    weight_decay: Annotated[float, WEIGHT] = 0.01
     """decay of the weights in each step, as a multiple of the learning rate (AdamW)"""
-    max_grad_norm: float = 1.0
+    max_grad_norm: Annotated[float, Range(0, 10**9, above=True)] = 1.0
     """norm to which gradients are clipped"""
-    batch_characters: int = 2048
+    batch_characters: Annotated[int, Range(1, 10**8)] = 2048
     """characters of a batch, with the padding of its lines, which are about equally long; after the
     same text smaller batches have learnt far more"""
-    max_length: int = 192
+    max_length: Annotated[int, Range(1, 10**6)] = 192
     """characters after which a longer line is cut; the rest is read without what was before it"""
-    max_epochs: int = 1
+    max_epochs: Annotated[int, COUNT] = 1
     """times the text is read"""
-    max_steps: int = 0
+    max_steps: Annotated[int, COUNT_OR_NONE] = 0
     """steps to train; 0: no limit"""
-    max_seconds: float = 0.0
+    max_seconds: Annotated[float, SECONDS] = 0.0
     """seconds to train, not counting evaluation; 0: no limit"""
-    evaluate_every: int = 2000
+    evaluate_every: Annotated[int, COUNT] = 2000
     """steps between evaluations on the held-out text; there is one after each epoch as well"""
-    checkpoint_every: int = 1000
+    checkpoint_every: Annotated[int, COUNT] = 1000
     """steps between checkpoints; one is written after each evaluation as well"""
-    log_every: int = 20
+    log_every: Annotated[int, COUNT] = 20
     """steps between two rows of metrics"""
     precision: LanguageModelPrecision = "auto"
     """number format of the heavy arithmetic; bfloat16 is for GPUs, where the recurrent layers then
     use TF32; auto: bfloat16 on a GPU that has it, else float32"""
-    heldout_share: float = 0.01
+    heldout_share: Annotated[float, Range(0, 1, above=True, below=True)] = 0.01
     """share of the lines that is held out of the training, at most 5,000 lines"""
-    seed: int = 0
+    seed: Annotated[int, SEED] = 0
     """seed of every random draw: the same seed and settings give the same model"""
 
     def __post_init__(self) -> None:
         """Check the values."""
-
-        def need(names: str, valid: Callable[[float], bool], requirement: str) -> None:
-            for name in names.split():
-                value = getattr(self, name)
-                if not valid(value):
-                    raise UserError(f"{name} is {value}, but must be {requirement}")
-
-        need("lr max_grad_norm", lambda value: value > 0, "above 0")
-        need(
-            "batch_characters max_length max_epochs evaluate_every checkpoint_every log_every",
-            lambda value: value >= 1,
-            "at least 1",
-        )
-        need(
-            "warmup_steps weight_decay max_steps max_seconds seed",
-            lambda value: value >= 0,
-            "0 or more",
-        )
-        need("heldout_share", lambda value: 0 < value < 1, "above 0 and below 1")
+        check_ranges(self)
 
 
 @dataclass(frozen=True)

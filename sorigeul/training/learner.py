@@ -15,6 +15,9 @@ from lightning_fabric import Fabric
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
+from sorigeul.base.capacity import refuse_too_large_model
+from sorigeul.base.machine import memory_gib
+from sorigeul.base.weights import without_memory
 from sorigeul.data.batches import Batch
 from sorigeul.evaluation import scores
 from sorigeul.model.las import LASOutput, ListenAttendSpell
@@ -64,8 +67,14 @@ class Learner:
     ) -> None:
         self.settings, self.vocabulary, self.fabric = settings, vocabulary, fabric
         training = settings.training
-        fabric.seed_everything(training.seed, verbose=False)
         config = replace(settings.model, vocabulary_size=len(vocabulary))
+        with devices.raise_together(fabric):
+            with without_memory():
+                outline = ListenAttendSpell(config)
+            parameters = sum(weight.numel() for weight in outline.parameters())
+            sizes = "hidden_size, conv_channels or the numbers of layers"
+            refuse_too_large_model(parameters, memory_gib(fabric.device), sizes)
+        fabric.seed_everything(training.seed, verbose=False)
         self.las = ListenAttendSpell(config, torch.tensor(vocabulary.jamo_ids()))
         self.las.listener.checkpoint_activations = training.checkpoint_activations
         if pretrained is not None:
@@ -145,6 +154,7 @@ class Learner:
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate * group["factor"]
         nonempty = [batch for batch, count in zip(batches, characters, strict=True) if count]
+        statistics = [buffer.clone() for buffer in self.las.buffers()]
         loss_sums, forced_outputs = self._accumulate_gradients(
             nonempty, sum(characters), scheduled_sampling
         )
@@ -169,6 +179,9 @@ class Learner:
         gradient_overflow = finite_losses and not updated and self.scaler is not None
         suspect_ids = []
         if not (updated or gradient_overflow):
+            # Batch normalisation has averaged the step into its running statistics.
+            for buffer, before in zip(self.las.buffers(), statistics, strict=True):
+                buffer.copy_(before)
             suspect_ids = self._suspect_ids(nonempty, own_losses)
         character_count, errors = self._count_errors(forced_outputs)
         return StepResult(
@@ -271,8 +284,14 @@ class Learner:
         return output, losses
 
     def _suspect_ids(self, batches: Sequence[Batch], own_losses: Sequence[float]) -> list[str]:
-        """The utterances of the processes whose loss is not finite; if all are finite, of all."""
+        """The utterances whose features are not finite.
+
+        If there are none, those of the processes whose loss is not finite, or else of all.
+        """
         ids = [utterance_id for batch in batches for utterance_id in batch.ids]
+        impossible = [name for batch in batches for name in self._impossible_ids(batch)]
+        if any(all_impossible := devices.gather(self.fabric, impossible)):
+            return [utterance_id for share_ids in all_impossible for utterance_id in share_ids]
         shares = devices.gather(self.fabric, (ids, all(map(math.isfinite, own_losses))))
         all_finite = all(finite for _, finite in shares)
         return [
@@ -281,6 +300,15 @@ class Learner:
             if all_finite or not finite
             for utterance_id in share_ids
         ]
+
+    def _impossible_ids(self, batch: Batch) -> list[str]:
+        """The utterances of a batch whose features are not finite, as those of huge samples."""
+        if not len(batch):
+            return []
+        on_device = batch.to(self.fabric.device)
+        features, _ = self.log_mel(on_device.waveforms, on_device.lengths)
+        finite = features.isfinite().all(-1).all(-1).tolist()
+        return [name for name, is_finite in zip(batch.ids, finite, strict=True) if not is_finite]
 
     def _count_errors(self, forced_outputs: Sequence[tuple[Batch, Tensor]]) -> tuple[int, int]:
         """Characters of the texts and errors in the outputs, over all processes."""

@@ -12,22 +12,45 @@ import torch
 from torch.utils.tensorboard import SummaryWriter
 
 from sorigeul.base import plots
+from sorigeul.base.errors import UserError
 from sorigeul.base.files import write_text
 from sorigeul.base.machine import processor
+from sorigeul.base.streams import print_line
 
 METRICS = "metrics.jsonl"
+_NO_NUMBERS = ("kind", "epochs")
 TABLE_HEAD = (
     "|Epoch|train CRR (%)|valid CRR (%)|test CRR (%)|\n|:-----:|:---------:|:--------:|:------:|"
 )
 
 
 def read_metrics(folder: Path, kind: str | None = None) -> list[dict[str, Any]]:
-    """The rows of a run's `metrics.jsonl`, of one kind (`step`, `epoch`) or all."""
+    """The rows of a run's `metrics.jsonl`, of one kind (`step`, `epoch`) or all.
+
+    Raises UserError for a line that no run has written.
+    """
     path = folder / METRICS
-    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
     # A last line without a line end was cut off when the run was killed or the disk was full.
-    rows = [json.loads(line) for line in text.split("\n")[:-1]]
+    lines = text.split("\n")[:-1]
+    rows = [_row(line, f"{path}:{number}") for number, line in enumerate(lines, 1)]
     return [row for row in rows if kind in (None, row["kind"])]
+
+
+def _row(line: str, place: str) -> dict[str, Any]:
+    try:
+        row = json.loads(line)
+        if not isinstance(row, dict) or not isinstance(row.get("kind"), str):
+            raise ValueError("it has no kind")
+        for name in ("step", "epoch") if row["kind"] == "epoch" else ("step",):
+            if type(row.get(name)) is not int:
+                raise ValueError(f"{name} is not a whole number")
+        for name, value in row.items():
+            if not (name in _NO_NUMBERS or value is None or isinstance(value, int | float)):
+                raise ValueError(f"{name} is not a number")
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{place} is damaged ({error}): remove the line") from error
+    return row
 
 
 class MetricsLog:
@@ -88,8 +111,8 @@ class MetricsLog:
             "teacher-forced output, the others free-running.\n",
         )
         if len(epochs) == 1:
-            print(TABLE_HEAD)
-        print(table_row(row), flush=True)
+            print_line(TABLE_HEAD)
+        print_line(table_row(row))
 
     def close(self) -> None:
         """Close the file of events."""

@@ -13,6 +13,7 @@ import logging
 import math
 import time
 from collections.abc import Iterable
+from contextlib import ExitStack
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -22,8 +23,10 @@ from lightning_fabric import Fabric
 from sorigeul.base import plots, provenance
 from sorigeul.base.errors import UserError
 from sorigeul.base.files import write_text
+from sorigeul.base.locks import locked_folder
 from sorigeul.base.progress import progress_bar
 from sorigeul.base.stopping import StopRequests
+from sorigeul.base.weights import not_finite
 from sorigeul.data import manifests
 from sorigeul.data.batches import Batch, in_groups, longest_batch
 from sorigeul.data.sampling import ProcessShare, evaluation_batches, training_batches
@@ -40,6 +43,7 @@ from sorigeul.training.learner import Learner, StepResult
 from sorigeul.training.learning_rate import learning_rate
 from sorigeul.training.metrics import MetricsLog
 from sorigeul.training.random_state import random_state, restore_random_state
+from sorigeul.training.run_folder import claim_folder
 from sorigeul.training.run_warnings import alignment_warning, text_warnings
 from sorigeul.training.running_totals import EpochTotals, RunPosition, dev_crr
 from sorigeul.training.settings import RUN_CONFIG, Settings
@@ -53,14 +57,26 @@ _MAX_BAD_STEPS = 10  # losses in a row that are not finite before the run gives 
 _MIN_UTTERANCES = 100  # utterances of an epoch after which their failures are compared with a limit
 
 
-def train(corpus: Path, folder: Path, settings: Settings, command: str | None = None) -> None:
+def train(
+    corpus: Path,
+    folder: Path,
+    settings: Settings,
+    command: str | None = None,
+    restart: bool = False,
+) -> None:
     """Train on the manifests in `corpus`, into the run folder `folder`; resume if it holds a run.
 
-    `command` is named in the run's record as what started it. SIGINT and SIGTERM end the run after
-    the next step, with a checkpoint.
+    `command` is named in the run's record as what started it. With `restart` a run that the folder
+    holds is put aside, and another begins. SIGINT, SIGTERM and SIGHUP end the run after the next
+    step, with a checkpoint. Raises UserError if another process trains in the folder, or if it
+    holds something else.
     """
     fabric = devices.launch(settings.training)
-    with devices.explain_crash(fabric):
+    with devices.explain_crash(fabric), ExitStack() as held:
+        with devices.raise_together(fabric):
+            if fabric.is_global_zero:
+                held.enter_context(locked_folder(folder))
+                claim_folder(folder, Settings, restart)
         run = Run(corpus, folder, settings, fabric)
         run.begin_or_resume()
         if run.position.finished:
@@ -148,11 +164,13 @@ class Run:
 
     def _read_newest_state(self) -> RunState | None:
         """The state in the newest readable checkpoint, the same one in all processes."""
-        fabric, content, state = self.fabric, None, None
+        fabric, content, state, own_step = self.fabric, None, None, None
         with devices.raise_together(fabric):
             if fabric.is_global_zero:
                 content = checkpoints.latest_checkpoint(self.folder)
-        step = devices.gather(fabric, None if content is None else content["position"]["step"])[0]
+                with checkpoints.explain_contents(self.folder):
+                    own_step = None if content is None else int(content["position"]["step"])
+        step = devices.gather(fabric, own_step)[0]
         with devices.raise_together(fabric):
             if step is not None and content is None:
                 content = checkpoints.checkpoint_of_step(self.folder, step)
@@ -163,10 +181,13 @@ class Run:
     def _restore(self, state: RunState) -> None:
         """Continue from `state`, if possible from the same batch of its epoch."""
         fabric = self.fabric
-        self.learner.load_state_dict(state.learner)
+        with devices.raise_together(fabric), checkpoints.explain_contents(self.folder):
+            self.learner.load_state_dict(state.learner)
+            if (name := not_finite(self.learner.las.state_dict())) is not None:
+                raise ValueError(f"{name} is not finite")
+            if fabric.global_rank < len(state.random):
+                restore_random_state(state.random[fabric.global_rank])
         self.position = state.position
-        if fabric.global_rank < len(state.random):
-            restore_random_state(state.random[fabric.global_rank])
         changes = state.changes_of_order(self._epoch_order())
         if not changes:
             self.totals = state.totals
@@ -182,6 +203,7 @@ class Run:
 
     def save_checkpoint(self) -> None:
         """Save everything that is needed to continue from here."""
+        self._refuse_diverged_weights()
         random = devices.gather(self.fabric, random_state())
         if not self.fabric.is_global_zero:
             return
@@ -341,6 +363,15 @@ class Run:
                 "max_grad_norm, and listen to the utterances named above"
             )
 
+    def _refuse_diverged_weights(self) -> None:
+        """Neither publish nor save weights that are not finite: what there is is worth more."""
+        if (name := not_finite(self.learner.las.state_dict())) is not None:
+            raise self._error(
+                f"the training has diverged: {name} is not finite after step {self.position.step}, "
+                "so nothing was saved; lower lr, and the same command goes on from the last "
+                "checkpoint"
+            )
+
     def _check_failures(self, new: int) -> None:
         """Give up if a larger share of the recordings than `max_failures` cannot be read.
 
@@ -387,6 +418,7 @@ class Run:
             **self.totals.summary(),
             "training_seconds": round(self.position.seconds, 1),
         }
+        self._refuse_diverged_weights()
         self.learner.model.eval()
         row.update(self.evaluate(self.learner.evaluated_model, inspect_attention=True))
         if self.fabric.is_global_zero:

@@ -1,6 +1,7 @@
 """Settings in sections: every name is used once, on the command line and in YAML."""
 
 import difflib
+import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -9,6 +10,8 @@ from typing import Any, ClassVar, Literal, TypeVar, get_args, get_origin, get_ty
 import yaml
 
 from sorigeul.base.errors import UserError
+
+_LARGEST = 1 << 20  # bytes of a file; those of all settings are some 3,000
 
 Self = TypeVar("Self", bound="SectionedSettings")
 
@@ -56,7 +59,7 @@ class SectionedSettings:
             if name not in section_of:
                 similar = difflib.get_close_matches(str(name), section_of, 1)  # YAML keys may be 7
                 hint = f"perhaps {similar[0]}" if similar else f"'{self.command} --help' lists them"
-                raise UserError(f"{origin}: '{name}' is no setting; {hint}")
+                raise UserError(f"{origin}: '{str(name)[:50]}' is no setting; {hint}")
             section = section_of[name]
             changed[section][name] = _convert(name, value, sections[section][name], origin)
         return replace(
@@ -90,10 +93,11 @@ class SectionedSettings:
         Raises UserError if the file cannot be read or is not valid.
         """
         try:
-            values = yaml.safe_load(path.read_text(encoding="utf-8"))
+            with path.open("rb") as file:
+                values = yaml.safe_load(file.read(_LARGEST).decode("utf-8"))
         except FileNotFoundError:
             raise UserError(f"{path}: there is no such file of settings") from None
-        except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
+        except (yaml.YAMLError, ValueError, RecursionError, OSError) as error:
             reason = " ".join(str(error).split())
             raise UserError(f"{path} cannot be read as YAML: {reason}") from error
         if not isinstance(values, dict):
@@ -105,14 +109,14 @@ def _convert(name: str, value: Any, type_: Any, origin: str) -> Any:
     """The value in the setting's type: YAML reads 1e-4 as text and 10 as an int."""
     if get_origin(type_) is tuple:
         if not isinstance(value, list | tuple):
-            raise UserError(f"{origin}: {name} is {value!r}, but must be a list")
+            raise UserError(f"{origin}: {name} is {reprlib.repr(value)}, but must be a list")
         item_type = get_args(type_)[0]
         return tuple(_convert(name, item, item_type, origin) for item in value)
     if get_origin(type_) is Literal:
         if value in get_args(type_):
             return value
         choices = ", ".join(map(str, get_args(type_)))
-        raise UserError(f"{origin}: {name} is {value!r}, but must be one of {choices}")
+        raise UserError(f"{origin}: {name} is {reprlib.repr(value)}, but must be one of {choices}")
     try:
         if isinstance(value, bool) != (type_ is bool) or (type_ is str and type(value) is not str):
             raise ValueError
@@ -122,4 +126,4 @@ def _convert(name: str, value: Any, type_: Any, origin: str) -> Any:
     except (TypeError, ValueError, OverflowError):
         kinds = {bool: "True or False", int: "a whole number", float: "a number"}
         kind = kinds.get(type_, "text")
-        raise UserError(f"{origin}: {name} is {value!r}, but must be {kind}") from None
+        raise UserError(f"{origin}: {name} is {reprlib.repr(value)}, but must be {kind}") from None

@@ -10,9 +10,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
-from typing import ClassVar, Literal, get_args
+from typing import Annotated, ClassVar, Literal, get_args
 
 from sorigeul.base.errors import UserError
+from sorigeul.base.ranges import (
+    COUNT,
+    COUNT_OR_NONE,
+    LEARNING_RATE,
+    SECONDS,
+    SEED,
+    SHARE,
+    SHARE_BELOW_1,
+    WEIGHT,
+    Range,
+    check_ranges,
+)
 from sorigeul.data.config import DataConfig
 from sorigeul.model.config import LASConfig
 from sorigeul.sound.features import FeatureConfig
@@ -31,56 +43,56 @@ LearningRateSchedule = Literal["constant", "cosine"]
 class TrainingConfig:
     """How the model is trained. Defaults are the seed's where it has one."""
 
-    lr: float = 1e-4
+    lr: Annotated[float, LEARNING_RATE] = 1e-4
     """learning rate"""
     lr_schedule: LearningRateSchedule = "constant"
     """constant, or cosine: falls to 0 at the end of max_epochs or max_steps"""
-    warmup_steps: int = 0
+    warmup_steps: Annotated[int, COUNT_OR_NONE] = 0
     """steps over which the learning rate rises to lr"""
-    weight_decay: float = 0.0
+    weight_decay: Annotated[float, WEIGHT] = 0.0
     """share of each weight matrix that a step takes away, times the learning rate (AdamW,
     Loshchilov and Hutter 2019); not of biases, norms and embeddings"""
-    listener_lr: float = 1.0
+    listener_lr: Annotated[float, Range(0, 1000, above=True)] = 1.0
     """factor on the learning rate of the listener; below 1 it learns slower than the rest"""
-    teacher_forcing: float = 0.90
+    teacher_forcing: Annotated[float, SHARE] = 0.90
     """The probability that teacher forcing will be used, drawn for each batch"""
-    scheduled_sampling: float = 0.0
+    scheduled_sampling: Annotated[float, SHARE] = 0.0
     """share of the speller's input characters in a teacher-forced batch that are replaced by its
     own guesses, drawn for each character"""
     use_label_smoothing: bool = True
     """flag indication whether to use label smoothing or not"""
-    label_smoothing: float = 0.1
+    label_smoothing: Annotated[float, SHARE_BELOW_1] = 0.1
     """share of the probability that label smoothing spreads over all characters"""
-    max_grad_norm: float = 5.0
+    max_grad_norm: Annotated[float, Range(0, 10**9, above=True)] = 5.0
     """norm to which gradients are clipped"""
-    max_epochs: int = 20
+    max_epochs: Annotated[int, COUNT] = 20
     """epochs to train"""
-    max_steps: int = 0
+    max_steps: Annotated[int, COUNT_OR_NONE] = 0
     """steps to train; 0: no limit"""
-    max_seconds: float = 0.0
+    max_seconds: Annotated[float, SECONDS] = 0.0
     """seconds to train, not counting the evaluation between epochs; 0: no limit"""
-    patience: int = 0
+    patience: Annotated[int, COUNT_OR_NONE] = 0
     """epochs without a better CRR on dev (the speller's or the CTC head's, whichever is higher)
     after which the run ends; 0: it goes on to max_epochs"""
-    ema_decay: float = 0.0
+    ema_decay: Annotated[float, SHARE_BELOW_1] = 0.0
     """decay of an exponential moving average of the weights (0.999, say), which is then what is
     evaluated and published; 0: none"""
-    average_best: int = 1
+    average_best: Annotated[int, Range(1, 1000)] = 1
     """number of best epochs whose mean weights are published at the end, if they are better on dev
     than each of the epochs; 1: none"""
-    accumulate: int = 1
+    accumulate: Annotated[int, Range(1, 100_000)] = 1
     """batches that make one step: as if batch_size were so many times larger, in no more memory"""
-    checkpoint_every: int = 1000
+    checkpoint_every: Annotated[int, COUNT] = 1000
     """steps between checkpoints; one is written after each epoch as well"""
-    log_every: int = 20
+    log_every: Annotated[int, COUNT] = 20
     """steps between two rows of metrics"""
-    max_failures: float = 0.1
+    max_failures: Annotated[float, SHARE] = 0.1
     """share of an epoch's utterances whose audio may be unreadable; with more the run stops"""
-    alignment_by: int = 3000
+    alignment_by: Annotated[int, COUNT_OR_NONE] = 3000
     """step after which a warning is due if attention aligns nothing yet; 0: never"""
     vocabulary: str = "syllable"
     """syllable or jamo, built from the training transcripts, or the path of a table id,char,freq"""
-    min_count: int = 1
+    min_count: Annotated[int, COUNT] = 1
     """characters that occur fewer times in training are left out of a vocabulary that is built"""
     init_from: str = ""
     """run folder, or Hugging Face id, of a model to fine-tune: its weights, its shape, its features
@@ -93,50 +105,19 @@ class TrainingConfig:
     checkpoint_activations: bool = False
     """compute the convolutions again in the backward pass instead of keeping their outputs: less
     memory, slower"""
-    devices: int = 1
+    devices: Annotated[int, Range(1, 1024)] = 1
     """GPUs to train on, or processes on a CPU; leave it out under torchrun and Slurm, which set it
     themselves"""
-    seed: int = 0
+    seed: Annotated[int, SEED] = 0
     """seed of every random draw: the same seed and settings give the same run"""
 
     def __post_init__(self) -> None:
-        def need(setting: str, valid: bool, requirement: str) -> None:
-            if not valid:
-                raise UserError(f"{setting} is {getattr(self, setting)}, but must be {requirement}")
-
-        need("lr", self.lr > 0, "above 0")
-        need("weight_decay", self.weight_decay >= 0, "0 or more")
-        need("listener_lr", self.listener_lr > 0, "above 0")
-        need("ema_decay", 0 <= self.ema_decay < 1, "at least 0 and below 1")
-        need("teacher_forcing", 0 <= self.teacher_forcing <= 1, "between 0 and 1")
-        need("scheduled_sampling", 0 <= self.scheduled_sampling <= 1, "between 0 and 1")
-        need("label_smoothing", 0 <= self.label_smoothing < 1, "at least 0 and below 1")
-        need("max_grad_norm", self.max_grad_norm > 0, "above 0")
-        need("max_epochs", self.max_epochs >= 1, "at least 1")
-        need("max_failures", 0 <= self.max_failures <= 1, "between 0 and 1")
-        for setting in (
-            "accumulate",
-            "average_best",
-            "checkpoint_every",
-            "devices",
-            "log_every",
-            "min_count",
-        ):
-            need(setting, getattr(self, setting) >= 1, "at least 1")
+        check_ranges(self)
         # Absolute paths, since a run may be resumed from another working directory.
         if self.vocabulary not in get_args(Kind):
             object.__setattr__(self, "vocabulary", str(Path(self.vocabulary).absolute()))
         if self.init_from and Path(self.init_from).is_dir():  # otherwise a Hugging Face id
             object.__setattr__(self, "init_from", str(Path(self.init_from).absolute()))
-        for setting in (
-            "warmup_steps",
-            "max_steps",
-            "max_seconds",
-            "patience",
-            "alignment_by",
-            "seed",
-        ):
-            need(setting, getattr(self, setting) >= 0, "0 or more")
 
 
 @dataclass(frozen=True)

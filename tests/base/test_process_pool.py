@@ -1,5 +1,6 @@
 """The process pool: order of the results, failures, and processes that are left over."""
 
+import errno
 import multiprocessing
 import os
 import signal
@@ -39,6 +40,15 @@ def fail_on_some(number: int) -> int:
     return number
 
 
+def fail_by_the_machine(number: int) -> int:
+    """Raise what a full memory and a failing disk raise."""
+    if number == 5:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+    if number == 25:
+        raise MemoryError
+    return number
+
+
 def process_id(_: int) -> int:
     return os.getpid()
 
@@ -52,6 +62,14 @@ def item_name(number: int) -> str:
 def test_every_item_comes_once_and_in_order(jobs: int, count: int) -> None:
     results = list(map_in_order(square, range(count), jobs, 10, item_name))
     assert results == [(number, number**2) for number in range(count)]
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_what_the_machine_fails_at_names_the_item(jobs: int) -> None:
+    with pytest.raises(UserError, match=r"^number 5: Input/output error: check the disk"):
+        list(map_in_order(fail_by_the_machine, range(40), jobs, 10, item_name))
+    with pytest.raises(UserError, match=r"^number 25: the memory ran out"):
+        list(map_in_order(fail_by_the_machine, range(6, 40), jobs, 10, item_name))
 
 
 def test_results_keep_their_order_if_a_later_chunk_is_done_first() -> None:

@@ -94,8 +94,9 @@ def test_a_run_without_a_record_gets_none_at_its_end(tmp_path: Path) -> None:
     assert provenance.lines(tmp_path) == []
 
 
-def test_a_damaged_record_is_named(tmp_path: Path) -> None:
-    (tmp_path / "run.json").write_text("{", encoding="utf-8")
+@pytest.mark.parametrize("text", ["{", "[]", '{"earlier": 3}', '{"earlier": ["a"]}', "[" * 10**5])
+def test_a_damaged_record_is_named(tmp_path: Path, text: str) -> None:
+    (tmp_path / "run.json").write_text(text, encoding="utf-8")
     with pytest.raises(UserError, match=r"run\.json is damaged"):
         provenance.read_record(tmp_path)
 

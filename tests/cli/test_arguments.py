@@ -81,7 +81,7 @@ def test_help_breaks_full_lines_and_shows_no_empty_defaults() -> None:
     assert "torchrun --nproc-per-node 8 -m sorigeul transcribe RUN --manifest DATA" in text
     defaults = re.findall(r"\(default: (.*?)\)", text)
     assert defaults == [
-        *("False", "False", "20", "0.0", "0", "float32", "1"),
+        *("False", "False", "False", "False", "20", "0.0", "0", "float32", "1"),
         *("False", "auto", "16000", "1", "0"),
     ]
 

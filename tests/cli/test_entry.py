@@ -44,8 +44,18 @@ def test_an_output_that_is_a_folder_is_refused(run: Path, corpus: Path, tmp_path
     (tmp_path / "results").mkdir()
     done = in_a_process("evaluate", run, corpus, "--json", tmp_path / "results")
     assert done.status == 2
-    assert done.error() == f"{tmp_path / 'results'}: Is a directory; choose another place"
+    assert done.error() == f"{tmp_path / 'results'}: is a folder; give a regular file"
     assert [path.name for path in tmp_path.iterdir()] == ["results"]
+
+
+def test_a_removed_working_directory_is_said_in_one_line(tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    code = "import os, sys; os.rmdir(os.getcwd()); from sorigeul.cli import main; main(['--help'])"
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=gone)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "error: the working directory has been removed: change to another\n"
 
 
 @pytest.mark.parametrize(
@@ -66,7 +76,7 @@ def test_an_output_that_is_a_folder_is_refused(run: Path, corpus: Path, tmp_path
         ("train a b --config a.yaml --preset seed", "exclude each other"),
         ("train a b --config nowhere.yaml", "nowhere.yaml: there is no such file"),
         ("train a b --lr -1", "lr is -1.0, but must be above 0"),
-        ("train a b --n_mels 3", "n_mels 3 must lie between"),
+        ("train a b --n_mels 3", "n_mels is 3, but must be at least 4"),
         ("train a b --ctc_weight 0.3 --input_reverse True", "set input_reverse False"),
         ("prepare", "SOURCE its folder or table"),
         (
@@ -77,7 +87,7 @@ def test_an_output_that_is_a_folder_is_refused(run: Path, corpus: Path, tmp_path
         ("prepare demo nowhere out", "leave it out"),
         ("prepare kspon nowhere out", "nowhere"),
         ("prepare table nowhere.csv out", "nowhere.csv: no such file"),
-        ("prepare table nowhere.csv out --dev_share 2", "dev_share 2.0"),
+        ("prepare table nowhere.csv out --dev_share 2", "dev_share is 2.0"),
         ("evaluate run", "too few arguments: sorigeul evaluate RUN [RUN_B] DATA"),
         ("evaluate a/b/c data", "a/b/c is neither a run folder nor a Hugging Face id"),
         ("evaluate a b --wurst 3", "perhaps --worst"),

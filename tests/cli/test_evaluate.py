@@ -66,7 +66,7 @@ def test_unreadable_recordings_count_as_errors_and_only_json_is_printed(
     assert results.keys() >= RESULT_KEYS | {"rtf", "loss", "ctc_crr", "diagonality"}
     assert results["utterances"] == 6
     assert results["reference_characters"] == len("".join(tones.texts(6)))
-    assert results["normalizer"] == "plain/1"
+    assert results["normalizer"] == "plain/2"
     assert list(results["failures"]) == ["u02.wav"]
     assert results["cer_no_space"] >= 100 * len(tones.texts(6)[2]) / results["reference_characters"]
     assert 0 < results["rtf"] < 10
@@ -110,10 +110,10 @@ def test_another_normaliser_is_warned_of(
     sorigeul: Command, run: Path, corpus: Path, tmp_path: Path
 ) -> None:
     manifest = (corpus / "dev.jsonl").read_text(encoding="utf-8")
-    (tmp_path / "dev.jsonl").write_text(manifest.replace("plain/1", "other/2"), encoding="utf-8")
+    (tmp_path / "dev.jsonl").write_text(manifest.replace("plain/2", "other/3"), encoding="utf-8")
     done = sorigeul("evaluate", run, tmp_path / "dev.jsonl", "--json", "-")
-    assert json.loads(done.out)["normalizer"] == "other/2"
-    assert done.err == "warning: trained on plain/1 text, evaluated on other/2 text\n"
+    assert json.loads(done.out)["normalizer"] == "other/3"
+    assert done.err == "warning: trained on plain/2 text, evaluated on other/3 text\n"
 
 
 def test_degradations_get_a_table(
@@ -205,7 +205,7 @@ def test_a_policy_is_chosen_by_name(sorigeul: Command, tmp_path: Path) -> None:
     command = ("evaluate", "--hyp", tmp_path / "hyp.tsv", "--ref", reference, "--json", "-")
     results = json.loads(sorigeul(*command).out)
     crr = {name: scores["crr"] for name, scores in results["policies"].items()}
-    assert results["crr"] == crr["strict/1"] < crr["spacing-free/1"] < crr["readings/1"] == 100
+    assert results["crr"] == crr["strict/1"] < crr["spacing-free/1"] < crr["readings/2"] == 100
     for options in (("--policy", "readings"), ("--numerals", "equal")):
         assert json.loads(sorigeul(*command, *options).out)["crr"] == 100
     chosen = json.loads(sorigeul(*command, "--policy", "spacing-free/1").out)
@@ -245,7 +245,7 @@ def test_missing_texts_count_as_nothing_and_are_named(sorigeul: Command, tmp_pat
         ("--ref a --hyp b", "a: cannot be read"),
         ("run data --policy kind", "no scoring policy 'kind'; choose one of strict/1, "),
         ("run data --policy spacing-free --numerals equal", "--numerals equal is the policy readi"),
-        ("run data --worst -1", "worst is -1, but must be 0 or more"),
+        ("run data --worst -1", "worst is -1, but must be at least 0"),
     ],
 )
 def test_wrong_arguments_are_refused(
@@ -255,3 +255,29 @@ def test_wrong_arguments_are_refused(
     done = sorigeul("evaluate", *arguments.split())
     assert (done.status, done.out) == (2, "")
     assert message in done.error()
+
+
+def test_results_replace_results_and_nothing_else(sorigeul: Command, tmp_path: Path) -> None:
+    reference, texts = tmp_path / "ref.tsv", tmp_path / "hyp.tsv"
+    reference.write_text("a\t가 나\nb\t다\n", encoding="utf-8")
+    texts.write_text("a\t가 나\nb\t라\n", encoding="utf-8")
+    (tmp_path / "notes.html").write_text("<!doctype html><p>mine", encoding="utf-8")
+    (tmp_path / "package.json").write_text('{"name": "mine"}', encoding="utf-8")
+    files = ("evaluate", "--hyp", texts, "--ref", reference)
+    for option, name, words in (
+        ("--json", "ref.tsv", f"is {reference}, which this command reads"),
+        ("--report", "hyp.tsv", f"is {texts}, which this command reads"),
+        ("--report", "notes.html", "exists, and --report would overwrite it"),
+        ("--json", "package.json", "exists, and --json would overwrite it"),
+    ):
+        before = (tmp_path / name).read_bytes()
+        done = sorigeul(*files, option, tmp_path / name)
+        assert (done.status, done.out) == (2, "")
+        assert words in done.error()
+        assert (tmp_path / name).read_bytes() == before
+    results = ("--json", tmp_path / "r.json", "--report", tmp_path / "r.html")
+    for _ in range(2):
+        assert sorigeul(*files, *results).status == 0
+        two = sorigeul(*files, "--hyp", texts, *results)
+        assert two.status == 0
+    assert sorigeul(*files, "--json", tmp_path / "package.json", "--overwrite").status == 0

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import re
 from pathlib import Path
 
@@ -9,7 +10,9 @@ import numpy as np
 import pytest
 from helpers.commands import Command
 from helpers.texts import corpus_of
+from helpers.trees import file_contents
 
+from sorigeul.base.locks import locked_folder
 from sorigeul.text.vocabulary import Vocabulary
 from sorigeul.training.metrics import read_metrics
 
@@ -48,6 +51,24 @@ def test_help_shows_the_three_commands(sorigeul: Command) -> None:
             assert re.search(rf"(?m)^  {name} +\w.*\.$", done.out), name
     for name in ("train", "score", "sample"):
         assert f"usage: sorigeul lm {name}" in sorigeul("lm", name, "--help").out
+
+
+def test_a_training_begins_again_only_at_the_users_word_and_alone(
+    sorigeul: Command, language_model: Path, text_file: Path, run: Path
+) -> None:
+    again = ("lm", "train", text_file, language_model, "--vocabulary", run, *TINY)
+    with locked_folder(language_model):
+        assert f"is being written by process {os.getpid()} on " in sorigeul(*again).error()
+    for checkpoint in (language_model / "checkpoints").glob("step-*.pt"):
+        checkpoint.write_bytes(b"lost")
+    assert "no checkpoint in" in sorigeul(*again).err
+    before = file_contents(language_model)
+    assert "give --restart to begin again from step 0" in sorigeul(*again).error()
+    assert file_contents(language_model) == before
+    done = sorigeul("lm", "train", "--restart", *again[2:])
+    assert done.status == 0, done.err
+    assert file_contents(language_model / "earlier-1") == before
+    assert (language_model / "model.safetensors").is_file()
 
 
 def test_a_model_is_trained_scored_and_sampled(

@@ -1,9 +1,13 @@
 """`sorigeul prepare`: what it prints, warns of and refuses."""
 
+import json
 from pathlib import Path
 
 from helpers import tones
 from helpers.commands import Command
+from helpers.trees import texts_by_id, write_table
+
+from sorigeul.text import spoken_form, written_form
 
 
 def test_it_prints_what_it_found(sorigeul: Command, audio: Path, tmp_path: Path) -> None:
@@ -22,6 +26,24 @@ def test_it_warns_of_what_it_rejects(sorigeul: Command, bad: dict[str, Path]) ->
     assert done.status == 0
     assert "warning: rejected u03.wav (table.csv:5): " in done.err
     assert "1 rejected" in done.out
+
+
+def test_numbers_are_written_as_one_asks_for(sorigeul: Command, tmp_path: Path) -> None:
+    spoken, written = "사백삼십 명이 세 시에 왔다", "430명이 3시에 왔다"
+    rows = [(f"{split}.wav", written, split, split) for split in ("train", "dev", "test")]
+    table = write_table(tmp_path / "in", rows, seconds=2.0)
+    for numbers, text, form in (
+        ("keep", written, ""),
+        ("spoken", spoken, f"+spoken/{spoken_form.VERSION}"),
+        ("written", written, f"+written/{written_form.VERSION}"),
+    ):
+        out = tmp_path / numbers
+        done = sorigeul("prepare", "table", table, out, "--numbers", numbers)
+        assert done.status == 0
+        assert set(texts_by_id(out, "train", "dev", "test").values()) == {text}
+        report = json.loads((out / "report.json").read_text(encoding="utf-8"))
+        assert report["options"]["numbers"] == numbers
+        assert report["normalizer"] == f"plain/2{form}"
 
 
 def test_a_table_without_the_columns_is_refused(sorigeul: Command, tmp_path: Path) -> None:

@@ -18,9 +18,11 @@ from helpers import tones
 from helpers.commands import Command
 
 from sorigeul import Recognizer
+from sorigeul.base.locks import locked_folder
 from sorigeul.cli.recognize import transcribe
 from sorigeul.recognition.subtitles import LINE
 from sorigeul.recognition.writers import WRITERS, write
+from sorigeul.recognition.written_text import written_transcription
 from sorigeul.sound.audio import SAMPLE_RATE
 
 
@@ -75,7 +77,11 @@ def test_what_is_done_is_skipped_on_request(
     assert kept.read_text(encoding="utf-8") == "edited by hand"
     assert renewed.read_text(encoding="utf-8") != "older than its recording"
     assert missing.exists()
-    sorigeul(*command[:-1])
+    refused = sorigeul(*command[:-1])
+    assert refused.status == 2
+    assert refused.error().startswith(f"{kept} exists, and {files[0]} would overwrite it: ")
+    assert kept.read_text(encoding="utf-8") == "edited by hand"
+    assert sorigeul(*command[:-1], "--overwrite").status == 0
     assert kept.read_text(encoding="utf-8") != "edited by hand"
 
 
@@ -98,7 +104,8 @@ def test_no_recording_is_overwritten(
     for options in (["--out", tmp_path / "link"], ["--attention", tmp_path / "a.wav"]):
         done = sorigeul("transcribe", run, first, second, *options)
         assert (done.status, done.out) == (2, "")
-        assert "is one of the recordings, and would be overwritten" in done.error()
+        assert f"is {tmp_path / 'a.wav'}" in done.error()
+        assert "which this command reads, and would be overwritten" in done.error()
     assert second.read_bytes() == (audio / "u10.wav").read_bytes()
     assert len(list(tmp_path.iterdir())) == 3
 
@@ -128,6 +135,16 @@ def test_transcripts_of_several_files_are_labelled_with_their_paths(
     assert [line.split(": ")[0] for line in lines] == [str(path) for path in paths]
 
 
+def test_two_commands_do_not_write_into_one_folder(
+    sorigeul: Command, run: Path, audio: Path, tmp_path: Path
+) -> None:
+    with locked_folder(tmp_path):
+        done = sorigeul("transcribe", run, audio / "u09.wav", "--out", tmp_path)
+    assert done.status == 2
+    assert f"{tmp_path} is being written by process {os.getpid()} on " in done.error()
+    assert not list(tmp_path.iterdir())
+
+
 def test_no_transcript_overwrites_another(
     sorigeul: Command, run: Path, audio: Path, tmp_path: Path
 ) -> None:
@@ -135,7 +152,7 @@ def test_no_transcript_overwrites_another(
     other = shutil.copy(audio / "u10.wav", tmp_path / "other" / "u09.wav")
     done = sorigeul("transcribe", run, audio / "u09.wav", other, "--out", tmp_path / "texts")
     assert done.status == 2
-    assert "several recordings have one name" in done.error()
+    assert done.error().startswith(f"{audio / 'u09.wav'} and {other} would both be written to ")
     assert not (tmp_path / "texts").exists()
     assert sorigeul("transcribe", run, audio / "u09.wav", other).status == 0
 
@@ -204,8 +221,8 @@ def test_attention_is_drawn_on_request(
         ("a.wav --manifest data --out o.jsonl", "--manifest excludes FILE…"),
         ("--manifest data --out o.jsonl --format srt", "excludes FILE…, --format and --attention"),
         ("--manifest data --out o.jsonl --attention a.png", "--format and --attention: it writes"),
-        ("--manifest data --out o.jsonl --batch_seconds -1", "batch_seconds is -1, but must be 0 "),
-        ("--manifest data --out o.jsonl --jobs -1", "jobs is -1, but must be 0 or more"),
+        ("--manifest data --out o.jsonl --batch_seconds -1", "batch_seconds is -1.0, but must"),
+        ("--manifest data --out o.jsonl --jobs -1", "jobs is -1, but must be at least 0"),
         ("--manifest data --out o.jsonl", "data: cannot be read (No such file or directory)"),
         ("a.wav --split test", "--split, --audio_root, --batch_seconds and --jobs go with --manif"),
         ("a.wav --jobs 2", "go with --manifest"),
@@ -214,6 +231,7 @@ def test_attention_is_drawn_on_request(
             "--recursive, --channel, --track and the pcm",
         ),
         ("--manifest data --out o.jsonl --recursive", "go with FILE…"),
+        ("--manifest data --out o.jsonl --written", "--manifest writes what was heard"),
         ("--manifest data --out o.jsonl --resume", "--manifest always goes on where it stopped"),
         ("a.wav --format srt,json", "several formats need --out FOLDER: only one can be printed"),
         ("a.wav --format srt,srt --out o", "--format srt,srt names a format twice"),
@@ -355,6 +373,20 @@ def test_the_times_of_words_are_written_on_request(
     assert (printed.status, printed.out) == (0, expected)
     sorigeul("transcribe", run, audio / "u09.wav", *options, "--out", tmp_path)
     assert (tmp_path / f"u09.wav.{format_name}").read_text(encoding="utf-8") == expected
+
+
+@pytest.mark.parametrize("format_name", ["txt", "json", "srt"])
+def test_the_written_form_is_given_on_request(
+    sorigeul: Command, run: Path, audio: Path, tmp_path: Path, format_name: str
+) -> None:
+    transcription = Recognizer.from_pretrained(run).transcribe(audio / "u09.wav")
+    expected = write(format_name, written_transcription(transcription))
+    options = ("--format", format_name, "--written")
+    printed = sorigeul("transcribe", run, audio / "u09.wav", *options)
+    assert (printed.status, printed.out) == (0, expected)
+    sorigeul("transcribe", run, audio / "u09.wav", *options, "--out", tmp_path)
+    assert (tmp_path / f"u09.wav.{format_name}").read_text(encoding="utf-8") == expected
+    assert ('"spoken": ' in expected) == (format_name == "json")
 
 
 def test_a_format_without_times_of_words_is_refused(

@@ -16,7 +16,7 @@ def test_info_describes_a_run(sorigeul: Command, run: Path) -> None:
     assert "(bottom_rnn): GRU(32, 16, " in done.out
     assert f"vocabulary: 7 units (syllable), {pretrained.vocabulary.hash[:12]}" in done.out
     assert f"features: {pretrained.features}" in done.out
-    assert "text: plain/1" in done.out
+    assert "text: plain/2" in done.out
     assert f"valid_crr: {pretrained.results['valid_crr']}" in done.out
     assert (run / "results.md").read_text(encoding="utf-8") in done.out
 

@@ -40,3 +40,47 @@ def test_unusable_recordings_and_texts_are_rejected_with_their_line_and_reason(
     assert reasons[2].startswith(str(tmp_path / "empty.wav"))
     assert reasons[3].startswith(str(tmp_path / "words.wav"))
     assert reasons[6:] == ["duplicate id", "empty transcript"]
+
+
+def test_a_text_that_cannot_be_said_in_that_time_is_rejected(tmp_path: Path) -> None:
+    texts = {"slow": "가" * 12, "fast": "가" * 13, "signs": "!" * 38, "number": "1000" * 9}
+    rows = [f"{name}.wav,{text}" for name, text in texts.items()]
+    for name in texts:
+        write_tone(tmp_path / f"{name}.wav", 0.5)
+    table = write_text(tmp_path / "t.csv", "\n".join(["audio,text", *rows]))
+    report = prepare(CORPORA["table"], table, tmp_path / "out")
+    assert list(texts_by_id(tmp_path / "out")) == ["slow.wav", "number.wav"]
+    reason = "text and recording do not belong together: 26 syllables a second, over 25"
+    assert [(one.item, one.reason) for one in report.rejected] == [
+        ("fast.wav", reason),
+        ("signs.wav", reason.replace("26", "25")),
+    ]
+    options = PrepareOptions(max_syllable_rate=26)
+    assert not prepare(CORPORA["table"], table, tmp_path / "out", options).rejected
+
+
+def test_characters_that_nobody_sees_are_removed_and_counted(tmp_path: Path) -> None:
+    texts = [
+        "안녕\u200b하세요\u200b",
+        "\ufeff여러\u00ad분",
+        "반갑\u200b습니다",
+        "네",
+        "\u200b\u2060",
+    ]
+    rows = [f"{number}.wav,{text}" for number, text in enumerate(texts)]
+    for number in range(len(texts)):
+        write_tone(tmp_path / f"{number}.wav", 1)
+    table = write_text(tmp_path / "t.csv", "\n".join(["audio,text", *rows]))
+    report = prepare(CORPORA["table"], table, tmp_path / "out")
+    kept = texts_by_id(tmp_path / "out")
+    assert [kept[f"{number}.wav"] for number in range(4)] == [
+        "안녕하세요",
+        "여러분",
+        "반갑습니다",
+        "네",
+    ]
+    assert [one.reason for one in report.rejected] == ["empty transcript"]
+    (warning,) = [warning for warning in report.warnings if "nobody sees" in warning]
+    assert warning.startswith("3 transcripts had characters that nobody sees")
+    assert "U+200B in 2" in warning
+    assert warning.endswith("): 0.wav, 1.wav, 2.wav")

@@ -21,6 +21,6 @@ def test_a_manifest_holds_valid_lhotse_cuts(tmp_path: Path) -> None:
     assert cut.duration == pytest.approx(1.23456, abs=1 / 16_000)
     (supervision,) = cut.supervisions
     assert (supervision.text, supervision.speaker) == ("그래", "나")
-    assert (supervision.language, supervision.normalizer) == ("Korean", "plain/1")
+    assert (supervision.language, supervision.normalizer) == ("Korean", "plain/2")
     (source,) = cut.recording.sources
     assert (source.type, source.source) == ("file", str(tmp_path / "a.wav"))

@@ -23,6 +23,7 @@ from sorigeul.base.files import replacing
 from sorigeul.corpora.catalog import CORPORA
 from sorigeul.corpora.duration_cache import DurationCache
 from sorigeul.corpora.lhotse_cuts import cut_line
+from sorigeul.corpora.options import PrepareOptions
 from sorigeul.corpora.preparation import prepare
 from sorigeul.corpora.utterances import Utterance
 from sorigeul.sound.audio import probe
@@ -109,7 +110,8 @@ def test_an_interrupted_command_resumes_without_measuring_again(
         assert done.status == 130
         assert "the same command goes on" in done.err
         assert done.error() == "interrupted"
-    assert [path.name for path in out.iterdir()] == [CACHE]
+    lock = {".lock"} if number == signal.SIGKILL else set()  # the next command takes it over
+    assert {path.name for path in out.iterdir()} == {CACHE} | lock
     measured = (out / CACHE).read_bytes().splitlines()
     assert len(measured) == 100
 
@@ -191,3 +193,16 @@ def test_importing_it_loads_neither_torch_nor_lhotse() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert not {"torch", "lhotse"} & set(modules.stdout.split())
+
+
+@pytest.mark.parametrize("name", ["test.jsonl", "report.json"])
+def test_files_that_prepare_has_not_written_are_kept(tmp_path: Path, name: str) -> None:
+    table = write_speakers(tmp_path, 4)
+    out = tmp_path / "out"
+    mine = write_text(out / name, '{"audio": "a.wav", "text": "가"}\n')
+    with pytest.raises(UserError, match=f"^{mine} exists, and .* would overwrite it: give --overw"):
+        prepare(CORPORA["table"], table, out)
+    assert [path.name for path in out.iterdir()] == [name]
+    prepare(CORPORA["table"], table, out, PrepareOptions(overwrite=True))
+    assert json.loads((out / "report.json").read_text(encoding="utf-8"))["corpus"] == "table"
+    prepare(CORPORA["table"], table, out)  # what it has written itself may be replaced

@@ -1,10 +1,12 @@
 """Several machines prepare one corpus together, in one output folder."""
 
+import os
 from pathlib import Path
 
 from helpers.commands import Command
 from helpers.trees import file_contents
 
+from sorigeul.base.locks import locked_folder
 from sorigeul.corpora.catalog import CORPORA
 from sorigeul.corpora.options import Shard
 from sorigeul.corpora.preparation import prepare, prepare_shard
@@ -37,6 +39,22 @@ def test_shares_that_no_machine_has_measured_are_measured_at_the_end(
     prepare_shard(CORPORA["table"], large_table, tmp_path, Shard(2, 3))
     prepare(CORPORA["table"], large_table, tmp_path)
     assert file_contents(tmp_path) == expected_files
+
+
+def test_one_machine_at_a_time_does_a_share_and_none_beside_one_that_does_all(
+    tmp_path: Path, large_table: Path, sorigeul: Command
+) -> None:
+    holder = f"is being written by process {os.getpid()} on "
+    arguments = ("prepare", "table", large_table, tmp_path)
+    with locked_folder(tmp_path, "1/2"):
+        for share in ((), ("--shard", "1/2")):
+            done = sorigeul(*arguments, *share)
+            assert done.status == 2
+            assert holder in done.error()
+        assert sorigeul(*arguments, "--shard", "2/2").status == 0
+    with locked_folder(tmp_path):
+        assert holder in sorigeul(*arguments).error()
+        assert holder in sorigeul(*arguments, "--shard", "1/2").error()
 
 
 def test_the_command_prints_what_to_do_next(

@@ -171,9 +171,9 @@ def test_a_folder_without_noise_is_refused_before_training(
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"noise_share": 1.5}, "noise_share is 1.5, but must be between 0 and 1"),
+        ({"noise_share": 1.5}, "noise_share is 1.5, but must be at least 0 and at most 1"),
         ({"noise_low": 21.0}, "noise_low is 21, but must be at most noise_high, which is 20"),
-        ({"noise_high": float("nan")}, "noise_low is 5, but must"),
+        ({"noise_high": float("nan")}, "noise_high is nan, but must be at least -100"),
     ],
 )
 def test_impossible_noise_settings_are_refused_by_name(

@@ -13,7 +13,7 @@ from sorigeul.data.config import ORDER_INDEPENDENT, DataConfig
     [("batch_size", 0), ("batch_seconds", -1.0), ("augment_ratio", -0.5), ("num_workers", -1)],
 )
 def test_values_out_of_range_are_refused_by_name(setting: str, value: float) -> None:
-    with pytest.raises(UserError, match=f"{setting} is {value:g}, but must") as error:
+    with pytest.raises(UserError, match=f"{setting} is {value}, but must") as error:
         DataConfig(**{setting: value})  # type: ignore[arg-type]
     assert "\n" not in str(error.value)
 
@@ -21,11 +21,11 @@ def test_values_out_of_range_are_refused_by_name(setting: str, value: float) -> 
 @pytest.mark.parametrize(
     ("setting", "value", "message"),
     [
-        ("rir_share", 1.5, "rir_share is 1.5, but must be between 0 and 1"),
-        ("silence_share", -0.1, "silence_share is -0.1, but must be between 0 and 1"),
-        ("codec_share", float("nan"), "codec_share is nan, but must be between 0 and 1"),
-        ("silence_seconds", -1.0, "silence_seconds is -1, but must be between 0 and 60"),
-        ("noise_low", -200.0, "noise_low is -200, but must be between -100 and 100 dB"),
+        ("rir_share", 1.5, "rir_share is 1.5, but must be at least 0 and at most 1"),
+        ("silence_share", -0.1, "silence_share is -0.1, but must be at least 0 and at most 1"),
+        ("codec_share", float("nan"), "codec_share is nan, but must be at least 0 and at most 1"),
+        ("silence_seconds", -1.0, "silence_seconds is -1.0, but must be at least 0 and at most 60"),
+        ("noise_low", -200.0, "noise_low is -200.0, but must be at least -100 and at most 100"),
     ],
 )
 def test_impossible_degradations_are_refused_by_name(

@@ -17,7 +17,7 @@ def test_statistics_count_utterances_and_characters(cuts: CutSet) -> None:
     statistics = manifest_statistics(cuts)
     assert statistics.utterances == 40
     assert statistics.characters == Counter("".join(tones.texts(48)[8:]))
-    assert manifests.normalizer(cuts) == "plain/1"
+    assert manifests.normalizer(cuts) == "plain/2"
 
 
 @pytest.mark.parametrize("kind", ["syllable", "jamo"])

@@ -5,7 +5,12 @@ import random
 
 from rapidfuzz.distance import Levenshtein
 
-from sorigeul.evaluation.closest_readings import Pieces, closest_readings, usual_reading
+from sorigeul.evaluation.closest_readings import (
+    Pieces,
+    closest_readings,
+    too_long,
+    usual_reading,
+)
 
 PIECES = [("매출이 ",), ("칠십 퍼센트", "칠십 프로", "칠공 프로"), (" 늘었다",)]
 
@@ -67,3 +72,12 @@ def test_many_numbers_take_no_longer_than_their_length() -> None:
     pieces = [("하나 ", "일 ", "한 ")] * 40
     other = [("두 ", "이 ", "일 ")] * 40
     assert distance(*closest_readings(pieces, other)) == 0
+
+
+def test_of_texts_too_long_to_weigh_all_readings_the_usual_ones_are_compared() -> None:
+    """The tables of all readings of such a pair would take gigabytes, and the search hours."""
+    numbers = [("하나 ", "일 ", "한 ")] * 3_000
+    others = [("두 ", "이 ", "일 ")] * 3_000
+    assert too_long(numbers, others)
+    assert closest_readings(numbers, others) == ("하나 " * 3_000, "두 " * 3_000)
+    assert not too_long(numbers[:300], others[:300])

@@ -1,6 +1,7 @@
 """Evaluation: every utterance counts once, whatever the order, the batches and the processes."""
 
 import io
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from sorigeul.base.errors import UserError
 from sorigeul.data import manifests
 from sorigeul.data.batches import Batch, UtteranceDataset
 from sorigeul.data.sampling import ProcessShare, evaluation_batches
+from sorigeul.evaluation.comparison import transcribe_all
 from sorigeul.evaluation.evaluate import Evaluation, evaluate, recognize, score_recognitions
 from sorigeul.evaluation.scores import score
 from sorigeul.pretrained.loading import PretrainedModel, load_pretrained
@@ -74,9 +76,9 @@ def test_the_score_is_that_of_the_hypotheses(model: PretrainedModel, corpus: Pat
     references = [utterance.reference for utterance in utterances]
     assert sorted(references) == sorted(tones.texts(48)[8:])
     speller_texts = [utterance.hypothesis for utterance in utterances]
-    assert evaluation.score == score(references, speller_texts, "plain/1")
+    assert evaluation.score == score(references, speller_texts, "plain/2")
     ctc_texts = [utterance.ctc_hypothesis or "" for utterance in utterances]
-    assert evaluation.ctc_score == score(references, ctc_texts, "plain/1")
+    assert evaluation.ctc_score == score(references, ctc_texts, "plain/2")
     assert evaluation.score.crr > 80  # otherwise the model has learnt nothing to test with
     assert evaluation.ctc_score.crr > 30
     assert not evaluation.failures
@@ -226,7 +228,7 @@ def test_an_utterance_that_cannot_be_read_counts_as_an_empty_hypothesis(
     readable = hypotheses(evaluation)
     assert sorted(readable) == ["u00.wav", "u04.wav", "u05.wav", "u06.wav", "u07.wav"]
     texts = [readable.get(f"u0{number}.wav", "") for number in range(8)]
-    assert evaluation.score == score(references, texts, "plain/1")
+    assert evaluation.score == score(references, texts, "plain/2")
     assert evaluation.score.utterances == 8
     assert evaluation.ctc_score is not None
     assert evaluation.ctc_score.utterances == 8
@@ -267,7 +269,7 @@ def test_json_has_all_results_by_name(model: PretrainedModel, with_unreadable: C
     assert {"crr", "cer", "cer_no_space", "wer", "swer"} <= content.keys()
     assert content["utterances"] == 8
     assert content["reference_characters"] == len("".join(tones.texts(8)))
-    assert content["normalizer"] == "plain/1"
+    assert content["normalizer"] == "plain/2"
     assert content["failures"] == evaluation.failures
     assert content["crr"] == evaluation.score.crr
     assert evaluation.ctc_score is not None
@@ -337,3 +339,35 @@ def test_the_alignment_is_in_the_order_of_time_even_with_reversed_input(
             forwards += int(peaks[-1] > peaks[0])
             backwards += int(peaks[-1] < peaks[0])
     assert backwards > 2 * forwards
+
+
+def test_utterances_of_one_id_are_told_apart(model: PretrainedModel, tmp_path: Path) -> None:
+    folder = tones.manifests(tmp_path, tones.texts(4), ["test"] * 4)
+    lines = (folder / "test.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
+    again = [line.replace('"u03.wav"', '"u00.wav"') for line in (*lines, lines[0], lines[1])]
+    (folder / "test.jsonl").write_text("".join(again), encoding="utf-8")
+    for name in ("u00.wav", "u01.wav"):
+        (tmp_path / "audio" / name).unlink()
+    cuts = manifests.required_manifest(folder, "test")
+    evaluation = greedy_evaluation(model, batches(model, cuts))
+    assert sorted(evaluation.failures) == ["u00.wav (2)", "u00.wav (3)", "u01.wav", "u01.wav (2)"]
+    ids = [pair.id for pair in evaluation.pairs]
+    assert sorted(ids) == sorted({*ids}) == sorted([*evaluation.failures, "u00.wav", "u02.wav"])
+    with pytest.raises(UserError, match="2 ids are of several utterances of the corpus"):
+        transcribe_all(["file:none"], cuts, "test", tmp_path)
+
+
+def test_of_a_text_that_cannot_have_been_said_only_the_beginning_is_forced(
+    model: PretrainedModel, tmp_path: Path
+) -> None:
+    folder = tones.manifests(tmp_path, tones.texts(2), ["test"] * 2)
+    lines = (folder / "test.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
+    text = tones.texts(1)[0]
+    lines[0] = lines[0].replace(f'"{text}"', f'"{"가" * 20_000}"')
+    (folder / "test.jsonl").write_text("".join(lines), encoding="utf-8")
+    cuts = manifests.required_manifest(folder, "test")
+    (batch,) = batches(model, cuts)
+    assert batch.tokens.shape[1] == 20_000
+    evaluation = greedy_evaluation(model, [batch])
+    assert math.isfinite(evaluation.loss)
+    assert evaluation.score.reference_characters > 20_000

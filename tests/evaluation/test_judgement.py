@@ -44,8 +44,8 @@ def test_scores_and_intervals_are_there_by_every_policy() -> None:
     low, high = content["intervals"]["cer_no_space"]
     assert content["intervals"]["crr"] == pytest.approx([100 - high, 100 - low])
     headline = judgement.to_json(READINGS)
-    assert headline["crr"] == content["policies"]["readings/1"]["crr"]
-    assert headline["policy"] == "readings/1"
+    assert headline["crr"] == content["policies"]["readings/2"]["crr"]
+    assert headline["policy"] == "readings/2"
 
 
 def test_the_json_says_what_was_resampled() -> None:
@@ -68,14 +68,14 @@ def test_the_table_has_two_policies_side_by_side() -> None:
     assert [cell.strip() for cell in lines[0].split("|")[1:4]] == [
         "% (95 % interval)",
         "strict/1",
-        "readings/1",
+        "readings/2",
     ]
     crr = judgement.by_policy[STRICT].score.crr
     low, high = judgement.by_policy[STRICT].intervals["crr"]
     assert lines[2].split("|")[2].strip() == f"{crr:.2f} ({low:.2f} to {high:.2f})"
     assert len({len(line) for line in lines[:8]}) == 1
     first = judgement.table(READINGS).splitlines()[0].split("|")[2].strip()
-    assert first == "readings/1"
+    assert first == "readings/2"
 
 
 # Comparisons
@@ -113,3 +113,9 @@ def test_the_order_of_the_utterances_does_not_matter() -> None:
 def test_other_utterances_cannot_be_compared() -> None:
     with pytest.raises(ValueError, match="same utterances"):
         compare(judge(texts(5, 0.2), "x/1"), judge(texts(6, 0.2), "x/1"))
+
+
+def test_a_pair_that_is_too_long_for_all_readings_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    pairs = [TextPair("short", "3시", "세 시"), TextPair("long", "12 " * 2_000, "열둘 " * 2_000)]
+    judge(pairs, "plain/2")
+    assert "1 of 2, the first is long" in caplog.text

@@ -5,6 +5,7 @@ import random
 import jiwer
 import kocer
 import pytest
+from helpers.number_cases import CASES
 
 from sorigeul.base.errors import UserError
 from sorigeul.evaluation.policies import (
@@ -18,6 +19,7 @@ from sorigeul.evaluation.policies import (
 )
 from sorigeul.evaluation.scores import ERROR_RATES, Score, TextPair, score
 from sorigeul.text.spoken_form import spoken
+from sorigeul.text.written_form import written
 
 NUMBERS = [
     lambda draw: f"{draw.randint(1, 99)}{draw.choice(['명', '살', '개', '시간', '마리', '권'])}",
@@ -133,11 +135,29 @@ def test_punctuation_by_hand(text: str, expected: str) -> None:
     assert without_punctuation(text) == expected
 
 
+def test_the_hand_checked_pairs_are_equal_both_ways() -> None:
+    """Every kind of number, unit and letter that is converted is scored as equal, too."""
+    unequal = [
+        case
+        for case in CASES
+        if errors(READINGS, case.written, case.spoken)
+        or errors(READINGS, case.spoken, case.written)
+    ]
+    assert unequal == []
+
+
+def test_what_is_written_is_equal_to_what_was_said() -> None:
+    generator = random.Random(2)
+    for _ in range(300):
+        said = spoken(sentence(generator))
+        assert errors(READINGS, written(said), said) == 0, (said, written(said))
+
+
 # Names
 
 
 def test_policies_are_found_by_name_with_or_without_version() -> None:
-    assert [str(policy) for policy in POLICIES] == ["strict/1", "spacing-free/1", "readings/1"]
+    assert [str(policy) for policy in POLICIES] == ["strict/1", "spacing-free/1", "readings/2"]
     for policy in POLICIES:
         assert find_policy(policy.name) is find_policy(str(policy)) is policy
     with pytest.raises(UserError, match=r"no scoring policy 'strict/2'; choose one of strict/1, "):
@@ -181,8 +201,16 @@ def test_readings_agree_with_kocer() -> None:
     assert equal >= 0.98 * pairs
 
 
+def test_written_forms_score_0_in_kocer() -> None:
+    generator = random.Random(3)
+    for _ in range(300):
+        said = spoken(sentence(generator))
+        assert kocer.measure(written(said), said).errors == 0, (said, written(said))
+        assert kocer.measure(said, written(said)).errors == 0, (said, written(said))
+
+
 @pytest.mark.parametrize(
-    ("written", "said", "why"),
+    ("text", "said", "why"),
     [
         ("1/3", "삼 분의 일", "kocer takes the slash for punctuation"),
         ("20~30개", "이십에서 삼십 개", "and so the tilde"),
@@ -192,9 +220,9 @@ def test_readings_agree_with_kocer() -> None:
         ("2014년 8월", "이공일사년 팔월", ""),
     ],
 )
-def test_what_kocer_does_not_take_for_equal(written: str, said: str, why: str) -> None:
-    assert errors(READINGS, written, said) == errors(READINGS, said, written) == 0
-    assert bool(kocer.measure(written, said).errors) == bool(why)
+def test_what_kocer_does_not_take_for_equal(text: str, said: str, why: str) -> None:
+    assert errors(READINGS, text, said) == errors(READINGS, said, text) == 0
+    assert bool(kocer.measure(text, said).errors) == bool(why)
 
 
 def test_what_only_kocer_takes_for_equal() -> None:

@@ -1,6 +1,7 @@
 """The best spacing of a text, against all spacings it can have."""
 
 import itertools
+from random import Random
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -36,3 +37,15 @@ def test_the_spacing_is_that_of_the_reference_where_the_characters_agree() -> No
     reference = ["나는", "밥을", "먹고", "잔다"]
     assert respace(reference, "나는밥을먹고잔다") == reference
     assert respace(reference, "나는밤을먹고잔다") == ["나는", "밤을", "먹고", "잔다"]
+
+
+def test_long_texts_are_respaced_in_halves_and_as_well() -> None:
+    random = Random(0)
+    reference = ["".join(random.choices("가나다라마바사", k=4)) for _ in range(3_000)]
+    heard = "".join(
+        "".join(random.choices("가나다", k=3)) if random.random() < 0.1 else word
+        for word in reference
+    )
+    spaced = respace(reference, heard)
+    assert "".join(spaced) == heard
+    assert Levenshtein.distance(reference, spaced) == respaced_errors(reference, heard)

@@ -46,7 +46,7 @@ def test_a_prepared_corpus_has_speakers_and_a_normaliser(corpus: Path) -> None:
     for read in (read_transcripts(corpus, "dev"), read_transcripts(corpus / "dev.jsonl")):
         assert list(read.texts.values()) == tones.texts(48)[4:8]
         assert read.speakers == {f"u0{number}.wav": f"s{number % 4}" for number in range(4, 8)}
-        assert read.normalizer == "plain/1"
+        assert read.normalizer == "plain/2"
 
 
 def test_ids_and_texts_are_composed(tmp_path: Path) -> None:

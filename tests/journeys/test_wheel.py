@@ -43,9 +43,10 @@ def test_it_holds_every_file_of_the_package_and_nothing_else(wheel: Path) -> Non
 def test_the_installed_command_prepares_trains_and_transcribes(wheel: Path, tmp_path: Path) -> None:
     """In a new environment that shares only the libraries with that of the tests."""
     environment = tmp_path / "environment"
-    venv.create(environment, symlinks=os.name != "nt", with_pip=True)
+    venv.create(environment, symlinks=os.name != "nt")
     python = environment / "bin" / "python"
-    subprocess.run([python, "-m", "pip", "install", "--quiet", "--no-deps", wheel], check=True)
+    pip = [sys.executable, "-m", "pip", "--python", environment]
+    subprocess.run([*pip, "install", "--quiet", "--no-deps", wheel], check=True)
     code = "import sysconfig; print(sysconfig.get_path('purelib'))"
     site = Path(
         subprocess.run([python, "-c", code], capture_output=True, text=True, check=True).stdout[:-1]

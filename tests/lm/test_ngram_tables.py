@@ -1,6 +1,8 @@
 """Packed n-grams, compared with tuples."""
 
 import itertools
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -77,6 +79,33 @@ def test_n_grams_are_found_by_context_and_by_token() -> None:
     of_tokens = table.weights_of(some_places, some_tokens)
     for (place, token), weight in zip(pairs, of_tokens, strict=True):
         assert weight == found.get((int(contexts[place]), token), 0)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"tokens": np.array([1, 9], np.uint8)}, "do not exist"),
+        ({"codes": np.array([0, 1], np.uint8)}, "do not exist"),
+        ({"starts": np.array([1, 0, 2], np.uint32)}, "not in order"),
+        ({"contexts": np.array([5, 3], np.int64)}, "not in order"),
+        ({"backoffs": np.array([0.5, 1.5], np.float32)}, "no probabilities"),
+        ({"backoffs": np.array([0.5, np.nan], np.float32)}, "no probabilities"),
+        ({"values": np.zeros(1, np.float32)}, "not above 0"),
+        ({"tokens": np.array([1, 2], np.float32)}, "tokens are of type float32"),
+    ],
+)
+def test_a_table_of_a_stranger_is_checked(change: dict[str, Any], message: str) -> None:
+    table = NgramTable(
+        contexts=np.array([3, 5], np.int64),
+        starts=np.array([0, 1, 2], np.uint32),
+        backoffs=np.array([0.5, 0.5], np.float32),
+        tokens=np.array([1, 2], np.uint8),
+        codes=np.zeros(2, np.uint8),
+        values=np.ones(1, np.float32),
+    )
+    table.check(9)
+    with pytest.raises(ValueError, match=message):
+        replace(table, **change).check(9)
 
 
 def test_arrays_of_different_lengths_are_refused() -> None:

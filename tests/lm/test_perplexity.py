@@ -9,7 +9,7 @@ from torch import Tensor
 
 from sorigeul.lm.language_model import LanguageModel
 from sorigeul.lm.network import NetworkModel
-from sorigeul.lm.perplexity import score_file, score_lines
+from sorigeul.lm.perplexity import TextScore, score_file, score_lines
 from sorigeul.lm.recurrent import RecurrentConfig, RecurrentNetwork
 from sorigeul.text.vocabulary import SPECIALS, Vocabulary
 
@@ -61,3 +61,7 @@ def test_lines_score_as_they_do_alone() -> None:
         assert one.log_probability == pytest.approx(other.log_probability, abs=1e-5)
     assert together[2].unknown == 1
     assert together[0].log_probability < 0
+
+
+def test_a_model_that_is_wrong_beyond_all_numbers_has_an_infinite_perplexity() -> None:
+    assert TextScore(log_probability=-1e6, characters=1, unknown=0).perplexity == math.inf

@@ -12,6 +12,7 @@ from sorigeul.base.errors import UserError
 from sorigeul.lm import text_data
 from sorigeul.lm.text_data import TextData, TextOptions, load_text, prepare_text
 from sorigeul.text.numerals import sino
+from sorigeul.text.spoken_form import VERSION
 from sorigeul.text.vocabulary import Vocabulary
 
 NUMBERS = [f"{sino(number)} 번입니다" for number in range(1000)]
@@ -44,6 +45,7 @@ def test_lines_come_back_as_they_were(tmp_path: Path) -> None:
     assert isinstance(data.train, np.memmap)
     assert data.train.dtype == np.uint16
     assert data.report["characters"] == sum(map(len, NUMBERS))
+    assert data.report["read_out"] == f"spoken/{VERSION}"
     assert data.report["unknown_characters"] == 0
     assert_adds_up(data.report)
 
@@ -198,5 +200,5 @@ def test_a_failed_preparation_leaves_nothing_that_looks_whole(tmp_path: Path) ->
 
 @pytest.mark.parametrize("share", [0.0, 1.0, -0.5])
 def test_the_share_is_checked(share: float) -> None:
-    with pytest.raises(UserError, match="between 0 and 1"):
+    with pytest.raises(UserError, match="above 0 and below 1"):
         TextOptions(heldout_share=share)

@@ -39,7 +39,7 @@ def test_defaults_are_those_of_the_hyperparameter_table_of_the_seed() -> None:
         ({"dropout": math.nan}, "dropout is nan"),
         ({"ctc_weight": 1.0}, "ctc_weight is 1.0, but must be at least 0 and below 1"),
         ({"ctc_weight": -0.5}, "ctc_weight is -0.5"),
-        ({"guide_weight": -1.0}, "guide_weight is -1.0, but must be 0 or more"),
+        ({"guide_weight": -1.0}, "guide_weight is -1.0, but must be at least 0"),
         ({"guide_weight": 1.0}, "guide_weight is 1.0, but must be 0 without ctc_weight and use_at"),
         ({"guide_weight": 1.0, "ctc_weight": 0.3, "use_attention": False}, "must be 0 without"),
         ({"n_mels": 3}, "n_mels is 3, but must be at least 4"),

@@ -171,6 +171,11 @@ def test_a_damaged_configuration_or_vocabulary_is_refused_by_name(
         ("model", {"flavour": "new"}),
         ("features", {"flavour": "new"}),
         ("model", {"hidden_size": "wide"}),
+        ("model", {"hidden_size": 10**9}),
+        ("model", {"listener_layer_size": 10**9}),
+        ("model", {"dropout": None}),
+        ("features", {"n_fft": 10**9}),
+        ("features", {"frame_length": float("nan")}),
     ],
 )
 def test_settings_of_another_version_are_refused(
@@ -179,9 +184,19 @@ def test_settings_of_another_version_are_refused(
     config = json.loads((published / CONFIG).read_text(encoding="utf-8"))
     config[section].update(change)
     (published / CONFIG).write_text(json.dumps(config), encoding="utf-8")
-    with pytest.raises(UserError, match="settings this version does not know") as error:
+    with pytest.raises(UserError, match=r"this version does not know|is no number") as error:
         load_pretrained(published)
     assert str(published / CONFIG) in one_line(error)
+
+
+def test_no_memory_is_taken_for_what_a_configuration_only_claims(published: Path) -> None:
+    """16,384 and 100 are allowed, but weights of that size would take terabytes."""
+    config = json.loads((published / CONFIG).read_text(encoding="utf-8"))
+    config["model"] |= {"hidden_size": 16_384, "listener_layer_size": 100}
+    (published / CONFIG).write_text(json.dumps(config), encoding="utf-8")
+    with pytest.raises(UserError, match=rf"{WEIGHTS} does not fit {CONFIG}") as error:
+        load_pretrained(published)
+    one_line(error)
 
 
 def test_a_source_without_a_model_is_refused(tmp_path: Path) -> None:

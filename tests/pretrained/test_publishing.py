@@ -12,6 +12,7 @@ from helpers.full_disk import limited_file_size
 from helpers.pretrained import pretrained
 
 from sorigeul import ListenAttendSpell
+from sorigeul.base.errors import UserError
 from sorigeul.pretrained.loading import CONFIG, VOCABULARY, WEIGHTS, load_pretrained
 from sorigeul.pretrained.publishing import publish
 
@@ -24,7 +25,7 @@ def test_a_published_model_is_three_files_that_need_no_pickle(published: Path) -
     json.loads((published / VOCABULARY).read_text(encoding="utf-8"))
     content = (published / WEIGHTS).read_bytes()
     header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
-    assert header.pop("__metadata__")["valid_crr"] == "12.34"
+    assert json.loads(header.pop("__metadata__")["sorigeul"])["valid_crr"] == "12.34"
     keys = {key for tensor in header.values() for key in tensor}
     assert keys == {"dtype", "shape", "data_offsets"}
 
@@ -35,6 +36,26 @@ def test_a_newer_model_replaces_the_older(published: Path, tiny: Tiny) -> None:
     loaded = load_pretrained(published)
     assert loaded.model.config.hidden_size == 6
     assert loaded.results == {"valid_crr": "56.78"}
+
+
+def test_equal_models_have_equal_files(tmp_path: Path, tiny: Tiny) -> None:
+    results = {name: f"{number}" for number, name in enumerate("abcdefghijkl")}
+    written = []
+    for folder in (tmp_path / "one", tmp_path / "other"):
+        publish(folder, replace(pretrained(tiny()), results=results))
+        written.append({path.name: path.read_bytes() for path in folder.iterdir()})
+    assert written[0] == written[1]
+    assert load_pretrained(tmp_path / "one").results == results
+
+
+def test_weights_that_are_not_finite_are_not_published(published: Path, tiny: Tiny) -> None:
+    before = {path: path.read_bytes() for path in published.iterdir()}
+    diverged = tiny()
+    with torch.no_grad():
+        next(iter(diverged.parameters()))[0] = torch.nan
+    with pytest.raises(UserError, match=r"is not written, since .* not finite"):
+        publish(published, pretrained(diverged))
+    assert {path: path.read_bytes() for path in published.iterdir()} == before
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no resource limits there")

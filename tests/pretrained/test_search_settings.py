@@ -41,6 +41,12 @@ def test_a_new_entry_replaces_the_old_one(tmp_path: Path) -> None:
         "[]",
         '{"format": "sorigeul-search/2", "entries": []}',
         '{"format": "sorigeul-search/1", "entries": [{}]}',
+        '{"format": "sorigeul-search/1", "entries": {"a": 1}}',
+        '{"format": "sorigeul-search/1", "entries": [{"options": {"lm_weights": [], "beam": "6"}, '
+        '"language_models": [], "calibration": {}, "results": {}}]}',
+        '{"format": "sorigeul-search/1", "entries": [{"options": {"length_bonus": NaN}, '
+        '"language_models": [], "calibration": {}, "results": {}}]}',
+        "[" * 10**5,
         '{"format": "sorigeul-search/1", "entries": [{"options": {"lm_weights": [0.1]}, '
         '"language_models": [], "calibration": {}, "results": {}}]}',
         '{"format": "sorigeul-search/1", "entries": [{"options": {"lm_weights": [], "beam": -1}, '

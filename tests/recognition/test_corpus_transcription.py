@@ -438,7 +438,7 @@ def test_an_existing_file_is_not_overwritten(
     out.write_text("precious", encoding="utf-8")
     done = sorigeul("transcribe", run, "--manifest", corpus, "--out", out)
     assert done.status == 2
-    assert done.error() == f"{out} is there already: remove it, or choose another name"
+    assert done.error().startswith(f"{out} exists, and --out would overwrite it: ")
     assert out.read_text(encoding="utf-8") == "precious"
 
 

@@ -58,7 +58,7 @@ def test_a_recording_called_like_standard_input_has_no_transcript_of_its_own(
     tmp_path: Path,
 ) -> None:
     options = TranscriptOptions(("txt",), tmp_path)
-    with pytest.raises(UserError, match="several recordings have one name"):
+    with pytest.raises(UserError, match="would both be written to"):
         options.refuse_overwriting([recording(Path("-")), recording(tmp_path / "stdin")])
 
 

@@ -59,7 +59,7 @@ def test_the_package_exports_names_that_load_torch_only_when_used() -> None:
 def test_the_model_is_ready_for_inference(recognizer: Recognizer) -> None:
     assert isinstance(recognizer.pretrained.model, ListenAttendSpell)
     assert not recognizer.pretrained.model.training
-    assert recognizer.pretrained.normalizer == "plain/1"
+    assert recognizer.pretrained.normalizer == "plain/2"
 
 
 def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
@@ -116,7 +116,7 @@ def test_a_second_model_ranks_the_best_texts_anew(run: Path, corpus: Path) -> No
 
 
 def test_a_negative_beam_is_refused(run: Path) -> None:
-    with pytest.raises(UserError, match="beam is -1, but must be 0 or more"):
+    with pytest.raises(UserError, match="beam is -1, but must be at least 0 and at most 1,000"):
         Recognizer.from_pretrained(run, "cpu", beam=-1)
 
 

@@ -12,6 +12,7 @@ from sorigeul.corpora.catalog import CORPORA
 from sorigeul.corpora.options import PrepareOptions
 from sorigeul.corpora.preparation import prepare
 from sorigeul.recognition.recording_list import read_recording_list
+from sorigeul.sound.segments import SegmentLimits
 
 
 @pytest.mark.parametrize(
@@ -36,12 +37,13 @@ def test_a_file_that_is_not_a_manifest_is_refused_before_anything_is_written(
     assert not out.parent.exists()
 
 
-def test_a_part_of_a_recording_is_refused(corpus: Path, tmp_path: Path) -> None:
+def test_of_a_part_of_a_recording_only_the_part_is_recognised(corpus: Path, tmp_path: Path) -> None:
     cut = json.loads((corpus / "test.jsonl").read_text(encoding="utf-8").splitlines()[3])
     cut["start"], cut["duration"] = 0.25, cut["duration"] - 0.25
     (tmp_path / "m.jsonl").write_text(json.dumps(cut) + "\n", encoding="utf-8")
-    with pytest.raises(UserError, match=r"m.jsonl: u03.wav is a part of a recording, but only"):
-        read_recording_list(tmp_path / "m.jsonl")
+    (entry,) = read_recording_list(tmp_path / "m.jsonl")
+    assert entry.seconds == cut["duration"]
+    assert entry.load(SegmentLimits()).duration == pytest.approx(cut["duration"])
 
 
 def test_archives_with_a_gap_are_refused(tmp_path: Path) -> None:

@@ -44,5 +44,5 @@ def test_a_weight_for_each_language_model_or_none() -> None:
         SearchRequest(term_weight=1.0)
     with pytest.raises(UserError, match="--rescore_weight goes with --rescore RUN"):
         SearchRequest(rescore_weight=1.0)
-    with pytest.raises(UserError, match=r"rescore_weight is -1.0, but must be 0 or more"):
+    with pytest.raises(UserError, match=r"rescore_weight is -1.0, but must be at least 0"):
         SearchRequest(rescore="run", rescore_weight=-1.0)

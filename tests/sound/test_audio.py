@@ -193,7 +193,8 @@ def test_a_pipe_is_read(tmp_path: Path) -> None:
     writer = threading.Thread(target=fifo.write_bytes, args=(data,))
     writer.start()
     try:
-        np.testing.assert_array_equal(load(fifo).samples, load(data).samples)
+        with fifo.open("rb") as file:
+            np.testing.assert_array_equal(load(file).samples, load(data).samples)
     finally:
         writer.join()
 

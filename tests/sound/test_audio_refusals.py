@@ -1,7 +1,10 @@
 """Files that cannot be used: which are refused, with which message, and which are still read."""
 
 import contextlib
+import errno
+import io
 import os
+import socket
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,14 +15,15 @@ import pytest
 import soundfile
 from helpers.waves import refused, wave, with_libav, with_soundfile
 
-from sorigeul.sound.audio import SAMPLE_RATE, AudioError, load, probe
+from sorigeul.sound.audio import SAMPLE_RATE, AudioError, load, open_stream, probe
+from sorigeul.sound.decoder_messages import without_decoder_messages
 
 
 def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
     for read in (load, probe):
         with pytest.raises(AudioError, match="No such file"):
             read(tmp_path / "none.wav")
-        with pytest.raises(AudioError, match="Is a directory"):
+        with pytest.raises(AudioError, match=f"^{tmp_path}: is a folder; give a regular file$"):
             read(tmp_path)
         with pytest.raises(AudioError, match="cannot be opened"):
             read("a\0.wav")
@@ -215,3 +219,135 @@ def test_a_few_damaged_packets_are_skipped_as_players_do(tmp_path: Path) -> None
 
 def test_many_damaged_packets_are_refused(tmp_path: Path) -> None:
     assert "the decoder gave up" in refused(with_damaged_packets(tmp_path, every=3))
+
+
+# Files that are none, and files that cannot be read
+
+
+def test_what_is_no_regular_file_is_refused_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "link").symlink_to(tmp_path / "fifo")
+    kinds = {"/dev/zero": "a device", "fifo": "a named pipe", "link": "a named pipe"}
+    with socket.socket(socket.AF_UNIX) as endpoint:
+        endpoint.bind(str(tmp_path / "socket"))
+        for name, kind in {**kinds, "socket": "a socket"}.items():
+            path = tmp_path / name
+            for read in (load, probe):
+                with pytest.raises(AudioError) as refusal:
+                    read(path)
+                assert str(refusal.value) == f"{path}: is {kind}; give a regular file"
+
+
+def test_a_file_that_grows_is_read_as_far_as_it_was_when_opened(tmp_path: Path) -> None:
+    path = tmp_path / "a.pcm"
+    path.write_bytes(np.full(SAMPLE_RATE, 1_000, "<i2").tobytes() + b"\1\0" * SAMPLE_RATE)
+    with open_stream(path) as stream:
+        count = 0
+        for block in stream:
+            with path.open("ab") as file:
+                file.write(bytes(100_000))
+            count += block.shape[1]
+    assert count == 2 * SAMPLE_RATE
+
+
+class FailingFile(io.BytesIO):
+    """A file on a disk that cannot read beyond a position."""
+
+    def __init__(self, data: bytes, good: int) -> None:
+        super().__init__(data)
+        self.good = good
+
+    def read(self, size: int | None = -1) -> bytes:
+        if self.tell() + (size or 0) > self.good:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return super().read(size)
+
+
+class FailingPipe(FailingFile):
+    """The same, of a connection."""
+
+    def seekable(self) -> bool:
+        return False
+
+    def read1(self, size: int | None = -1) -> bytes:
+        return self.read(size)
+
+
+@pytest.mark.parametrize("kind", ["wav", "flac", "mp3", "opus", "m4a, header first", "webm"])
+def test_a_read_error_is_told_from_a_damaged_recording(
+    tmp_path: Path, kind: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    data = ENCODED[kind](tmp_path)
+    capfd.readouterr()
+    for source in (FailingFile, FailingPipe):
+        for good in (0, 5_000, len(data) // 2):
+            with pytest.raises(AudioError) as refusal:
+                load(source(data, min(good, len(data) - 1)), "talk")
+            message = "talk: cannot be read to its end (Input/output error)"
+            assert str(refusal.value).startswith(message), (source, good)
+    assert capfd.readouterr() == ("", ""), "the decoders must print nothing"
+
+
+# Decoders that print
+
+
+@pytest.mark.parametrize("kind", ["SDS", "MP3"])
+def test_what_decoders_print_of_damage_is_not_shown(
+    kind: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    data = with_soundfile(wave(), kind=kind)
+    capfd.readouterr()
+    random = np.random.default_rng(0)
+    for _ in range(20):
+        damaged = bytearray(data)
+        for place in random.integers(200, len(data), 200):
+            damaged[place] = random.integers(256)
+        with contextlib.suppress(AudioError):
+            load(bytes(damaged))
+    assert capfd.readouterr() == ("", "")
+
+
+def test_what_others_print_meanwhile_is_kept(capfd: pytest.CaptureFixture[str]) -> None:
+    with without_decoder_messages():
+        os.write(
+            2, b"[src/libmpg123/layer3.c:1] error: x\nwarning: ours\n\nNote: Skipped 3 bytes\n"
+        )
+        os.write(1, "Error A : 1F\n텍스트\nError 1 : 7\n".encode())
+    assert capfd.readouterr() == ("텍스트\nError 1 : 7\n", "warning: ours\n")
+
+
+# Joined and shortened files
+
+
+JOINABLE = ["WAV", "AIFF", "FLAC", "AU", "CAF", "RF64"]
+
+
+@pytest.mark.parametrize("kind", JOINABLE)
+def test_of_joined_recordings_it_is_said_that_only_the_first_is_read(kind: str) -> None:
+    one, two = with_soundfile(wave(), kind=kind), with_soundfile(wave(1), kind=kind)
+    joined = load(one + two + two)
+    assert joined.duration == 2.0
+    assert "read the first of 3 recordings that were joined in one file" in joined.account
+    assert not any("joined" in step for step in load(one).account)
+
+
+def test_joined_mp3_and_ogg_are_read_whole() -> None:
+    for kind in ("MP3", "OGG"):
+        one = with_soundfile(wave(), kind=kind)
+        assert load(one + one).duration == pytest.approx(4.0, abs=0.2)
+
+
+@pytest.mark.parametrize("kind", ["W64", "RF64", "NIST", "SVX"])
+def test_a_file_shorter_than_its_container_says_is_refused(kind: str) -> None:
+    data = with_soundfile(wave(), kind=kind)
+    assert load(data).duration == 2.0
+    message = refused(data[: len(data) // 2], "cut")
+    assert message.startswith(f"cut: cut short or damaged: it promises {len(data)} bytes and has ")
+
+
+def test_of_a_video_that_ends_early_it_is_said_how_much_is_there(tmp_path: Path) -> None:
+    data = with_libav(tmp_path / "a.avi", "pcm_s16le", 16_000)
+    half = load(data[: len(data) // 2])
+    assert 0.5 < half.duration < 1.5
+    (step,) = [step for step in half.account if "ends early" in step]
+    assert step.endswith(f"bytes it has {len(data) // 2:,}")

@@ -144,7 +144,7 @@ def test_an_unusable_text_file_is_refused_before_anything_is_written(
     ("arguments", "message"),
     [
         ("demo out --utterances 200 --hours 1", "utterances and hours exclude each other"),
-        ("demo out --hours -1", "hours -1: must not be negative"),
+        ("demo out --hours -1", "hours is -1.0, but must be at least 0"),
         ("demo out --hours 0.001", "ask for 100 or more"),
         ("demo out --text .", ".: cannot be read (Is a directory)"),
         (

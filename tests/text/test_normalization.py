@@ -4,11 +4,18 @@ import re
 import unicodedata
 
 import pytest
+from helpers.texts import ANY_TEXT
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sorigeul.base.errors import UserError
-from sorigeul.text.normalization import TranscriptError, normalizer
+from sorigeul.text import spoken_form, written_form
+from sorigeul.text.normalization import (
+    Normalizer,
+    TranscriptError,
+    invisible_characters,
+    normalizer,
+)
 
 # No limits on time: the machine may be slow or busy.
 untimed = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -108,15 +115,60 @@ def test_normalised_text_is_clean_and_does_not_change_again(raw: str) -> None:
         assert normalize(clean) == clean
 
 
+VISIBLE = st.characters(
+    exclude_categories=("Cs", "Cc", "Cf", "Cn", "Mn"),
+    exclude_characters="\u115f\u1160\u2800\u3164\uffa0",
+)
+
+
 @untimed
-@given(st.text())
-def test_plain_keeps_everything_but_spacing(raw: str) -> None:
+@given(st.text(VISIBLE))
+def test_plain_keeps_everything_that_is_seen_but_spacing(raw: str) -> None:
     assert PLAIN(raw).split() == unicodedata.normalize("NFC", raw).split()
 
 
+SIGNS = "\0\x1b\x9b\xad\u034f\u115f\u200b\u200d\u200e\u202e\u2060\u2066\ufe0f\ufeff\ufff9\U000e0020"
+
+
+@pytest.mark.parametrize("normalize", [SPOKEN, WRITTEN, PLAIN], ids=str)
+def test_no_normaliser_leaves_a_character_that_nobody_sees(normalize: Normalizer) -> None:
+    for sign in SIGNS:
+        assert normalize(f"{sign}안녕{sign}하세요 {sign} 여러분") == "안녕하세요 여러분"
+    assert invisible_characters(f"안녕{SIGNS} \t하세요") == SIGNS
+    for blank in "\u00a0\u2003\u2800\u3000\u3164\uffa0\x85":
+        assert normalize(f"안녕{blank}하세요") == "안녕 하세요"
+    # Hangul that was written in parts, with something between them.
+    assert normalize("\u1112\u200b\u1161\u11ab") == "한"
+    with pytest.raises(TranscriptError, match=r"half a character, U\+D800"):
+        normalize("안녕\ud800")
+
+
+def test_numbers_are_rewritten_on_request_and_the_name_says_so() -> None:
+    read, kept = normalizer("plain", "spoken"), normalizer("plain", "written")
+    assert read("  430명이\u200b  70% ") == "사백삼십 명이 칠십 퍼센트"
+    assert kept("  사백삼십   명이 칠십 퍼센트") == "430명이 70%"
+    assert normalizer("plain", "keep") == PLAIN
+    assert str(read) == f"plain/2+spoken/{spoken_form.VERSION}"
+    assert str(kept) == f"plain/2+written/{written_form.VERSION}"
+    spelling = normalizer("kspon-spelling", "written")
+    assert spelling("b/ (70%)/(칠십 퍼센트) 하고 세 시") == "70% 하고 3시"
+
+
+@untimed
+@given(ANY_TEXT)
+def test_rewritten_numbers_do_not_change_again(raw: str) -> None:
+    for normalize in (normalizer("plain", "spoken"), normalizer("plain", "written")):
+        try:
+            clean = normalize(raw)
+        except TranscriptError:  # half a character
+            continue
+        assert normalize(clean) == clean == " ".join(clean.split())
+        assert unicodedata.is_normalized("NFC", clean)
+
+
 def test_normalisers_have_names_and_versions() -> None:
-    assert str(SPOKEN) == "kspon-pronunciation/1"
-    assert str(WRITTEN) == "kspon-spelling/1"
-    assert str(PLAIN) == "plain/1"
+    assert str(SPOKEN) == "kspon-pronunciation/2"
+    assert str(WRITTEN) == "kspon-spelling/2"
+    assert str(PLAIN) == "plain/2"
     with pytest.raises(UserError, match="kspon-pronunciation, kspon-spelling, plain"):
         normalizer("kspon")

@@ -15,6 +15,12 @@ def test_sino_korean_numbers_agree_with_num2words() -> None:
         assert sino(number) == num2words(number, lang="ko"), number
 
 
+@pytest.mark.prove
+def test_every_integer_to_a_million_agrees_with_num2words() -> None:
+    for number in range(1_000_001):
+        assert sino(number) == num2words(number, lang="ko"), number
+
+
 @pytest.mark.parametrize("number", [-1, LARGEST + 1])
 def test_numbers_without_a_reading_are_refused(number: int) -> None:
     with pytest.raises(ValueError, match="no reading"):

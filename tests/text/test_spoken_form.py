@@ -5,6 +5,8 @@ import unicodedata
 from itertools import pairwise, product
 
 import pytest
+from helpers.number_cases import CASES
+from helpers.texts import ANY_TEXT
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -113,6 +115,18 @@ def test_the_standard_reading(written: str, reading: str) -> None:
     assert spoken(written) == reading
 
 
+def test_the_table_of_hand_checked_pairs_is_read_as_it_stands() -> None:
+    assert len(CASES) >= 300
+    assert {case.way for case in CASES} == {"both", "spoken", "written"}
+    assert len(set(CASES)) == len(CASES)
+    wrong = [
+        (case.written, spoken(case.written), case.spoken)
+        for case in CASES
+        if case.way != "written" and spoken(case.written) != case.spoken
+    ]
+    assert wrong == []
+
+
 @pytest.mark.parametrize(
     ("written", "readings"),
     [
@@ -166,6 +180,13 @@ def test_a_reading_is_not_read_again(text: str) -> None:
     assert spoken(spoken(text)) == spoken(text)
 
 
+@given(ANY_TEXT)
+def test_any_unicode_is_read_once_and_stays_composed(text: str) -> None:
+    reading = spoken(text)
+    assert unicodedata.is_normalized("NFC", reading)
+    assert spoken(reading) == reading
+
+
 @given(WRITTEN)
 def test_the_readings_of_a_piece_are_distinct_and_neighbours_differ_in_kind(text: str) -> None:
     pieces = alternatives(text)
@@ -178,6 +199,13 @@ def test_the_readings_of_a_piece_are_distinct_and_neighbours_differ_in_kind(text
 def test_text_without_digits_signs_and_latin_letters_stays(text: str) -> None:
     plain = re.sub(r"[A-Za-z\uff01-\uff5e]", "", text)
     assert spoken(plain) == plain
+
+
+def test_what_a_number_names_is_no_count() -> None:
+    found = counter_at("3번 출구", 1)
+    assert found is not None
+    assert (found.word, found.native_up_to) == ("번", 0)
+    assert spoken("3번 쉬고 3번 출구로") == "세 번 쉬고 삼 번 출구로"
 
 
 def test_the_longest_counter_counts() -> None:

@@ -1,8 +1,15 @@
 """Checkpoints are read as they were saved; damaged ones are renamed and explained in one line."""
 
+import errno
+import io
 import logging
+import os
+import resource
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -90,6 +97,92 @@ def test_a_run_with_only_damaged_checkpoints_is_refused(tmp_path: Path) -> None:
     assert str(tmp_path / CHECKPOINTS) in one_line(error)
 
 
+def missing_permission(path: Path) -> AbstractContextManager[None]:
+    """Not even root can read a folder as a file."""
+    whole = path.rename(path.with_suffix(".whole"))
+
+    @contextmanager
+    def folder_in_its_place() -> Iterator[None]:
+        path.mkdir()
+        yield
+        path.rmdir()
+        whole.rename(path)
+
+    return folder_in_its_place()
+
+
+@contextmanager
+def short_memory(_: Path) -> Iterator[None]:
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + (1 << 20), hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+
+
+def failing_disk(reads: int) -> Callable[[Path], AbstractContextManager[None]]:
+    """A network file system that goes away after some reads."""
+
+    class Failing(io.FileIO):
+        left = reads
+
+        def readinto(self, buffer: Any) -> int:
+            if not self.left:
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+            self.left -= 1
+            return super().readinto(buffer)
+
+    @contextmanager
+    def failing(_: Path) -> Iterator[None]:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(io, "open", lambda path, _: io.BufferedReader(Failing(path)))
+            yield
+
+    return failing
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
+@pytest.mark.parametrize(
+    "obstacle", [missing_permission, short_memory, failing_disk(0), failing_disk(5)]
+)
+def test_a_checkpoint_that_cannot_be_read_now_is_left_alone(
+    tmp_path: Path, obstacle: Callable[[Path], AbstractContextManager[None]]
+) -> None:
+    checkpoints.save_checkpoint(tmp_path, 1, content(1))
+    large = {"weight": torch.zeros(1 << 26)}  # 256 MiB: no process has so much left over
+    path = checkpoints.save_checkpoint(tmp_path, 2, {**content(2), "large": large})
+    with obstacle(path), pytest.raises(UserError, match=r"cannot be read \(.+it may be whole") as e:
+        checkpoints.latest_checkpoint(tmp_path)
+    assert str(path) in one_line(e)
+    assert names(tmp_path) == ["step-000000001.pt", "step-000000002.pt"]
+    assert newest(tmp_path)["position"] == {"step": 2}
+
+
+def test_whatever_happens_to_its_bytes_a_checkpoint_is_read_as_it_was_or_is_damaged(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Also those of its headers, which no checksum covers."""
+    caplog.set_level(logging.CRITICAL, "sorigeul")
+    path = checkpoints.save_checkpoint(tmp_path, 1, content(1))
+    whole, random, damaged = path.read_bytes(), Random(1), 0
+    for _ in range(300):
+        data = bytearray(whole)
+        place = random.choice([random.randrange(len(data)), -random.randrange(1, 900)])
+        data[place] ^= 1 << random.randrange(8)
+        path.write_bytes(data[: random.choice([len(data), len(data), random.randrange(len(data))])])
+        try:
+            read = newest(tmp_path)
+        except UserError as error:
+            assert "no checkpoint in" in str(error) or "may be whole" in str(error)  # noqa: PT017
+            damaged += 1
+        else:
+            assert torch.equal(read["model"]["weight"], content(1)["model"]["weight"])
+            assert read["position"] == {"step": 1}
+    assert 100 < damaged < 300
+
+
 def test_reading_a_checkpoint_runs_no_code(tmp_path: Path) -> None:
     checkpoints.save_checkpoint(tmp_path, 1, {"position": Trap(tmp_path / "sprung")})
     with pytest.raises(UserError, match="no checkpoint"):
@@ -164,6 +257,31 @@ def test_a_state_is_read_from_the_keys_that_all_checkpoints_have(tmp_path: Path)
     assert state.totals == EpochTotals(utterances=8, loss=2.5)
     assert (state.loader, state.metrics_rows) == ({"place": 3}, 9)
     assert state.learner["model"] == {}
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("position", None),
+        ("position", {"step": "seven"}),
+        ("position", {"steps": 7}),
+        ("tally", [1]),
+        ("tally", {"loss": "low"}),
+        ("drawn_by", 3),
+        ("batches", "first"),
+        ("random", 5),
+        ("rows", "many"),
+    ],
+)
+def test_contents_that_no_run_has_written_are_refused(
+    tmp_path: Path, key: str, value: object
+) -> None:
+    for changed in ({**run_state().to_dict(), key: value}, run_state().to_dict()):
+        if changed[key] is not value:
+            del changed[key]
+        with pytest.raises(UserError, match="does not hold what a checkpoint of this run") as error:
+            RunState.from_dict(changed, tmp_path, VOCABULARY)
+        assert "move it away" in one_line(error)
 
 
 def test_the_position_in_an_epoch_is_lost_if_its_order_changes(tmp_path: Path) -> None:

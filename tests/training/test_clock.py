@@ -22,13 +22,22 @@ from sorigeul.training.run import train
 DAY = 86_400.0
 
 
+LIMITS: dict[str, Any] = {**FOUR_EPOCHS, "max_seconds": DAY}
+
+
+@pytest.fixture(scope="module")
+def expected(babble: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run whose clock nobody sets."""
+    folder = tmp_path_factory.mktemp("clock") / "expected"
+    train(babble, folder, settings(**LIMITS))
+    return folder
+
+
 @pytest.mark.parametrize("days", [-400, 400])
 def test_setting_the_clock_changes_nothing(
-    babble: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, days: int
+    babble: Path, expected: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, days: int
 ) -> None:
     """Neither in the middle of an epoch, nor between a run that stops and the one that resumes."""
-    limits: dict[str, Any] = {**FOUR_EPOCHS, "max_seconds": DAY}
-    train(babble, tmp_path / "expected", settings(**limits))
     step = Learner.step
     with time_machine.travel("2026-06-15", tick=True) as clock:
 
@@ -37,9 +46,9 @@ def test_setting_the_clock_changes_nothing(
             return step(*arguments, **named)
 
         monkeypatch.setattr(Learner, "step", set_clock_and_step)
-        train(babble, tmp_path / "run", settings(**{**limits, "max_epochs": 2}))
-        train(babble, tmp_path / "run", settings(**limits))
-    runs = [tmp_path / name for name in ("run", "expected")]
+        train(babble, tmp_path / "run", settings(**{**LIMITS, "max_epochs": 2}))
+        train(babble, tmp_path / "run", settings(**LIMITS))
+    runs = [tmp_path / "run", expected]
     metrics, expected_metrics = map(metrics_without_times, runs)
     assert metrics == expected_metrics
     assert identical(*map(state_without_times, runs))

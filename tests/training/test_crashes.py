@@ -1,6 +1,7 @@
 """Processes that die, memory that runs out, full disks: explained in a line, and nothing hangs."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -165,6 +166,38 @@ def test_a_full_disk_leaves_the_last_checkpoint(
     assert Forked(tmp_path / "last", "train", babble, run, *option).done().status == 0
     assert metrics_without_times(run) == metrics_without_times(whole_run(1))
     assert identical(state_without_times(run), state_without_times(whole_run(1)))
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of its own, which only root can make."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", disk]
+    if (
+        sys.platform != "linux"
+        or subprocess.run(mount, capture_output=True, check=False).returncode
+    ):
+        pytest.skip("no file system can be mounted here")
+    yield disk
+    subprocess.run(["umount", "-l", disk], check=True)
+
+
+def test_a_run_on_a_full_disk_goes_on_when_there_is_room(
+    babble: Path, tmp_path: Path, small_disk: Path
+) -> None:
+    run = small_disk / "run"
+    option = config_option(tmp_path / "s.yaml", hidden_size=16)
+    done = Forked(tmp_path / "full", "train", babble, run, *option).done()
+    assert done.status == 1
+    assert str(run) in done.error()
+    assert re.search(r"No space left on device|the disk may be full", done.error())
+    # As a name says while a file is written: a dot before it and letters of chance after it.
+    assert not [path for path in run.rglob("*") if re.search(r"^\..*\.\w{8}\b", path.name)]
+    subprocess.run(["mount", "-o", "remount,size=50m", small_disk], check=True)
+    again = Forked(tmp_path / "again", "train", babble, run, *option).done()
+    assert again.status == 0, again.err
+    assert (run / "model.safetensors").is_file()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no resource limits there")

@@ -3,15 +3,18 @@
 Where a run is interrupted is stated by its calls and steps, never by time.
 """
 
+import os
+import pty
 import re
 import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
 import pytest
 import torch
-from helpers.processes import Forked, Pause, Ranks
+from helpers.processes import Forked, Pause, Ranks, has_ended, wait_until
 from helpers.runs import (
     FOUR_EPOCHS,
     checkpoints,
@@ -21,7 +24,10 @@ from helpers.runs import (
     settings,
     state_without_times,
 )
+from helpers.trees import file_contents
 
+from sorigeul.base.provenance import read_record
+from sorigeul.cli.entry import main
 from sorigeul.training import run as run_module
 from sorigeul.training.learner import Learner
 from sorigeul.training.metrics import MetricsLog, read_metrics
@@ -36,6 +42,7 @@ CALLS = (
     (torch, "save"),
     (Path, "replace"),
 )
+STEP = ((Learner, "step"),)
 LAST_CALL = 60  # of about a hundred in the whole run, so that most interruptions hit it
 
 WholeRun = Callable[[int], Path]
@@ -120,7 +127,7 @@ def test_a_run_that_is_interrupted_many_times_ends_as_if_it_had_not_been(
     assert resumable >= 5
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_run_that_is_asked_to_stop_saves_a_checkpoint(
     babble: Path, tmp_path: Path, number: signal.Signals
 ) -> None:
@@ -136,6 +143,52 @@ def test_a_run_that_is_asked_to_stop_saves_a_checkpoint(
     assert message
     assert checkpoints(run)[-1].name == f"step-{int(message[1]):09d}.pt"
     assert "error" not in done.err
+
+
+def test_a_run_whose_terminal_is_closed_saves_a_checkpoint(babble: Path, tmp_path: Path) -> None:
+    """The terminal takes its line discipline with it: each further write to it is an error."""
+    run = tmp_path / "run"
+    option = config_option(tmp_path / "s.yaml", **FOUR_EPOCHS | {"max_epochs": 1000})
+    pid, terminal = pty.fork()
+    if pid == 0:
+        status = 1
+        try:
+            for number in (signal.SIGHUP, signal.SIGTERM):
+                signal.signal(number, signal.SIG_DFL)
+            sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w", buffering=1)
+            main(["train", str(babble), str(run), *map(str, option)])
+            status = 0
+        finally:
+            os._exit(status)
+    shown = b""
+    while not read_metrics(run, "epoch"):  # the progress bar fills the terminal
+        shown += os.read(terminal, 1000)
+    os.close(terminal)
+    assert wait_until(lambda: has_ended(pid))
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    record = read_record(run)
+    assert record is not None
+    assert not record["finished"]
+    newest = torch.load(checkpoints(run)[-1], weights_only=True)
+    assert newest["position"]["seconds"] == pytest.approx(record["training_seconds"], abs=0.1)
+    assert b"epoch 0" in shown
+
+
+def test_the_second_of_two_runs_in_one_folder_is_refused(babble: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    option = config_option(tmp_path / "s.yaml", **FOUR_EPOCHS)
+    first = Forked(tmp_path / "first", "train", babble, run, *option, pause=Pause(2, STEP))
+    assert first.wait_until_paused()
+    before = file_contents(run)
+    for name, restart in (("plain", []), ("anew", ["--restart"])):
+        second = Forked(tmp_path / name, "train", babble, run, *option, *restart).done()
+        assert second.status == 2
+        assert second.error().startswith(f"{run} is being written by process {first.pid} on ")
+    assert file_contents(run) == before
+    first.kill(signal.SIGKILL)
+    assert first.done().status == -signal.SIGKILL
+    assert Forked(tmp_path / "third", "train", babble, run, *option).done().status == 0
+    assert not (run / ".lock").exists()
 
 
 def test_all_processes_stop_if_one_is_asked_to(babble: Path, tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ def test_the_network_is_that_of_the_kind() -> None:
         ({"cell": "rnn"}, "cell is 'rnn', but must be one of gru, lstm"),
         ({"batch_characters": 0}, "batch_characters is 0, but must be at least 1"),
         ({"heldout_share": 1}, "heldout_share is 1.0, but must be above 0 and below 1"),
-        ({"seed": -1}, "seed is -1, but must be 0 or more"),
+        ({"seed": -1}, "seed is -1, but must be at least 0"),
         ({"context": 0}, "context is 0, but must be at least 1"),
         ({"prune": 1}, "prune is 1, but must be a list"),
     ],

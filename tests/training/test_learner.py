@@ -1,5 +1,6 @@
 """A training step: the same in every number format, and however its batches are split up."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -217,6 +218,21 @@ def test_a_loss_that_is_not_finite_is_no_overflow(batches: list[Batch]) -> None:
         (step,) = take_steps(learner, batches, 1)
         assert (step.updated, step.gradient_overflow) == (False, False)
         assert step.suspect_ids == batches[0].ids
+
+
+def test_a_skipped_step_leaves_the_statistics_and_names_the_impossible_utterance(
+    batches: list[Batch],
+) -> None:
+    learner = new_learner()
+    take_steps(learner, batches, 2)
+    before = weights(learner)
+    waveforms = batches[0].waveforms.clone()
+    waveforms[1, 100] = 1e30
+    (step,) = take_steps(learner, [replace(batches[0], waveforms=waveforms)], 1)
+    assert not step.updated
+    assert step.suspect_ids == [batches[0].ids[1]]
+    assert equal(before, weights(learner))
+    assert take_steps(learner, batches, 1)[0].updated
 
 
 # Memory

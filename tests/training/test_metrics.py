@@ -11,6 +11,7 @@ import time_machine
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from sorigeul.base.errors import UserError
 from sorigeul.training.metrics import MetricsLog, read_metrics, table_row, training_environment
 
 CPU = torch.device("cpu")
@@ -121,6 +122,28 @@ def test_flushed_rows_and_events_are_on_disk(tmp_path: Path) -> None:
     log.flush()
     assert read_events(tmp_path) == {"step/train_loss": {1: 3.9}}
     log.close()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "",
+        "3",
+        "{}",
+        '{"kind": 3}',
+        '{"kind": "step"}',
+        '{"kind": "step", "step": "3"}',
+        '{"kind": "epoch", "step": 3}',
+        '{"kind": "epoch", "step": 3, "epoch": 1, "valid_crr": "high"}',
+        '{"kind": "step", "step": 3, "loss": [1]}',
+        "[" * 10**5,
+    ],
+)
+def test_a_line_that_no_run_has_written_is_named(tmp_path: Path, line: str) -> None:
+    rows = [json.dumps(step(1)), line, json.dumps(step(2))]
+    (tmp_path / "metrics.jsonl").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    with pytest.raises(UserError, match=r"metrics.jsonl:2 is damaged .*: remove the line$"):
+        read_metrics(tmp_path)
 
 
 def test_an_incomplete_last_line_is_ignored(tmp_path: Path) -> None:

@@ -186,7 +186,8 @@ def write_config(folder: Path, settings: Settings) -> list[str | Path]:
 
 
 def test_all_processes_end_if_the_loss_is_not_finite(one_unreadable: Path, tmp_path: Path) -> None:
-    options = [*write_config(tmp_path, SETTINGS), "--lr", "1e38", "--batch_size", "4"]
+    options = [*write_config(tmp_path, SETTINGS), "--batch_size", "4"]
+    options += ["--lr", "100", "--weight_decay", "1"]  # each step makes the weights 99 times larger
     ranks = Ranks(tmp_path, 2, "train", one_unreadable, tmp_path / "run", *options)
     first, second = (rank.done() for rank in ranks)
     assert (first.status, second.status) == (2, 2)

@@ -1,6 +1,7 @@
 """A whole run: every setting has an effect, the same seed gives the same run, errors end it."""
 
 import re
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -8,16 +9,20 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
+import torch
 from helpers.fake_clock import FakeClock
-from helpers.runs import equal, metrics_without_times, settings, weights
+from helpers.runs import checkpoints, equal, metrics_without_times, settings, weights
+from helpers.trees import file_contents
 
 from sorigeul.base.errors import UserError
+from sorigeul.base.stopping import StopRequests
 from sorigeul.corpora.catalog import CORPORA
 from sorigeul.corpora.preparation import prepare
+from sorigeul.training import devices
 from sorigeul.training import run as run_module
 from sorigeul.training.learner import Learner
 from sorigeul.training.metrics import read_metrics
-from sorigeul.training.run import train
+from sorigeul.training.run import Run, train
 from sorigeul.training.settings import Settings
 
 
@@ -190,11 +195,41 @@ def test_a_run_ends_when_it_has_trained_for_max_seconds(
 def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_utterances(
     babble: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with pytest.raises(UserError, match="not finite 10 steps in a row: lower lr"):
-        train(babble, tmp_path / "run", settings(lr=1e38, max_steps=40, max_epochs=40))
+    long = settings(max_steps=40, batch_size=1)
+    run = Run(babble, tmp_path / "run", long, devices.launch(long.training))
+    run.begin_or_resume()
+    _diverge(run)
+    with StopRequests() as stop, pytest.raises(UserError, match="not finite 10 steps in a row"):
+        run.train_epoch(stop)
     skipped = [record.getMessage() for record in caplog.records if "skipped" in record.getMessage()]
     assert len(skipped) == 10
     assert re.search(r"utterances .*\d\d", skipped[0])
+
+
+def _diverge(run: Run) -> None:
+    with torch.no_grad():
+        run.learner.las.speller.out.bias[0] = torch.nan
+
+
+def test_weights_that_are_not_finite_are_neither_saved_nor_published_nor_resumed(
+    babble: Path, default_run: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(default_run, tmp_path / "run")
+    before = file_contents(folder)
+    more = settings(max_steps=40)
+    run = Run(babble, folder, more, devices.launch(more.training))
+    _diverge(run)
+    for save in (run.save_checkpoint, run.close_epoch):
+        with pytest.raises(UserError, match=r"diverged: speller.out.bias is not finite") as error:
+            save()
+        assert "\n" not in str(error.value)
+    assert file_contents(folder) == before
+    newest = checkpoints(folder)[-1]
+    content = torch.load(newest, weights_only=True)
+    content["model"]["speller.out.bias"][0] = torch.nan
+    torch.save(content, newest)
+    with pytest.raises(UserError, match=r"speller.out.bias is not finite\): move it away"):
+        train(babble, folder, more)
 
 
 def test_a_corrupt_file_is_left_out_named_and_counted(

@@ -97,7 +97,7 @@ def test_a_run_that_fine_tunes_can_be_repeated_from_its_settings(
         ({"ema_decay": 1}, "ema_decay is 1.0, but must be at least 0 and below 1"),
         ({"listener_lr": 0}, "listener_lr is 0.0, but must be above 0"),
         ({"average_best": 0}, "average_best is 0, but must be at least 1"),
-        ({"patience": -1}, "patience is -1, but must be 0 or more"),
+        ({"patience": -1}, "patience is -1, but must be at least 0"),
     ],
 )
 def test_settings_that_contradict_the_model_are_refused_in_one_line(
@@ -150,4 +150,4 @@ def test_a_different_normaliser_of_the_transcripts_is_warned_of(
     pretrained = load_pretrained(run)
     vocabulary = pretrained.vocabulary.extended(Vocabulary.from_texts(["각"]))
     report_finetuning(pretrained, vocabulary, "spelling/3")
-    assert "trained on plain/1 text, now on spelling/3 text" in caplog.text
+    assert "trained on plain/2 text, now on spelling/3 text" in caplog.text

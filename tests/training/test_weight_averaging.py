@@ -110,15 +110,13 @@ def saved_weights(run: Path) -> dict[str, dict[str, Tensor]]:
     return {path.name: load_file(path) for path in run.rglob("*.safetensors")}
 
 
-@pytest.mark.parametrize("lost_checkpoints", [1, 2])
 def test_a_run_that_averages_resumes_to_the_bit(
-    babble: Path, averaging_run: Path, tmp_path: Path, lost_checkpoints: int
+    babble: Path, averaging_run: Path, tmp_path: Path
 ) -> None:
-    """From the middle of its last epoch, and from nothing."""
+    """From the middle of its last epoch."""
     run = tmp_path / "run"
     shutil.copytree(averaging_run, run)
-    for path in checkpoints(run)[-lost_checkpoints:]:
-        path.unlink()
+    checkpoints(run)[-1].unlink()
     train(babble, run, settings(**AVERAGING))
     assert identical(state_without_times(run), state_without_times(averaging_run))
     assert metrics_without_times(run) == metrics_without_times(averaging_run)

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import unicodedata
 from collections.abc import Iterator
 from io import StringIO
@@ -45,18 +46,33 @@ def _separated_rows(
 ) -> Iterator[tuple[int, Row | Rejected]]:
     """The rows of a CSV or TSV file, each with its line number."""
     # Strict, because a stray quotation mark would otherwise swallow the lines that follow it.
+    csv.field_size_limit(len(text) + 1)
     rows = csv.reader(StringIO(text, newline=""), dialect, strict=True)
-    try:
-        header = [name.strip() for name in next(rows, [])]
-        _check_columns(header, source)
-        for fields in filter(None, rows):
+    header: list[str] | None = None
+    while True:
+        first = rows.line_num + 1
+        try:
+            fields = next(rows)
+        except StopIteration:
+            break
+        except csv.Error as error:
+            if header is None:
+                raise UserError(f"{source}:{first}: not a readable table ({error})") from error
+            last = "" if rows.line_num == first else f" to {rows.line_num}"
+            reason = f"not a row of a table ({error})"
+            yield first, Rejected(f"row {first}{last}", reason, f"{source.name}:{first}")
+            continue
+        if header is None:
+            header = [name.strip() for name in fields]
+            _check_columns(header, source)
+        elif fields:
             row: Row | Rejected = dict(zip(header, fields, strict=False))
             if len(fields) != len(header):
                 reason = f"{len(fields)} fields where the header has {len(header)}"
                 row = _reject(reason, source, rows.line_num)
             yield rows.line_num, row
-    except csv.Error as error:
-        raise UserError(f"{source}:{rows.line_num}: not a readable table ({error})") from error
+    if header is None:
+        _check_columns([], source)
 
 
 def _json_rows(text: str, source: Path) -> Iterator[tuple[int, Row | Rejected]]:
@@ -67,7 +83,7 @@ def _json_rows(text: str, source: Path) -> Iterator[tuple[int, Row | Rejected]]:
             continue
         try:
             row = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             yield number, _reject(f"not JSON ({error})", source, number)
             continue
         if not isinstance(row, dict):
@@ -95,10 +111,10 @@ def _utterance(row: Row, source: Path, number: int) -> Utterance | Rejected:
     if split not in (*SPLITS, None):
         return _reject(f"split '{split}' is none of {', '.join(SPLITS)}", source, number)
     path = source.parent / audio
-    if not path.exists():
-        # macOS stores Hangul file names decomposed (NFD), and the table has been decoded to NFC.
-        decomposed = source.parent / unicodedata.normalize("NFD", audio)
-        path = decomposed if decomposed.exists() else path
+    # macOS stores Hangul file names decomposed (NFD), and the table has been decoded to NFC.
+    decomposed = source.parent / unicodedata.normalize("NFD", audio)
+    if not os.path.exists(path) and os.path.exists(decomposed):
+        path = decomposed
     speaker = str(row.get("speaker") or "") or None
     return Utterance(audio, path, text, speaker, split, where=f"{source.name}:{number}")
 

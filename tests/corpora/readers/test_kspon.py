@@ -49,7 +49,7 @@ def test_scripts_give_the_pronunciation_and_every_fault_is_rejected_with_its_lin
         assert reasons.pop(f"KsponSpeech_{number}") == f"{place} | audio without a transcript"
     assert not reasons
 
-    assert report.normalizer == "kspon-pronunciation/1"
+    assert report.normalizer == "kspon-pronunciation/2"
     assert report.split_by == "corpus"
     assert report.published == {
         "train": {"utterances": {"published": 620_000, "found": 1}},
@@ -80,7 +80,7 @@ def test_the_spelling_is_kept_if_asked_for(tmp_path: Path) -> None:
     )
     assert texts_by_id(tmp_path / "out", "train") == {"KsponSpeech_000001": "아 몬 소리야, 70%."}
     assert texts_by_id(tmp_path / "out", "dev") == {"KsponSpeech_620001": "c# 배워봤어?"}
-    assert report.normalizer == "kspon-spelling/1"
+    assert report.normalizer == "kspon-spelling/2"
 
 
 def test_scripts_may_be_moved_renamed_and_in_cp949(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Your own recordings: tables in every format, with and without errors."""
 
 import json
+import os
 import unicodedata
 from pathlib import Path
 
@@ -56,7 +57,7 @@ def test_a_table_without_a_required_column_is_refused_with_those_found(
     assert not (tmp_path / "out").exists()
 
 
-def test_malformed_rows_are_rejected_and_a_stray_quotation_mark_is_refused(
+def test_malformed_rows_are_rejected_and_rows_with_a_stray_quotation_mark(
     tmp_path: Path,
 ) -> None:
     for name in "abc":
@@ -76,7 +77,7 @@ def test_malformed_rows_are_rejected_and_a_stray_quotation_mark_is_refused(
     assert [rejected.where for rejected in report.rejected] == ["t.csv:3", "t.csv:4"]
 
     stray = 'audio,text\na.wav,"가\nb.wav,"나"\n'
-    with pytest.raises(UserError, match=r"t\.csv:3: not a readable table"):
+    with pytest.raises(UserError, match=r"the first, t\.csv:2: not a row of a table"):
         prepare(CORPORA["table"], write_text(tmp_path / "t.csv", stray), tmp_path / "out3")
 
 
@@ -98,3 +99,40 @@ def test_a_source_that_is_no_table_or_would_be_overwritten_is_refused(tmp_path: 
     own = write_text(tmp_path / "train.jsonl", '{"audio": "a.wav", "text": "가"}\n')
     with pytest.raises(UserError, match="would be overwritten"):
         prepare(CORPORA["table"], own, tmp_path)
+
+
+def test_a_row_that_cannot_be_used_does_not_end_the_work_on_the_others(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo.wav")
+    for name in ("a.wav", "z.wav"):
+        write_tone(tmp_path / name)
+    names = ["b\0.wav", "가" * 300 + ".wav", "x/" * 3_000, "fifo.wav", "/dev/zero", "..", "\x1b[2J"]
+    rows = ["a.wav,가", *(f"{name},나" for name in names), 'b.wav,"x"y', "c.wav,다,라", "z.wav,마"]
+    table = write_text(tmp_path / "t.csv", "\n".join(["audio,text", *rows]))
+    report = prepare(CORPORA["table"], table, tmp_path / "csv")
+    assert sorted(texts_by_id(tmp_path / "csv")) == ["a.wav", "z.wav"]
+    lines = [f"t.csv:{number}" for number in range(3, 12)]
+    assert [rejected.where for rejected in report.rejected] == lines
+    rows = [
+        json.dumps({"audio": name, "text": "나"}) for name in (*names, "\ud800", "a.wav", "z.wav")
+    ]
+    faults = [
+        "[" * 100_000,
+        '{"audio": 1e400, "text": NaN}',
+        '{"audio": "a.wav", "text": "\\ud800"}',
+    ]
+    table = write_text(tmp_path / "t.jsonl", "\n".join([rows[-1], *faults, *rows]))
+    report = prepare(CORPORA["table"], table, tmp_path / "jsonl")
+    assert sorted(texts_by_id(tmp_path / "jsonl")) == ["a.wav", "z.wav"]
+    assert len(report.rejected) == len(faults) + len(names) + 2  # one is there twice
+
+
+def test_lines_that_a_stray_quotation_mark_swallows_are_rejected_together(tmp_path: Path) -> None:
+    for name in ("a.wav", "e.wav"):
+        write_tone(tmp_path / name)
+    rows = ["a.wav,가", 'b.wav,"나', "c.wav,다", 'd.wav,"라', "e.wav,마"]
+    table = write_text(tmp_path / "t.csv", "\n".join(["audio,text", *rows]))
+    report = prepare(CORPORA["table"], table, tmp_path / "out")
+    assert sorted(texts_by_id(tmp_path / "out")) == ["a.wav", "e.wav"]
+    (rejected,) = report.rejected
+    assert (rejected.item, rejected.where) == ("row 3 to 5", "t.csv:3")
+    assert rejected.reason.startswith("not a row of a table")

@@ -1,0 +1,97 @@
+"""Looks at what a command would overwrite, before any of its work begins.
+
+Does not know about commands: they say what they read, what they write, and how to tell a file that
+they wrote before.
+"""
+
+import os
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from sorigeul.base.errors import UserError
+from sorigeul.base.files import check_regular
+
+_HEAD = 4096  # bytes
+
+PLOT = rb"\x89PNG[\s\S]*Matplotlib"
+"""how a plot of ours begins"""
+
+
+@dataclass(frozen=True)
+class Output:
+    """A file that a command will write."""
+
+    path: Path
+    source: str
+    """what it is written for: an option, or a recording"""
+    begins: bytes | None = None
+    """regular expression for how such a file begins; one that was written before may be replaced.
+    None: none may be"""
+
+    def is_ours(self) -> bool:
+        """Whether the file that is there was written by the same command before, or is empty."""
+        with self.path.open("rb") as file:
+            head = file.read(_HEAD)
+        return not head or (self.begins is not None and bool(re.match(self.begins, head)))
+
+
+def refuse_overwriting(
+    outputs: Sequence[Output], inputs: Iterable[str | Path], overwrite: bool, remedy: str = ""
+) -> None:
+    """Raise UserError if a file to write is one of `inputs`, belongs to another, or is no file.
+
+    A file that is there and that the command has not written itself is only replaced with
+    `overwrite`; an input never is. `remedy`: another way out than `--overwrite`, such as
+    `--resume for what is missing, `.
+    """
+    read = _Inputs(inputs)
+    written: dict[str, Output] = {}
+    for output in outputs:
+        place = os.path.realpath(output.path)
+        if place in written:
+            raise UserError(
+                f"{written[place].source} and {output.source} would both be written to "
+                f"{output.path}: write them to different places"
+            )
+        written[place] = output
+        if not os.path.exists(output.path):
+            continue
+        found = read.same_file(output.path)
+        if found is not None:
+            raise UserError(
+                f"{output.path}, for {output.source}, is {found}, which this command reads, and "
+                "would be overwritten: choose another place"
+            )
+        check_regular(output.path)
+        if not overwrite and not output.is_ours():
+            raise UserError(
+                f"{output.path} exists, and {output.source} would overwrite it: {remedy}give "
+                "--overwrite if you mean it, or choose another place"
+            )
+
+
+class _Inputs:
+    """The files that a command reads; they are looked at only if they might be overwritten."""
+
+    def __init__(self, paths: Iterable[str | Path]) -> None:
+        self._paths = paths
+
+    @cached_property
+    def _by_identity(self) -> dict[tuple[int, int] | None, str | Path]:
+        return {_identity(path): path for path in self._paths}
+
+    def same_file(self, path: Path) -> str | Path | None:
+        """The input that is the file at `path`, which is there, under whatever name."""
+        return self._by_identity.get(_identity(path))
+
+
+def _identity(path: str | Path) -> tuple[int, int] | None:
+    """What all names and links of a file have in common; None if there is no such file."""
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return status.st_dev, status.st_ino

@@ -1,0 +1,69 @@
+"""Ranges of numeric options: each is stated beside its option, and all are checked here.
+
+``lr: Annotated[float, Range(0, 100, above=True)]`` in a dataclass, or in a signature of a command.
+A range also keeps out what is no number at all, and sizes that no machine can serve.
+"""
+
+import dataclasses
+import reprlib
+from collections.abc import Mapping
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
+
+from sorigeul.base.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class Range:
+    """From the lowest number to the highest; `above` and `below` leave out these two themselves."""
+
+    low: float
+    high: float
+    above: bool = False
+    below: bool = False
+
+    def __contains__(self, number: float) -> bool:
+        if self.low < number < self.high:  # false for what is not a number
+            return True
+        return (number == self.low and not self.above) or (number == self.high and not self.below)
+
+    def __str__(self) -> str:
+        low = f"{'above' if self.above else 'at least'} {_plain(self.low)}"
+        return f"{low} and {'below' if self.below else 'at most'} {_plain(self.high)}"
+
+
+SHARE = Range(0, 1)
+SHARE_BELOW_1 = Range(0, 1, below=True)
+SEED = Range(0, 2**32 - 1)
+COUNT = Range(1, 10**9)
+"""of steps and the like, where there must be one"""
+COUNT_OR_NONE = Range(0, 10**9)
+"""of steps and the like, where 0 means none or no limit"""
+WEIGHT = Range(0, 1000)
+SECONDS = Range(0, 10**9)
+LEARNING_RATE = Range(0, 100, above=True)
+
+
+def check_ranges(record: Any) -> None:
+    """Check the numbers in a dataclass whose fields state a range; UserError, which gives it."""
+    hints = get_type_hints(type(record), include_extras=True)
+    check_numbers(hints, {name: getattr(record, name) for name in hints})
+
+
+def check_numbers(hints: Mapping[str, Any], values: Mapping[str, Any]) -> None:
+    """Check values by the ranges in their annotations; each of several numbers, and no None."""
+    for name, hint in hints.items():
+        if get_origin(hint) is not Annotated or name not in values:
+            continue
+        for limits in get_args(hint)[1:]:
+            if isinstance(limits, Range):
+                _check(name, values[name], limits)
+
+
+def _check(name: str, value: Any, limits: Range) -> None:
+    for number in value if isinstance(value, tuple | list) else (value,):
+        if number is not None and number not in limits:
+            raise UserError(f"{name} is {reprlib.repr(number)}, but must be {limits}")
+
+
+def _plain(number: float) -> str:
+    return f"{number:,}" if isinstance(number, int) else f"{number:g}"

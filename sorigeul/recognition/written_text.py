@@ -1,0 +1,45 @@
+"""Transcriptions with numbers, units and letters as they are written: 70% for 칠십 퍼센트."""
+
+from dataclasses import replace
+
+from sorigeul.recognition.transcription import Segment, Transcription, Word
+from sorigeul.text.written_form import written, written_words
+
+
+def written_transcription(transcription: Transcription) -> Transcription:
+    """The transcription with `written_segment` of each of its segments."""
+    segments = [written_segment(segment) for segment in transcription.segments]
+    return replace(
+        Transcription.from_segments(segments, transcription.duration, transcription.account),
+        language=transcription.language,
+    )
+
+
+def written_segment(segment: Segment) -> Segment:
+    """The segment with its text in written form; what was heard stays in `spoken`.
+
+    A written word covers the time of the spoken words that it stands for, and is as sure as the
+    least sure of them. Characters and alignment stay those of the spoken text.
+    """
+    return replace(
+        segment,
+        text=written(segment.text),
+        spoken=segment.text,
+        words=_written_words(segment),
+        alternatives=[replace(one, text=written(one.text)) for one in segment.alternatives],
+    )
+
+
+def _written_words(segment: Segment) -> list[Word]:
+    spoken = segment.words
+    if [word.word for word in spoken] != segment.text.split():
+        return []  # their times are not known
+    return [
+        Word(
+            word,
+            spoken[first].start,
+            spoken[last].end,
+            min(one.confidence for one in spoken[first : last + 1]),
+        )
+        for word, first, last in written_words(segment.text)
+    ]
