@@ -15,7 +15,7 @@ from sorigeul.base.errors import UserError
 COUNT = "OMP_NUM_THREADS"
 _SPIN = "GOMP_SPINCOUNT"
 _WAITING = (_SPIN, "OMP_WAIT_POLICY")
-_SPINS = "3000"
+_SPINS = "1000"
 """Loops that a thread waits for the others before it sleeps. Left alone it waits for millions, and
 where something else needs its core, the others wait for it as long as that runs: steps take up to
 fifteen times longer. Measured in BENCHMARKS.md, "Threads"."""

@@ -60,7 +60,9 @@ def print_training_rate() -> None:
 
     torch.manual_seed(0)
     config = replace(Settings.preset("quickstart").model, vocabulary_size=2000)
-    step = training_step(ListenAttendSpell(config), *random_batch(*_BATCH, "cpu"), torch.float32)
+    features, tokens = random_batch(*_BATCH, "cpu")
+    bands = features[..., : config.n_mels]
+    step = training_step(ListenAttendSpell(config), bands, tokens, torch.float32)
     for _ in range(2):
         step()
     steps, begin = 0, perf_counter()
