@@ -38,7 +38,7 @@ quickstart: $(VENV)/installed
 	@echo 'The attention plot: $(RUN)/attention.png'
 
 test: check
-	$(BIN)/python -m pytest -q -n auto --dist loadfile
+	$(BIN)/python -m pytest -q -n auto --dist loadfile --no-loadscope-reorder
 
 check: $(VENV)/installed-dev
 	$(BIN)/ruff check .

@@ -31,6 +31,14 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 pytest.register_assert_rewrite("helpers.commands", "helpers.processes", "helpers.waves")
 
 
+# Folders whose tests take longest. They begin first, so that no process is left alone with them.
+LONG = ("training", "recognition", "serving", "journeys", "doctor")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: not set(LONG) & set(item.path.parts))
+
+
 @pytest.fixture(scope="session")
 def tiny() -> Callable[..., ListenAttendSpell]:
     """Builds a small model in evaluation mode, with no weight at a neutral value."""
