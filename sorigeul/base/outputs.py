@@ -43,6 +43,8 @@ def refuse_overwriting(
 ) -> None:
     """Raise UserError if a file to write is one of `inputs`, belongs to another, or is no file.
 
+    What lies in a folder among the inputs may be read, too, so it is not replaced either.
+
     A file that is there and that the command has not written itself is only replaced with
     `overwrite`; an input never is. `remedy`: another way out than `--overwrite`, such as
     `--resume for what is missing, `.
@@ -66,7 +68,14 @@ def refuse_overwriting(
                 "would be overwritten: choose another place"
             )
         check_regular(output.path)
-        if not overwrite and not output.is_ours():
+        is_ours = output.is_ours()
+        folder = read.folder_of(output.path)
+        if folder is not None and not is_ours:
+            raise UserError(
+                f"{output.path}, for {output.source}, is in {folder}, which this command reads, "
+                "and would be overwritten: choose another place"
+            )
+        if not overwrite and not is_ours:
             raise UserError(
                 f"{output.path} exists, and {output.source} would overwrite it: {remedy}give "
                 "--overwrite if you mean it, or choose another place"
@@ -86,6 +95,14 @@ class _Inputs:
     def same_file(self, path: Path) -> str | Path | None:
         """The input that is the file at `path`, which is there, under whatever name."""
         return self._by_identity.get(_identity(path))
+
+    def folder_of(self, path: Path) -> str | Path | None:
+        """The input that is a folder in which the file at `path` lies."""
+        place = Path(os.path.realpath(path))
+        for folder in self._paths:
+            if os.path.isdir(folder) and Path(os.path.realpath(folder)) in place.parents:
+                return folder
+        return None
 
 
 def _identity(path: str | Path) -> tuple[int, int] | None:

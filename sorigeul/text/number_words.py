@@ -17,8 +17,11 @@ SINO = (
     rf"(?=[{_DIGIT_WORDS}십백천만])"
     + "".join(rf"(?:{_BELOW_TEN_THOUSAND} ?{scale})?" for scale in reversed(SCALES))
     + _BELOW_TEN_THOUSAND
+    + rf"(?! ?[{''.join(_UNITS)}만억])"  # 조 may be an article of a law
 )
-"""matches a Sino-Korean number of at least 1, with or without spaces in it; may match nothing"""
+"""matches a Sino-Korean number of at least 1, with or without spaces in it; may match nothing
+
+Units fall from left to right: 이만 삼만 is two numbers, and so is 천 이천."""
 
 _NATIVE = {native_before_counter(number): number for number in range(1, 100)}
 _NATIVE_NAMES = {native(number): number for number in range(1, 100)}

@@ -420,6 +420,11 @@ _RULES: dict[str, tuple[re.Pattern[str], Callable[[re.Match[str]], Read]]] = {
         ),
         ("ratio", r"(\d+)\s?:\s?(\d+)", _read_ratio),
         (
+            "score",
+            r"(\d{1,3})\s?대\s?(\d{1,3})(?=(?:으?로|의)?(?![\d가-힣A-Za-z%.,]))",
+            _read_ratio,
+        ),
+        (
             "phone",
             r"(?<![\d.,])(?:\d{2,4}-\d{3,4}-\d{4}|\d{3,4}-\d{4}|\d{6}-\d{7}|\d+(?:-\d+){2,})(?!\d)",
             _read_phone,

@@ -16,6 +16,7 @@ Digits have commas from 1,000 on, but not in years and numbers of houses, rooms 
 be divided by 10,000 is written with 만, 억 and 조: ``3만 명``, ``1억 2,000만 원``.
 """
 
+import itertools
 import re
 import unicodedata
 from collections.abc import Callable, Iterable
@@ -101,6 +102,8 @@ def replacements(text: str) -> Replacements:
             words = _SINO_WORDS.match(text, place)
             position = max(words.end() if words else 0, position)
             continue
+        if _is_second_of_pair(text, place) and not (found and found[-1].end == place - 1):
+            continue
         for rule in _RULES[text[place]]:
             if replaced := rule(text, place):
                 found += replaced
@@ -111,6 +114,28 @@ def replacements(text: str) -> Replacements:
 
 _UNCERTAIN = re.compile(r"(?<![가-힣])(?:몇|수|여러) $")  # 몇 백 명: some hundreds
 _SINO_WORDS = re.compile(SINO)
+
+
+def _pairs() -> Iterable[str]:
+    """Numbers that follow each other, said of about so many: 삼 사 개월, 천 이천 원, 세 네 명."""
+    ones = "일이삼사오육칠팔구"
+    native_ones = ["한", "두", "세", "네", "다섯", "여섯", "일곱", "여덟", "아홉", "열"]
+    for low, high in [*itertools.pairwise(ones), *itertools.pairwise(native_ones)]:
+        yield f"{low} (?={high})"
+    for unit in "십백천만억":
+        yield f"{unit} (?=이{unit})"
+        for low, high in itertools.pairwise(ones):
+            yield f"{low}{unit} (?={high}{unit})"
+
+
+_FIRST_OF_PAIR = re.compile(f"(?<![가-힣])(?:{'|'.join(_pairs())})")
+
+
+def _is_second_of_pair(text: str, place: int) -> bool:
+    """Whether the number at a place ends a pair. If the first one stays in words, it does, too."""
+    firsts = (_FIRST_OF_PAIR.match(text, place - length) for length in (2, 3) if length <= place)
+    return any(first is not None and first.end() == place for first in firsts)
+
 
 # What may follow a counter in the same word.
 
@@ -397,7 +422,7 @@ def _mixed_counted(text: str, start: int) -> Replacements | None:
     value = sino_value(hundreds)
     if ones + counter == "세대" and not match[4]:  # households
         return None
-    if hundreds == "만" or (hundreds == "천" and (gap or ones == "한")):  # 천한: mean
+    if hundreds[-1] in SCALES or (hundreds == "천" and (gap or ones == "한")):  # 천한: mean
         return None
     if value % 100 or not COUNTERS.get(counter) or not _is_plausible(hundreds + ones):
         return None

@@ -43,6 +43,13 @@ def test_a_file_of_somebody_else_is_overwritten_only_on_request(tmp_path: Path, 
     refuse_overwriting([Output(tmp_path / "empty", "--json")], [], overwrite=False)
 
 
+def test_what_lies_in_a_folder_that_is_read_is_not_overwritten(tmp_path: Path, note: Path) -> None:
+    message = refused(Output(note, "--json"), inputs=(tmp_path,), overwrite=True)
+    assert message.startswith(f"{note}, for --json, is in {tmp_path}, which this command reads")
+    refuse_overwriting([Output(note, "--json", b"mi")], [tmp_path], overwrite=False)
+    refuse_overwriting([Output(tmp_path / "new", "--json")], [tmp_path], overwrite=False)
+
+
 def test_two_outputs_do_not_share_a_file(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path)
     outputs = [Output(tmp_path / "a.txt", "a/a"), Output(tmp_path / "link" / "a.txt", "b/a")]
