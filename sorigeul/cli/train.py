@@ -46,6 +46,6 @@ def train(arguments: Sequence[str]) -> None:
         run: folder for the run
         preset: settings to start from: {", ".join(presets())}
         config: YAML file of settings to start from, such as the config.yaml of a run
-        restart: begin again from step 0; what RUN holds is kept in RUN/earlier-1
+        restart: begin again from step 0; what the run wrote is kept in RUN/earlier-1
     """
     parse_and_run(command, "train", arguments)
