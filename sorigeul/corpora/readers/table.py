@@ -46,7 +46,7 @@ def _separated_rows(
 ) -> Iterator[tuple[int, Row | Rejected]]:
     """The rows of a CSV or TSV file, each with its line number."""
     # Strict, because a stray quotation mark would otherwise swallow the lines that follow it.
-    csv.field_size_limit(len(text) + 1)
+    csv.field_size_limit(max(csv.field_size_limit(), len(text) + 1))  # of the whole process
     rows = csv.reader(StringIO(text, newline=""), dialect, strict=True)
     header: list[str] | None = None
     while True:
