@@ -8,6 +8,7 @@ __all__ = [
     "locks",
     "machine",
     "memory",
+    "outline",
     "outputs",
     "plots",
     "printable",

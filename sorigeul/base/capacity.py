@@ -1,11 +1,10 @@
-"""What this machine can hold: refuses what it cannot, and says what that would take."""
+"""The memory of this machine, and how many processes it can hold. Does not load PyTorch."""
 
 import os
 
 from sorigeul.base.errors import UserError
 
 _PROCESS_GIB = 0.25  # of a process that decodes recordings, with the libraries it has loaded
-_BYTES_A_PARAMETER = 16  # in training: weight, gradient, and the two averages of Adam
 
 
 def refuse_too_many_processes(setting: str, count: int) -> None:
@@ -16,16 +15,6 @@ def refuse_too_many_processes(setting: str, count: int) -> None:
             f"{setting} is {count:,}, but so many processes would take about "
             f"{count * _PROCESS_GIB:,.0f} GiB of memory, and this machine has {memory:,.0f}: give "
             f"at most {int(memory / _PROCESS_GIB)}"
-        )
-
-
-def refuse_too_large_model(parameters: int, gib: float | None, sizes: str) -> None:
-    """Raise UserError if a model cannot be trained in `gib` of memory; `sizes` names its sizes."""
-    needed = parameters * _BYTES_A_PARAMETER / 2**30
-    if gib is not None and needed > gib:
-        raise UserError(
-            f"a model of {parameters:,} parameters takes at least {needed:,.0f} GiB of memory to "
-            f"train, and there are {gib:,.0f}: lower {sizes}"
         )
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import torch
 
+from sorigeul.base.capacity import machine_gib
+
 
 def processor(device: torch.device) -> str:
     """Model name of the GPU, or of the CPU if ``device`` is one."""
@@ -21,12 +23,10 @@ def processor(device: torch.device) -> str:
 def memory_gib(device: torch.device) -> float | None:
     """Memory of the GPU, or of the machine, in GiB; None if the system does not report it."""
     if device.type == "cuda":
-        total_bytes = torch.cuda.get_device_properties(device).total_memory
-    elif hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
-        total_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        gib: float | None = torch.cuda.get_device_properties(device).total_memory / 2**30
     else:
-        return None
-    return round(total_bytes / 2**30, 1)
+        gib = machine_gib()
+    return None if gib is None else round(gib, 1)
 
 
 def describe_machine() -> str:

@@ -43,11 +43,9 @@ def refuse_overwriting(
 ) -> None:
     """Raise UserError if a file to write is one of `inputs`, belongs to another, or is no file.
 
-    What lies in a folder among the inputs may be read, too, so it is not replaced either.
-
     A file that is there and that the command has not written itself is only replaced with
-    `overwrite`; an input never is. `remedy`: another way out than `--overwrite`, such as
-    `--resume for what is missing, `.
+    `overwrite`; an input never is, nor what another has put into a folder that is one. `remedy`:
+    another way out than `--overwrite`, such as `--resume for what is missing, `.
     """
     read = _Inputs(inputs)
     written: dict[str, Output] = {}
@@ -61,48 +59,49 @@ def refuse_overwriting(
         written[place] = output
         if not os.path.exists(output.path):
             continue
-        found = read.same_file(output.path)
-        if found is not None:
-            raise UserError(
-                f"{output.path}, for {output.source}, is {found}, which this command reads, and "
-                "would be overwritten: choose another place"
-            )
+        if (found := read.same_file(output.path)) is not None:
+            raise _would_replace(output, f"is {found}")
         check_regular(output.path)
-        is_ours = output.is_ours()
-        folder = read.folder_of(output.path)
-        if folder is not None and not is_ours:
-            raise UserError(
-                f"{output.path}, for {output.source}, is in {folder}, which this command reads, "
-                "and would be overwritten: choose another place"
-            )
-        if not overwrite and not is_ours:
+        if output.is_ours():
+            continue
+        if (folder := read.folder_of(place)) is not None:
+            raise _would_replace(output, f"is in {folder}")
+        if not overwrite:
             raise UserError(
                 f"{output.path} exists, and {output.source} would overwrite it: {remedy}give "
                 "--overwrite if you mean it, or choose another place"
             )
 
 
+def _would_replace(output: Output, what_it_is: str) -> UserError:
+    return UserError(
+        f"{output.path}, for {output.source}, {what_it_is}, which this command reads, and would be "
+        "overwritten: choose another place"
+    )
+
+
 class _Inputs:
-    """The files that a command reads; they are looked at only if they might be overwritten."""
+    """What a command reads; it is looked at only if it might be overwritten."""
 
     def __init__(self, paths: Iterable[str | Path]) -> None:
-        self._paths = paths
+        self._paths = list(paths)
 
     @cached_property
     def _by_identity(self) -> dict[tuple[int, int] | None, str | Path]:
         return {_identity(path): path for path in self._paths}
 
+    @cached_property
+    def _folders(self) -> dict[str, str | Path]:
+        return {os.path.realpath(path): path for path in self._paths if os.path.isdir(path)}
+
     def same_file(self, path: Path) -> str | Path | None:
         """The input that is the file at `path`, which is there, under whatever name."""
         return self._by_identity.get(_identity(path))
 
-    def folder_of(self, path: Path) -> str | Path | None:
-        """The input that is a folder in which the file at `path` lies."""
-        place = Path(os.path.realpath(path))
-        for folder in self._paths:
-            if os.path.isdir(folder) and Path(os.path.realpath(folder)) in place.parents:
-                return folder
-        return None
+    def folder_of(self, place: str) -> str | Path | None:
+        """The input that is a folder in which the file at the real path `place` lies."""
+        parents = map(str, Path(place).parents)
+        return next((self._folders[one] for one in parents if one in self._folders), None)
 
 
 def _identity(path: str | Path) -> tuple[int, int] | None:

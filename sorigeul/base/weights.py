@@ -4,16 +4,13 @@ Weights that are not finite are neither written nor read: a model with them reco
 """
 
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
-from torch.overrides import TorchFunctionMode
 
 from sorigeul.base.errors import UserError
 from sorigeul.base.files import replacing
@@ -81,26 +78,3 @@ def _largest(tensor: Tensor) -> Tensor:
     """The largest magnitude; not a number if one of the values is none. In a single pass."""
     smallest, largest = torch.aminmax(tensor.detach().float())
     return torch.maximum(smallest.abs(), largest.abs())
-
-
-def shapes(weights: Mapping[str, Tensor]) -> dict[str, torch.Size]:
-    """The shape of each tensor, by name."""
-    return {name: tensor.shape for name, tensor in weights.items()}
-
-
-@contextmanager
-def without_memory() -> Iterator[None]:
-    """A model that is built in this context has shapes only, whatever its configuration claims."""
-    with torch.device("meta"), _WithoutNormal():
-        yield
-
-
-class _WithoutNormal(TorchFunctionMode):
-    """Does not draw from a normal distribution: PyTorch needs seconds for its first one there."""
-
-    def __torch_function__(
-        self, func: Any, types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None
-    ) -> Any:
-        if func.__name__ == "normal_":
-            return args[0] if args else (kwargs or {})["tensor"]
-        return func(*args, **(kwargs or {}))

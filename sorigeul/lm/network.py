@@ -9,6 +9,7 @@ B texts in training, N in scoring, U characters, E embedding, D width, V vocabul
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, ClassVar
@@ -17,8 +18,9 @@ import torch
 from torch import Tensor, nn
 
 from sorigeul.base.errors import UserError
+from sorigeul.base.outline import have_shapes_of
 from sorigeul.base.ranges import Range
-from sorigeul.base.weights import read_weights, shapes, without_memory, write_weights
+from sorigeul.base.weights import read_weights, write_weights
 from sorigeul.lm.language_model import LanguageModel, LanguageModelState
 from sorigeul.lm.model_files import (
     CONFIG,
@@ -146,11 +148,11 @@ class NetworkModel(LanguageModel[NetworkState]):
         path, vocabulary = description.folder / WEIGHTS, description.vocabulary
         config = build_settings(network_type.config_type, description)
         weights, _ = read_weights(path)
-        with without_memory():  # the file says how large the model is, not its configuration
-            expected = shapes(network_type(config, vocabulary).state_dict())
-        if shapes(weights) != expected:
+        build = partial(network_type, config, vocabulary)
+        # The file says how large the model is, not its configuration.
+        if not have_shapes_of(weights, build):
             raise UserError(f"{path} does not fit {CONFIG}: both must come from one training")
-        network = network_type(config, vocabulary)
+        network = build()
         network.load_state_dict(weights)
         return cls(network, vocabulary)
 

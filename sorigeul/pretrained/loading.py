@@ -5,14 +5,16 @@ vocabulary. They are never read through pickle, so a model from a stranger canno
 """
 
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import torch
 
 from sorigeul.base.errors import UserError
 from sorigeul.base.hub import find_model_folder
+from sorigeul.base.outline import have_shapes_of
 from sorigeul.base.records import build, read_object
-from sorigeul.base.weights import read_weights, shapes, without_memory
+from sorigeul.base.weights import read_weights
 from sorigeul.model.config import LASConfig
 from sorigeul.model.las import ListenAttendSpell
 from sorigeul.pretrained.search_settings import SEARCH, SearchSettings
@@ -93,11 +95,11 @@ def load_pretrained(source: str | Path, device: torch.device | str = "cpu") -> P
     weights, results = read_weights(folder / WEIGHTS)
     if results.pop("vocabulary_hash", None) != vocabulary.hash:
         raise _vocabulary_mismatch(folder)
-    with without_memory():  # the file says how large the model is, not its configuration
-        expected = shapes(ListenAttendSpell(description.config).state_dict())
-    if shapes(weights) != expected:
+    build = partial(ListenAttendSpell, description.config)
+    # The file says how large the model is, not its configuration.
+    if not have_shapes_of(weights, build):
         raise UserError(f"{folder / WEIGHTS} does not fit {CONFIG}: both must come from one run")
-    model = ListenAttendSpell(description.config)
+    model = build()
     model.load_state_dict(weights)
     model.to(device).eval()
     return PretrainedModel(

@@ -11,6 +11,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +19,15 @@ import torch
 from torch import Tensor, nn
 
 from sorigeul.base import provenance
-from sorigeul.base.capacity import refuse_too_large_model
 from sorigeul.base.errors import UserError
 from sorigeul.base.files import write_text
 from sorigeul.base.locks import locked_folder
-from sorigeul.base.machine import memory_gib
+from sorigeul.base.outline import refuse_too_large
 from sorigeul.base.progress import progress_bar
 from sorigeul.base.records import build
 from sorigeul.base.stopping import StopRequests
 from sorigeul.base.streams import print_line
-from sorigeul.base.weights import not_finite, without_memory
+from sorigeul.base.weights import not_finite
 from sorigeul.lm.loading import NETWORKS
 from sorigeul.lm.model_files import CONFIG, VOCABULARY, read_description
 from sorigeul.lm.network import NetworkModel
@@ -237,14 +237,10 @@ class LanguageModelRun:
         size = training.batch_characters, training.max_length
         self.train_batches = TextBatches(text.train, self.vocabulary, *size)
         self.heldout_batches = TextBatches(text.heldout, self.vocabulary, *size)
-        with without_memory():
-            outline = NETWORKS[training.kind](settings.network, self.vocabulary)
-        parameters = sum(weight.numel() for weight in outline.parameters())
-        sizes = "the width or the number of layers"
-        refuse_too_large_model(parameters, memory_gib(self.device), sizes)
+        build = partial(NETWORKS[training.kind], settings.network, self.vocabulary)
+        refuse_too_large(build, self.device, "the width or the number of layers")
         torch.manual_seed(training.seed)
-        network = NETWORKS[training.kind](settings.network, self.vocabulary)
-        self.network = network.to(self.device)
+        self.network = build().to(self.device)
         self.optimizer = torch.optim.AdamW(
             self.network.parameters(), weight_decay=training.weight_decay, fused=True
         )

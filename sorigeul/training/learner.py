@@ -15,9 +15,7 @@ from lightning_fabric import Fabric
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
-from sorigeul.base.capacity import refuse_too_large_model
-from sorigeul.base.machine import memory_gib
-from sorigeul.base.weights import without_memory
+from sorigeul.base.outline import refuse_too_large
 from sorigeul.data.batches import Batch
 from sorigeul.evaluation import scores
 from sorigeul.model.las import LASOutput, ListenAttendSpell
@@ -69,11 +67,8 @@ class Learner:
         training = settings.training
         config = replace(settings.model, vocabulary_size=len(vocabulary))
         with devices.raise_together(fabric):
-            with without_memory():
-                outline = ListenAttendSpell(config)
-            parameters = sum(weight.numel() for weight in outline.parameters())
             sizes = "hidden_size, conv_channels or the numbers of layers"
-            refuse_too_large_model(parameters, memory_gib(fabric.device), sizes)
+            refuse_too_large(lambda: ListenAttendSpell(config), fabric.device, sizes)
         fabric.seed_everything(training.seed, verbose=False)
         self.las = ListenAttendSpell(config, torch.tensor(vocabulary.jamo_ids()))
         self.las.listener.checkpoint_activations = training.checkpoint_activations

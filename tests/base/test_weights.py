@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import save_file
 
 from sorigeul.base.errors import UserError
-from sorigeul.base.weights import not_finite, read_weights, without_memory, write_weights
+from sorigeul.base.weights import not_finite, read_weights, write_weights
 
 
 def test_what_was_written_is_read(tmp_path: Path) -> None:
@@ -56,9 +56,3 @@ def test_a_header_that_claims_more_than_the_file_holds_is_refused(tmp_path: Path
     (tmp_path / "w").write_bytes(len(header).to_bytes(8, "little") + header.encode() + bytes(16))
     with pytest.raises(UserError, match="is damaged"):
         read_weights(tmp_path / "w")
-
-
-def test_a_model_without_memory_has_its_shapes() -> None:
-    with without_memory():
-        layer = torch.nn.Sequential(torch.nn.Embedding(10**9, 10**6), torch.nn.GRU(10**6, 10**6))
-    assert layer[0].weight.shape == (10**9, 10**6)

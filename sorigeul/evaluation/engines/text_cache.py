@@ -3,12 +3,12 @@
 Does not know about engines. The file is one that `evaluate --hyp` reads.
 """
 
-import fcntl
 import json
 import os
+from contextlib import ExitStack
 from pathlib import Path
 
-from sorigeul.base.errors import UserError
+from sorigeul.base.locks import locked_file
 from sorigeul.evaluation.engines.engine import Recognized
 
 
@@ -27,22 +27,16 @@ class TextCache:
     def __enter__(self) -> "TextCache":
         """Read the file, if there is one. Raises UserError if another process writes it."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = self.path.open("a+b", buffering=0)
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self._file.close()
-            raise UserError(
-                f"{self.path} is being written by another comparison: let it finish, or give "
-                "another --out"
-            ) from None
-        except OSError:  # a file system without locks
-            pass
-        self._file.truncate(self._read())
+        with ExitStack() as held:
+            lock = self.path.with_name(f".{self.path.name}.lock")
+            held.enter_context(locked_file(lock, self.path))
+            self._file = held.enter_context(self.path.open("a+b", buffering=0))
+            self._file.truncate(self._read())
+            self._held = held.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._file.close()
+        self._held.close()
 
     def _read(self) -> int:
         """Read the lines; return the bytes up to the first one that is not whole."""

@@ -61,6 +61,10 @@ def test_nothing_counts_from_a_damaged_line_on(path: Path) -> None:
 
 
 def test_two_at_once_are_refused(path: Path) -> None:
-    with TextCache(path), pytest.raises(UserError, match="another comparison"), TextCache(path):
+    with (
+        TextCache(path),
+        pytest.raises(UserError, match="is being written by process"),
+        TextCache(path),
+    ):
         pass
     assert read(path) == TEXTS
