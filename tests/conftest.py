@@ -36,7 +36,7 @@ LONG = ("training", "recognition", "serving", "journeys", "doctor")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: not set(LONG) & set(item.path.parts))
+    items.sort(key=lambda item: item.path.parent.name not in LONG)
 
 
 @pytest.fixture(scope="session")
