@@ -98,6 +98,22 @@ def scaling_curves(
     save_figure(figure, path)
 
 
+def histogram(
+    path: Path, title: str, x_label: str, values: Sequence[float], marks: Mapping[str, float]
+) -> None:
+    """Plot how many of the values lie where, with lines at the `marks`."""
+    figure = Figure(figsize=(7, 3.5), layout="constrained")
+    axes = figure.add_subplot()
+    axes.hist(values, bins=60)
+    for number, (name, value) in enumerate(marks.items(), 1):
+        axes.axvline(value, color=f"C{number}", label=name)
+    axes.set(title=title, xlabel=x_label, ylabel="how many")
+    axes.grid(alpha=0.3)
+    if marks:
+        axes.legend(fontsize=8)
+    save_figure(figure, path)
+
+
 def save_figure(figure: Figure, path: Path) -> None:
     """Write a figure as a PNG, atomically."""
     with replacing(path) as temporary:

@@ -15,8 +15,10 @@ from sorigeul.base.errors import UserError
 from sorigeul.base.printable import printable
 from sorigeul.base.streams import prepare_streams
 from sorigeul.base.threads import set_threads
+from sorigeul.cli.align import align
 from sorigeul.cli.arguments import parse_and_run
 from sorigeul.cli.compare import compare
+from sorigeul.cli.data import data
 from sorigeul.cli.evaluate import evaluate
 from sorigeul.cli.language_model import language_model
 from sorigeul.cli.listen import listen
@@ -31,12 +33,14 @@ log = logging.getLogger("sorigeul")
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "prepare": prepare,
+    "data": data,
     "train": train,
     "tune": tune,
     "evaluate": evaluate,
     "compare": compare,
     "transcribe": transcribe,
     "listen": listen,
+    "align": align,
     "serve": serve,
     "info": info,
     "bench": bench,
@@ -103,7 +107,12 @@ def _run(arguments: list[str]) -> None:
         similar = difflib.get_close_matches(name, COMMANDS, 1)
         hint = f"perhaps {similar[0]}" if similar else f"there are {', '.join(COMMANDS)}"
         raise UserError(f"'{name}' is no command; {hint}")
-    if name in ("train", "doctor", "lm"):  # they parse themselves: defaults depend on the arguments
+    if name in (
+        "train",
+        "doctor",
+        "lm",
+        "data",
+    ):  # they parse themselves: defaults depend on the arguments
         COMMANDS[name](rest)
     else:
         parse_and_run(COMMANDS[name], name, rest)
@@ -132,8 +141,7 @@ def _fail(message: str, status: int, debug: bool) -> int:
     with suppress(OSError):  # nobody reads standard error any more
         if debug:
             traceback.print_exc()
-        line = printable(message, keep="")
-        print(f"error: {line}", file=sys.stderr, flush=True)
+        print(f"error: {printable(message)}", file=sys.stderr, flush=True)
     return status
 
 
@@ -143,7 +151,7 @@ def _log_to_standard_error() -> None:
     class LineFormatter(logging.Formatter):
         def format(self, record: logging.LogRecord) -> str:
             prefix = "warning: " if record.levelno >= logging.WARNING else ""
-            return prefix + printable(record.getMessage(), keep="")
+            return prefix + printable(record.getMessage())
 
     handler = logging.StreamHandler()
     handler.setFormatter(LineFormatter())

@@ -1,0 +1,232 @@
+"""`sorigeul align`: from long recordings and their texts to a prepared corpus.
+
+Reads top to bottom: find the recordings, align each one, write its utterances, prepare a corpus of
+them all. What was found in a recording is kept, so that an interrupted call goes on from there.
+"""
+
+import hashlib
+import json
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from sorigeul.alignment.options import AlignOptions
+from sorigeul.alignment.pairs import Pair, find_pairs
+from sorigeul.alignment.recording import Alignment, align_recording
+from sorigeul.alignment.script import Script
+from sorigeul.alignment.utterances import AlignedUtterance
+from sorigeul.base import plots
+from sorigeul.base.errors import UserError
+from sorigeul.base.files import replacing, write_text
+from sorigeul.base.locks import locked_folder
+from sorigeul.base.outputs import Output, refuse_overwriting
+from sorigeul.base.printable import printable
+from sorigeul.base.progress import progress_bar
+from sorigeul.base.records import build
+from sorigeul.corpora.catalog import CORPORA
+from sorigeul.corpora.options import PrepareOptions
+from sorigeul.corpora.preparation import prepare
+from sorigeul.corpora.report import Report
+from sorigeul.recognition.corpus_transcription import model_hash
+from sorigeul.recognition.recognizer import Recognizer
+from sorigeul.sound import audio
+from sorigeul.sound.audio import SAMPLE_RATE, AudioError, Samples
+from sorigeul.text.file_encoding import decode_text
+from sorigeul.text.normalization import TranscriptError, normalizer
+
+log = logging.getLogger(__name__)
+
+TABLE, ALL, PLOT = "utterances.tsv", "alignment.tsv", "alignment.png"
+_AUDIO, _FOUND = "audio", ".alignment"
+_VERSION = 1  # increases whenever the same recording would be cut in another way
+_HEADER = ("audio", "text", "speaker", "recording", "start", "end", "score")
+
+
+def align(
+    run: str,
+    recordings: Path,
+    texts: Path,
+    out: Path,
+    options: AlignOptions,
+    preparation: PrepareOptions,
+) -> Report:
+    """Cut a recording, or each one in a folder, into utterances; prepare a corpus of them in `out`.
+
+    `texts` is the text file of the recording, or a folder of text files that have the names of the
+    recordings. `preparation`: how the corpus is prepared. Raises UserError if something cannot be
+    used, if no text fits its recording, and, after everything else, for recordings that could not
+    be read.
+    """
+    pairs = find_pairs(recordings, texts)
+    outputs = [Output(out / TABLE, "the table", "\t".join(_HEADER).encode())]
+    inputs = [path for pair in pairs for path in (pair.recording, pair.text)]
+    refuse_overwriting(outputs, inputs, preparation.overwrite)
+    recognizer = Recognizer.from_pretrained(run)
+    _refuse_models_that_cannot_align(run, recognizer)
+    model = model_hash(recognizer.pretrained)
+    alignments: list[Alignment] = []
+    with locked_folder(out):
+        for pair in pairs:
+            script = _read_script(recognizer, pair, options)
+            found = out / _FOUND / f"{pair.name}.json"
+            key = _key(model, pair, script, options)
+            try:
+                alignment = _known(found, key) or _align(recognizer, pair, script, options)
+                _write_audio(pair.recording, out, alignment)
+            except AudioError as error:
+                log.warning("%s", error)
+                continue
+            _remember(found, key, alignment)
+            log.info("%s", alignment)
+            alignments.append(alignment)
+        kept = [(alignment.name, one) for alignment in alignments for one in alignment.kept]
+        if kept:
+            _write_tables(out, alignments)
+            scores = [one.score for alignment in alignments for one in alignment.utterances]
+            marks = {"--min_score": options.min_score}
+            plots.histogram(out / PLOT, "Utterances by score", "score", scores, marks)
+    if not alignments:
+        raise UserError(f"none of the {len(pairs)} recordings of {recordings} could be read")
+    if not kept:
+        raise UserError(
+            f"{texts} does not fit {recordings}: no utterance has a score of {options.min_score}; "
+            "are they of each other, and is the model good enough to align them?"
+        )
+    report = prepare(CORPORA["table"], out / TABLE, out, preparation)
+    if failed := len(pairs) - len(alignments):
+        raise UserError(
+            f"{failed} of {len(pairs)} recordings could not be read, as said above; the corpus in "
+            f"{out} has all the others"
+        )
+    return report
+
+
+def _refuse_models_that_cannot_align(run: str, recognizer: Recognizer) -> None:
+    if recognizer.pretrained.model.config.ctc_weight <= 0:
+        raise UserError(
+            f"{run} has no CTC head, which finds words in time: use a model that was trained with "
+            "ctc_weight above 0"
+        )
+    if recognizer.pretrained.features.input_reverse:
+        raise UserError(
+            f"{run} hears recordings from their end (input_reverse): use a model without that"
+        )
+
+
+def _read_script(recognizer: Recognizer, pair: Pair, options: AlignOptions) -> Script:
+    """The text of a recording; UserError if it is malformed, or nothing of it can be heard."""
+    lines = decode_text(pair.text.read_bytes(), str(pair.text)).splitlines()
+    normalise = normalizer("plain", options.numbers)
+    normalised: list[str] = []
+    for number, line in enumerate(lines, 1):
+        try:
+            normalised.append(normalise(line))
+        except TranscriptError as error:
+            raise UserError(f"{pair.text}:{number}: {error}") from error
+    script = Script.from_lines(normalised, recognizer.pretrained.vocabulary)
+    if not script.tokens:
+        raise UserError(f"{pair.text}: holds no text that the model knows the characters of")
+    return script
+
+
+def _align(recognizer: Recognizer, pair: Pair, script: Script, options: AlignOptions) -> Alignment:
+    """Align one recording."""
+    seconds = audio.probe(pair.recording)
+    with (
+        audio.open_stream(pair.recording) as stream,
+        progress_bar("hearing", seconds, counted=False) as advance,
+    ):
+        note = printable(pair.name, keep="")
+        return align_recording(
+            recognizer,
+            pair.name,
+            (block[0] for block in stream),
+            script,
+            options,
+            lambda heard_seconds: advance(heard_seconds, note),
+        )
+
+
+def _write_audio(recording: Path, out: Path, alignment: Alignment) -> None:
+    """Write the kept utterances of a recording, in 16-bit FLAC at 16 kHz, unless they are there."""
+    paths = [out / _audio(alignment, number) for number in range(len(alignment.kept))]
+    if all(path.is_file() for path in paths):
+        return
+    paths[0].parent.mkdir(parents=True, exist_ok=True)
+    with audio.open_stream(recording) as stream:
+        pieces = _pieces((block[0] for block in stream), alignment.kept)
+        for path, samples in zip(paths, pieces, strict=True):
+            with replacing(path) as temporary:
+                soundfile.write(temporary, samples, SAMPLE_RATE, format="FLAC", subtype="PCM_16")
+
+
+def _pieces(blocks: Iterable[Samples], utterances: Sequence[AlignedUtterance]) -> Iterator[Samples]:
+    """The samples of utterances, which are in order, from those of their recording."""
+    waiting = [(round(one.start * SAMPLE_RATE), round(one.end * SAMPLE_RATE)) for one in utterances]
+    first, kept = 0, np.empty(0, np.float32)
+    for block in blocks:
+        kept = np.concatenate((kept, block))
+        while waiting and waiting[0][1] <= first + len(kept):
+            start, end = waiting.pop(0)
+            yield kept[start - first : end - first]
+        needed = waiting[0][0] if waiting else first + len(kept)
+        if needed > first:
+            kept, first = kept[needed - first :], min(needed, first + len(kept))
+    for start, end in waiting:  # the last one may end with the recording
+        yield kept[start - first : end - first]
+
+
+def _audio(alignment: Alignment, number: int) -> Path:
+    """Where an utterance is, from the folder of the corpus."""
+    return Path(_AUDIO, alignment.name, f"{alignment.name}-{number + 1:05}.flac")
+
+
+def _write_tables(out: Path, alignments: Sequence[Alignment]) -> None:
+    """Write the table of the corpus, and one of all utterances, for whoever looks them through."""
+    table, everything = [_HEADER], [("kept", *_HEADER[1:])]
+    for alignment in alignments:
+        number = 0
+        for one in alignment.utterances:
+            times = f"{one.start:.3f}", f"{one.end:.3f}", f"{one.score:.2f}"
+            row = (one.text, alignment.name, alignment.name, *times)
+            is_kept = one.score >= alignment.min_score
+            everything.append(("yes" if is_kept else "no", *row))
+            if is_kept:
+                table.append((str(_audio(alignment, number)), *row))
+                number += 1
+    for name, rows in ((TABLE, table), (ALL, everything)):
+        write_text(out / name, "".join("\t".join(row) + "\n" for row in rows))
+
+
+# What was found in a recording, kept for the next call.
+
+
+def _key(model: str, pair: Pair, script: Script, options: AlignOptions) -> str:
+    """Hash of everything that decides how a recording is cut."""
+    status = pair.recording.stat()
+    content = [_VERSION, model, str(options), status.st_size, status.st_mtime_ns]
+    content += [(word.text, word.ends_line) for word in script.words]
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+
+def _known(path: Path, key: str) -> Alignment | None:
+    """What an earlier call found with the same key."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content["key"] != key:
+            return None
+        fields = content["alignment"]
+        utterances = [build(AlignedUtterance, one) for one in fields.pop("utterances")]
+        return Alignment(utterances=utterances, **fields)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # it is found anew
+
+
+def _remember(path: Path, key: str, alignment: Alignment) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    content = {"key": key, "alignment": asdict(alignment)}
+    write_text(path, json.dumps(content, ensure_ascii=False) + "\n")

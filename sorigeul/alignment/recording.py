@@ -1,0 +1,68 @@
+"""One recording and its text: what of the text is spoken, when, and in which utterances."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from sorigeul.alignment.blocks import find_blocks
+from sorigeul.alignment.options import AlignOptions
+from sorigeul.alignment.script import Script
+from sorigeul.alignment.speech import hear
+from sorigeul.alignment.utterances import AlignedUtterance, choose_utterances
+from sorigeul.alignment.word_alignment import align_words
+from sorigeul.recognition.recognizer import Recognizer
+from sorigeul.sound.audio import SAMPLE_RATE, Samples
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """What was found in a recording."""
+
+    name: str
+    seconds: float
+    characters: int
+    """of its text, without spaces"""
+    utterances: list[AlignedUtterance]
+    min_score: float
+
+    @property
+    def kept(self) -> list[AlignedUtterance]:
+        """The utterances with a good score."""
+        return [one for one in self.utterances if one.score >= self.min_score]
+
+    def __str__(self) -> str:
+        seconds = sum(utterance.end - utterance.start for utterance in self.kept)
+        share = sum(_characters(utterance.text) for utterance in self.kept) / self.characters
+        return (
+            f"{self.name}: {len(self.kept):,} utterances, {seconds / 60:.1f} of "
+            f"{self.seconds / 60:.1f} minutes, {share:.0%} of the text; "
+            f"{len(self.utterances) - len(self.kept):,} left out for their scores"
+        )
+
+
+def align_recording(
+    recognizer: Recognizer,
+    name: str,
+    blocks: Iterable[Samples],
+    script: Script,
+    options: AlignOptions,
+    advance: Callable[[float], None],
+) -> Alignment:
+    """Align a recording, given in blocks of samples (n,) at 16 kHz, with its text.
+
+    The model must have a CTC head. `advance` is called with the seconds that were heard.
+    """
+
+    def heard_blocks() -> Iterable[Samples]:
+        for block in blocks:
+            yield block
+            advance(len(block) / SAMPLE_RATE)
+
+    heard = hear(recognizer, heard_blocks(), script)
+    spoken = align_words(script, heard, find_blocks(script, heard))
+    utterances = choose_utterances(script, heard, spoken, options.max_seconds, options.lines)
+    characters = sum(_characters(word.text) for word in script.words)
+    return Alignment(name, heard.seconds, characters, utterances, options.min_score)
+
+
+def _characters(text: str) -> int:
+    return len(text.replace(" ", ""))

@@ -1,0 +1,193 @@
+"""Long recordings of the tone language, aligned by the command, with texts that fit or do not."""
+
+import csv
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+
+import numpy as np
+import pytest
+import soundfile
+from helpers import tones
+from helpers.commands import Command
+from rapidfuzz.distance import Levenshtein
+
+from sorigeul.data import manifests
+from sorigeul.sound.audio import SAMPLE_RATE, load
+
+PAUSE = 4  # characters that are silence, a second
+
+
+def lines(count: int, seed: int = 0) -> list[str]:
+    """Lines of two words."""
+    random = Random(seed)
+    return [
+        " ".join("".join(random.choices("가나다라", k=random.randint(3, 5))) for _ in range(2))
+        for _ in range(count)
+    ]
+
+
+@dataclass
+class Speech:
+    """A recording of lines, and which syllable is spoken when."""
+
+    spoken: Sequence[str]
+    middles: list[tuple[float, str]] = field(default_factory=list)
+
+    def write(self, path: Path) -> Path:
+        # The detector takes long speech without any pause for a hum, so words are apart, too.
+        text = (" " * PAUSE).join(["", *self.spoken, ""])
+        self.middles = [
+            ((position + 0.5) * tones.SECONDS, char)
+            for position, char in enumerate(text)
+            if char in tones.HERTZ
+        ]
+        path.parent.mkdir(exist_ok=True)
+        soundfile.write(path, tones.synthesize(text), SAMPLE_RATE)
+        return path
+
+    def between(self, start: float, end: float) -> str:
+        """What is spoken."""
+        return "".join(char for middle, char in self.middles if start < middle < end)
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
+
+
+def texts_of(out: Path) -> str:
+    return " ".join(row["text"] for row in rows(out / "utterances.tsv"))
+
+
+@pytest.fixture
+def align(sorigeul: Command, run: Path, tmp_path: Path) -> Callable[..., Path]:
+    """Aligns what is spoken with what is written; returns the corpus."""
+
+    def do(speech: Speech, written: Sequence[str], *options: str) -> Path:
+        recording = speech.write(tmp_path / "강의.flac")
+        text = tmp_path / "강의.txt"
+        text.write_text("\n".join(written) + "\n", encoding="utf-8")
+        out = tmp_path / "out"
+        done = sorigeul("align", run, recording, text, out, *options)
+        assert done.status == 0, done.err
+        return out
+
+    return do
+
+
+def test_the_utterances_have_the_sound_of_their_texts(align: Callable[..., Path]) -> None:
+    said = lines(16)
+    speech = Speech(said)
+    out = align(speech, said, "--max_seconds", "8")
+    assert texts_of(out) == " ".join(said)
+    for row in rows(out / "utterances.tsv"):
+        start, end = float(row["start"]), float(row["end"])
+        assert end - start <= 8
+        assert speech.between(start, end) == row["text"].replace(" ", "")
+        heard = load(out / row["audio"])
+        assert heard.duration == pytest.approx(end - start, abs=0.01)
+    cuts = [cut for split in ("train", "dev", "test") for cut in manifests.open_split(out, split)]
+    assert sorted(cut.supervisions[0].text for cut in cuts) == sorted(
+        row["text"] for row in rows(out / "utterances.tsv")
+    )
+    assert json.loads((out / "report.json").read_text())["total"]["utterances"] == len(cuts)
+
+
+def test_the_samples_are_those_of_the_recording(align: Callable[..., Path], tmp_path: Path) -> None:
+    said = lines(6)
+    out = align(Speech(said), said)
+    whole = load(tmp_path / "강의.flac").samples
+    for row in rows(out / "utterances.tsv"):
+        start, end = (round(float(row[name]) * SAMPLE_RATE) for name in ("start", "end"))
+        # Times are written to a thousandth of a second.
+        piece = load(out / row["audio"]).samples
+        shifts = [whole[start + shift : start + shift + len(piece)] for shift in range(-8, 9)]
+        assert min(np.abs(shift - piece).max() for shift in shifts) < 1e-4
+        assert abs(len(piece) - (end - start)) <= 16
+
+
+def test_what_is_not_written_and_what_is_not_spoken_is_left_out(
+    align: Callable[..., Path],
+) -> None:
+    both = lines(18)
+    unwritten, unspoken = set(both[4:6]), set(both[11:13])
+    speech = Speech([line for line in both if line not in unspoken])
+    written = [line for line in both if line not in unwritten]
+    out = align(speech, written, "--min_score=-1")  # the model is sure of what it hears
+    kept = rows(out / "utterances.tsv")
+    texts = [row["text"].replace(" ", "") for row in kept]
+    heard = [speech.between(float(row["start"]), float(row["end"])) for row in kept]
+    # A syllable of the text may be found in speech that is not: the language has only four.
+    errors = sum(Levenshtein.distance(*pair) for pair in zip(texts, heard, strict=True))
+    assert errors <= 4
+    fitting = "".join(line for line in both if line not in unwritten | unspoken).replace(" ", "")
+    assert len("".join(texts)) > 0.6 * len(fitting)
+    assert not any(line in row["text"] for line in unspoken for row in kept)
+
+
+def test_each_line_is_an_utterance_if_asked_for(align: Callable[..., Path]) -> None:
+    said = lines(8)
+    out = align(Speech(said), said, "--lines")
+    assert [row["text"] for row in rows(out / "utterances.tsv")] == said
+
+
+def test_a_text_of_another_recording_makes_no_corpus(
+    sorigeul: Command, run: Path, tmp_path: Path
+) -> None:
+    recording = Speech(lines(8)).write(tmp_path / "a.flac")
+    text = tmp_path / "a.txt"
+    text.write_text("\n".join("가" * 12 for _ in range(12)), encoding="utf-8")
+    done = sorigeul("align", run, recording, text, tmp_path / "out")
+    assert done.status == 2
+    assert f"{text} does not fit {recording}" in done.err
+    assert not list((tmp_path / "out").glob("*.jsonl"))
+
+
+def test_a_folder_of_recordings_goes_on_where_it_was_interrupted(
+    sorigeul: Command, run: Path, tmp_path: Path
+) -> None:
+    texts, out = tmp_path / "texts", tmp_path / "out"
+    texts.mkdir()
+    for number, name in enumerate(("하나", "둘", "셋")):
+        said = lines(6, number)
+        Speech(said).write(tmp_path / "recordings" / f"{name}.flac")
+        (texts / f"{name}.txt").write_text("\n".join(said), encoding="utf-8")
+    (tmp_path / "recordings" / "둘.flac").write_bytes(b"no sound")
+    (texts / "넷.txt").write_text("가나다", encoding="utf-8")
+    command = ("align", run, tmp_path / "recordings", texts, out)
+    done = sorigeul(*command)
+    assert done.status == 2
+    assert "1 of 3 recordings could not be read" in done.err
+    assert "넷.txt has no recording of this name" in done.err
+    assert {row["recording"] for row in rows(out / "utterances.tsv")} == {"하나", "셋"}
+    made = {path: path.stat().st_mtime_ns for path in out.rglob("*.flac")}
+    Speech(lines(6, 1)).write(tmp_path / "recordings" / "둘.flac")
+    done = sorigeul(*command)
+    assert done.status == 0, done.err
+    assert {row["recording"] for row in rows(out / "utterances.tsv")} == {"하나", "둘", "셋"}
+    for path, modified in made.items():
+        assert path.stat().st_mtime_ns == modified
+
+
+def test_a_model_without_ctc_is_refused(
+    sorigeul: Command, run: Path, tmp_path: Path, tiny: Callable[..., object]
+) -> None:
+    from helpers.pretrained import pretrained
+
+    from sorigeul.pretrained.publishing import publish
+
+    publish(tmp_path / "model", pretrained(tiny(ctc_weight=0.0)))  # type: ignore[arg-type]
+    text = tmp_path / "a.txt"
+    text.write_text("가나다", encoding="utf-8")
+    done = sorigeul(
+        "align",
+        tmp_path / "model",
+        Speech(lines(2)).write(tmp_path / "a.wav"),
+        text,
+        tmp_path / "out",
+    )
+    assert done.status == 2
+    assert "has no CTC head" in done.err
