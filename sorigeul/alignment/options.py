@@ -3,13 +3,9 @@
 from dataclasses import dataclass
 from typing import Annotated
 
-from sorigeul.base.ranges import Range, check_ranges
+from sorigeul.alignment.ranges import LONGEST, SCORE
+from sorigeul.base.ranges import check_ranges
 from sorigeul.text.normalization import Numbers
-
-LONGEST = Range(1, 60)
-"""seconds of an utterance"""
-SCORE = Range(-100, 0)
-"""mean log-probability of a character"""
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from sorigeul.alignment.script import Script
+from sorigeul.base.memory import return_freed_memory
 from sorigeul.recognition.batching import group_by_seconds
 from sorigeul.recognition.recognizer import Recognizer
 from sorigeul.sound.audio import SAMPLE_RATE, Samples
@@ -72,6 +73,7 @@ def hear(recognizer: Recognizer, blocks: Iterable[Samples], script: Script) -> H
             for batch in group_by_seconds(seconds, recognizer.batch_seconds):
                 heard.extend(_judge(recognizer, pending[batch], units))
             pending.clear()
+            return_freed_memory()  # batches of ever other sizes leave holes
 
     for block in blocks:
         levels.feed(block)

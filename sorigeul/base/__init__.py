@@ -4,6 +4,7 @@ __all__ = [
     "capacity",
     "errors",
     "files",
+    "html_page",
     "hub",
     "locks",
     "machine",

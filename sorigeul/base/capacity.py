@@ -1,6 +1,9 @@
 """The memory of this machine, and how many processes it can hold. Does not load PyTorch."""
 
 import os
+import re
+from contextlib import suppress
+from pathlib import Path
 
 from sorigeul.base.errors import UserError
 
@@ -23,3 +26,20 @@ def machine_gib() -> float | None:
     if "SC_PHYS_PAGES" not in getattr(os, "sysconf_names", {}):
         return None
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+
+
+def free_gib(
+    meminfo: Path = Path("/proc/meminfo"), cgroup: Path = Path("/sys/fs/cgroup")
+) -> float | None:
+    """Memory that is free, in GiB, or what is left of a container's share if that is less.
+
+    Of Linux, and of its control groups in version 2. None if the system does not report it.
+    """
+    free = []
+    with suppress(OSError):
+        if found := re.search(r"^MemAvailable:\s+(\d+) kB$", meminfo.read_text(), re.MULTILINE):
+            free.append(int(found[1]) / 2**20)
+    with suppress(OSError, ValueError):  # ValueError: "max", which is no limit
+        limit, used = ((cgroup / f"memory.{name}").read_text() for name in ("max", "current"))
+        free.append((int(limit) - int(used)) / 2**30)
+    return min(free, default=None)

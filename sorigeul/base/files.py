@@ -55,16 +55,17 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
-def check_regular(path: str | os.PathLike[str], name: str = "") -> None:
-    """Raise UserError if there is something at ``path`` that is no regular file.
+def check_regular(path: str | os.PathLike[str], name: str = "") -> os.stat_result:
+    """Return the status of a file; raise UserError if what is at ``path`` is no regular file.
 
     Reading a pipe, a socket or a device could wait for ever, or never end. Messages call it
     ``name``. Raises OSError if there is nothing.
     """
-    mode = os.stat(path).st_mode
-    if not stat.S_ISREG(mode):
-        kind = next((kind for is_kind, kind in _KINDS if is_kind(mode)), "a device")
+    status = os.stat(path)
+    if not stat.S_ISREG(status.st_mode):
+        kind = next((kind for is_kind, kind in _KINDS if is_kind(status.st_mode)), "a device")
         raise UserError(f"{name or path}: is {kind}; give a regular file")
+    return status
 
 
 _KINDS = (

@@ -14,7 +14,8 @@ from pathlib import Path
 from sorigeul.base.errors import UserError
 from sorigeul.base.files import check_regular
 
-_HEAD = 4096  # bytes
+HEAD_SIZE = 4096
+"""bytes by which a file of ours is told from others"""
 
 PLOT = rb"\x89PNG[\s\S]*Matplotlib"
 """how a plot of ours begins"""
@@ -34,7 +35,7 @@ class Output:
     def is_ours(self) -> bool:
         """Whether the file that is there was written by the same command before, or is empty."""
         with self.path.open("rb") as file:
-            head = file.read(_HEAD)
+            head = file.read(HEAD_SIZE)
         return not head or (self.begins is not None and bool(re.match(self.begins, head)))
 
 

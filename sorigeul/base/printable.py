@@ -6,11 +6,15 @@ which a terminal would obey.
 
 import json
 
+LAYOUT = "\n\t"
+"""characters that lay out a text of many lines"""
 
-def printable(text: str, keep: str = "\n\t") -> str:
+
+def printable(text: str, keep: str = "") -> str:
     r"""The text with each character that does not print as its escape in JSON, such as ``\u001b``.
 
-    So JSON stays JSON. Characters in `keep` stay, and so do spaces of any width.
+    So JSON stays JSON, and a name stays in its line. Characters in `keep` stay, `LAYOUT` in a text
+    of many lines, and so do spaces of any width.
     """
     if text.isprintable():
         return text

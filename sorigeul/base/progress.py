@@ -4,6 +4,8 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from sorigeul.base.printable import printable
+
 Advance = Callable[[float, str], None]
 """called with the amount done since the last call and a note to show beside the bar"""
 
@@ -24,19 +26,19 @@ def progress_bar(
 
     console = Console(stderr=True)
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         *([MofNCompleteColumn()] if counted else []),
         TimeLeft(),
-        TextColumn("{task.fields[note]}"),
+        TextColumn("{task.fields[note]}", markup=False),
     )
     silent = not console.is_terminal or any(
         os.environ.get(name, "0") != "0" for name in ("RANK", "LOCAL_RANK")
     )
     with Progress(*columns, console=console, transient=True, disable=silent) as bar:
-        task = bar.add_task(description, total=total, completed=round(done), note="")
+        task = bar.add_task(printable(description), total=total, completed=round(done), note="")
 
         def advance(amount: float, note: str) -> None:
-            bar.update(task, advance=amount, note=note)
+            bar.update(task, advance=amount, note=printable(note))
 
         yield advance

@@ -30,6 +30,12 @@ class Range:
         low = f"{'above' if self.above else 'at least'} {_plain(self.low)}"
         return f"{low} and {'below' if self.below else 'at most'} {_plain(self.high)}"
 
+    @property
+    def brief(self) -> str:
+        """As it stands in the help of an option, beside its default."""
+        above, below = "above " * self.above, "below " * self.below
+        return f"{above}{self.low} to {below}{self.high}"
+
 
 SHARE = Range(0, 1)
 SHARE_BELOW_1 = Range(0, 1, below=True)
@@ -41,6 +47,16 @@ COUNT_OR_NONE = Range(0, 10**9)
 WEIGHT = Range(0, 1000)
 SECONDS = Range(0, 10**9)
 LEARNING_RATE = Range(0, 100, above=True)
+PROCESSES = Range(0, 1024)
+"""0: as many as suit the machine"""
+BATCH_SECONDS = Range(0, 10**6)
+SAMPLING_RATE = Range(1_000, 1_000_000)
+"""Hz; a recording that claims another one is damaged"""
+CHANNELS = Range(1, 64)
+TEXTS = Range(1, 1000)
+"""of each segment that a search returns"""
+SUBTITLE_LINE = Range(8, 1000)
+"""characters"""
 
 
 def check_ranges(record: Any) -> None:
@@ -52,14 +68,19 @@ def check_ranges(record: Any) -> None:
 def check_numbers(hints: Mapping[str, Any], values: Mapping[str, Any]) -> None:
     """Check values by the ranges in their annotations; each of several numbers, and no None."""
     for name, hint in hints.items():
-        if get_origin(hint) is not Annotated or name not in values:
-            continue
-        for limits in get_args(hint)[1:]:
-            if isinstance(limits, Range):
-                _check(name, values[name], limits)
+        if name in values and (limits := range_of(hint)) is not None:
+            check_number(name, values[name], limits)
 
 
-def _check(name: str, value: Any, limits: Range) -> None:
+def range_of(hint: Any) -> Range | None:
+    """The range that an annotation states, if there is one."""
+    if get_origin(hint) is not Annotated:
+        return None
+    return next((one for one in get_args(hint)[1:] if isinstance(one, Range)), None)
+
+
+def check_number(name: str, value: Any, limits: Range) -> None:
+    """Check a number, or each of several, but no None; UserError, which gives the range."""
     for number in value if isinstance(value, tuple | list) else (value,):
         if number is not None and number not in limits:
             raise UserError(f"{name} is {reprlib.repr(number)}, but must be {limits}")

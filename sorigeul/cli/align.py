@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from tyro.conf import Positional
 
-from sorigeul.alignment.options import LONGEST, SCORE
+from sorigeul.alignment.ranges import LONGEST, SCORE
 from sorigeul.cli.arguments import positional
 from sorigeul.cli.options import Run
 from sorigeul.cli.prepare import print_report

@@ -12,10 +12,10 @@ from tyro.conf import UseAppendAction
 
 from sorigeul.base.errors import UserError
 from sorigeul.base.outputs import Output, refuse_overwriting
-from sorigeul.base.printable import printable
+from sorigeul.base.printable import LAYOUT, printable
 from sorigeul.cli.arguments import positional
-from sorigeul.cli.evaluate import WRITTEN_BEFORE
 from sorigeul.cli.options import Data, File
+from sorigeul.evaluation.result_files import BEGINS
 
 
 def compare(
@@ -61,9 +61,9 @@ def compare(
         Output(out / "compare.tsv", "the texts", rb"id\treference\t"),
     ]
     if json is not None and str(json) != "-":
-        written.append(Output(json, "--json", WRITTEN_BEFORE["--json"]))
+        written.append(Output(json, "--json", BEGINS["--json"]))
     if report is not None:
-        written.append(Output(report, "--report", WRITTEN_BEFORE["--report"]))
+        written.append(Output(report, "--report", BEGINS["--report"]))
     texts = [one.partition("file:")[2] for one in engine if "file:" in one]
     refuse_overwriting(written, [data, *texts], overwrite)
     from sorigeul.base.files import write_text
@@ -84,7 +84,7 @@ def compare(
         json_text = json_format.dumps(results, ensure_ascii=False, indent=2) + "\n"
         if json is not None and str(json) != "-":
             write_text(json, json_text)
-        sys.stdout.write(printable(json_text if str(json) == "-" else table))
+        sys.stdout.write(printable(json_text if str(json) == "-" else table, LAYOUT))
         if report is not None:
             systems = [ReportedSystem(one.output.name, one.judgement) for one in comparison.engines]
             judged_on = ReportedData(str(data), split if data.is_dir() else "", cuts)

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 from tyro.conf import Positional, UseAppendAction
 
 from sorigeul.base.errors import UserError
-from sorigeul.base.outputs import PLOT, Output, refuse_overwriting
-from sorigeul.base.printable import printable
+from sorigeul.base.outputs import Output, refuse_overwriting
+from sorigeul.base.printable import LAYOUT, printable
 from sorigeul.base.ranges import COUNT_OR_NONE
 from sorigeul.cli.arguments import positional
 from sorigeul.cli.options import File, Precision
+from sorigeul.evaluation.result_files import BEGINS
 from sorigeul.search.options import AS_TUNED, SearchRequest
 
 if TYPE_CHECKING:
@@ -31,12 +32,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-WRITTEN_BEFORE = {
-    "--json": rb'\{\s+"(crr|systems|policy|data)":',
-    "--report": rb'<!doctype html>\s+<html lang="en">[\s\S]*Content-Security-Policy',
-    "--reliability": PLOT,
-}
-"""how the files of these options begin"""
+NAMED_FAILURES = 5
+"""of recordings that could not be read, as many are named; the JSON names them all"""
 USAGE = "sorigeul evaluate RUN [RUN_B] DATA, or sorigeul evaluate --hyp FILE --ref FILE"
 
 
@@ -74,7 +71,9 @@ def evaluate(
     """Recognise a corpus free-running and compare with its transcripts; or compare texts in files.
 
     Recordings are recognised as by 'sorigeul transcribe': only where somebody speaks. Of two runs,
-    or two files, it is said whether the difference between them can be chance.
+    or two files, it is said whether the difference between them can be chance. Where recordings
+    could not be read the exit status is 2: everything is written and printed, but their texts count
+    as errors.
 
     Args:
         run: run folder, or Hugging Face id
@@ -107,8 +106,6 @@ def evaluate(
             (dB), silence:5 (seconds around the utterance), or several in turn, as in
             rir:0.4+noise:10
     """
-    if worst < 0:
-        raise UserError(f"worst is {worst}, but must be 0 or more")
     from sorigeul.evaluation.policies import READINGS, find_policy
 
     headline = find_policy(policy)
@@ -119,7 +116,7 @@ def evaluate(
     places = [place for place in (run, run_b, data) if place]
     written = (("--json", json), ("--report", report), ("--reliability", reliability))
     outputs = [
-        Output(path, option, WRITTEN_BEFORE[option])
+        Output(path, option, BEGINS[option])
         for option, path in written
         if path is not None and str(path) != "-"
     ]
@@ -160,6 +157,7 @@ def evaluate(
     if reliability is not None:
         _draw_reliability(reliability, systems[0])
     _report(systems, headline, json, worst)
+    _refuse_unread(systems[0], json)
 
 
 def _judge_run(
@@ -183,7 +181,7 @@ def _judge_run(
         log.warning("trained on %s text, evaluated on %s text", pretrained.normalizer, normalizer)
     batches = evaluation_batches(cuts, pretrained.vocabulary)
     evaluation = evaluate_batches(recognizer, batches, normalizer, total=sum(1 for _ in cuts))
-    for utterance, reason in evaluation.failures.items():
+    for utterance, reason in list(evaluation.failures.items())[:NAMED_FAILURES]:
         log.warning("%s counts as recognised as nothing: %s", utterance, reason)
     if evaluation.unknown:
         log.warning(
@@ -259,22 +257,34 @@ def _report(systems: Sequence[_System], headline: "Policy", json: Path | None, w
     if len(systems) > 1:
         first, second = systems
         comparison = compare(first.judgement, second.judgement, headline)
-        summary = comparison.in_words(first.name, second.name)
+        summary = comparison.in_words(printable(first.name), printable(second.name))
         results = {
             "systems": [{"system": system.name, **system.results} for system in systems],
             "comparison": {**comparison.to_json(), "summary": summary.splitlines()},
         }
     json_text = json_format.dumps(results, ensure_ascii=False, indent=2) + "\n"
     if json is not None and str(json) == "-":
-        sys.stdout.write(printable(json_text))
+        sys.stdout.write(printable(json_text, LAYOUT))
         return
     if json is not None:
         write_text(json, json_text)
     for system in systems:
         _print_system(system, headline, named=len(systems) > 1)
     if summary:
-        print(printable(f"{summary}\n"))
+        print(f"{summary}\n")
     _print_worst(systems, worst)
+
+
+def _refuse_unread(system: _System, json: Path | None) -> None:
+    """Raise UserError if recordings could not be read: the figures are not those of the corpus."""
+    if system.evaluation is None or not system.evaluation.failures:
+        return
+    failures, utterances = len(system.evaluation.failures), len(system.judgement.pairs)
+    where = "--json FILE names them all" if json is None else "the JSON names them all"
+    raise UserError(
+        f"{failures:,} of {utterances:,} recordings could not be read and count as recognised as "
+        f"nothing: see to them, or prepare the corpus again; {where}"
+    )
 
 
 def _print_system(system: _System, headline: "Policy", named: bool) -> None:
@@ -283,7 +293,7 @@ def _print_system(system: _System, headline: "Policy", named: bool) -> None:
     from sorigeul.evaluation.robustness import robustness_table
 
     if named:
-        print(printable(f"{system.name}\n"))
+        print(f"{printable(system.name)}\n")
     print(system.judgement.table(headline))
     for name, value in system.results.items():
         if name not in INTERVAL_RATES and not isinstance(value, dict):
@@ -312,5 +322,6 @@ def _print_worst(systems: Sequence[_System], count: int) -> None:
         for system, texts in zip(systems, hypotheses, strict=True):
             if len(systems) > 1:
                 print(printable(system.name))
-            print(printable(align_texts(references[index], texts[pairs[index].id])))
+            reference, hypothesis = references[index], texts[pairs[index].id]
+            print(align_texts(printable(reference), printable(hypothesis)))
         print()

@@ -15,6 +15,7 @@ import tyro
 from tyro.conf import Positional
 
 from sorigeul.base.errors import UserError
+from sorigeul.base.printable import printable
 from sorigeul.base.ranges import SEED, Range
 from sorigeul.cli.arguments import parse_and_run, positional, positionals
 from sorigeul.cli.options import File
@@ -138,7 +139,7 @@ def score(arguments: Sequence[str]) -> None:
         print(f"unknown characters: {result.unknown}")
 
     def print_line(line: "LineScore") -> None:
-        print(f"{line.log_probability:.4f}\t{line.text}")
+        print(f"{line.log_probability:.4f}\t{printable(line.text)}")
 
     command.__doc__ = f"""{score.__doc__}
 
@@ -167,7 +168,7 @@ def sample(arguments: Sequence[str]) -> None:
         from sorigeul.lm.sampling import sample_lines
 
         for line in sample_lines(load_language_model(lm), lines, start, temperature, seed):
-            print(line)
+            print(printable(line))
 
     command.__doc__ = f"""{sample.__doc__}
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from sorigeul.base.errors import UserError
+from sorigeul.base.printable import printable
 from sorigeul.base.stopping import StopRequests
 from sorigeul.cli.arguments import positional
 from sorigeul.cli.live_line import LiveLine
@@ -51,7 +52,7 @@ def listen(
         from sorigeul.sound.microphone import microphones
 
         lines = microphones()
-        print("\n".join(lines) if lines else "no microphone found")
+        print("\n".join(map(printable, lines)) if lines else "no microphone found")
         return
     if not run:
         raise UserError("no model given: sorigeul listen RUN")

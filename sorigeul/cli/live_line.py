@@ -23,12 +23,12 @@ class LiveLine:
         """Show a text in place of the provisional one before, cut to its last words."""
         if self.rewrites:
             columns = shutil.get_terminal_size().columns
-            self._write(_CLEAR + last_columns(printable(text, keep=""), columns - 1))
+            self._write(_CLEAR + last_columns(printable(text), columns - 1))
 
     def final(self, text: str) -> None:
         """Show a line that stays, in place of the provisional text."""
         self.clear()
-        self._write(printable(text, keep="") + "\n")
+        self._write(printable(text) + "\n")
 
     def clear(self) -> None:
         """Take the provisional text away, and what Ctrl-C leaves behind."""

@@ -5,20 +5,24 @@ It imports what it needs when it runs, so that `sorigeul --help` does not wait f
 
 import logging
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import Positional
 
 from sorigeul.base.capacity import refuse_too_many_processes
 from sorigeul.base.errors import UserError
 from sorigeul.base.printable import printable
-from sorigeul.base.ranges import Range
+from sorigeul.base.ranges import COUNT_OR_NONE, PROCESSES
 from sorigeul.cli.arguments import positional
+from sorigeul.corpora.ranges import HOURS, LONGEST, PART, SPLIT_SEED, SYLLABLE_RATE
+
+if TYPE_CHECKING:
+    from sorigeul.corpora.report import Report
 
 log = logging.getLogger(__name__)
 
 Corpus = Literal[
-    "kspon", "zeroth", "pansori", "clovacall", "commonvoice", "fleurs", "table", "demo"
+    "kspon", "aihub", "zeroth", "pansori", "clovacall", "commonvoice", "fleurs", "table", "demo"
 ]
 
 
@@ -26,17 +30,21 @@ def prepare(
     corpus: Positional[Corpus],
     source: Annotated[Positional[Path], positional("SOURCE")],
     out: Annotated[Positional[Path | None], positional("OUT")] = None,
-    text: Literal["pronunciation", "spelling"] | Path = "pronunciation",
+    layout: Annotated[str, positional("NAME|FILE")] = "",
+    text: Literal["pronunciation", "spelling"] | Path | None = None,
     numbers: Literal["keep", "spoken", "written"] = "keep",
-    seed: int = 0,
-    max_duration: float = 35.0,
-    max_syllable_rate: float = 25.0,
-    dev_share: float = 0.1,
-    test_share: float = 0.1,
-    utterances: int = 0,
-    hours: float = 0.0,
-    jobs: Annotated[int, Range(0, 1024)] = 0,
-    shards: int = 0,
+    punctuation: Literal["auto", "keep", "drop"] = "auto",
+    seed: Annotated[int, SPLIT_SEED] = 0,
+    audio_root: Annotated[str, positional("FOLDER")] = "",
+    max_duration: Annotated[float, LONGEST] = 35.0,
+    max_syllable_rate: Annotated[float, SYLLABLE_RATE] = 25.0,
+    dev_share: Annotated[float, PART] = 0.1,
+    test_share: Annotated[float, PART] = 0.1,
+    utterances: Annotated[int, COUNT_OR_NONE] = 0,
+    hours: Annotated[float, HOURS] = 0.0,
+    check: Literal["audio", "header"] = "audio",
+    jobs: Annotated[int, PROCESSES] = 0,
+    shards: Annotated[int, COUNT_OR_NONE] = 0,
     shard_format: Literal["flac", "opus"] = "flac",
     shard: str = "",
     overwrite: bool = False,
@@ -46,15 +54,23 @@ def prepare(
     If interrupted, it keeps what it measured, and the same command goes on from there.
 
     Args:
-        corpus: which corpus; table is a CSV, TSV or JSONL with columns audio and text, demo is
-            synthesised speech
+        corpus: which corpus; aihub is a set of AI Hub with JSON labels; table is a CSV, TSV, JSONL,
+            JSON, Excel or Parquet file with columns audio and text, or a folder of Hugging Face's
+            datasets; demo is synthesised speech
         source: its folder or table; demo has none: sorigeul prepare demo OUT
         out: folder for train.jsonl, dev.jsonl, test.jsonl and report.json
-        text: for kspon, which side of (70%)/(칠십 퍼센트) to keep; for demo, a text file whose
-            sentences are spoken instead of made-up ones
+        layout: aihub only: how the labels look: freetalk, command, dialogs, broadcast, meeting,
+            dialect, lecture, learner or callcenter, or a description of your own in YAML
+        text: for kspon, aihub and table: read AI Hub's marks, and keep this side of (70%)/(칠십
+            퍼센트); kspon and aihub keep the pronunciation unless told otherwise, table the texts
+            as they are. For demo: a text file whose sentences are spoken instead of made-up ones
         numbers: spoken writes numbers, units and Latin letters as they are said (70% as 칠십
             퍼센트), written the other way round; keep leaves them as the transcripts have them
+        punctuation: keep it in the texts, or drop it; auto drops it where some transcripts end with
+            a full stop and others do not. Corpora that are to be trained together need the same
         seed: seed of the split, and of the voices of demo
+        audio_root: table only: folder that holds the recordings, if the paths in the table are of
+            another place, such as of a Windows machine
         max_duration: longest utterance in seconds; longer ones are rejected
         max_syllable_rate: fastest speech in syllables a second; a transcript that takes more is
             rejected, since it is not of this recording
@@ -63,6 +79,9 @@ def prepare(
         utterances: demo only: how many to synthesise; 0: as many as --hours says, else 3,000
         hours: demo only: hours of speech to synthesise, within some 2 %; if a text file has too few
             sentences, they are spoken again in other voices
+        check: audio decodes every recording, rejects what is damaged, silent or no number, and
+            names what holds noise only, is clipped or of another sampling rate than it says; some
+            600 times as fast as the sound is long, on each core. header reads durations only
         jobs: processes that measure recordings and write archives; 0: one a core
         shards: also write archives of this many utterances each (1000, say), train.shar beside
             train.jsonl and so on; train and evaluate then read those, in place of many small files;
@@ -88,8 +107,12 @@ def prepare(
         source_path, out = None, source
     refuse_too_many_processes("jobs", jobs)
     options = PrepareOptions(
-        text="pronunciation" if isinstance(text, Path) else text,
+        layout=layout,
+        text="" if text is None or isinstance(text, Path) else text,
+        audio_root=audio_root,
         numbers=numbers,
+        punctuation=punctuation,
+        check=check,
         seed=seed,
         max_duration=max_duration,
         max_syllable_rate=max_syllable_rate,
@@ -108,12 +131,24 @@ def prepare(
     try:
         if shard:
             parsed_shard = Shard.parse(shard)
-            print(prepare_shard(chosen_corpus, source_path, out, parsed_shard, options, jobs))
+            done = prepare_shard(chosen_corpus, source_path, out, parsed_shard, options, jobs)
+            print(printable(done))
             return
         report = prepare(chosen_corpus, source_path, out, options, jobs)
     except KeyboardInterrupt:
         log.warning("what was done so far is kept: the same command goes on from there")
         raise
+    print_report(report, out)
+
+
+def print_report(report: "Report", out: Path) -> None:
+    """Print what a corpus in the folder `out` has, and what there is to know about it."""
+    if report.leaks:
+        log.warning(
+            "%s: error rates there say little about other speakers and sentences", report.overlap
+        )
+    elif report.overlap:
+        print(printable(report.overlap))
     for split, counts in report.splits.items():
         print(
             f"{split}: {counts['utterances']:,} utterances, {counts['hours']:.2f} h, "

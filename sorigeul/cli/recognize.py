@@ -13,7 +13,15 @@ from tyro.conf import Positional
 
 from sorigeul.base.errors import UserError
 from sorigeul.base.locks import locked_folder
-from sorigeul.base.printable import printable
+from sorigeul.base.printable import LAYOUT, printable
+from sorigeul.base.ranges import (
+    BATCH_SECONDS,
+    CHANNELS,
+    PROCESSES,
+    SAMPLING_RATE,
+    SUBTITLE_LINE,
+    TEXTS,
+)
 from sorigeul.cli.arguments import positional
 from sorigeul.cli.options import File, Precision, Run
 from sorigeul.search.options import AS_TUNED, SearchRequest
@@ -35,21 +43,21 @@ def transcribe(
     overwrite: bool = False,
     word_times: bool = False,
     written: bool = False,
-    subtitle_line: int = 20,
+    subtitle_line: Annotated[int, SUBTITLE_LINE] = 20,
     attention: File = None,
     manifest: Annotated[Path | None, positional("DATA")] = None,
     split: Annotated[str, positional("SPLIT")] = "",
     audio_root: Annotated[str, positional("FOLDER")] = "",
-    batch_seconds: float = 0.0,
-    jobs: int = 0,
+    batch_seconds: Annotated[float, BATCH_SECONDS] = 0.0,
+    jobs: Annotated[int, PROCESSES] = 0,
     precision: Precision = "float32",
     search: SearchRequest = AS_TUNED,
-    nbest: int = 1,
+    nbest: Annotated[int, TEXTS] = 1,
     recursive: bool = False,
     channel: Channel = "auto",
     track: Annotated[str, positional("TRACK")] = "",
-    pcm_rate: int = 16_000,
-    pcm_channels: int = 1,
+    pcm_rate: Annotated[int, SAMPLING_RATE] = 16_000,
+    pcm_channels: Annotated[int, CHANNELS] = 1,
 ) -> None:
     """Transcribe recordings of any format and length, or a whole corpus.
 
@@ -67,7 +75,8 @@ def transcribe(
         out: folder for the transcripts of FILE…, named like the recordings; if not given they are
             printed. With --manifest: the file to write, a line of JSON for each recording
         resume: with --out: skip the recordings whose transcripts are all there and not older than
-            they are, by whatever model
+            they are, by whatever model; with --manifest: do nothing if OUT has them all. What was
+            interrupted --manifest goes on with in any case
         overwrite: replace files that are there, which otherwise ends the command before it begins;
             never one of the recordings
         word_times: give the time of each word, as json always does: vtt puts it before the word,
@@ -109,8 +118,6 @@ def transcribe(
             raise UserError("--written goes with FILE…: --manifest writes what was heard")
         if nbest != 1:
             raise UserError("--nbest goes with FILE… and --format json")
-        if resume:
-            raise UserError("--resume goes with FILE…: --manifest always goes on where it stopped")
         if out is None:
             raise UserError("--manifest needs --out FILE, which holds a line for each recording")
         from sorigeul.recognition.corpus_transcription import CorpusOptions, transcribe_corpus
@@ -123,6 +130,7 @@ def transcribe(
             precision=precision,
             search=search,
             overwrite=overwrite,
+            resume=resume,
         )
         transcribe_corpus(run, manifest, out, corpus_options)
         return
@@ -171,5 +179,5 @@ def _conclude(summary: "Summary") -> None:
 
 def _show(text: str) -> None:
     """Print at once."""
-    sys.stdout.write(printable(text))
+    sys.stdout.write(printable(text, LAYOUT))
     sys.stdout.flush()

@@ -10,7 +10,7 @@ from typing import Annotated
 import tyro
 from tyro.conf import Positional
 
-from sorigeul.base.printable import printable
+from sorigeul.base.printable import LAYOUT, printable
 from sorigeul.base.ranges import Range
 from sorigeul.bench.suite_names import SUITES, Suite
 from sorigeul.cli.arguments import parse_and_run, positional, settings_origin
@@ -27,18 +27,21 @@ def info(run: Run) -> None:
     from sorigeul.pretrained.loading import load_pretrained
 
     pretrained = load_pretrained(run)
-    print(printable(str(pretrained.model)))
+    print(printable(str(pretrained.model), LAYOUT))
     parameters = sum(parameter.numel() for parameter in pretrained.model.parameters())
     print(f"\nparameters: {parameters:,}")
     vocabulary = pretrained.vocabulary
     print(f"vocabulary: {len(vocabulary):,} units ({vocabulary.kind}), {vocabulary.hash[:12]}")
-    print(printable(f"text: {pretrained.normalizer}\nfeatures: {pretrained.features}"))
+    print(printable(f"text: {pretrained.normalizer}"))
+    print(printable(f"features: {pretrained.features}"))
     for name, value in sorted(pretrained.results.items()):
-        print(printable(f"{name}: {value}", keep=""))
-    print(printable("".join(f"{line}\n" for line in provenance.lines(Path(run)))), end="")
+        print(printable(f"{name}: {value}"))
+    for line in provenance.lines(Path(run)):
+        print(printable(line))
     results = Path(run) / "results.md"
     if results.is_file():
-        print(printable(f"\n{results.read_text(encoding='utf-8', errors='replace')}"))
+        text = results.read_text(encoding="utf-8", errors="replace")
+        print(printable(f"\n{text}", LAYOUT))
 
 
 def bench(

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro
+from tyro.conf import Positional
 
-from sorigeul.cli.arguments import parse_and_run, settings_origin
-from sorigeul.cli.options import DEFAULT_PRESET, Data, File, Run
+from sorigeul.base.errors import UserError
+from sorigeul.cli.arguments import parse_and_run, positional, settings_origin
+from sorigeul.cli.options import DEFAULT_PRESET, File
 
 
 def train(arguments: Sequence[str]) -> None:
@@ -26,8 +28,7 @@ def train(arguments: Sequence[str]) -> None:
     start = starting_point(*settings_origin(arguments), default=DEFAULT_PRESET)
 
     def command(
-        data: Data,
-        run: Run,
+        places: Annotated[Positional[tuple[Path, ...]], positional("DATA… RUN")] = (),
         preset: str = DEFAULT_PRESET,
         config: File = None,
         restart: bool = False,
@@ -36,14 +37,18 @@ def train(arguments: Sequence[str]) -> None:
         from sorigeul.training.run import train as train_run
 
         del preset, config  # in `settings` already
+        if len(places) < 2:
+            missing = "RUN" if places else "DATA…, RUN"
+            raise UserError(f"Missing from sorigeul train: {missing} (sorigeul train --help)")
+        *data, run = places
         command_line = provenance.command_line(["sorigeul", "train", *arguments])
-        train_run(data, Path(run), settings, command_line, restart)
+        train_run(data, run, settings, command_line, restart)
 
     command.__doc__ = f"""{train.__doc__}
 
     Args:
-        data: folder of manifests, made by 'sorigeul prepare'
-        run: folder for the run
+        places: folders of manifests, made by 'sorigeul prepare', one or several to train on
+            together; then the folder for the run
         preset: settings to start from: {", ".join(presets())}
         config: YAML file of settings to start from, such as the config.yaml of a run
         restart: begin again from step 0; what the run wrote is kept in RUN/earlier-1

@@ -1,3 +1,16 @@
 """Reads corpora from disk, checks their utterances and writes manifests, splits and a report."""
 
-__all__ = ["catalog", "options", "preparation", "utterances"]
+__all__ = [
+    "catalog",
+    "checking",
+    "corpus_files",
+    "counts",
+    "json_text",
+    "options",
+    "preparation",
+    "ranges",
+    "report",
+    "sentence_ends",
+    "splits",
+    "utterances",
+]

@@ -22,9 +22,10 @@ from typing import Any, Literal, NamedTuple
 import soundfile
 
 from sorigeul.base.files import replacing
-from sorigeul.corpora.lhotse_cuts import cut_line, recording_fields
+from sorigeul.corpora.lhotse_cuts import archived_recording, cut_line
+from sorigeul.corpora.recording_access import load_recording
 from sorigeul.corpora.utterances import Utterance
-from sorigeul.sound.audio import SAMPLE_RATE, AudioError, load
+from sorigeul.sound.audio import SAMPLE_RATE, AudioError
 
 Format = Literal["flac", "opus"]
 
@@ -147,13 +148,13 @@ def _add_recording(tar: tarfile.TarFile, utterance: Utterance, format: Format) -
     Returns the custom fields of its cut.
     """
     try:
-        content = _encode(utterance.audio, format)
+        content = _encode(utterance, format)
     except AudioError as error:
         _add_file(tar, f"{utterance.id}.nodata", b"")
         _add_file(tar, f"{utterance.id}.nometa", b"")
         return {"unreadable": str(error)}
     offset = _add_file(tar, f"{utterance.id}.{format}", content)
-    fields = json.dumps(recording_fields(utterance, "shar", "")).encode()
+    fields = json.dumps(archived_recording(utterance, "")).encode()
     _add_file(tar, f"{utterance.id}.json", fields)
     return {"member": {"offset": offset, "size": len(content), "crc32": zlib.crc32(content)}}
 
@@ -167,9 +168,9 @@ def _add_file(tar: tarfile.TarFile, name: str, content: bytes) -> int:
     return tar.offset - blocks * tarfile.BLOCKSIZE
 
 
-def _encode(path: Path, format: Format) -> bytes:
+def _encode(utterance: Utterance, format: Format) -> bytes:
     """The recording at 16 kHz, mono. FLAC keeps 16-bit samples exactly and rounds others."""
-    samples = load(path).samples
+    samples = load_recording(utterance).samples
     file = BytesIO()
     if format == "flac":
         soundfile.write(file, samples, SAMPLE_RATE, format="FLAC", subtype="PCM_16")

@@ -1,10 +1,22 @@
 """Counts of utterances, hours, speakers and characters, by split. Does not know about files."""
 
+import re
 from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from sorigeul.corpora.utterances import Utterance
+
+_NOT_SPOKEN = re.compile(r"[\W_]+")
+
+
+def sentence(text: str) -> int:
+    """Return a number for what a text says: the same whatever its spaces and punctuation are.
+
+    A hash, since the texts of a large corpus would fill the memory; it is another one in another
+    process.
+    """
+    return hash(_NOT_SPOKEN.sub("", text) or text)
 
 
 @dataclass
@@ -18,7 +30,7 @@ class SplitCounts:
     speakers: set[str] = field(default_factory=set)
     characters: Counter[str] = field(default_factory=Counter)
     sentences: set[int] = field(default_factory=set)
-    """hashes of the texts: the texts of a large corpus would fill the memory"""
+    """see `sentence`"""
 
     def add(self, utterance: Utterance) -> None:
         """Count ``utterance``."""
@@ -29,7 +41,7 @@ class SplitCounts:
         else:
             self.speakers.add(utterance.speaker)
         self.characters.update(utterance.text)
-        self.sentences.add(hash(utterance.text))
+        self.sentences.add(sentence(utterance.text))
 
 
 def total(counts: Collection[SplitCounts]) -> dict[str, float]:

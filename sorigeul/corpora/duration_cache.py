@@ -1,4 +1,4 @@
-"""Cache of measured durations, so that an interrupted `prepare` can resume.
+"""Cache of what was measured of recordings, so that an interrupted `prepare` can resume.
 
 Each machine appends to a file of its own in the output folder. Does not know about corpora.
 """
@@ -7,16 +7,27 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
 from sorigeul.corpora.options import Shard
+from sorigeul.corpora.sound_faults import SoundFault
 
 _NAME, _CACHE, _FINISHED = "probed", ".journal", ".finished"
-_VERSION = 2
-"""Increased when `sorigeul.sound.audio.probe` returns another duration for some file."""
+_VERSION = 3
+"""Increased when another duration or other faults are found in some file."""
 
-CachedDuration = tuple[int, int, float]
-"""Size in bytes and time of last change (ns) of a recording, and its duration (s)."""
+
+class CachedDuration(NamedTuple):
+    """What was measured of a recording."""
+
+    size: int
+    """in bytes"""
+    modified: int
+    """time of its last change, in nanoseconds since 1970"""
+    duration: float
+    """of the whole recording, in seconds"""
+    faults: tuple[SoundFault, ...] | None = None
+    """of its sound; None if only its header was read"""
 
 
 class DurationCache:
@@ -30,11 +41,11 @@ class DurationCache:
         for cache_file in _files(path.parent, _CACHE):
             self._cached.update(_read(cache_file))
 
-    def take(self, audio: Path) -> CachedDuration | None:
-        """Return what is cached for ``audio`` and forget it, to save memory on a large corpus."""
-        return self._cached.pop(str(audio), None)
+    def take(self, name: str) -> CachedDuration | None:
+        """Return what is cached under a name and forget it, to save memory on a large corpus."""
+        return self._cached.pop(name, None)
 
-    def add(self, audio: Path, duration: CachedDuration) -> None:
+    def add(self, name: str, duration: CachedDuration) -> None:
         """Write a line, unbuffered: it must survive however this process ends."""
         if self._file is None:
             self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -42,7 +53,7 @@ class DurationCache:
             if self._file.tell():
                 self._file.write(b"\n")  # the last line may be incomplete
         try:
-            self._file.write(json.dumps((_VERSION, str(audio), *duration)).encode() + b"\n")
+            self._file.write(json.dumps((_VERSION, name, *duration)).encode() + b"\n")
         except OSError as error:
             error.filename = str(self._path)  # the error of a failed write names no file
             raise
@@ -93,8 +104,10 @@ def _read(path: Path) -> Iterator[tuple[str, CachedDuration]]:
     with path.open("rb") as file:
         for line in file:
             try:
-                version, audio, size, modified, seconds = json.loads(line)
+                version, audio, size, modified, seconds, faults = json.loads(line)
             except (ValueError, TypeError):  # an incomplete line of a run that was killed
                 continue
             if version == _VERSION:
-                yield audio, (size, modified, seconds)
+                if faults is not None:
+                    faults = tuple(SoundFault(*fault) for fault in faults)
+                yield audio, CachedDuration(size, modified, seconds, faults)

@@ -18,16 +18,26 @@ def cut_line(
     """Return a line of JSON that ``lhotse.CutSet.from_jsonl_lazy`` reads as one ``MonoCut``.
 
     Written without lhotse, whose import takes longer than preparing a small corpus. ``archive`` is
-    the Shar file that holds the recording; without it the cut names the audio file. ``custom``:
-    further fields of the cut.
+    the Shar file that holds the recording; without it the cut names the audio file, and the part of
+    it that the utterance is. ``custom``: further fields of the cut. Where the audio file is a zip
+    file, ``custom.member`` says which of its bytes are the recording, as in a Shar file.
     """
-    samples = _samples(utterance)
-    span = {"start": 0, "duration": samples / SAMPLE_RATE, "channel": 0}
-    storage = ("shar", archive) if archive else ("file", str(utterance.audio))
+    duration = _samples(utterance.duration) / SAMPLE_RATE
+    fields = dict(custom)
+    if archive:
+        start, recording = 0.0, archived_recording(utterance, archive)
+    else:
+        start = _samples(utterance.start or 0) / SAMPLE_RATE
+        recording = _recording(utterance, "file", str(utterance.audio), _whole(utterance))
+        if utterance.member is not None:
+            member = utterance.member._asdict()
+            fields["member"] = {name: value for name, value in member.items() if value is not None}
     supervision = {
         "id": utterance.id,
         "recording_id": utterance.id,
-        **span,
+        "start": 0,
+        "duration": duration,
+        "channel": 0,
         "text": utterance.text,
         "language": "Korean",
         **({} if utterance.speaker is None else {"speaker": utterance.speaker}),
@@ -35,17 +45,24 @@ def cut_line(
     }
     cut = {
         "id": utterance.id,
-        **span,
+        "start": start or 0,
+        "duration": duration,
+        "channel": 0,
         "supervisions": [supervision],
-        "recording": recording_fields(utterance, *storage),
-        **({"custom": dict(custom)} if custom else {}),
+        "recording": recording,
+        **({"custom": fields} if fields else {}),
         "type": "MonoCut",
     }
     return to_json(cut) + "\n"
 
 
-def recording_fields(utterance: Utterance, kind: str, source: str) -> dict[str, Any]:
-    """Return the fields of lhotse's ``Recording``: ``kind`` is ``file`` or ``shar``.
+def archived_recording(utterance: Utterance, archive: str) -> dict[str, Any]:
+    """Return the fields of lhotse's ``Recording`` for what a Shar file has: the utterance alone."""
+    return _recording(utterance, "shar", archive, _samples(utterance.duration))
+
+
+def _recording(utterance: Utterance, kind: str, source: str, samples: int) -> dict[str, Any]:
+    """The fields of lhotse's ``Recording``: ``kind`` is ``file`` or ``shar``.
 
     Sampling rate and channel are those that ``sorigeul.sound.audio.load`` gives, not the file's.
     """
@@ -53,12 +70,18 @@ def recording_fields(utterance: Utterance, kind: str, source: str) -> dict[str, 
         "id": utterance.id,
         "sources": [{"type": kind, "channels": [0], "source": source}],
         "sampling_rate": SAMPLE_RATE,
-        "num_samples": _samples(utterance),
-        "duration": _samples(utterance) / SAMPLE_RATE,
+        "num_samples": samples,
+        "duration": samples / SAMPLE_RATE,
         "channel_ids": [0],
     }
 
 
-def _samples(utterance: Utterance) -> int:
+def _whole(utterance: Utterance) -> int:
+    """Samples of the whole recording: the utterance never ends after it, as lhotse demands."""
+    end = _samples(utterance.start or 0) + _samples(utterance.duration)
+    return max(end, _samples(utterance.recording_duration))
+
+
+def _samples(seconds: float) -> int:
     """Number of samples at `SAMPLE_RATE`."""
-    return round(utterance.duration * SAMPLE_RATE)
+    return round(seconds * SAMPLE_RATE)

@@ -6,25 +6,46 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from sorigeul.base.errors import UserError
-from sorigeul.base.ranges import COUNT_OR_NONE, Range, check_ranges
+from sorigeul.base.ranges import COUNT_OR_NONE, check_ranges
+from sorigeul.corpora.ranges import HOURS, LONGEST, PART, SPLIT_SEED, SYLLABLE_RATE
 from sorigeul.text.normalization import Numbers
 
-PART = Range(0, 1, above=True, below=True)
+CORPORA_OF_OPTIONS = {
+    "text": ("kspon", "table", "aihub"),
+    "layout": ("aihub",),
+    "audio_root": ("table",),
+    "utterances": ("demo",),
+    "hours": ("demo",),
+    "text_file": ("demo",),
+}
+"""which corpora read an option that not all do; with any other it is refused"""
 
 
 @dataclass(frozen=True)
 class PrepareOptions:
     """How manifests are made from a corpus."""
 
-    text: Literal["pronunciation", "spelling"] = "pronunciation"
-    """KsponSpeech only: which side of a dual transcription such as (70%)/(칠십 퍼센트) to keep"""
+    text: Literal["", "pronunciation", "spelling"] = ""
+    """kspon, aihub and tables: read AI Hub's marks, and keep this side of a dual transcription such
+    as (70%)/(칠십 퍼센트); empty: pronunciation for kspon and aihub, texts as they are for
+    tables"""
+    layout: str = ""
+    """aihub only: name or file of the description of the labels, see `LabelLayout`"""
+    audio_root: str = ""
+    """tables only: folder that holds the recordings now, if the paths in the table are others"""
     numbers: Numbers = "keep"
     """how numbers, units and Latin letters are written in the manifests"""
-    seed: Annotated[int, Range(0, 2**63 - 1)] = 0
+    punctuation: Literal["auto", "keep", "drop"] = "auto"
+    """whether the manifests have the punctuation of the transcripts; auto: unless some transcripts
+    end with a full stop and others with a word, see `SentenceEnds`"""
+    check: Literal["audio", "header"] = "audio"
+    """how far recordings are looked at: decoded as a whole, for what is wrong with the sound; or
+    their headers only, for durations"""
+    seed: Annotated[int, SPLIT_SEED] = 0
     """seed of every random choice: the splits, and the voices of the demo corpus"""
-    max_duration: Annotated[float, Range(0.1, 86_400, above=True)] = 35.0
+    max_duration: Annotated[float, LONGEST] = 35.0
     """in seconds; longer utterances are rejected, and so are those under 0.1 s"""
-    max_syllable_rate: Annotated[float, Range(0, 1000, above=True)] = 25.0
+    max_syllable_rate: Annotated[float, SYLLABLE_RATE] = 25.0
     """syllables a second; a transcript that would have to be spoken faster is rejected, since it is
     not of this recording. Fast speech has about 10"""
     dev_share: Annotated[float, PART] = 0.1
@@ -33,7 +54,7 @@ class PrepareOptions:
     """share of the speech that becomes test if the corpus has no test of its own"""
     utterances: Annotated[int, COUNT_OR_NONE] = 0
     """demo only: number of utterances to synthesise; 0: as many as ``hours`` needs, else 3,000"""
-    hours: Annotated[float, Range(0, 10**6)] = 0.0
+    hours: Annotated[float, HOURS] = 0.0
     """demo only: hours of speech to synthesise, accurate to about 2 %"""
     text_file: str = ""
     """demo only: text file of the sentences to synthesise; empty: sentences are made up"""

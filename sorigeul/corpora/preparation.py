@@ -16,26 +16,22 @@ from typing import TextIO
 from sorigeul.base.errors import UserError
 from sorigeul.base.files import replacing
 from sorigeul.base.locks import locked_folder
-from sorigeul.base.outputs import Output, refuse_overwriting
 from sorigeul.base.process_pool import map_in_order
 from sorigeul.base.progress import progress_bar
 from sorigeul.corpora import archives
 from sorigeul.corpora.archives import Archive, UnreadableRecording
-from sorigeul.corpora.checking import check
+from sorigeul.corpora.checking import check, chosen_normalizer
+from sorigeul.corpora.corpus_files import archives_in, manifest_paths, refuse_unusable_places
 from sorigeul.corpora.counts import SplitCounts, compare_with_published, summary, total
 from sorigeul.corpora.duration_cache import DurationCache, open_duration_cache
 from sorigeul.corpora.lhotse_cuts import cut_line
-from sorigeul.corpora.options import PrepareOptions, Shard
+from sorigeul.corpora.options import CORPORA_OF_OPTIONS, PrepareOptions, Shard
 from sorigeul.corpora.reading import CorpusContents, read_corpus
-from sorigeul.corpora.report import Report, warnings
+from sorigeul.corpora.report import Report, named_characters, overlap, warnings
 from sorigeul.corpora.splits import SPLITS, SplitAssignment, assign_splits
 from sorigeul.corpora.spool import Spool, open_spool
 from sorigeul.corpora.utterances import Corpus, Layout, Rejected, Utterance
-from sorigeul.text.normalization import Normalizer, normalizer
-
-# How what was written before begins.
-_MANIFEST = rb'\{"id": .*"supervisions": \[\{"id": '
-_REPORT = rb'\{\s+"corpus": '
+from sorigeul.text.normalization import Normalizer
 
 
 def prepare(
@@ -115,7 +111,7 @@ def prepare_shard(
         return f"all {shard.of} parts are measured: once more, without --shard, for the manifests"
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Preparation:
     """One call of `prepare` or `prepare_shard`: its arguments, its open files and its steps."""
 
@@ -126,13 +122,14 @@ class _Preparation:
     jobs: int
     """number of processes"""
     normalizer: Normalizer
+    """of the texts in `accepted`"""
     accepted: Spool
     """the usable utterances, once `read` has returned"""
     cache: DurationCache
 
     def remove_temporary_files(self) -> None:
         """Remove what a run that was killed while writing has left."""
-        for path in (*_manifests(self.out).values(), self.out / "report.json"):
+        for path in (*manifest_paths(self.out).values(), self.out / "report.json"):
             for temporary in self.out.glob(f".{path.stem}.????????{path.suffix}"):
                 temporary.unlink()
 
@@ -141,9 +138,17 @@ class _Preparation:
         return self.corpus.read(self.source, self.out, self.options)
 
     def read(self, items: Iterator[Utterance | Rejected | Layout]) -> CorpusContents:
-        """Check ``items`` and collect the usable utterances in `accepted`."""
+        """Check ``items`` and collect the usable utterances in `accepted`.
+
+        Where transcripts with and without punctuation are mixed, it is dropped from all of them.
+        """
         check_task = partial(check, self.normalizer.name, self.options)
-        return read_corpus(items, check_task, self.jobs, self.cache, self.accepted)
+        contents = read_corpus(items, check_task, self.jobs, self.cache, self.accepted)
+        if self.options.punctuation == "auto" and contents.sentence_ends.mixed:
+            contents.punctuation_dropped = True
+            self.normalizer = replace(self.normalizer, punctuation="drop")
+            self.accepted.change_texts(self.normalizer.rewritten)
+        return contents
 
     def assign_splits(self, contents: CorpusContents) -> SplitAssignment:
         """Draw the splits that the corpus lacks."""
@@ -195,7 +200,7 @@ class _Preparation:
 
         The old manifests are replaced when ``replaced_at_exit`` is closed.
         """
-        manifests = _manifests(self.out)
+        manifests = manifest_paths(self.out)
         files: dict[str, TextIO] = {}
         counts: dict[str, SplitCounts] = {}
         for utterance in self.accepted:
@@ -221,8 +226,11 @@ class _Preparation:
         options = asdict(self.options)
         seed = options.pop("seed")
         del options["overwrite"]  # what is written does not depend on it
+        shared_with_train, leaks = overlap(counts)
         return Report(
             corpus=self.corpus.name,
+            overlap=shared_with_train,
+            leaks=leaks,
             source=None if self.source is None else str(self.source.absolute()),
             layout=contents.layout.name,
             normalizer=str(self.normalizer),
@@ -232,6 +240,9 @@ class _Preparation:
             total=total(contents.counts.values()),
             splits=summary(counts),
             published=compare_with_published(contents.layout.published, contents.counts),
+            sentence_ends=asdict(contents.sentence_ends),
+            sound=None if self.options.check == "header" else contents.faulty,
+            invisible_characters=named_characters(contents.invisible),
             notes=contents.layout.notes,
             warnings=tuple(warnings(contents, assignment.split_by, counts, unreadable)),
             rejected=tuple(contents.rejected),
@@ -246,7 +257,7 @@ class _Preparation:
 
     def remove_other_splits(self, counts: dict[str, SplitCounts]) -> None:
         """Remove manifests and archives of splits that only an earlier run had."""
-        manifests = _manifests(self.out)
+        manifests = manifest_paths(self.out)
         for split in manifests.keys() - counts.keys():
             manifests[split].unlink(missing_ok=True)
             archives.finish_folder(self.out / f"{split}.shar", 0)
@@ -262,10 +273,11 @@ def _open_preparation(
     shard: Shard | None = None,
 ) -> Iterator[_Preparation]:
     """Check the arguments, lock `out`, open the temporary files; UserError if anything is wrong."""
-    _refuse_unusable_places(source, out, options.overwrite)
+    refuse_unusable_places([] if source is None else [source], out, options.overwrite)
     _refuse_stale_archives(out, options)
-    _refuse_text_file(corpus, options)
-    chosen_normalizer = normalizer(corpus.normalizer_name(options), options.numbers)
+    _refuse_ignored_options(corpus, options)
+    if corpus.makes_recordings:
+        options = replace(options, check="header")
     with (
         locked_folder(out, str(shard) if shard else ""),
         open_spool(out) as accepted,
@@ -277,43 +289,34 @@ def _open_preparation(
             out=out,
             options=options,
             jobs=jobs,
-            normalizer=chosen_normalizer,
+            normalizer=chosen_normalizer(corpus.normalizer_name(options), options),
             accepted=accepted,
             cache=cache,
         )
 
 
-def _manifests(out: Path) -> dict[str, Path]:
-    """The path of each split's manifest."""
-    return {split: out / f"{split}.jsonl" for split in SPLITS}
-
-
-def _refuse_unusable_places(source: Path | None, out: Path, overwrite: bool) -> None:
-    if out.exists() and not out.is_dir():
-        raise UserError(f"{out}: is a file; the manifests need a folder")
-    outputs = [
-        Output(path, f"the manifest of {split}", _MANIFEST)
-        for split, path in _manifests(out).items()
-    ]
-    outputs.append(Output(out / "report.json", "the report", _REPORT))
-    refuse_overwriting(outputs, [] if source is None else [source], overwrite)
-
-
 def _refuse_stale_archives(out: Path, options: PrepareOptions) -> None:
     """Training would read them instead of the manifests that are about to be written."""
-    stale = [f"{split}.shar" for split in SPLITS if (out / f"{split}.shar").exists()]
+    stale = archives_in(out)
     if stale and not options.shards:
         raise UserError(
             f"{out} holds archives ({', '.join(stale)}): give --shards as before, or remove them"
         )
 
 
-def _refuse_text_file(corpus: Corpus, options: PrepareOptions) -> None:
-    if options.text_file and not corpus.reads_text_file:
+def _refuse_ignored_options(corpus: Corpus, options: PrepareOptions) -> None:
+    if options.text_file and corpus.name not in CORPORA_OF_OPTIONS["text_file"]:
         raise UserError(
             f"text {options.text_file}: only the demo corpus reads a text file aloud; "
-            "for kspon, text is pronunciation or spelling"
+            "for kspon, aihub and table, text is pronunciation or spelling"
         )
+    for name, corpora in CORPORA_OF_OPTIONS.items():
+        value = getattr(options, name)
+        if value and corpus.name not in corpora:
+            raise UserError(
+                f"{name} {value}: goes with {' and '.join(corpora)} only, and {corpus.name} would "
+                "ignore it: leave it out"
+            )
 
 
 def _share_of(

@@ -10,9 +10,10 @@ from sorigeul.base.process_pool import map_in_order
 from sorigeul.base.progress import progress_bar
 from sorigeul.corpora.checking import Measured, Task
 from sorigeul.corpora.counts import SplitCounts
-from sorigeul.corpora.duration_cache import DurationCache
+from sorigeul.corpora.duration_cache import CachedDuration, DurationCache
+from sorigeul.corpora.sentence_ends import SentenceEnds
 from sorigeul.corpora.spool import Spool
-from sorigeul.corpora.utterances import Layout, Rejected, Utterance
+from sorigeul.corpora.utterances import FaultyRecording, Layout, Rejected, Utterance
 
 _CHUNK_SIZE = 64  # items sent to a process at a time
 
@@ -30,19 +31,37 @@ class CorpusContents:
     odd_sized: list[str] = field(default_factory=list)
     """ids of headerless recordings that end in half a sample"""
     invisible: Counter[str] = field(default_factory=Counter)
-    """characters that nobody sees, and in how many transcripts they were removed"""
+    """characters that nobody sees, and how many of each were removed"""
     with_invisible: list[str] = field(default_factory=list)
+    """ids of the utterances with such transcripts"""
+    sentence_ends: SentenceEnds = field(default_factory=SentenceEnds)
+    """before punctuation was dropped, if it was"""
+    faulty: dict[str, list[FaultyRecording]] = field(default_factory=dict)
+    """usable recordings whose sound is suspect, by the kind of their fault"""
+    punctuation_dropped: bool = False
+    """whether it was dropped because some transcripts have it and others do not"""
+
+    marks: Counter[str] = field(default_factory=Counter)
+    """kinds of transcription marks, and how many transcripts hold them"""
+    with_marks: list[str] = field(default_factory=list)
     """ids of the utterances with such transcripts"""
 
     def add(self, utterance: Utterance) -> None:
         """Count a usable utterance."""
         self.ids.add(utterance.id)
         self.counts[utterance.split or ""].add(utterance)
-        if utterance.audio.suffix == ".pcm" and utterance.size % 2:
+        if utterance.recording_name.lower().endswith(".pcm") and utterance.size % 2:
             self.odd_sized.append(utterance.id)
         if utterance.invisible:
             self.with_invisible.append(utterance.id)
-            self.invisible.update(set(utterance.invisible))
+            self.invisible.update(utterance.invisible)
+        self.sentence_ends.add(utterance.text)
+        for fault in utterance.faults or ():
+            found = FaultyRecording(utterance.id, fault.reason, utterance.where)
+            self.faulty.setdefault(fault.kind, []).append(found)
+        if utterance.marks:
+            self.with_marks.append(utterance.id)
+            self.marks.update(utterance.marks.split())
 
 
 def read_corpus(
@@ -78,9 +97,11 @@ def read_corpus(
                 if isinstance(result, str):
                     contents.rejected.append(Rejected(item.id, result, item.where))
                     continue
-                measured = (result.size, result.modified, result.duration)
+                measured = CachedDuration(
+                    result.size, result.modified, result.recording_duration, result.faults
+                )
                 if measured != cached:
-                    cache.add(item.audio, measured)
+                    cache.add(item.measured_name, measured)
                 utterance = replace(item, **result._asdict())
                 contents.add(utterance)
                 accepted.add(utterance)
@@ -91,11 +112,11 @@ def _tasks(items: Iterable[Utterance | Rejected | Layout], cache: DurationCache)
     for item in items:
         if isinstance(item, Utterance):
             item = replace(item, audio=item.audio.absolute())
-            yield item, cache.take(item.audio)
+            yield item, cache.take(item.measured_name)
         elif isinstance(item, Rejected):
             yield item, None
 
 
 def _task_name(task: Task) -> str:
     item, _ = task
-    return str(item.audio) if isinstance(item, Utterance) else item.item
+    return item.recording_name if isinstance(item, Utterance) else item.item

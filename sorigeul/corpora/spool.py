@@ -2,13 +2,15 @@
 
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
 from sorigeul.base.errors import UserError
 from sorigeul.corpora.utterances import Utterance
+from sorigeul.sound.archive_members import ArchiveMember
 
 
 class Spool:
@@ -16,17 +18,29 @@ class Spool:
 
     def __init__(self, file: IO[str]) -> None:
         self._file = file
+        self._final: Callable[[str], str] = str
 
     def add(self, utterance: Utterance) -> None:
         """Append ``utterance``; its text is final, so ``transcript`` is dropped."""
-        fields = {**vars(utterance), "audio": str(utterance.audio), "transcript": None}
+        final = replace(utterance, transcript=None, faults=None)
+        fields = {**vars(final), "audio": str(final.audio)}
         self._file.write(json.dumps(fields) + "\n")
+
+    def change_texts(self, change: Callable[[str], str]) -> None:
+        """Apply ``change`` to the text of each utterance whenever it is read from now on."""
+        self._final = change
 
     def __iter__(self) -> Iterator[Utterance]:
         self._file.seek(0)
         for line in self._file:
             fields = json.loads(line)
-            yield Utterance(**{**fields, "audio": Path(fields["audio"])})
+            member = fields["member"]
+            changed = {
+                "audio": Path(fields["audio"]),
+                "text": self._final(fields["text"]),
+                "member": None if member is None else ArchiveMember(*member),
+            }
+            yield Utterance(**{**fields, **changed})
 
 
 @contextmanager

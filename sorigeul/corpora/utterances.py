@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sorigeul.corpora.options import PrepareOptions
+from sorigeul.corpora.sound_faults import SoundFault
+from sorigeul.sound.archive_members import ArchiveMember
 
 
 @dataclass(frozen=True)
@@ -15,7 +17,7 @@ class Utterance:
     """One recording of one speaker and its transcript.
 
     A reader gives the transcript as the corpus has it, or the file that holds it, and leaves the
-    last four fields empty. ``prepare`` normalises the text and measures the recording.
+    fields from ``duration`` on empty. ``prepare`` normalises the text and measures the recording.
     """
 
     id: str
@@ -29,19 +31,56 @@ class Utterance:
     """file and line of the transcript, relative to the source: ``train.trn:12``"""
     transcript: Path | None = None
     """a file whose whole content is the text; ``text`` is empty then"""
+    start: float | None = None
+    """where it begins in a longer recording, in seconds; None: it is the whole recording"""
+    end: float | None = None
+    """where it ends in a longer recording, in seconds"""
+    member: ArchiveMember | None = None
+    """the recording within ``audio``, if that is a zip file"""
     duration: float = 0.0
     """in seconds"""
+    recording_duration: float = 0.0
+    """of the whole recording, in seconds"""
     size: int = 0
     """of the audio file, in bytes"""
     modified: int = 0
     """time of the last change of the audio file, in nanoseconds since 1970"""
     invisible: str = ""
     """characters that nobody sees, which were removed from the transcript"""
+    marks: str = ""
+    """kinds of transcription marks that the normaliser does not read, with spaces between them"""
+    faults: tuple[SoundFault, ...] | None = None
+    """what is wrong with the sound; None if only the header was read"""
+
+    @property
+    def recording_name(self) -> str:
+        """The path of the recording; within a zip file, it is that of the zip file and its own."""
+        return f"{self.audio}/{self.member.name}" if self.member else str(self.audio)
+
+    @property
+    def measured_name(self) -> str:
+        """A name for what is measured: the recording, or the part of it."""
+        part = f"#{self.start:.3f}-{self.end:.3f}" if self.is_part else ""
+        return self.recording_name + part
+
+    @property
+    def is_part(self) -> bool:
+        """Whether it is a part of a longer recording."""
+        return self.start is not None
 
 
 @dataclass(frozen=True)
 class Rejected:
     """An item that cannot be used, the reason, and the file (and line) where it was found."""
+
+    item: str
+    reason: str
+    where: str
+
+
+@dataclass(frozen=True)
+class FaultyRecording:
+    """An utterance that is used although its sound is suspect, why, and where its text is."""
 
     item: str
     reason: str
@@ -82,5 +121,5 @@ class Corpus:
     read: Reader
     normalizer_name: Callable[[PrepareOptions], str] = _plain
     """returns the name of the normaliser for its transcripts"""
-    reads_text_file: bool = False
-    """whether the option ``text_file`` may name a file of sentences to synthesise"""
+    makes_recordings: bool = False
+    """whether the reader makes the recordings itself, so that there is nothing to check"""

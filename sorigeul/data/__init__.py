@@ -6,7 +6,7 @@ __all__ = [
     "config",
     "cut_audio",
     "manifests",
-    "moved_recordings",
+    "mixing",
     "sampling",
     "statistics",
 ]

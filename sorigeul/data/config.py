@@ -5,7 +5,14 @@ from pathlib import Path
 from typing import Annotated
 
 from sorigeul.base.errors import UserError
-from sorigeul.base.ranges import COUNT_OR_NONE, SHARE, Range, check_ranges
+from sorigeul.base.ranges import (
+    BATCH_SECONDS,
+    COUNT_OR_NONE,
+    PROCESSES,
+    SHARE,
+    Range,
+    check_ranges,
+)
 from sorigeul.sound import augmentation
 from sorigeul.sound.degradations import MAX_SILENCE
 
@@ -30,9 +37,12 @@ ORDER_INDEPENDENT = frozenset(
 class DataConfig:
     """How utterances become batches."""
 
+    weights: Annotated[tuple[float, ...], Range(0, 10**6, above=True)] = ()
+    """with several corpora, the share of each in the speech of an epoch, up to a factor: 0.7 0.3;
+    without them an epoch reads each utterance once"""
     batch_size: Annotated[int, Range(1, 100_000)] = 8
     """mini-batch size"""
-    batch_seconds: Annotated[float, Range(0, 10**6)] = 0.0
+    batch_seconds: Annotated[float, BATCH_SECONDS] = 0.0
     """seconds of audio in a batch, instead of batch_size; includes padding if pack_by_length is on;
     0: batches of batch_size"""
     pack_by_length: bool = True
@@ -80,7 +90,7 @@ class DataConfig:
     and decoded; takes about 10 ms for a second of audio"""
     level_share: Annotated[float, SHARE] = 0.0
     """share of the utterances that become quieter, by up to 40 dB, in the steps of 16 bits"""
-    num_workers: Annotated[int, Range(0, 1024)] = 0
+    num_workers: Annotated[int, PROCESSES] = 0
     """processes that decode audio; 0 decodes in the training process"""
     audio_root: str = ""
     """folder that holds the recordings now, if they have moved since the corpus was prepared"""

@@ -1,13 +1,13 @@
-"""Loading the audio of a cut, from a file or from a tar archive."""
+"""Loading the audio of a cut, from a file or from a tar or zip archive."""
 
 import os
-import zlib
 from typing import Any
 
 from lhotse import MonoCut
 
 from sorigeul.data.manifests import CutPart, audio_source, part_of
 from sorigeul.sound import audio
+from sorigeul.sound.archive_members import ArchiveMember
 from sorigeul.sound.audio import AudioError, AudioOptions, Samples, Source
 
 
@@ -23,11 +23,11 @@ def load_samples(
 ) -> Samples:
     """The samples of a recording (N,), or of a part of it.
 
-    ``path`` is its file, or the archive with its bytes at the position ``member``. Raises
-    AudioError if they cannot be read.
+    ``path`` is its file, or the archive with its bytes at the place ``member``, the fields of
+    `ArchiveMember`. Raises AudioError if they cannot be read.
     """
-    if in_archive:
-        return _load(_read_archive_member(id_, path, member), f"{id_} in {path}", part)
+    if in_archive or member is not None:
+        return _load(*_read_archive_member(id_, path, member), part)
     try:
         return _load(path, None, part)
     except AudioError as error:
@@ -47,22 +47,22 @@ def _load(source: Source, name: str | None, part: CutPart | None) -> Samples:
     return audio.load_part(source, part.start, part.seconds, name, options).samples
 
 
-def _read_archive_member(id_: str, archive: str, member: dict[str, Any] | None) -> bytes:
-    """The bytes of a recording in a tar archive, read directly at the offset in the manifest."""
-    if member is None:
+def _read_archive_member(
+    id_: str, archive: str, fields: dict[str, Any] | None
+) -> tuple[bytes, str]:
+    """The bytes of a recording in an archive, and what messages call it.
+
+    They are read directly at the offset that the manifest gives.
+    """
+    if fields is None:
         raise AudioError(
             f"{id_} in {archive}: the manifest does not say where in the archive it is; make the "
             "archives with 'sorigeul prepare --shards'"
         )
-    try:
-        with open(archive, "rb") as file:
-            file.seek(member["offset"])
-            content = file.read(member["size"])
-    except OSError as error:
-        raise AudioError(f"{id_} in {archive}: cannot be opened ({error.strerror})") from error
-    if zlib.crc32(content) != member["crc32"]:
-        raise AudioError(
-            f"{id_} in {archive}: damaged, its checksum differs; copy the archive again, or "
-            "remove it and give 'sorigeul prepare' once more"
-        )
-    return content
+    member = ArchiveMember(**{"name": "", **fields})
+    if member.name:  # of a zip file, as the corpus came
+        name = f"{archive}/{member.name}"
+        return member.read(archive, name, "download or copy the archive again"), name
+    name = f"{id_} in {archive}"
+    remedy = "copy the archive again, or remove it and give 'sorigeul prepare' once more"
+    return member.read(archive, name, remedy), name

@@ -17,7 +17,7 @@ from lhotse.dataset.sampling.base import CutSampler
 
 from sorigeul.base.errors import UserError
 from sorigeul.base.files import check_regular
-from sorigeul.data.moved_recordings import find_relocation
+from sorigeul.sound.moved_recordings import find_relocation
 
 _PART = "part"  # of a recording, in the custom fields of a cut
 _PART_TOLERANCE = 0.05  # seconds by which a cut of a whole recording may be shorter than it
@@ -160,11 +160,28 @@ class LazyCuts:
             # Kept beside them, since augmentation changes the duration before the audio is loaded.
             cut.custom = {**(cut.custom or {}), _PART: part}
         source = audio_source(cut)
-        in_archive = source.type == "shar"
-        source.source = (
-            str(file.parent / source.source) if in_archive else self.relocate(source.source)
-        )
+        source.source = self._current_path(file, source.type, source.source)
         return cut
+
+    def _current_path(self, file: Path, kind: str, path: str) -> str:
+        return str(file.parent / path) if kind == "shar" else self.relocate(path)
+
+    def fields(self) -> Iterator[dict[str, Any]]:
+        """The cuts as JSON objects, for another manifest: their recordings have current paths.
+
+        Raises UserError for a line that is no cut with a recording and a transcript.
+        """
+        for file in self.files:
+            for number, fields in enumerate(_read_lines(file), 1):
+                try:
+                    _check_kind(file, fields)
+                    source = fields["recording"]["sources"][0]
+                    source["source"] = self._current_path(file, source["type"], source["source"])
+                    float(fields["duration"])
+                    str(fields["id"] + fields["supervisions"][0]["text"])
+                except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
+                    raise _no_cut(file, number) from error
+                yield fields
 
     def transcripts(self) -> Iterator[tuple[str, str, float]]:
         """Id, NFC text and duration in seconds of each cut, in a third of the time of iterating."""
@@ -174,9 +191,7 @@ class LazyCuts:
                     text = str(fields["supervisions"][0].get("text") or "")
                     seconds = float(fields["duration"])
                 except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
-                    raise UserError(
-                        f"{file}:{number} is no cut with text: make or copy the manifest again"
-                    ) from error
+                    raise _no_cut(file, number) from error
                 yield str(fields["id"]), unicodedata.normalize("NFC", text), seconds
 
 
@@ -207,6 +222,10 @@ def _find_part(cut: MonoCut) -> CutPart | None:
     if whole and not channel:
         return None
     return CutPart(float(cut.start), None if whole else float(cut.duration), channel)
+
+
+def _no_cut(file: Path, number: int) -> UserError:
+    return UserError(f"{file}:{number} is no cut with text: make or copy the manifest again")
 
 
 def _check_kind(file: Path, fields: dict[str, Any]) -> None:

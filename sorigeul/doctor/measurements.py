@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sorigeul.sound.audio import SAMPLE_RATE, Samples
+from sorigeul.sound.recording_quality import RecordingQuality
 
 Array = npt.NDArray[np.floating[Any]]
 
@@ -21,8 +22,6 @@ _SPEECH_RANGE = 25.0  # dB below the loud frames of an utterance that still coun
 _LOUD_RANGE = 20.0  # dB below the loud frames that count as loud themselves
 _LOUD_HOPS = 25  # the loudest quarter of a second: a click is shorter, a word is not
 _SMOOTHED_HOPS = 10  # half of which must be speech
-_LOWEST_PEAK = -60.0  # dB of full scale: 30 steps of 16-bit audio
-_LEAST_DYNAMIC_RANGE = 3.0  # dB; steady noise stays below it, speech has 10 and more
 _BANDS = 24
 _PITCH_WINDOW = 640  # samples: 40 ms
 _PITCH_RANGE = (60.0, 600.0)  # Hz
@@ -40,12 +39,7 @@ class Measurements:
     """seconds within 25 dB of its loud frames"""
     silence: float
     """seconds without speech at the beginning or at the end, whichever are more"""
-    peak: float
-    """dB of full scale"""
-    dynamic_range: float
-    """dB between its loud and its quiet frames"""
-    high_band: float
-    """level of 4.3 to 7 kHz in its loud frames, in dB above the level of 2.5 to 3.5 kHz"""
+    quality: RecordingQuality
     pitch: float
     """Hz; nan if nothing is voiced"""
     spectrum: Array
@@ -62,27 +56,15 @@ class Measurements:
         syllables = sum("가" <= character <= "힣" for character in self.text)
         return syllables >= 0.8 * max(self.characters, 1)
 
-    @property
-    def is_silent(self) -> bool:
-        """Whether it is silence or steady noise."""
-        return self.peak < _LOWEST_PEAK or self.dynamic_range < _LEAST_DYNAMIC_RANGE
-
 
 def measure(name: str, text: str, samples: Samples) -> Measurements:
     """Measure the utterance `name`: samples (N,) at 16 kHz whose transcript is `text`."""
     frames = _frames(samples, _WINDOW) * np.hanning(_WINDOW)
     power = np.abs(np.fft.rfft(frames, _FFT)) ** 2  # (T, _FFT // 2 + 1)
     level = 10 * np.log10(power.sum(1) + 1e-12)
-    quiet_level, loud_level = np.percentile(level, [10, 95])
+    loud_level = np.percentile(level, 95)
     is_loud = level > loud_level - _LOUD_RANGE
     speech_power = power[level > loud_level - _SPEECH_RANGE]
-    hertz = np.fft.rfftfreq(_FFT, 1 / SAMPLE_RATE)
-    loud_power = power[is_loud].mean(0)
-
-    def band_level(low: float, high: float) -> float:
-        band = loud_power[(low <= hertz) & (hertz < high)]
-        return float(10 * np.log10(band.mean() + 1e-15))
-
     # Bands that widen with frequency, as those of the ear do.
     edges = np.unique(np.geomspace(3, _FFT // 2 + 1, _BANDS + 1).round().astype(int))
     band_power = np.add.reduceat(speech_power[:, : edges[-1]], edges[:-1], axis=1)
@@ -92,9 +74,7 @@ def measure(name: str, text: str, samples: Samples) -> Measurements:
         text=unicodedata.normalize("NFC", text),
         speech=len(speech_power) / _FRAMES_PER_SECOND,
         silence=max(silence_around(samples)),
-        peak=float(20 * np.log10(np.abs(samples).max() + 1e-12)),
-        dynamic_range=float(loud_level - quiet_level),
-        high_band=band_level(4300, 7000) - band_level(2500, 3500),
+        quality=RecordingQuality.of(samples),
         pitch=_median_pitch(samples, is_loud),
         spectrum=np.concatenate((log_power.mean(0), log_power.std(0))),
     )

@@ -12,6 +12,7 @@ from pathlib import Path
 from lhotse import MonoCut
 
 from sorigeul.base.errors import UserError
+from sorigeul.base.printable import printable
 from sorigeul.base.progress import progress_bar
 from sorigeul.data import manifests
 from sorigeul.data.cut_audio import load_cut_audio
@@ -58,7 +59,7 @@ def preflight(
         f"vocabulary of {len(vocabulary):,} ({vocabulary.kind}); {len(sample)} of them examined"
     )
     for line in _describe_sample(sample):
-        print(line, flush=True)
+        print(printable(line), flush=True)
     findings = check_corpus(sample, settings.training.max_failures)
     if not any(finding.fatal for finding in findings):  # which would cause the others
         data = TrainingData(corpus, cuts, statistics, drawn, vocabulary)
@@ -107,7 +108,7 @@ def _measure_sample(
             except AudioError as error:
                 unreadable.append(str(error))
             else:
-                if measurements.is_silent:
+                if measurements.quality.has_no_speech:
                     silent.append(cut.id)
                 elif measurements.characters:
                     measured.append(measurements)

@@ -23,7 +23,6 @@ LONG_SILENCE = 1.0
 """seconds without speech at the beginning or the end of an utterance that are worth a word"""
 
 _LEAST_UTTERANCES = 10  # for a median
-_NARROW_BAND = -35.0  # dB above 4.3 kHz against 2.5 to 3.5 kHz
 _RATE_SPREAD = 0.3
 """deviation of the logarithm of syllables a second from utterance to utterance; 0.24 in Pansori"""
 _FREQUENT_UNITS, _COMPONENTS, _PERMUTATIONS = 60, 20, 200
@@ -68,7 +67,7 @@ class Sample:
     @cached_property
     def narrowband_share(self) -> float:
         """Share of the utterances that have nothing above 4 kHz, of 1."""
-        narrow = sum(utterance.high_band < _NARROW_BAND for utterance in self.measured)
+        narrow = sum(utterance.quality.is_narrowband for utterance in self.measured)
         return narrow / max(len(self.measured), 1)
 
     @cached_property

@@ -13,9 +13,12 @@ __all__ = [
     "judgement",
     "policies",
     "report",
+    "result_files",
     "robustness",
     "scores",
+    "signal_to_noise",
     "significance",
+    "tables",
     "transcript_files",
     "tuning",
 ]

@@ -8,7 +8,6 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cache
 from typing import NamedTuple
 
 from sorigeul.base.errors import UserError
@@ -28,15 +27,11 @@ from sorigeul.evaluation.scores import (
     stack,
     text_lengths,
 )
+from sorigeul.text.punctuation import spaced, ungrouped
 from sorigeul.text.spoken_form import alternatives
 
 _LONG = 200  # characters; shorter texts are never too long to weigh all their readings
-_READ_ALOUD = frozenset("%‰&@#")
-_DIVIDING_SYMBOLS = frozenset("~∼～|")  # which Unicode takes for mathematics
 _LATIN_WORD = re.compile("[A-Za-z]+")
-_DIGIT_GROUPS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
-# Signs that change a number, and are read aloud: 3.14, 3:30, 1/3, 20~30, -5.
-_INSIDE_NUMBER = re.compile(r"(?<=\d)[.:/~∼～](?=\d)|(?<!\S)-(?=\d)")
 
 
 class ComparedTexts(NamedTuple):
@@ -142,7 +137,7 @@ def find_policy(name: str) -> Policy:
 def _pieces(text: str) -> Pieces:
     """The readings of a text without punctuation, which goes after the numbers have been read."""
     return [
-        list(dict.fromkeys(_strip_punctuation(reading).casefold() for reading in readings))
+        list(dict.fromkeys(spaced(reading).casefold() for reading in readings))
         for readings in alternatives(squeeze(text))
     ]
 
@@ -162,20 +157,4 @@ def without_punctuation(text: str) -> str:
     `1,000` becomes `1000` and `010-1234` becomes `010 1234`; `3.14`, `3:30`, `1/3`, `20~30`, `-5`
     and `70%` stay as they are.
     """
-    return squeeze(_strip_punctuation(_DIGIT_GROUPS.sub("", unicodedata.normalize("NFC", text))))
-
-
-def _strip_punctuation(text: str) -> str:
-    """Punctuation becomes a space, as long as the text is."""
-    kept = {match.start() for match in _INSIDE_NUMBER.finditer(text)}
-    return "".join(
-        character if place in kept or not _divides(character) else " "
-        for place, character in enumerate(text)
-    )
-
-
-@cache
-def _divides(character: str) -> bool:
-    """Whether a character is a punctuation mark that is not read aloud."""
-    is_punctuation = unicodedata.category(character).startswith("P")
-    return (is_punctuation and character not in _READ_ALOUD) or character in _DIVIDING_SYMBOLS
+    return squeeze(spaced(ungrouped(unicodedata.normalize("NFC", text))))

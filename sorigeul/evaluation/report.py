@@ -16,6 +16,7 @@ import numpy as np
 from lhotse import CutSet
 
 from sorigeul.base.files import write_text
+from sorigeul.base.html_page import render_page
 from sorigeul.base.progress import progress_bar
 from sorigeul.data.cut_audio import load_cut_audio
 from sorigeul.evaluation.calibration import (
@@ -40,7 +41,6 @@ from sorigeul.evaluation.reporting.breakdowns import (
     utterance_rates,
 )
 from sorigeul.evaluation.reporting.excerpts import CLIP_SECONDS, attention, clip
-from sorigeul.evaluation.reporting.page import render_page
 from sorigeul.evaluation.scores import ERROR_RATES, TextPair
 from sorigeul.evaluation.significance import SIGNIFICANT
 from sorigeul.sound.audio import SAMPLE_RATE, AudioError, Samples
@@ -92,7 +92,8 @@ def write_report(
     `headline` is the policy by which errors are counted and shown. `seed` draws the utterances that
     stand for all. Raises ValueError if the systems were not judged on the same utterances.
     """
-    write_text(path, render_page(_contents(systems, data, headline, seed)))
+    contents = _contents(systems, data, headline, seed)
+    write_text(path, render_page("sorigeul.evaluation.reporting", contents))
 
 
 def _contents(

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sorigeul.text.normalization import normalizer
+from sorigeul.text.punctuation import CLOSED_UP
 from sorigeul.text.spoken_form import VERSION, spoken
 from sorigeul.text.vocabulary import Vocabulary
 
@@ -31,8 +32,6 @@ _SENTENCE_END = re.compile(r"(?<=[.?!…])(?<!\d\.)[\"'”’)\]]*\s+")
 _LIST_NUMBER = re.compile(r"^\(?\d{1,2}[.)]\s*(?=[^\d\s])")
 # Translations and explanations that nobody reads out: 위원장(委員長), 모델(model).
 _GLOSS = re.compile(r"\s?[(\[][^()\[\]\d가-힣]*[^\W\d_가-힣][^()\[\]\d가-힣]*[)\]]")
-# These leave no space where they are dropped, unlike all other signs.
-_CLOSED_UP = r"[\"'“”‘’`´)\]}>」』》〉·ㆍ‧・]"
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,8 @@ class LineCleaner:
         units = vocabulary.units[:-3]
         signs = "".join(re.escape(unit) for unit in units if not hangul_or_space.match(unit))
         self._other_script = re.compile(rf"[^\W_0-9A-Za-z가-힣ㄱ-ㆎ{signs}]|[^\0-\uffff{signs}]")
-        self._closed_up = re.compile(rf"(?![{signs or '가'}]){_CLOSED_UP}")
+        closed_up = "".join(map(re.escape, CLOSED_UP))
+        self._closed_up = re.compile(rf"(?![{signs or '가'}])[{closed_up}]")
         self._other_sign = re.compile(rf"[^0-9A-Za-z가-힣\s{signs}]+")
         self._id_of_code_point: Ids = np.full(0x110000, vocabulary.pad_id, id_type(vocabulary))
         for i, unit in enumerate(units):

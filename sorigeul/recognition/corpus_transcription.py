@@ -7,6 +7,7 @@ in one go, resumed, or shared by the processes of `torchrun`.
 """
 
 import hashlib
+import json
 import logging
 import os
 import time
@@ -23,7 +24,7 @@ from sorigeul.base.errors import UserError
 from sorigeul.base.outputs import Output, refuse_overwriting
 from sorigeul.base.process_pool import map_in_order
 from sorigeul.base.progress import progress_bar
-from sorigeul.base.ranges import Range, check_ranges
+from sorigeul.base.ranges import BATCH_SECONDS, PROCESSES, check_ranges
 from sorigeul.base.stopping import StopRequests
 from sorigeul.pretrained.loading import PretrainedModel, load_pretrained
 from sorigeul.recognition.batching import Batch, assign_batches, length_batches
@@ -54,15 +55,17 @@ class CorpusOptions:
     """which manifest of a folder; if empty, all of them"""
     audio_root: str = ""
     """folder that contains the recordings now, if they have moved"""
-    batch_seconds: Annotated[float, Range(0, 10**6)] = 0.0
+    batch_seconds: Annotated[float, BATCH_SECONDS] = 0.0
     """seconds of audio in a batch; 0: depends on the device"""
-    jobs: Annotated[int, Range(0, 1024)] = 0
+    jobs: Annotated[int, PROCESSES] = 0
     """processes that read recordings ahead; 0: depends on the device"""
     precision: Precision = "float32"
     search: SearchRequest = field(default_factory=SearchRequest)
     """how to search, and with what"""
     overwrite: bool = False
     """whether a file that is there may be replaced"""
+    resume: bool = False
+    """whether nothing is done if the file is there and has all recordings, by whatever model"""
 
     def __post_init__(self) -> None:
         check_ranges(self)
@@ -87,8 +90,12 @@ def transcribe_corpus(
     )
     entries = read_recording_list(manifest, options.split, options.audio_root)
     inputs: list[str | Path] = [manifest, *(entry.audio for entry in entries)]
-    may_replace = options.overwrite or bool(shard_files(out))  # begun by the same command
-    refuse_overwriting([Output(out, "--out")], inputs, may_replace)
+    begun = bool(shard_files(out))  # by the same command
+    if options.resume and not (begun or options.overwrite) and out.is_file():
+        _report_done(out, entries)
+        return
+    remedy = "give --resume if it may be complete, "
+    refuse_overwriting([Output(out, "--out")], inputs, options.overwrite or begun, remedy)
     if torch.cuda.is_available():
         torch.cuda.set_device(local_rank % torch.cuda.device_count())
     pretrained = load_pretrained(run, default_device())
@@ -184,6 +191,26 @@ def _report(results: ShardResults) -> None:
             f"{len(results.failures):,} of {len(results.durations):,} recordings could not be "
             f"read; their lines in {results.out} hold an error in place of a text"
         )
+
+
+def _report_done(out: Path, entries: Sequence[RecordingEntry]) -> None:
+    """Log that the output is there; UserError if it is of other recordings, or if one failed."""
+    try:
+        rows = [json.loads(line) for line in out.read_bytes().splitlines()]
+        ids, failed = [row["id"] for row in rows], sum("error" in row for row in rows)
+    except (ValueError, TypeError, LookupError):
+        ids, failed = [], 0
+    if ids != [entry.id for entry in entries]:
+        raise UserError(
+            f"{out} holds something else than the texts of these recordings: choose another --out, "
+            "or give --overwrite if you mean it"
+        )
+    if failed:
+        raise UserError(
+            f"{out} is complete, but {failed:,} of {len(ids):,} recordings could not be read: "
+            "give --overwrite to try again"
+        )
+    log.info("%s: all %s recordings are done already", out, f"{len(ids):,}")
 
 
 # Reading recordings, in processes of their own.

@@ -15,6 +15,7 @@ from pathlib import Path
 from sorigeul.base.errors import UserError
 from sorigeul.base.files import write_text
 from sorigeul.base.outputs import PLOT, Output, refuse_overwriting
+from sorigeul.base.printable import printable
 from sorigeul.base.progress import Advance, progress_bar
 from sorigeul.recognition.folders import FoundRecording
 from sorigeul.recognition.recognizer import Recognizer
@@ -81,13 +82,14 @@ class TranscriptOptions:
 
         Two recordings of one name would have one file of transcripts, which is refused too.
         """
+        usable = [one for one in recordings if one.fault is None]
         outputs = [
             Output(path, str(recording.path))
-            for recording in recordings
+            for recording in usable
             for path in self.paths(recording)
             if not os.path.isdir(path)  # which is said of this recording, and stops no other
         ]
-        inputs = [one.path for one in recordings if not is_standard_input(one)]
+        inputs = [one.path for one in usable if not is_standard_input(one)]
         may_replace = self.resume or self.overwrite
         refuse_overwriting(outputs, inputs, may_replace, "give --resume for what is missing, ")
         if self.attention is not None:
@@ -96,7 +98,7 @@ class TranscriptOptions:
 
     def is_done(self, recording: FoundRecording) -> bool:
         """Whether all transcripts of a recording are there, and none is older than it."""
-        if is_standard_input(recording):
+        if is_standard_input(recording) or recording.fault is not None:
             return False
         try:
             changed = recording.path.stat().st_mtime_ns
@@ -165,7 +167,7 @@ def transcribe_files(
                 summary.skipped += 1
                 advance(1, "")
                 continue
-            heading = f"{recording.path}: " if len(recordings) > 1 else ""
+            heading = f"{printable(str(recording.path))}: " if len(recordings) > 1 else ""
             shown = _Shown(options, heading, show)
             transcription, fault = _transcribe_file(recognizer, recording, audio_options, shown)
             if transcription is not None:
@@ -239,6 +241,8 @@ def _transcribe_file(
     shown: _Shown,
 ) -> tuple[Transcription | None, UserError | None]:
     """Returns what was heard, if anything, and why that may not be all."""
+    if recording.fault is not None:
+        return None, recording.fault
     source: tuple[Source, str | None] = (recording.path, None)
     is_pipe = False
     if is_standard_input(recording):

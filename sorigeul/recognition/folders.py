@@ -1,14 +1,11 @@
 """Recordings in folders: what `transcribe` reads if it is given a folder."""
 
-import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from sorigeul.base.errors import UserError
-
-log = logging.getLogger(__name__)
 
 _AUDIO = "aac ac3 aif aiff amr au caf flac gsm m4a m4b mka mp2 mp3 oga ogg opus pcm raw snd spx"
 _VIDEO = "3g2 3gp avi flv m4v mkv mov mp4 mpeg mpg mts ts webm wmv"
@@ -23,14 +20,21 @@ class FoundRecording:
     path: Path
     name: PurePath
     """its name, with the folders between it and the folder that was given"""
+    fault: UserError | None = None
+    """why it cannot be transcribed, where that is known before it is opened"""
 
 
 def find_recordings(paths: Sequence[Path], recursive: bool) -> list[FoundRecording]:
     """The recordings that were given, and with `recursive` those under folders, sorted.
 
-    Raises UserError for a folder without `recursive` or without recordings.
+    A folder that cannot be read, that holds no recording, or that was given without `recursive` is
+    one of them, with its fault. Raises UserError if there is nothing else.
     """
-    return [found for path in paths for found in _found(path, recursive)]
+    recordings = [found for path in paths for found in _found(path, recursive)]
+    faults = [one.fault for one in recordings if one.fault is not None]
+    if faults and len(faults) == len(recordings):
+        raise faults[0]
+    return recordings
 
 
 def _found(path: Path, recursive: bool) -> Iterator[FoundRecording]:
@@ -38,22 +42,29 @@ def _found(path: Path, recursive: bool) -> Iterator[FoundRecording]:
         yield FoundRecording(path, PurePath(path.name))
         return
     if not recursive:
-        raise UserError(f"{path} is a folder: give --recursive for the recordings in it")
-    files = sorted(_walk(path))
-    if not files:
-        raise UserError(f"{path} holds no recording, such as wav, flac, mp3, m4a or mp4")
+        fault = UserError(f"{path} is a folder: give --recursive for the recordings in it")
+        yield FoundRecording(path, PurePath(path.name), fault)
+        return
+    unreadable: list[OSError] = []
+    files = sorted(_walk(path, unreadable.append))
+    for error in unreadable:
+        folder = Path(error.filename)
+        fault = UserError(f"{folder}: the folder cannot be read ({error.strerror})")
+        yield FoundRecording(folder, PurePath(folder.name), fault)
+    if not files and not unreadable:
+        fault = UserError(f"{path} holds no recording, such as wav, flac, mp3, m4a or mp4")
+        yield FoundRecording(path, PurePath(path.name), fault)
     for file in files:
         yield FoundRecording(file, PurePath(file.relative_to(path)))
 
 
-def _walk(folder: Path) -> Iterator[Path]:
-    """The recordings under a folder but not the hidden ones, through links, each folder once."""
+def _walk(folder: Path, on_error: Callable[[OSError], None]) -> Iterator[Path]:
+    """The recordings under a folder but not the hidden ones, through links, each folder once.
 
-    def warn(error: OSError) -> None:
-        log.warning("%s cannot be read (%s) and is left out", error.filename, error.strerror)
-
+    `on_error` is told of folders that cannot be read.
+    """
     visited = set()
-    for place, folders, names in os.walk(folder, onerror=warn, followlinks=True):
+    for place, folders, names in os.walk(folder, onerror=on_error, followlinks=True):
         status = os.stat(place)
         identity = (status.st_dev, status.st_ino)
         if identity in visited:

@@ -1,6 +1,7 @@
 """The list of recordings to transcribe, read from manifests or from a text file with paths."""
 
 import glob
+import os
 from dataclasses import dataclass
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
@@ -11,12 +12,14 @@ from sorigeul.base.progress import progress_bar
 from sorigeul.data import manifests
 from sorigeul.data.cut_audio import load_samples
 from sorigeul.data.manifests import CutPart
-from sorigeul.data.moved_recordings import find_relocation
 from sorigeul.sound import audio
 from sorigeul.sound.audio import AudioError
+from sorigeul.sound.moved_recordings import find_relocation
+from sorigeul.sound.recording_paths import RecordingFinder
 from sorigeul.sound.segments import SegmentedRecording, SegmentLimits
+from sorigeul.text.file_encoding import decode_text
 
-_DURATION_THREADS = 16  # read file headers at the same time, for storage with high latency
+_THREADS = 16  # look at files at the same time, for storage with high latency
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +36,13 @@ class RecordingEntry:
 
     part: CutPart | None = None
     """what is recognised of it; None: all of it"""
+    fault: str = ""
+    """why it cannot be found, if that is so"""
 
     def load(self, limits: SegmentLimits) -> SegmentedRecording:
         """Read the recording and find its speech segments. Raises AudioError."""
+        if self.fault:
+            raise AudioError(self.fault)
         in_archive = self.member is not None
         samples = load_samples(self.id, self.audio, in_archive, self.member, self.part)
         return SegmentedRecording.from_samples(samples, limits)
@@ -81,7 +88,9 @@ def _read_manifest(path: Path, audio_root: str) -> list[RecordingEntry]:
     try:
         for cut in manifests.lazy_cuts(path, audio_root):
             source = manifests.audio_source(cut)
-            member = cut.custom["member"] if source.type == "shar" else None
+            member = (cut.custom or {}).get("member")
+            if source.type == "shar" and member is None:
+                raise KeyError("member")
             entry = RecordingEntry(
                 cut.id, str(source.source), float(cut.duration), member, manifests.part_of(cut)
             )
@@ -96,34 +105,48 @@ def _read_manifest(path: Path, audio_root: str) -> list[RecordingEntry]:
 
 def _read_paths(path: Path, audio_root: str) -> list[RecordingEntry]:
     """The recordings of a text file with one path a line, relative to the folder of that file."""
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path} is not UTF-8: save it as UTF-8, a path a line") from error
-    names = [line.strip() for line in lines if line.strip()]
-    paths = [str(path.parent / name) for name in names]
-    if audio_root:
-        paths = list(map(find_relocation(paths, Path(audio_root), path), paths))
+    text = decode_text(path.read_bytes(), str(path))
+    names = [name for line in text.split("\n") if (name := line.strip())]
     entries = []
     first_error = ""
-    with (
-        ThreadPool(_DURATION_THREADS) as pool,
-        progress_bar("reading lengths", len(names)) as advance,
-    ):
-        durations = pool.imap(_read_duration, paths, chunksize=16)
-        for name, recording_path, duration in zip(names, paths, durations, strict=True):
+    with ThreadPool(_THREADS) as pool, progress_bar("reading lengths", len(names)) as advance:
+        found = _find_all(names, path, audio_root, pool)
+        durations = pool.imap(_read_duration, found, chunksize=16)
+        for name, (audio_path, fault), duration in zip(names, found, durations, strict=True):
             if isinstance(duration, str):
                 first_error, duration = first_error or duration, 0.0
-            entries.append(RecordingEntry(name, recording_path, duration))
+            entries.append(RecordingEntry(name, audio_path, duration, fault=fault))
             advance(1, "")
     if entries and not any(entry.seconds for entry in entries):
         raise UserError(f"none of the recordings in {path} can be read; the first: {first_error}")
     return entries
 
 
-def _read_duration(path: str) -> float | str:
+def _find_all(
+    names: list[str], source: Path, audio_root: str, pool: ThreadPool
+) -> list[tuple[str, str]]:
+    """The path of each recording that is named in `source`, and why it cannot be found, or ""."""
+    if audio_root:
+        names = [str(source.absolute().parent / name) for name in names]
+        names = list(map(find_relocation(names, Path(audio_root), source), names))
+    paths = [str(source.parent / name) for name in names]
+    finder = RecordingFinder()
+    found = []
+    for name, path, exists in zip(names, paths, pool.map(os.path.exists, paths), strict=True):
+        fault = ""
+        if not exists:
+            try:
+                path = str(finder.find(name, source.parent))
+            except UserError as error:
+                fault = str(error)
+        found.append((path, fault))
+    return found
+
+
+def _read_duration(found: tuple[str, str]) -> float | str:
     """Duration of a recording in seconds, or the reason why it cannot be read."""
+    path, fault = found
     try:
-        return audio.probe(path)
+        return fault or audio.probe(path)
     except AudioError as error:
         return str(error)

@@ -20,7 +20,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from sorigeul.base.errors import UserError
+from sorigeul.base.ranges import SUBTITLE_LINE, check_number
 from sorigeul.recognition.phrase_breaks import break_after
 from sorigeul.recognition.transcription import Segment, Transcription
 
@@ -90,8 +90,7 @@ class Subtitles:
 
     def __init__(self, line: int = LINE) -> None:
         """`line`: most characters of a line. Raises UserError if it is too short to read."""
-        if line < 8:
-            raise UserError(f"subtitle_line is {line}, but must be 8 characters or more")
+        check_number("subtitle_line", line, SUBTITLE_LINE)
         self._line = line
         self._channels: dict[str, _Channel] = {}
         self._waiting: list[tuple[float, str, int, Cue]] = []

@@ -7,7 +7,7 @@ from typing import Annotated
 import tyro
 
 from sorigeul.base.errors import UserError
-from sorigeul.base.ranges import SHARE, WEIGHT, Range, check_ranges
+from sorigeul.base.ranges import SHARE, TEXTS, WEIGHT, Range, check_ranges
 
 BEAM, BONUS = Range(0, 1000), Range(-1000, 1000)
 
@@ -51,7 +51,7 @@ class SearchOptions:
     """subtracted: what the speller expects without hearing anything (Meng et al. 2021)"""
     term_weight: Annotated[float, WEIGHT] = 1.5
     """of each character of a term, if there are terms"""
-    nbest: Annotated[int, Range(1, 1000)] = 1
+    nbest: Annotated[int, TEXTS] = 1
     """how many texts the search returns for each utterance"""
 
     def __post_init__(self) -> None:
@@ -76,8 +76,8 @@ class SearchRequest:
     """added to a text's score for each character; if not given, as tuned, else 1.0 with a language
     model and 0.8 without"""
     ctc_weight: Annotated[float | None, SHARE, _NUMBER] = None
-    """what the CTC head counts for, 0 to 1; the speller counts for the rest. If not given, as
-    tuned, else 0.35"""
+    """what the CTC head counts for; the speller counts for the rest. If not given, as tuned, else
+    0.35"""
     internal_lm_weight: Annotated[float | None, WEIGHT, _NUMBER] = None
     """what the speller expects without hearing anything counts for, against it; it is in the way of
     a language model. If not given, as tuned, else 0"""

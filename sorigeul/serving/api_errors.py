@@ -1,6 +1,7 @@
 """Errors in the shape of OpenAI's API: ``{"error": {"message", "type", "param", "code"}}``."""
 
 import math
+import reprlib
 from typing import Any
 
 from starlette.responses import JSONResponse
@@ -12,6 +13,15 @@ _TYPES = {
     500: "server_error",
     503: "server_error",
 }
+
+
+_QUOTES = reprlib.Repr()
+_QUOTES.maxstring = _QUOTES.maxother = 80  # characters
+
+
+def quoted(value: Any) -> str:
+    """What a client has sent, as it may stand in a message: printable, and not long."""
+    return _QUOTES.repr(value)
 
 
 class ApiError(Exception):

@@ -13,7 +13,7 @@ def log_event(event: str, **fields: Any) -> None:
     """Write a line. Fields hold no content of recordings or texts, and no names of clients."""
     time = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
     line = json.dumps({"time": time, "event": event, **fields}, ensure_ascii=False)
-    sys.stderr.write(f"{printable(line, keep='')}\n")
+    sys.stderr.write(f"{printable(line)}\n")
     sys.stderr.flush()
 
 

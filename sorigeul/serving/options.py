@@ -8,8 +8,12 @@ from typing import Annotated
 
 import tyro
 
+from sorigeul.base.capacity import refuse_too_many_processes
 from sorigeul.base.errors import UserError
+from sorigeul.base.ranges import SECONDS, Range, check_ranges
 
+PORT = Range(0, 65_535)
+_ABOVE_0_SECONDS = Range(0, 10**9, above=True)
 _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9}
 _ORIGIN = re.compile(r"https?://[^/\s]+")
 
@@ -20,25 +24,25 @@ class ServingOptions:
 
     host: str = "127.0.0.1"
     """address to listen on; 0.0.0.0 for everybody who can reach this machine"""
-    port: int = 8000
+    port: Annotated[int, PORT] = 8000
     """port to listen on; 0: any that is free, as the line that is printed says"""
     api_key: Annotated[Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="")] = None
     """file with the API keys that are accepted, one a line; if not given, those in the environment
     variable SORIGEUL_API_KEY, separated by commas; without any key everybody is answered"""
-    wyoming: int = 0
+    wyoming: Annotated[int, PORT] = 0
     """port for Home Assistant's Wyoming protocol, on the same address; 0: none"""
-    workers: int = 1
+    workers: Annotated[int, Range(1, 1024)] = 1
     """server processes; each loads the models"""
     max_upload: str = "200MB"
     """largest upload"""
-    max_seconds: float = 14_400.0
+    max_seconds: Annotated[float, _ABOVE_0_SECONDS] = 14_400.0
     """longest recording in seconds"""
-    upload_seconds: float = 300.0
+    upload_seconds: Annotated[float, _ABOVE_0_SECONDS] = 300.0
     """longest time in seconds that a client may take to send a request"""
-    queue: int = 256
+    queue: Annotated[int, Range(1, 10**6)] = 256
     """most requests that each process accepts at a time; further ones are told when to come
     again"""
-    drain_seconds: float = 30.0
+    drain_seconds: Annotated[float, SECONDS] = 30.0
     """longest time in seconds from the request to stop to the end, for what was accepted"""
     cors_origin: Annotated[
         tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="ORIGIN")
@@ -48,17 +52,8 @@ class ServingOptions:
 
     def __post_init__(self) -> None:
         """Check the values."""
-        for name in ("port", "wyoming"):
-            if not 0 <= getattr(self, name) <= 65_535:
-                raise UserError(f"{name} is {getattr(self, name)}, but must be from 0 to 65535")
-        for name in ("workers", "queue"):
-            if getattr(self, name) < 1:
-                raise UserError(f"{name} is {getattr(self, name)}, but must be 1 or more")
-        for name in ("max_seconds", "upload_seconds"):
-            if not getattr(self, name) > 0:
-                raise UserError(f"{name} is {getattr(self, name):g}, but must be above 0")
-        if not self.drain_seconds >= 0:
-            raise UserError(f"drain_seconds is {self.drain_seconds:g}, but must be 0 or more")
+        check_ranges(self)
+        refuse_too_many_processes("workers", self.workers)
         for origin in self.cors_origin:
             if not _ORIGIN.fullmatch(origin):
                 raise UserError(

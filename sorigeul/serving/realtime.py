@@ -17,7 +17,7 @@ from fastapi import APIRouter, WebSocket
 from starlette.websockets import WebSocketDisconnect
 
 from sorigeul.serving.admission import shutting_down
-from sorigeul.serving.api_errors import ApiError, bad_request
+from sorigeul.serving.api_errors import ApiError, bad_request, quoted
 from sorigeul.serving.batch_queue import CancelledError
 from sorigeul.serving.json_log import log_error, log_event
 from sorigeul.serving.models import ServedModel
@@ -80,7 +80,7 @@ def _requested_model(websocket: WebSocket, service: Service) -> ServedModel:
     query = websocket.query_params
     for name in query:
         if name not in ("intent", "model"):
-            raise bad_request(f"no such parameter: {name!r}", name, "unknown_parameter")
+            raise bad_request(f"no such parameter: {quoted(name)}", name, "unknown_parameter")
     if query.get("intent", "transcription") != "transcription":
         raise bad_request("intent must be transcription", "intent", "unsupported_value")
     if "model" in query:

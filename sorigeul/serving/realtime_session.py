@@ -23,7 +23,7 @@ from sorigeul.recognition.live import (
 )
 from sorigeul.recognition.transcription import Segment, Transcription
 from sorigeul.recognition.writers import word_fields
-from sorigeul.serving.api_errors import ApiError, bad_request
+from sorigeul.serving.api_errors import ApiError, bad_request, quoted
 from sorigeul.serving.batch_queue import CancelledError
 from sorigeul.serving.json_log import log_error
 from sorigeul.serving.live_stream import LiveStream
@@ -167,7 +167,8 @@ class RealtimeSession:
             raise bad_request("an event must have a type", "type", "invalid_event")
         if kind not in handlers:
             raise bad_request(
-                f"events of type {kind[:80]!r} are not supported; there are: {', '.join(handlers)}",
+                f"events of type {quoted(kind)} are not supported; there are: "
+                f"{', '.join(handlers)}",
                 "type",
                 "unsupported_event",
             )

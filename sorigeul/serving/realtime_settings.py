@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sorigeul.serving.api_errors import ApiError, bad_request
+from sorigeul.serving.api_errors import ApiError, bad_request, quoted
 from sorigeul.serving.batch_queue import TermList
 from sorigeul.serving.models import ServedModel
 from sorigeul.serving.realtime_audio import AUDIO_FORMATS
@@ -79,7 +79,7 @@ class SessionSettings:
         fields = _Fields("session", session)
         kind = fields.take("type", str, "transcription")
         if kind != "transcription":
-            raise _unsupported("session.type", f"sessions of type {kind!r} are not supported")
+            raise _unsupported("session.type", f"sessions of type {quoted(kind)} are not supported")
         settings = self
         provisional = bool(fields.take("provisional", bool, self.provisional))
         if fields.take("include", list, []):
@@ -108,7 +108,9 @@ class SessionSettings:
         languages = _texts(fields, "languages", ["ko"])
         for each in (language, *languages):
             if not is_korean(each):
-                raise _unsupported(f"{path}.language", f"language is {each!r}, but must be ko")
+                raise _unsupported(
+                    f"{path}.language", f"language is {quoted(each)}, but must be ko"
+                )
         prompt = fields.take("prompt", str, self.prompt) or ""
         keywords = tuple(_texts(fields, "keywords", self.keywords))
         fields.refuse_others()
@@ -124,7 +126,9 @@ class SessionSettings:
         fields = _Fields(path, given)
         kind = fields.take("type", str, "server_vad")
         if kind != "server_vad":
-            raise _unsupported(f"{path}.type", f"turn detection of type {kind!r} is not supported")
+            raise _unsupported(
+                f"{path}.type", f"turn detection of type {quoted(kind)} is not supported"
+            )
         for name in ("create_response", "interrupt_response", "idle_timeout_ms"):
             if fields.take(name, object, None):
                 raise _unsupported(f"{path}.{name}", f"{name}: this server gives no responses")
@@ -196,7 +200,9 @@ def _format(given: Mapping[str, Any]) -> str:
     rate = fields.take("rate", int, None)
     fields.refuse_others()
     if kind not in AUDIO_FORMATS:
-        raise _unsupported(f"{path}.type", f"{kind!r} is not among {', '.join(AUDIO_FORMATS)}")
+        raise _unsupported(
+            f"{path}.type", f"{quoted(kind)} is not among {', '.join(AUDIO_FORMATS)}"
+        )
     if rate not in (None, AUDIO_FORMATS[kind]):
         raise _unsupported(f"{path}.rate", f"{kind} must have {AUDIO_FORMATS[kind]} Hz, not {rate}")
     return str(kind)

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from starlette.requests import HTTPConnection
 
 from sorigeul.serving.admission import Admission
-from sorigeul.serving.api_errors import ApiError
+from sorigeul.serving.api_errors import ApiError, quoted
 from sorigeul.serving.authentication import ApiKeys
 from sorigeul.serving.metrics import Metrics
 from sorigeul.serving.models import ServedModel
@@ -45,7 +45,7 @@ class Service:
         if name not in self.models:
             raise ApiError(
                 404,
-                f"there is no model {name!r}; there are: {', '.join(self.models)}",
+                f"there is no model {quoted(name)}; there are: {', '.join(self.models)}",
                 "model_not_found",
                 "model",
             )

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, cast
 
-from sorigeul.serving.api_errors import bad_request
+from sorigeul.serving.api_errors import bad_request, quoted
 from sorigeul.serving.batch_queue import TermList
 from sorigeul.serving.models import ServedModel
 from sorigeul.serving.service import Service
@@ -119,7 +119,7 @@ def requested_terms(keywords: Sequence[str], prompt: str, vocabulary: Vocabulary
         term = plain(keyword)
         if not term or vocabulary.unknown(term):
             raise bad_request(
-                f"keywords has {keyword!r}, which the model has no characters for", "keywords"
+                f"keywords has {quoted(keyword)}, which the model has no characters for", "keywords"
             )
         weights[term] = 1.0
     words = [plain(word) for word in re.findall(r"\w\w+", prompt)]
@@ -139,7 +139,7 @@ def _choices(form: UploadForm, name: str, choices: Sequence[str]) -> set[str]:
     for value in sorted(values):
         if value not in choices:
             raise bad_request(
-                f"{name} has {value!r}, but may have only {' and '.join(choices)}", name
+                f"{name} has {quoted(value)}, but may have only {' and '.join(choices)}", name
             )
     return values
 
@@ -152,7 +152,7 @@ def _check_language(form: UploadForm) -> None:
         for value in values:
             if value and not is_korean(value):
                 raise bad_request(
-                    f"{name} is {value!r}, but the models here know Korean (ko) only",
+                    f"{name} is {quoted(value)}, but the models here know Korean (ko) only",
                     name,
                     "unsupported_language",
                 )

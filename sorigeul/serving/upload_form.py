@@ -8,7 +8,7 @@ from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
-from sorigeul.serving.api_errors import ApiError, bad_request
+from sorigeul.serving.api_errors import ApiError, bad_request, quoted
 
 _MOST_FIELDS = 300
 _LONGEST_FIELD = 64 * 1024  # bytes
@@ -87,7 +87,7 @@ class UploadForm:
         """A field that has one of a few values."""
         value = self.text(name, default)
         if value not in choices:
-            raise bad_request(f"{name} is {value!r}, but must be {_either(choices)}", name)
+            raise bad_request(f"{name} is {quoted(value)}, but must be {_either(choices)}", name)
         return value
 
     def flag(self, name: str) -> bool:
@@ -104,7 +104,9 @@ class UploadForm:
         except ValueError:
             value = float("nan")
         if not least <= value <= most:
-            raise bad_request(f"{name} is {text!r}, but must be from {least:g} to {most:g}", name)
+            raise bad_request(
+                f"{name} is {quoted(text)}, but must be from {least:g} to {most:g}", name
+            )
         return value
 
     def refuse_others(self) -> None:

@@ -1,11 +1,15 @@
 """Audio files to float32 mono at 16 kHz; speech segments, log-mel features, augmentation."""
 
 __all__ = [
+    "archive_members",
     "audio",
     "augmentation",
     "degradations",
     "features",
     "microphone",
+    "moved_recordings",
+    "recording_paths",
+    "recording_quality",
     "segments",
     "spec_augment",
 ]

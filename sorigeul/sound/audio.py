@@ -8,18 +8,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
-from pathlib import Path
-from typing import Protocol
+from typing import Annotated, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import soxr
 
 from sorigeul.base.errors import UserError
+from sorigeul.base.ranges import CHANNELS, SAMPLING_RATE, check_ranges
 from sorigeul.sound import signatures
 from sorigeul.sound.channels import CHOICES, Mixer, is_choice, output_channels
-from sorigeul.sound.container_length import joined_recordings, missing_bytes
+from sorigeul.sound.container_length import missing_bytes
 from sorigeul.sound.headerless import HeaderlessDecoder, named_headerless
+from sorigeul.sound.joined_recordings import joined_recordings
 from sorigeul.sound.libav import LibavDecoder, has_gaps, open_container
 from sorigeul.sound.libsndfile import LibsndfileDecoder, open_sound_file
 from sorigeul.sound.source import (
@@ -66,18 +67,15 @@ class AudioOptions:
     track: str = ""
     """of several audio tracks: a number from 1 or a language such as kor or en; empty for the
     Korean one, else the default one, else the first"""
-    pcm_rate: int = SAMPLE_RATE
+    pcm_rate: Annotated[int, SAMPLING_RATE] = SAMPLE_RATE
     """sampling rate of headerless PCM in Hz"""
-    pcm_channels: int = 1
+    pcm_channels: Annotated[int, CHANNELS] = 1
     """number of interleaved channels of headerless PCM"""
 
     def __post_init__(self) -> None:
         if not is_choice(self.channel):
             raise UserError(f"channel is {self.channel}; give one of {', '.join(CHOICES)}")
-        if not 1 <= self.pcm_channels <= 64:
-            raise UserError(f"pcm_channels is {self.pcm_channels}; give a number from 1 to 64")
-        if not 1_000 <= self.pcm_rate <= 1_000_000:
-            raise UserError(f"pcm_rate is {self.pcm_rate}; give Hz, such as 16000")
+        check_ranges(self)
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,11 +83,12 @@ class Recording:
     """Audio in the form that features are computed from.
 
     ``samples``: float32 (N,), mono, 16 kHz, full scale 1. ``account``: the steps from the file to
-    these samples, such as ``resampled from 44100 Hz to 16000 Hz``.
+    these samples, such as ``resampled from 44100 Hz to 16000 Hz``. ``rate``: of the file, in Hz.
     """
 
     samples: Samples
     account: tuple[str, ...]
+    rate: int
 
     @property
     def duration(self) -> float:
@@ -113,6 +112,9 @@ class _Decoder(Protocol):
     def __iter__(self) -> Iterator[Samples]:
         """Blocks of samples, float32 (channels, n)."""
 
+    def skip(self, samples: int) -> int:
+        """Leave out so many samples at the start if that changes no other; return how many."""
+
 
 class AudioStream:
     """An open recording, decoded block by block. It can be iterated over once.
@@ -133,6 +135,11 @@ class AudioStream:
         self._mixer = Mixer(options.channel, decoder.channels, decoder.rate)
         self.channels = output_channels(options.channel, decoder.channels)
         self._about_file: list[str] = []
+
+    @property
+    def rate(self) -> int:
+        """The sampling rate of the file in Hz."""
+        return self._decoder.rate
 
     @property
     def account(self) -> tuple[str, ...]:
@@ -180,8 +187,8 @@ def _unread(file: InputFile) -> list[str]:
     head = first_bytes(file)
     if missing := missing_bytes(head, file.size):
         steps.append("the file ends early, of {:,} bytes it has {:,}".format(*missing))
-    if (count := joined_recordings(file, head)) > 1:
-        steps.append(f"read the first of {count} recordings that were joined in one file")
+    if (joined := joined_recordings(file, head)) is not None:
+        steps.append(str(joined))
     return steps
 
 
@@ -275,7 +282,7 @@ def load(source: Source, name: str | None = None, options: AudioOptions = _DEFAU
     with open_stream(source, name, options) as stream:
         blocks = [block[0] for block in stream]
         samples = blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
-        return Recording(samples, stream.account)
+        return Recording(samples, stream.account, stream.rate)
 
 
 def load_part(
@@ -292,31 +299,40 @@ def load_part(
     name = display_name(source, name)
     first, end = round(start * SAMPLE_RATE), round((start + seconds) * SAMPLE_RATE)
     blocks, count = [], 0
-    with open_stream(source, name, options) as stream:
+    with _open_decoder(source, name, options) as (decoder, file):
+        # What precedes matters to a resampler, and to what is decided of several channels.
+        if decoder.rate == SAMPLE_RATE and decoder.channels == 1:
+            count = decoder.skip(first)
+        if count and decoder.seconds is not None:
+            _check_part(start + seconds, decoder.seconds, name)
+        stream = AudioStream(decoder, file, name, options)
         for (block,) in stream:
             blocks.append(block[max(first - count, 0) : max(end - count, 0)])
             count += len(block)
             if count >= end:
                 break
         account = (*stream.account, f"took {seconds:.2f} s from {start:.2f} s on")
-    if end - count > _PART_TOLERANCE * SAMPLE_RATE:
-        raise AudioError(
-            f"{name}: is {count / SAMPLE_RATE:.2f} s long, and has no part up to "
-            f"{start + seconds:.2f} s"
-        )
+    if count < end:
+        _check_part(start + seconds, count / SAMPLE_RATE, name)
     samples = np.concatenate(blocks)
     if not samples.size or np.ptp(samples) < _SILENCE_PEAK_TO_PEAK:
         raise AudioError(f"{name}: holds only silence from {start:.2f} s on for {seconds:.2f} s")
-    return Recording(samples, account)
+    return Recording(samples, account, stream.rate)
 
 
-def probe(path: str | Path) -> float:
+def _check_part(end: float, seconds: float, name: str) -> None:
+    """Raise AudioError if a recording of so many seconds has no part up to ``end``."""
+    if end - seconds > _PART_TOLERANCE:
+        raise AudioError(f"{name}: is {seconds:.2f} s long, and has no part up to {end:.2f} s")
+
+
+def probe(source: Source, name: str | None = None) -> float:
     """Return the duration in seconds, from the header if it is reliable, else by decoding.
 
     Raises `AudioError` as `load` does, but checks the samples only if it has to decode them.
     """
-    name = display_name(path, None)
-    with _open_decoder(path, name, _DEFAULT) as (decoder, file):
+    name = display_name(source, name)
+    with _open_decoder(source, name, _DEFAULT) as (decoder, file):
         if decoder.seconds:
             return decoder.seconds
         stream = AudioStream(decoder, file, name, _DEFAULT)

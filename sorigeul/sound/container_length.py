@@ -1,45 +1,57 @@
-"""How long a file is by its own header, and whether several recordings were joined in it.
+"""How long a file is by its own header.
 
-Only of the kinds of files whose decoders stop without a word: at the end of a file that was cut
-short, or at the end of the first recording.
+Only of the kinds of files whose decoders stop without a word at the end of a file that was cut
+short. PAF, PVF, IRCAM and MP3 or AAC without a tag do not say how long they are.
 """
 
 import re
 import struct
-
-from sorigeul.sound.source import InputFile
+from collections.abc import Callable
 
 _TOLERANCE = 64  # bytes; writers disagree on whether padding and headers count
-_UNKNOWN = range(0x7FFFF000, 2**64)  # written to a pipe, whose length was not known
-_CHUNK = 2**20  # bytes
-_LONGEST_MAGIC = 16  # bytes
+_UNKNOWN = 0x7FFFF000  # and above: written to a pipe, whose length was not known
 
 
 def missing_bytes(head: bytes, size: int) -> tuple[int, int] | None:
     """The bytes that a file promises and those that it has, if they are much less."""
     promised = _promised(head)
-    if promised - size > _TOLERANCE and promised not in _UNKNOWN:
+    if size + _TOLERANCE < promised < _UNKNOWN:
         return promised, size
     return None
 
 
 def _promised(head: bytes) -> int:
     """The length of a file by its header; 0 if the header does not say."""
-    match head[:4], head[8:12]:
-        case (b"RIFF", b"AVI ") if len(head) >= 12:
-            return 8 + int(struct.unpack_from("<I", head, 4)[0])
-        case b"FORM", _ if len(head) >= 12:
-            return 8 + int(struct.unpack_from(">I", head, 4)[0])
-        case b"RF64", _ if head[12:16] == b"ds64" and len(head) >= 28:
-            return 8 + int(struct.unpack_from("<Q", head, 20)[0])
-        case b"riff", _ if len(head) >= 24:  # W64
-            return int(struct.unpack_from("<Q", head, 16)[0])
-        case b"NIST", _:
-            return _promised_by_nist(head)
+    for magic, length in _LENGTHS.items():
+        if head.startswith(magic):
+            try:
+                return length(head)
+            except (struct.error, LookupError, OverflowError):  # cut short or damaged itself
+                return 0
     return 0
 
 
-def _promised_by_nist(head: bytes) -> int:
+def _number(head: bytes, format: str, place: int) -> int:
+    return int(struct.unpack_from(format, head, place)[0])
+
+
+def _avi(head: bytes) -> int:
+    return 8 + _number(head, "<I", 4) if head[8:12] == b"AVI " else 0
+
+
+def _rf64(head: bytes) -> int:
+    return 8 + _number(head, "<Q", 20) if head[12:16] == b"ds64" else 0
+
+
+def _caf(head: bytes) -> int:
+    """Core Audio Format: chunks of a type and a size, of which one is the sound."""
+    place = 8
+    while head[place : place + 4] != b"data":
+        place += 12 + _number(head, ">Q", place + 4)
+    return place + 12 + _number(head, ">Q", place + 4)
+
+
+def _nist(head: bytes) -> int:
     """NIST SPHERE: lines of text in a header of 1,024 bytes."""
     names = (b"sample_count", b"channel_count", b"sample_n_bytes")
     found = [re.search(rb"^%s -i (\d{1,12})$" % name, head, re.MULTILINE) for name in names]
@@ -50,33 +62,71 @@ def _promised_by_nist(head: bytes) -> int:
     return 1024 + count * channels * width
 
 
-def joined_recordings(file: InputFile, head: bytes) -> int:
-    """How many recordings a file holds one after the other, of which only the first is decoded.
-
-    It is read whole for this. It is at its start again afterwards.
-    """
-    magic = _magic(head)
-    if magic is None:
-        return 1
-    count, rest = 0, b""
-    file.seek(0)
-    while data := file.read(_CHUNK):
-        data = rest + data
-        count += len(magic.findall(data))
-        rest = data[-_LONGEST_MAGIC + 1 :]
-        count -= len(magic.findall(rest))  # they are found again
-    file.seek(0)
-    return count + len(magic.findall(rest))
+def _sds(head: bytes) -> int:
+    """MIDI Sample Dump Standard: packets of 127 bytes, each with 120 of sound, 7 bits a byte."""
+    bits, low, middle, high = struct.unpack_from("B3x3B", head, 6)
+    each = 120 // max(-(-bits // 7), 1)  # samples in a packet
+    return 21 + 127 * int((low | middle << 7 | high << 14) // each)
 
 
-def _magic(head: bytes) -> re.Pattern[bytes] | None:
-    """What such a file begins with; None for other kinds of files."""
-    is_riff = head[:4] in (b"RIFF", b"RIFX", b"RF64", b"FORM") and len(head) >= 16
-    if is_riff and head[8:12] != b"AVI ":
-        middle, end = rb"[\s\S]{4}", head[8:16]
-        return re.compile(re.escape(head[:4]) + middle + re.escape(end))
-    if head[4:8] == b"ftyp":
-        return re.compile(re.escape(head[:12]))
-    if head.startswith((b"fLaC", b".snd", b"caff", b"FLV\1")):
-        return re.compile(re.escape(head[:8]))
-    return None
+def _voc(head: bytes) -> int:
+    """Creative Voice: blocks of a type and three bytes of size; here the end of the first one."""
+    place = _number(head, "<H", 20)
+    return place + 4 + (_number(head, "<I", place) >> 8)
+
+
+def _mat4(head: bytes) -> int:
+    """MATLAB 4: libsndfile's matrix of the sampling rate, then that of the sound."""
+    order = "<" if head[0] == 0 and head[4] == 1 else ">"
+    place = 0
+    for _ in range(2):
+        kind, rows, columns, _, name = struct.unpack_from(f"{order}5i", head, place)
+        place += 20 + name + rows * columns * _MAT4_WIDTHS[kind // 10 % 10]
+    return place
+
+
+_MAT4_WIDTHS = (8, 4, 4, 2, 2, 1)  # bytes of a number of each type
+
+
+def _mat5(head: bytes) -> int:
+    """MATLAB 5: elements of a type and a size, first that of the sampling rate, then the sound."""
+    order = "<" if head[126:128] == b"IM" else ">"
+    place = 128
+    for _ in range(2):
+        place += 8 + _number(head, f"{order}I", place + 4)
+    return place
+
+
+def _avr(head: bytes) -> int:
+    channels = 2 if _number(head, ">H", 12) else 1
+    return 128 + channels * _number(head, ">H", 14) // 8 * _number(head, ">I", 26)
+
+
+def _xi(head: bytes) -> int:
+    """Instrument of FastTracker 2: of each sample a header of 40 bytes, then all samples."""
+    count = _number(head, "<H", 296)
+    return 298 + sum(40 + _number(head, "<I", 298 + 40 * sample) for sample in range(count))
+
+
+def _mpc2k(head: bytes) -> int:
+    return 42 + 2 * (1 + head[21]) * _number(head, "<I", 30)
+
+
+_LENGTHS: dict[bytes, Callable[[bytes], int]] = {
+    b"RIFF": _avi,
+    b"FORM": lambda head: 8 + _number(head, ">I", 4),
+    b"RF64": _rf64,
+    b"riff": lambda head: _number(head, "<Q", 16),  # W64
+    b"caff": _caf,
+    b"NIST": _nist,
+    b"\xf0\x7e": _sds,
+    b"Creative Voice File": _voc,
+    b"\0\0\0\0\1\0\0\0\1\0\0\0": _mat4,
+    b"\0\0\3\xe8\0\0\0\1\0\0\0\1": _mat4,
+    b"MATLAB 5.0 MAT-file": _mat5,
+    b"2BIT": _avr,
+    b"Extended Instrument:": _xi,
+    b"\1\4": _mpc2k,
+    b"ALawSoundFile**": lambda head: 32 + _number(head, ">I", 18),
+}
+"""by the first bytes of a file"""

@@ -31,6 +31,14 @@ class HeaderlessDecoder:
             self.seconds = file.size // self._bytes_each / rate
             file.seek(0)
 
+    def skip(self, samples: int) -> int:
+        """Start after so many samples of each channel, or at the end; return how many."""
+        if isinstance(self._file, Pipe):
+            return 0
+        skipped = min(samples, self._file.size // self._bytes_each)
+        self._file.seek(skipped * self._bytes_each)
+        return skipped
+
     def __iter__(self) -> Iterator[npt.NDArray[np.float32]]:
         """Blocks of samples, float32 (channels, n)."""
         rest = b""

@@ -22,6 +22,8 @@ _CHUNK = 2**20  # bytes
 _UNKNOWN_LENGTH = 2**62  # samples; libsndfile says more where the header says nothing
 # No microphone or mixer goes 18 dB above full scale; integers stored as floats do.
 _ABOVE_FULL_SCALE = 8.0
+_SEEKABLE = ("PCM_S8", "PCM_U8", "PCM_16", "PCM_24", "PCM_32")
+"""encodings in which a sample does not depend on those before it, or which are decoded as if so"""
 _INTEGER_FULL_SCALES = {16: 2.0**15, 24: 2.0**23, 32: 2.0**31}  # bits: value
 _SHARE_OF_FAULTS = 0.001  # of the samples may be above the full scale
 
@@ -126,18 +128,29 @@ class LibsndfileDecoder:
         length_known = sound_file.frames < _UNKNOWN_LENGTH
         self.seconds = sound_file.frames / self.rate if length_known else None
         self._sound_file, self._name = sound_file, name
+        self._skipped = 0
+
+    def skip(self, samples: int) -> int:
+        """Start after so many samples of each channel, or at the end; return how many.
+
+        Returns 0 where what is decoded could depend on what is left out.
+        """
+        if self._sound_file.subtype not in _SEEKABLE or self.seconds is None:
+            return 0
+        self._skipped = self._sound_file.seek(min(samples, self._sound_file.frames))
+        return self._skipped
 
     def __iter__(self) -> Iterator[npt.NDArray[np.float32]]:
         """Blocks of samples, float32 (channels, n)."""
         scale = self._full_scale() if self._sound_file.subtype in ("FLOAT", "DOUBLE") else 1.0
-        count = 0
+        count = self._skipped
         for block in self._read():
             count += block.shape[1]
             yield block if scale == 1 else block * np.float32(1 / scale)
         check_duration(self.seconds or 0.0, count / self.rate, self._name)
 
     def _read(self) -> Iterator[npt.NDArray[np.float32]]:
-        count = 0
+        count = self._skipped
         prints = self._sound_file.format in _PRINTING or self._sound_file.subtype in _PRINTING
         while count < self._sound_file.frames:  # libsndfile reads no more than it says
             size = min(_BLOCK, self._sound_file.frames - count)

@@ -56,8 +56,7 @@ _COMMON_WAV_TAGS = {1, 3, 6, 7, 0xFFFE}  # PCM, float, A-law, mu-law, extensible
 
 def for_libsndfile(head: bytes) -> bool:
     """Whether libsndfile recognises a file that begins with ``head``; MP3 is not told from it."""
-    is_htk = head[8:12] == b"\0\2\0\0" and head[:2] == b"\0\0"  # 16-bit waveform; no magic number
-    return head.startswith(_LIBSNDFILE) or is_htk
+    return head.startswith(_LIBSNDFILE) or _is_htk(head)
 
 
 def has_header(head: bytes) -> bool:
@@ -76,6 +75,14 @@ def can_stream(head: bytes) -> bool:
     mpeg_sync = len(head) > 1 and head[0] == 0xFF and head[1] >= 0xE0  # mp3, adts
     streamable = (b"fLaC", b"OggS", *_LIBAV)
     return head.startswith(streamable) or mpeg_sync or _is_mpegts(head)
+
+
+def _is_htk(head: bytes) -> bool:
+    """Whether a file begins as HTK's 16-bit waveforms, which have no magic number, do."""
+    if len(head) < 12 or head[8:12] != b"\0\2\0\0":  # bytes of a sample, and kind of the samples
+        return False
+    samples, period = struct.unpack_from(">II", head)
+    return bool(samples < 2**28 and 10 <= period <= 10_000)  # of 100 ns: 1 kHz to 1 MHz
 
 
 def is_avi(head: bytes) -> bool:

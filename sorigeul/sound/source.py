@@ -7,16 +7,18 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from io import SEEK_CUR, SEEK_END, SEEK_SET, BytesIO
 from pathlib import Path
-from tempfile import SpooledTemporaryFile
+from tempfile import SpooledTemporaryFile, gettempdir
 from typing import BinaryIO, TypeVar, cast
 
 from sorigeul.base.errors import UserError
 from sorigeul.base.files import check_regular
+from sorigeul.base.ranges import SAMPLING_RATE
 
 HEAD_SIZE = 4096
 """bytes that are looked at to tell the format"""
 _COPY_IN_MEMORY = 2**24  # bytes; a longer copy of a pipe goes to disk
-_PLAUSIBLE_RATES = range(1_000, 1_000_001)  # Hz; a header that claims another one is damaged
+LONGEST_COPY = 2**32
+"""bytes of a pipe that are copied; most streams that are longer never end"""
 # Lossy formats store whole frames, so a file may be this many seconds shorter than its header says.
 _DURATION_TOLERANCE = 0.1
 
@@ -173,10 +175,26 @@ def _open_regular(path: str | Path, name: str) -> BinaryIO:
 
 
 def copied(pipe: Pipe, name: str) -> InputFile:
-    """Copy what is left of ``pipe`` to a temporary file, which can seek."""
+    """Copy what is left of ``pipe`` to a temporary file, which can seek.
+
+    Raises AudioError if it does not end, or if there is no room for it.
+    """
     copy = cast(BinaryIO, SpooledTemporaryFile(_COPY_IN_MEMORY))  # noqa: SIM115  closed with it
+    size = 0
     while data := pipe.read(2**18):
-        copy.write(data)
+        size += len(data)
+        if size > LONGEST_COPY:
+            raise AudioError(
+                f"{name}: has not ended after {LONGEST_COPY / 2**30:g} GiB, and its format, if it "
+                "is one, is only readable at its end; give a file, or wav, flac, ogg, mp3 or webm"
+            )
+        try:
+            copy.write(data)
+        except OSError as error:
+            raise AudioError(
+                f"{name}: cannot be kept in {gettempdir()} ({error.strerror}); make room there, "
+                "set TMPDIR to a folder with more, or give a file"
+            ) from error
     pipe.check(name)
     return InputFile(copy)
 
@@ -198,7 +216,7 @@ def damaged(name: str, reason: str) -> AudioError:
 
 def checked_rate(rate: int, name: str) -> int:
     """Return a sampling rate in Hz; refuse one that no recording has."""
-    if rate not in _PLAUSIBLE_RATES:
+    if rate not in SAMPLING_RATE:
         raise damaged(name, f"its header claims a sampling rate of {rate} Hz")
     return rate
 

@@ -71,4 +71,4 @@ def _repetition_notes(
             )
 
 
-DEMO = Corpus("demo", read, reads_text_file=True)
+DEMO = Corpus("demo", read, makes_recordings=True)

@@ -4,7 +4,9 @@ __all__ = [
     "file_encoding",
     "normalization",
     "numerals",
+    "punctuation",
     "spoken_form",
+    "transcription_marks",
     "vocabulary",
     "written_form",
 ]

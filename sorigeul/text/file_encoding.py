@@ -1,4 +1,4 @@
-"""Decodes the bytes of text files: UTF-8 or CP949, to NFC with Unix line ends."""
+"""Decodes the bytes of text files: UTF-8, CP949 or UTF-16, to NFC with Unix line ends."""
 
 import codecs
 import unicodedata
@@ -14,10 +14,20 @@ _CHUNK = 1 << 20  # bytes
 def decode_text(data: bytes, name: str) -> str:
     r"""Decode ``data`` as UTF-8, with or without a byte-order mark, else as CP949.
 
-    The text is in NFC and every line ends with ``\n``. Raises UserError with the ``name`` of the
+    If it begins with the byte-order mark of UTF-16, which Excel writes, it is decoded as that. The
+    text is in NFC and every line ends with ``\n``. Raises UserError with the ``name`` of the
     file and the offset of the first invalid byte, in the encoding that decoded more of the file.
     """
-    text = data.decode(_find_encoding(lambda: [data], name))
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        try:
+            text = data.decode("utf-16")
+        except UnicodeDecodeError as error:
+            raise UserError(
+                f"{name}: not UTF-16, as its byte-order mark says (from byte {error.start} on); "
+                "save it as UTF-8"
+            ) from error
+    else:
+        text = data.decode(_find_encoding(lambda: [data], name))
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     return unicodedata.normalize("NFC", text)
 
@@ -26,7 +36,8 @@ def read_lines(path: Path) -> Iterator[tuple[str, int]]:
     """Yield each line of a text file in NFC, without its end, and the bytes up to there.
 
     The file is read twice, at first for its encoding, and is never in memory as a whole. Raises
-    UserError as ``decode_text`` does, also if the file cannot be read or holds a null character.
+    UserError as ``decode_text`` does, also if the file cannot be read or holds a null character, as
+    UTF-16 does.
     """
     try:
         check_regular(path)

@@ -7,11 +7,13 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from sorigeul.base.errors import UserError
-from sorigeul.text import spoken_form, written_form
+from sorigeul.text import punctuation, spoken_form, written_form
 
 Numbers = Literal["keep", "spoken", "written"]
 """how numbers, units and Latin letters are written: as in the transcript, as they are spoken (in
 Hangul), or in digits and signs"""
+Punctuation = Literal["keep", "drop"]
+"""whether a text keeps the punctuation of its transcript"""
 
 
 class TranscriptError(ValueError):
@@ -23,38 +25,52 @@ class Normalizer:
     """A named, versioned rule from raw to normalised text.
 
     The version increases whenever any result changes, since scores under different rules cannot be
-    compared. ``str()`` gives ``name/version``, as it is written in reports, and for numbers that
-    are rewritten also how: ``plain/2+spoken/2``.
+    compared. ``str()`` gives ``name/version``, as it is written in reports, and what else is done:
+    ``plain/2+spoken/2`` rewrites numbers, ``plain/2+unpunctuated/1`` drops punctuation.
     """
 
     name: str
     version: int
     function: Callable[[str], str]
     numbers: Numbers = "keep"
+    punctuation: Punctuation = "keep"
 
     def __call__(self, text: str) -> str:
         """Return normalised text: NFC, words separated by one space, nothing that cannot be seen.
 
         Raises TranscriptError if the transcript is malformed.
         """
-        text = self.function(text)
-        if self.numbers == "keep":
+        return self.rewritten(self.function(text))
+
+    def rewritten(self, text: str) -> str:
+        """Return a normalised text with numbers and punctuation as this normaliser has them."""
+        if self.numbers != "keep":
+            convert = spoken_form.spoken if self.numbers == "spoken" else written_form.written
+            text = " ".join(convert(text).split())
+        if self.punctuation == "keep":
             return text
-        convert = spoken_form.spoken if self.numbers == "spoken" else written_form.written
-        return " ".join(convert(text).split())
+        unpunctuated = punctuation.drop_punctuation(text)
+        if self.numbers == "keep" or unpunctuated == text:
+            return unpunctuated
+        return self.rewritten(unpunctuated)  # signs may have hidden a number: A-B becomes A B
 
     def __str__(self) -> str:
-        if self.numbers == "keep":
-            return f"{self.name}/{self.version}"
-        form = spoken_form if self.numbers == "spoken" else written_form
-        return f"{self.name}/{self.version}+{self.numbers}/{form.VERSION}"
+        name = f"{self.name}/{self.version}"
+        if self.numbers != "keep":
+            form = spoken_form if self.numbers == "spoken" else written_form
+            name += f"+{self.numbers}/{form.VERSION}"
+        if self.punctuation == "drop":
+            name += f"+unpunctuated/{punctuation.VERSION}"
+        return name
 
 
-def normalizer(name: str, numbers: Numbers = "keep") -> Normalizer:
+def normalizer(
+    name: str, numbers: Numbers = "keep", punctuation: Punctuation = "keep"
+) -> Normalizer:
     """Return the normaliser called ``name``; UserError if there is none."""
     if name not in _NORMALIZERS:
         raise UserError(f"no normaliser '{name}'; choose one of {', '.join(sorted(_NORMALIZERS))}")
-    return replace(_NORMALIZERS[name], numbers=numbers)
+    return replace(_NORMALIZERS[name], numbers=numbers, punctuation=punctuation)
 
 
 # Characters that take no room: Unicode's Default_Ignorable_Code_Point (zero-width and soft hyphens,

@@ -121,11 +121,13 @@ class RunState:
         return [name for name, value in order.items() if self.epoch_order.get(name) != value]
 
 
-def epoch_order(settings: Settings, utterances: int, processes: int) -> dict[str, Any]:
+def epoch_order(
+    settings: Settings, utterances: int | tuple[int, ...], processes: int
+) -> dict[str, Any]:
     """Everything that decides which utterances are in which batch of an epoch.
 
-    `utterances` is the size of the training split. The names are keys of checkpoints and are shown
-    in a warning if the values change.
+    `utterances` is the size of the training split, or of that of each corpus. The names are keys of
+    checkpoints and are shown in a warning if the values change.
     """
     sampling = asdict(settings.data)
     return {
@@ -159,6 +161,9 @@ def explain_contents(run: Path) -> Iterator[None]:
 def save_checkpoint(run: Path, step: int, state: dict[str, Any]) -> Path:
     """Write the state after `step` steps and remove all but the newest checkpoints."""
     path = _checkpoint_path(run, step)
+    if path.is_dir():
+        kept = path.rename(path.with_suffix(".folder"))
+        log.warning("%s is a folder; kept as %s", path, kept.name)
     with replacing(path) as temporary:
         try:
             torch.save(state, temporary)
@@ -174,9 +179,13 @@ def save_checkpoint(run: Path, step: int, state: dict[str, Any]) -> Path:
 def latest_checkpoint(run: Path) -> dict[str, Any] | None:
     """The content of the newest checkpoint that is whole, or None if there is no checkpoint.
 
-    One that is proved to be damaged is renamed, with a warning. Raises UserError if all are
-    damaged, or if one cannot be read for a reason that is no damage: then nothing is renamed.
+    One that is proved to be damaged is renamed, with a warning; a folder is passed over. Raises
+    UserError if all are damaged, or if one cannot be read for a reason that is no damage: then
+    nothing is renamed.
     """
+    for folder in _named_as_checkpoints(run):
+        if folder.is_dir():
+            log.warning("%s is a folder, and no checkpoint: it is passed over", folder)
     paths = _checkpoint_paths(run)
     for path in reversed(paths):
         try:
@@ -257,6 +266,10 @@ def _checkpoint_path(run: Path, step: int) -> Path:
 
 
 def _checkpoint_paths(run: Path) -> list[Path]:
+    return [path for path in _named_as_checkpoints(run) if not path.is_dir()]
+
+
+def _named_as_checkpoints(run: Path) -> list[Path]:
     return sorted((run / CHECKPOINTS).glob("step-*.pt"))
 
 

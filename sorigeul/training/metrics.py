@@ -5,6 +5,8 @@ Does not know how the metrics are computed.
 
 import json
 import os
+import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +20,12 @@ from sorigeul.base.machine import processor
 from sorigeul.base.streams import print_line
 
 METRICS = "metrics.jsonl"
+_CURVES_SECONDS = 10.0  # between two drawings of the learning curves; it takes half a second
 _NO_NUMBERS = ("kind", "epochs")
-TABLE_HEAD = (
-    "|Epoch|train CRR (%)|valid CRR (%)|test CRR (%)|\n|:-----:|:---------:|:--------:|:------:|"
+_TABLE = ("train_crr", "valid_crr", "test_crr")
+_TABLE_HEAD = (
+    "|Epoch|train CRR (%)|valid CRR (%)|test CRR (%)|",
+    "|:-----:|:---------:|:--------:|:------:|",
 )
 
 
@@ -59,6 +64,8 @@ class MetricsLog:
     def __init__(self, folder: Path, device: torch.device) -> None:
         self.folder, self.device = folder, device
         self.rows = 0
+        self._curves_drawn_at = -_CURVES_SECONDS
+        self._curves_are_old = False
         self._path = folder / METRICS
         self._writer: SummaryWriter | None = None
 
@@ -70,6 +77,7 @@ class MetricsLog:
         kept_rows = read_metrics(self.folder)[:rows]
         write_text(self._path, "".join(f"{json.dumps(row)}\n" for row in kept_rows))
         self.rows = len(kept_rows)
+        self._curves_are_old = any(row["kind"] == "epoch" for row in kept_rows)
         self._writer = SummaryWriter(str(self.folder), purge_step=step + 1)
 
     @property
@@ -98,31 +106,58 @@ class MetricsLog:
                 self._events.add_scalar(f"{row['kind']}/{name}", value, row["step"])
 
     def close_epoch(self, row: dict[str, Any], started: str) -> None:
-        """Add the row of an epoch, rewrite table and curves, and print the table's new line."""
+        """Add the row of an epoch, rewrite table and curves, and print the table's new line.
+
+        The curves of an epoch that follows soon after another are left for a later one, or the end.
+        """
         self.write(row)
         epochs = read_metrics(self.folder, "epoch")
-        plots.learning_curves(self.folder / "plots" / "learning_curves.png", epochs)
-        table = "\n".join([TABLE_HEAD, *map(table_row, epochs)])
+        self._curves_are_old = True
+        if time.monotonic() - self._curves_drawn_at >= _CURVES_SECONDS:
+            self._draw_curves()
+        columns = _corpus_columns(epochs)
+        table = "\n".join([table_head(columns), *(table_row(epoch, columns) for epoch in epochs)])
+        means = "" if not columns else " Of several corpora, valid and test are the means."
         write_text(
             self.folder / "results.md",
             f"### Training Environment\n```\n{training_environment(self.device)}\n```\n\n"
             f"### Training Result\n\nTraining Start Date: {started}\n\n{table}\n\n"
             "**CRR** : Character Recognition Rate, spaces left out. Training's is measured on "
-            "teacher-forced output, the others free-running.\n",
+            f"teacher-forced output, the others free-running.{means}\n",
         )
         if len(epochs) == 1:
-            print_line(TABLE_HEAD)
-        print_line(table_row(row))
+            print_line(table_head(columns))
+        print_line(table_row(row, columns))
+
+    def _draw_curves(self) -> None:
+        epochs = read_metrics(self.folder, "epoch")
+        plots.learning_curves(self.folder / "plots" / "learning_curves.png", epochs)
+        self._curves_drawn_at, self._curves_are_old = time.monotonic(), False
 
     def close(self) -> None:
-        """Close the file of events."""
+        """Close the file of events, and draw the curves that no epoch has drawn."""
         if self._writer is not None:
             self._writer.close()
+            if self._curves_are_old:
+                self._draw_curves()
 
 
-def table_row(row: dict[str, Any]) -> str:
-    """A line of the seed's table, with a dash for a split that the corpus does not have."""
-    rates = (row.get(name) for name in ("train_crr", "valid_crr", "test_crr"))
+def _corpus_columns(epochs: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The rates of each corpus, where a run has several: `pansori/valid_crr` and so on."""
+    names = dict.fromkeys(name for row in epochs for name in row)
+    return [name for name in names if name.endswith(("/valid_crr", "/test_crr"))]
+
+
+def table_head(columns: Sequence[str] = ()) -> str:
+    """The two lines above the seed's table, with further columns for the rates of each corpus."""
+    names, rule = _TABLE_HEAD
+    further = "".join(f"{name.removesuffix('_crr').replace('/', ' ')}|" for name in columns)
+    return f"{names}{further}\n{rule}{':---:|' * len(columns)}"
+
+
+def table_row(row: Mapping[str, Any], columns: Sequence[str] = ()) -> str:
+    """A line of the table, with a dash for a split that the corpus does not have."""
+    rates = (row.get(name) for name in (*_TABLE, *columns))
     cells = ("-" if rate is None else f"{rate:.2f}" for rate in rates)
     return "|".join(["", str(row["epoch"]), *cells, ""])
 

@@ -1,4 +1,4 @@
-"""A training run, from a prepared corpus to a published model. Reads from top to bottom.
+"""A training run, from prepared corpora to a published model. Reads from top to bottom.
 
 A step is one update of the weights (`learner.py`). After each epoch the run recognises dev and test
 free-running, writes a row of the seed's table and a plot of the attention, publishes the model if
@@ -12,7 +12,8 @@ import copy
 import logging
 import math
 import time
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from datetime import datetime, timezone
 from pathlib import Path
@@ -29,8 +30,8 @@ from sorigeul.base.stopping import StopRequests
 from sorigeul.base.weights import not_finite
 from sorigeul.data import manifests
 from sorigeul.data.batches import Batch, in_groups, longest_batch
+from sorigeul.data.mixing import by_name, mix
 from sorigeul.data.sampling import ProcessShare, evaluation_batches, training_batches
-from sorigeul.data.statistics import manifest_statistics
 from sorigeul.evaluation.attention_metrics import AttentionMetrics
 from sorigeul.evaluation.evaluate import Evaluation, RecognizedShare, recognize, score_recognitions
 from sorigeul.model.las import ListenAttendSpell
@@ -52,19 +53,19 @@ from sorigeul.training.weight_averaging import average_weights
 
 log = logging.getLogger(__name__)
 
-_CONFIG_HEAD = "# To repeat this run: sorigeul train DATA NEW_RUN --config THIS_FILE\n\n"
+_CONFIG_HEAD = "# To repeat this run: sorigeul train DATA… NEW_RUN --config THIS_FILE\n\n"
 _MAX_BAD_STEPS = 10  # losses in a row that are not finite before the run gives up
 _MIN_UTTERANCES = 100  # utterances of an epoch after which their failures are compared with a limit
 
 
 def train(
-    corpus: Path,
+    corpora: Path | Sequence[Path],
     folder: Path,
     settings: Settings,
     command: str | None = None,
     restart: bool = False,
 ) -> None:
-    """Train on the manifests in `corpus`, into the run folder `folder`; resume if it holds a run.
+    """Train on one prepared corpus or several, into a run folder; resume if it holds a run.
 
     `command` is named in the run's record as what started it. With `restart` a run that the folder
     holds is put aside, and another begins. SIGINT, SIGTERM and SIGHUP end the run after the next
@@ -77,9 +78,9 @@ def train(
             if fabric.is_global_zero:
                 held.enter_context(locked_folder(folder))
                 claim_folder(folder, Settings, restart)
-        run = Run(corpus, folder, settings, fabric)
+        run = Run(corpora, folder, settings, fabric)
         run.begin_or_resume()
-        if run.position.finished:
+        if run.ended:
             log.info(
                 "%s is finished; raise --max_epochs, --max_steps, --max_seconds or --patience",
                 folder,
@@ -89,13 +90,14 @@ def train(
             if fabric.device.type == "cuda":
                 run.check_memory()
         with StopRequests() as stop:
-            while not run.position.finished and not run.stop_requested(stop):
+            while not run.ended and not run.stop_requested(stop):
                 if run.train_epoch(stop):
                     run.close_epoch()
-            if not run.position.finished:
+            if not run.ended:
                 run.save_checkpoint()
                 step = run.position.step
                 log.info("stopped at step %d; the same command goes on from there", step)
+                run.judge_failures()
         if fabric.is_global_zero:
             provenance.end_record(folder, run.position.seconds, run.position.finished)
         run.metrics.close()
@@ -105,15 +107,26 @@ def train(
 class Run:
     """The data, model and progress of a run, and its stages."""
 
-    def __init__(self, corpus: Path, folder: Path, settings: Settings, fabric: Fabric) -> None:
-        self.corpus, self.folder, self.settings, self.fabric = corpus, folder, settings, fabric
+    def __init__(
+        self,
+        corpora: Path | Sequence[Path],
+        folder: Path,
+        settings: Settings,
+        fabric: Fabric,
+    ) -> None:
+        self.folder, self.settings, self.fabric = folder, settings, fabric
         training = settings.training
         share = ProcessShare(fabric.global_rank, fabric.world_size)
         with devices.raise_together(fabric):
             moved_to = settings.data.audio_root
-            cuts = manifests.required_manifest(corpus, "train", moved_to)
-            self.statistics = manifest_statistics(cuts)
-            self.normalizer = manifests.normalizer(cuts)
+            self.corpora = by_name([corpora] if isinstance(corpora, Path) else corpora)
+            train_cuts = {
+                name: manifests.required_manifest(corpus, "train", moved_to)
+                for name, corpus in self.corpora.items()
+            }
+            self.mixture = mix(train_cuts, settings.data.weights, training.seed)
+            self.statistics, cuts = self.mixture.statistics, self.mixture.cuts
+            self.normalizers = {name: manifests.normalizer(own) for name, own in train_cuts.items()}
             characters = self.statistics.characters
             pretrained = None
             if checkpoints.has_checkpoint(folder):
@@ -124,17 +137,18 @@ class Run:
                 cuts, self.vocabulary, settings.data, training.seed, share
             )
             self.evaluation_loaders = {
-                split: evaluation_batches(
+                (split, name): evaluation_batches(
                     split_cuts, self.vocabulary, settings.data.num_workers, share
                 )
                 for split in ("dev", "test")
+                for name, corpus in self.corpora.items()
                 if (split_cuts := manifests.manifest(corpus, split, moved_to)) is not None
             }
-            if "dev" not in self.evaluation_loaders and (
-                training.average_best > 1 or training.patience
-            ):
+            self.dev_corpora = [name for split, name in self.evaluation_loaders if split == "dev"]
+            if not self.dev_corpora and (training.average_best > 1 or training.patience):
+                places = " and ".join(map(str, self.corpora.values()))
                 raise UserError(
-                    f"average_best and patience need a dev split, and {corpus} has none: prepare "
+                    f"average_best and patience need a dev split, and {places} has none: prepare "
                     "one, or leave them out"
                 )
         self.learner = Learner(settings, self.vocabulary, fabric, pretrained)
@@ -146,8 +160,18 @@ class Run:
         if fabric.is_global_zero:
             for warning in text_warnings(cuts, characters, self.vocabulary, settings):
                 log.warning("%s", warning)
+            if len(self.corpora) > 1:
+                for line in self.mixture.lines():
+                    log.info("%s", line)
+                if len(set(self.normalizers.values())) > 1:
+                    log.warning("the corpora are not prepared alike: %s text", self.normalizer)
             if pretrained is not None:
                 report_finetuning(pretrained, self.vocabulary, self.normalizer)
+
+    @property
+    def normalizer(self) -> str:
+        """Name of the normaliser of the training text, or names if the corpora differ in it."""
+        return " and ".join(dict.fromkeys(self.normalizers.values()))
 
     # Begin or resume, and save.
 
@@ -219,10 +243,18 @@ class Run:
         )
         checkpoints.save_checkpoint(self.folder, self.position.step, state.to_dict())
 
+    @property
+    def ended(self) -> bool:
+        """Whether a limit is reached and no epoch is left open.
+
+        One is open where a run resumes under a lower limit than the one it was stopped under.
+        """
+        return self.position.finished and not self.totals.utterances
+
     def _epoch_order(self) -> dict[str, Any]:
-        return checkpoints.epoch_order(
-            self.settings, self.statistics.utterances, self.fabric.world_size
-        )
+        sizes = tuple(share.utterances for share in self.mixture.shares)
+        utterances = sizes if len(sizes) > 1 else self.statistics.utterances
+        return checkpoints.epoch_order(self.settings, utterances, self.fabric.world_size)
 
     # Before the first step.
 
@@ -252,18 +284,24 @@ class Run:
         return bool(devices.sum_over_processes(self.fabric, [stop.requested])[0])
 
     def train_epoch(self, stop: StopRequests) -> bool:
-        """Train to the end of the current epoch; false if the run was asked to stop before it."""
+        """Train to the end of the current epoch, or to a limit.
+
+        Returns whether the epoch can be closed: not if the run was asked to stop before its end, or
+        if nothing was learnt in it before a limit. Raises an error if too many recordings could not
+        be read, or if nothing was learnt at all.
+        """
         self.learner.train()
         self.train_loader.sampler.set_epoch(self.position.epoch)
         if self.saved_loader_position is not None:
             self.train_loader.load_state_dict(self.saved_loader_position)
             self.saved_loader_position = None
         training = self.settings.training
-        total = math.ceil(self.statistics.utterances * self.settings.data.items_per_utterance)
+        total = math.ceil(self.mixture.utterances * self.settings.data.items_per_utterance)
         with progress_bar(f"epoch {self.position.epoch}", total) as advance:
             advance(self.totals.utterances, "")
             last = time.monotonic()
-            for batches in in_groups(self.train_loader, training.accumulate):
+            groups = in_groups(self.train_loader, training.accumulate)
+            for batches in groups if not self.position.finished else ():
                 utterances_before = self.totals.utterances
                 waited = time.monotonic() - last
                 self.totals.seconds_waited += waited
@@ -274,16 +312,22 @@ class Run:
                 advance(self.totals.utterances - utterances_before, f"loss {mean_loss:.3f}")
                 if limit_reached:
                     self.position.finished = True
-                    return True
+                    break
                 if stop_requested:
                     return False
                 if self.position.step % training.checkpoint_every == 0:
                     self.save_checkpoint()
                     last = time.monotonic()
-        self._check_failures(self.totals.failures)
-        if self.totals.steps == 0:
+        if self.position.finished:
+            self.judge_failures()
+        else:
+            self._check_failures(self.totals.failures)
+        if self.totals.steps:
+            return True
+        if not self.position.finished or self.position.epoch == 0:
             raise self._error("no batch of the epoch could be trained on, for the reasons above")
-        return True
+        self.totals = EpochTotals()  # what the epochs before have learnt is published
+        return False
 
     def train_step(
         self, batches: list[Batch], waited: float, stop: StopRequests
@@ -333,7 +377,7 @@ class Run:
 
     def learning_rate(self) -> float:
         """The learning rate of the current step."""
-        epoch_size = self.statistics.utterances * self.settings.data.items_per_utterance
+        epoch_size = self.mixture.utterances * self.settings.data.items_per_utterance
         epochs = self.position.epoch + self.totals.utterances / epoch_size
         return learning_rate(self.settings.training, self.position.step, epochs)
 
@@ -371,6 +415,12 @@ class Run:
                 "so nothing was saved; lower lr, and the same command goes on from the last "
                 "checkpoint"
             )
+
+    def judge_failures(self) -> None:
+        """Give up as `_check_failures` does, in the middle of an epoch."""
+        few = self.totals.utterances < _MIN_UTTERANCES
+        if not (few and self.totals.failures == 1):  # one in a few is a large share by chance
+            self._check_failures(self.totals.failures)
 
     def _check_failures(self, new: int) -> None:
         """Give up if a larger share of the recordings than `max_failures` cannot be read.
@@ -450,28 +500,34 @@ class Run:
     def evaluate(self, model: ListenAttendSpell, inspect_attention: bool = False) -> dict[str, Any]:
         """Recognise dev and test; returns the metrics under their names in `metrics.jsonl`.
 
-        With `inspect_attention`, also plots the attention of an utterance of dev and warns if the
-        attention aligns nothing.
+        Of several corpora each has metrics of its own, and the mean of them is what models are
+        compared by, so that none is drowned by a larger one. With `inspect_attention`, also plots
+        the attention of an utterance of the first dev and warns if the attention aligns nothing.
         """
         row: dict[str, Any] = {}
-        for split, batches in self.evaluation_loaders.items():
+        values: dict[str, list[float]] = defaultdict(list)
+        for (split, corpus), batches in self.evaluation_loaders.items():
             prefix = "valid" if split == "dev" else split
-            share, evaluation = self._evaluate_split(model, batches)
-            row |= {f"{prefix}_{name}": value for name, value in evaluation.epoch_metrics().items()}
-            if inspect_attention and split == "dev" and evaluation.recognitions:
+            share, evaluation = self._evaluate_split(model, batches, corpus)
+            for name, value in evaluation.epoch_metrics().items():
+                values[f"{prefix}_{name}"].append(value)
+                if len(self.corpora) > 1:
+                    row[f"{corpus}/{prefix}_{name}"] = value
+            first_dev = split == "dev" and corpus == self.dev_corpora[0]
+            if inspect_attention and first_dev and evaluation.recognitions:
                 self._plot_attention(share, evaluation)
-                self._warn_of_missing_alignment(evaluation.attention_metrics)
-        return row
+                self._warn_of_missing_alignment(evaluation.attention_metrics, corpus)
+        return {**{name: sum(all_) / len(all_) for name, all_ in values.items()}, **row}
 
     def _evaluate_split(
-        self, model: ListenAttendSpell, batches: Iterable[Batch]
+        self, model: ListenAttendSpell, batches: Iterable[Batch], corpus: str
     ) -> tuple[RecognizedShare, Evaluation]:
         """Recognise a split: the share of this process, and the evaluation of all shares."""
         with progress_bar("recognising", None) as advance:
             share = recognize(model, batches, self.vocabulary, self.learner.log_mel, advance)
         shares = devices.gather(self.fabric, share.without_alignments())
         with devices.raise_together(self.fabric):
-            evaluation = score_recognitions(shares, self.vocabulary, self.normalizer)
+            evaluation = score_recognitions(shares, self.vocabulary, self.normalizers[corpus])
         return share, evaluation
 
     def _plot_attention(self, share: RecognizedShare, evaluation: Evaluation) -> None:
@@ -489,12 +545,12 @@ class Run:
                 f"epoch {self.position.epoch}, {recognition.id}: {recognition.hypothesis}",
             )
 
-    def _warn_of_missing_alignment(self, attention: AttentionMetrics | None) -> None:
+    def _warn_of_missing_alignment(self, attention: AttentionMetrics | None, corpus: str) -> None:
         """Warn, once in a run, if the attention should align by now and does not."""
         position = self.position
         if attention is None or position.warned_of_alignment:
             return
-        warning = alignment_warning(attention, position.step, self.settings, self.corpus)
+        warning = alignment_warning(attention, position.step, self.settings, self.corpora[corpus])
         position.warned_of_alignment = warning is not None
         if warning is not None and self.fabric.is_global_zero:
             log.warning("%s", warning)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from sorigeul.base.errors import UserError
 from sorigeul.base.provenance import RECORD, read_record
+from sorigeul.evaluation.result_files import is_result
 from sorigeul.pretrained.loading import CONFIG, VOCABULARY, WEIGHTS
 from sorigeul.pretrained.search_settings import SEARCH
 from sorigeul.training.checkpoints import CHECKPOINTS, has_checkpoint
@@ -48,7 +49,7 @@ def claim_folder(folder: Path, settings: type[SectionedSettings], restart: bool)
                 )
     if has_checkpoint(folder):
         return
-    lost = sorted((folder / CHECKPOINTS).glob("step-*"))
+    lost = sorted(path for path in (folder / CHECKPOINTS).glob("step-*") if not path.is_dir())
     if (folder / WEIGHTS).exists() and not _ended_before_its_first_checkpoint(folder):
         lost.append(folder / WEIGHTS)
     if lost:
@@ -80,6 +81,8 @@ def _move_aside(folder: Path) -> None:
 def _run_files(folder: Path) -> Iterator[Path]:
     """The settings last: while they are there, an interrupted move is repeated."""
     yield from folder.glob("events.out.tfevents.*")
+    # The figures of the model that was: beside a new one they would look like its own.
+    yield from [path for path in folder.iterdir() if path.is_file() and is_result(path)]
     for name in (*_WRITTEN, CHECKPOINTS, RUN_CONFIG):
         if (folder / name).exists():
             yield folder / name

@@ -37,6 +37,16 @@ def test_the_bar_shows_progress_and_note(
     assert "3600" not in bar_output(capsys, counted=False)
 
 
+def test_a_name_in_the_bar_stays_in_its_line_and_is_no_markup(
+    terminal: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with progress_bar("a\n[/b]", 10.0) as advance:
+        advance(1, "\x1b[2J\n[bold]c[/d].txt")
+    err = capsys.readouterr().err
+    assert r"a\n[/b]" in err
+    assert r"\u001b[2J\n[bold]c[/d].txt" in err
+
+
 @pytest.mark.parametrize("name", ["RANK", "LOCAL_RANK"])
 def test_only_the_first_of_several_processes_shows_the_bar(
     terminal: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str

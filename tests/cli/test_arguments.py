@@ -37,11 +37,15 @@ SEED_HELP = {
 
 
 def option_help(text: str) -> dict[str, str]:
-    """Options and their help, from a help text without its box and its line breaks."""
-    lines = [line.strip("│╭╮╰╯─ ") for line in text.splitlines()]
-    joined = " ".join(line for line in lines if line)
-    pieces = re.split(r"(?:^| )--([a-z_]+) (?=[A-Z{])", joined)
+    """Options and their help, from a help text."""
+    pieces = re.split(r"(?:^| )--([a-z_]+) (?=[A-Z{[])", joined_lines(text))
     return dict(zip(pieces[1::2], pieces[2::2], strict=True))
+
+
+def joined_lines(text: str) -> str:
+    """A help text without its box and its line breaks."""
+    lines = [line.strip("│╭╮╰╯─ ") for line in text.splitlines()]
+    return " ".join(line for line in lines if line)
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -65,7 +69,36 @@ def test_train_explains_every_setting(sorigeul: Command) -> None:
 
 def test_train_shows_the_defaults_of_the_preset(sorigeul: Command) -> None:
     explained = option_help(sorigeul("train", "--preset", "seed", "--help").out)
-    assert "(default: 256)" in explained["hidden_size"]
+    assert "(1 to 16384; default: 256)" in explained["hidden_size"]
+    assert "(0 to below 1; default: 0.5)" in explained["dropout"]
+
+
+RANGED = re.compile(r"\((above )?-?[\d.]+ to (below )?[\d.]+(; (default: .*?|repeatable))?\)")
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_help_of_every_number_has_its_range(sorigeul: Command, name: str) -> None:
+    commands = ("lm train", "lm score", "lm sample") if name == "lm" else (name,)
+    for command in commands:
+        explained = option_help(sorigeul(*command.split(), "--help").out)
+        numbers = {
+            option for option, text in explained.items() if re.match(r"\[?(INT|FLOAT)\b", text)
+        }
+        without = {option for option in numbers if not RANGED.search(explained[option])}
+        assert without <= {"time_reduction"}, without
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        *("train DATA RUN --hidden_size nan", "train DATA RUN --hidden_size", "serve RUN --port x"),
+        *("transcribe RUN FILE --ctc_weight one", "prepare table DATA OUT --seed 1.5"),
+    ],
+)
+def test_of_what_is_no_number_the_range_is_told(sorigeul: Command, arguments: str) -> None:
+    done = sorigeul(*arguments.split())
+    assert done.status == 2
+    assert re.search(r"; it must be at least \d+ and at most [\d,]+ \(sorigeul", done.error())
 
 
 def test_help_breaks_full_lines_and_shows_no_empty_defaults() -> None:
@@ -79,7 +112,7 @@ def test_help_breaks_full_lines_and_shows_no_empty_defaults() -> None:
         in text
     )
     assert "torchrun --nproc-per-node 8 -m sorigeul transcribe RUN --manifest DATA" in text
-    defaults = re.findall(r"\(default: (.*?)\)", text)
+    defaults = re.findall(r"default: (.*?)\)", joined_lines(text))
     assert defaults == [
         *("False", "False", "False", "False", "20", "0.0", "0", "float32", "1"),
         *("False", "auto", "16000", "1", "0"),

@@ -55,13 +55,13 @@ def write_texts(folder: Path, name: str, error_rate: float) -> Path:
 # Runs
 
 
-def test_unreadable_recordings_count_as_errors_and_only_json_is_printed(
+def test_unreadable_recordings_count_as_errors_the_status_says_so_and_only_json_is_printed(
     run: Path, tmp_path: Path
 ) -> None:
     folder = tones.manifests(tmp_path, tones.texts(6), ["test"] * 6)
     (tmp_path / "audio" / "u02.wav").unlink()
     done = in_a_process("evaluate", run, folder, "--json", "-")
-    assert done.status == 0
+    assert done.status == 2
     results = json.loads(done.out)
     assert results.keys() >= RESULT_KEYS | {"rtf", "loss", "ctc_crr", "diagonality"}
     assert results["utterances"] == 6
@@ -70,8 +70,27 @@ def test_unreadable_recordings_count_as_errors_and_only_json_is_printed(
     assert list(results["failures"]) == ["u02.wav"]
     assert results["cer_no_space"] >= 100 * len(tones.texts(6)[2]) / results["reference_characters"]
     assert 0 < results["rtf"] < 10
-    (warning,) = done.err.splitlines()
+    warning, error = done.err.splitlines()
     assert warning.startswith("warning: u02.wav counts as recognised as nothing: ")
+    assert error == (
+        "error: 1 of 6 recordings could not be read and count as recognised as nothing: see to "
+        "them, or prepare the corpus again; the JSON names them all"
+    )
+
+
+def test_where_nothing_can_be_read_a_few_are_named_and_everything_is_written(
+    sorigeul: Command, run: Path, tmp_path: Path
+) -> None:
+    folder = tones.manifests(tmp_path, tones.texts(7), ["test"] * 7)
+    for path in (tmp_path / "audio").iterdir():
+        path.unlink()
+    done = sorigeul("evaluate", run, folder, "--json", tmp_path / "e.json", "--worst", 0)
+    assert done.status == 2
+    assert done.error().startswith("7 of 7 recordings could not be read")
+    assert done.err.count("counts as recognised as nothing: ") == 5
+    assert "\nutterances: 7\n" in done.out
+    results = json.loads((tmp_path / "e.json").read_text(encoding="utf-8"))
+    assert (results["crr"], len(results["failures"])) == (0, 7)
 
 
 def test_the_results_and_the_worst_utterances_are_printed(

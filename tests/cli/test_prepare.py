@@ -5,14 +5,16 @@ from pathlib import Path
 
 from helpers import tones
 from helpers.commands import Command
-from helpers.trees import texts_by_id, write_table
+from helpers.trees import texts_by_id, write_speakers, write_table
 
 from sorigeul.text import spoken_form, written_form
 
 
 def test_it_prints_what_it_found(sorigeul: Command, audio: Path, tmp_path: Path) -> None:
     done = sorigeul("prepare", "table", audio / "table.csv", tmp_path / "out")
-    assert (done.status, done.err) == (0, "")
+    assert done.status == 0
+    (warning,) = done.err.splitlines()  # of the splits that the table itself has
+    assert warning.startswith("warning: dev: 1 of 4 sentences and 4 of 4 speakers are in train too")
     assert done.out.splitlines()[0].startswith("train: 40 utterances, 0.01 h, 4 speakers, ")
     assert "48 usable utterances" in done.out
     assert str(tmp_path / "out" / "report.json") in done.out
@@ -26,6 +28,11 @@ def test_it_warns_of_what_it_rejects(sorigeul: Command, bad: dict[str, Path]) ->
     assert done.status == 0
     assert "warning: rejected u03.wav (table.csv:5): " in done.err
     assert "1 rejected" in done.out
+
+
+def test_its_first_line_says_that_splits_do_not_leak(sorigeul: Command, tmp_path: Path) -> None:
+    done = sorigeul("prepare", "table", write_speakers(tmp_path / "in", 6), tmp_path / "out")
+    assert done.out.startswith("no sentence and no speaker of dev, test is in train\ntrain: ")
 
 
 def test_numbers_are_written_as_one_asks_for(sorigeul: Command, tmp_path: Path) -> None:

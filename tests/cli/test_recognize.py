@@ -232,13 +232,15 @@ def test_attention_is_drawn_on_request(
         ),
         ("--manifest data --out o.jsonl --recursive", "go with FILE…"),
         ("--manifest data --out o.jsonl --written", "--manifest writes what was heard"),
-        ("--manifest data --out o.jsonl --resume", "--manifest always goes on where it stopped"),
         ("a.wav --format srt,json", "several formats need --out FOLDER: only one can be printed"),
         ("a.wav --format srt,srt --out o", "--format srt,srt names a format twice"),
         ("a.wav --format doc", "format 'doc' is unknown: there are txt, json, srt, vtt, tsv"),
         ("a.wav --format txt,tsv --out o --word_times", "not with txt and tsv"),
         ("a.wav --resume", "--resume goes with --out FOLDER"),
-        ("a.wav --format srt --subtitle_line 3", "subtitle_line is 3, but must be 8 characters"),
+        (
+            "a.wav --format srt --subtitle_line 3",
+            "subtitle_line is 3, but must be at least 8 and at most",
+        ),
         ("", "no recording given: sorigeul transcribe RUN FILE…, or --manifest DATA --out FILE"),
     ],
 )
@@ -268,6 +270,35 @@ def test_a_folder_is_walked_and_bad_files_do_not_stop_it(
     assert "error: 1 of 3 recordings could not be transcribed whole" in done.err
     written = sorted(str(path.relative_to(out)) for path in out.rglob("*") if path.is_file())
     assert written == ["deep/er/one.wav.txt", "one.WAV.txt"]
+
+
+def test_what_is_no_recording_is_named_and_counted_and_the_others_are_done(
+    sorigeul: Command, run: Path, audio: Path, tmp_path: Path
+) -> None:
+    line_break = tmp_path / "a\nerror: b.wav"
+    shutil.copy(audio / "u09.wav", line_break)
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe.wav")
+    places = [tmp_path / "folder", line_break, tmp_path / "pipe.wav", tmp_path / "none.wav"]
+    shown = sorigeul("transcribe", run, *places, audio / "u10.wav")
+    assert shown.status == 2
+    first, second = shown.out.splitlines()
+    assert first.startswith(f"{tmp_path}/a\\nerror: b.wav: ")
+    assert second.startswith(f"{audio / 'u10.wav'}: ")
+    told = [line for line in shown.err.splitlines() if line.startswith("warning: ")]
+    assert [line.split(": ")[1].split()[0] for line in told] == [
+        str(tmp_path / name) for name in ("folder", "pipe.wav", "none.wav")
+    ]
+    assert "\nerror: 3 of 5 recordings could not be transcribed whole, as said abov" in shown.err
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "folder.txt").write_text("mine")
+    for options in ((), ("--resume",)):
+        written = sorigeul("transcribe", run, *places[:2], "--out", tmp_path / "out", *options)
+        assert written.status == 2
+        assert "error: 1 of 2 recordings could not be transcribed whole" in written.err
+        texts = {path.name: path.read_text() for path in (tmp_path / "out").iterdir()}
+        assert texts.pop("folder.txt") == "mine"
+        assert list(texts) == ["a\nerror: b.wav.txt"]
 
 
 def test_a_folder_without_recordings_is_refused(

@@ -1,8 +1,10 @@
 """`sorigeul train`: what it needs, and how it continues a run."""
 
+import shutil
 from pathlib import Path
 
 import pytest
+from helpers import tones
 from helpers.commands import Command
 
 from sorigeul.training import checkpoints
@@ -40,6 +42,24 @@ def test_it_needs_a_usable_vocabulary(
     assert message in done.error()
     assert str(path) in done.error()
     assert not (tmp_path / "run").exists()
+
+
+def test_several_corpora_are_trained_on_together(
+    sorigeul: Command, corpus: Path, tmp_path: Path
+) -> None:
+    config, run, other = tmp_path / "config.yaml", tmp_path / "run", tmp_path / "other"
+    config.write_text(tones.TINY.to_yaml(), encoding="utf-8")
+    shutil.copytree(corpus, other)
+    limits = ["--config", config, "--max_steps", "1"]
+    done = sorigeul("train", corpus, other, run, "--weights", "0.25", "0.75", *limits)
+    assert done.status == 0
+    assert "manifests: 25.0% of the speech of an epoch; " in done.err
+    head, _, row = done.out.splitlines()
+    assert head.endswith("|test CRR (%)|manifests valid|other valid|manifests test|other test|")
+    assert row.count("|") == head.count("|")
+    assert f"{run} is finished" in sorigeul("train", corpus, other, run).err
+    done = sorigeul("train", corpus, run)
+    assert (done.status, "weights are 0.25 0.75, but there is one" in done.error()) == (2, True)
 
 
 @pytest.mark.parametrize(("setting", "old", "new"), [("hidden_size", 16, 8), ("n_mels", 16, 20)])

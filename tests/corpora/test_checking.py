@@ -43,7 +43,7 @@ def test_unusable_recordings_and_texts_are_rejected_with_their_line_and_reason(
 
 
 def test_a_text_that_cannot_be_said_in_that_time_is_rejected(tmp_path: Path) -> None:
-    texts = {"slow": "가" * 12, "fast": "가" * 13, "signs": "!" * 38, "number": "1000" * 9}
+    texts = {"slow": "가" * 12, "fast": "가" * 13, "number": "1000" * 9}
     rows = [f"{name}.wav,{text}" for name, text in texts.items()]
     for name in texts:
         write_tone(tmp_path / f"{name}.wav", 0.5)
@@ -51,12 +51,25 @@ def test_a_text_that_cannot_be_said_in_that_time_is_rejected(tmp_path: Path) -> 
     report = prepare(CORPORA["table"], table, tmp_path / "out")
     assert list(texts_by_id(tmp_path / "out")) == ["slow.wav", "number.wav"]
     reason = "text and recording do not belong together: 26 syllables a second, over 25"
-    assert [(one.item, one.reason) for one in report.rejected] == [
-        ("fast.wav", reason),
-        ("signs.wav", reason.replace("26", "25")),
-    ]
+    assert [(one.item, one.reason) for one in report.rejected] == [("fast.wav", reason)]
     options = PrepareOptions(max_syllable_rate=26)
     assert not prepare(CORPORA["table"], table, tmp_path / "out", options).rejected
+
+
+def test_a_text_of_signs_only_is_rejected(tmp_path: Path) -> None:
+    texts = {"a": "...", "b": "—?!", "c": "ㅋㅋ", "d": "3", "e": "♪" * 30}
+    for name in texts:
+        write_tone(tmp_path / f"{name}.wav", 2)
+    rows = ["audio,text", *(f"{name}.wav,{text}" for name, text in texts.items())]
+    report = prepare(
+        CORPORA["table"], write_text(tmp_path / "t.csv", "\n".join(rows)), tmp_path / "out"
+    )
+    assert texts_by_id(tmp_path / "out") == {"c.wav": "ㅋㅋ", "d.wav": "3"}
+    assert [(one.item, one.reason) for one in report.rejected] == [
+        ("a.wav", "transcript of signs only: ..."),
+        ("b.wav", "transcript of signs only: —?!"),
+        ("e.wav", "transcript of signs only: " + "♪" * 20),
+    ]
 
 
 def test_characters_that_nobody_sees_are_removed_and_counted(tmp_path: Path) -> None:
@@ -82,5 +95,10 @@ def test_characters_that_nobody_sees_are_removed_and_counted(tmp_path: Path) -> 
     assert [one.reason for one in report.rejected] == ["empty transcript"]
     (warning,) = [warning for warning in report.warnings if "nobody sees" in warning]
     assert warning.startswith("3 transcripts had characters that nobody sees")
-    assert "U+200B in 2" in warning
+    assert "(3 U+200B, 1 U+FEFF, 1 U+00AD)" in warning
     assert warning.endswith("): 0.wav, 1.wav, 2.wav")
+    assert report.invisible_characters == {
+        "U+200B ZERO WIDTH SPACE": 3,
+        "U+FEFF ZERO WIDTH NO-BREAK SPACE": 1,
+        "U+00AD SOFT HYPHEN": 1,
+    }

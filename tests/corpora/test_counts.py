@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from sorigeul.corpora.counts import SplitCounts, compare_with_published, summary, total
+from sorigeul.corpora.counts import SplitCounts, compare_with_published, sentence, summary, total
 from sorigeul.corpora.utterances import Utterance
 
 
@@ -42,3 +42,9 @@ def test_the_summary_counts_characters_and_sentences() -> None:
         "sentences_in_train": 2,
     }
     assert summary(splits)["test"]["sentences_in_train"] == 1
+
+
+def test_a_sentence_is_what_is_said_not_how_it_is_punctuated() -> None:
+    assert sentence("가 나, 다.") == sentence("가나 다?") == sentence("가나다")
+    assert sentence("가나다") != sentence("가나라")
+    assert sentence("?") != sentence("!")  # with nothing to be said, the text as it is

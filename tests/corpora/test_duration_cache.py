@@ -8,9 +8,10 @@ from pathlib import Path
 from helpers.trees import file_contents, make_unreadable, rejections, write_tone
 
 from sorigeul.corpora.catalog import CORPORA
-from sorigeul.corpora.duration_cache import open_duration_cache
+from sorigeul.corpora.duration_cache import CachedDuration, open_duration_cache
 from sorigeul.corpora.options import PrepareOptions, Shard
 from sorigeul.corpora.preparation import prepare, prepare_shard
+from sorigeul.corpora.sound_faults import SoundFault
 
 CACHE = "probed.journal"
 
@@ -32,17 +33,18 @@ def measure_only(table: Path, out: Path) -> None:
 
 
 def test_lines_are_written_at_once_and_an_incomplete_one_is_skipped(tmp_path: Path) -> None:
+    with_faults = CachedDuration(3, 4, 1 / 3, (SoundFault("clipped", "1.5 %"),))
     with open_duration_cache(tmp_path) as cache:
-        cache.add(tmp_path / "a", (1, 2, 0.1))
+        cache.add(str(tmp_path / "a"), CachedDuration(1, 2, 0.1))
         assert len(cache_lines(tmp_path)) == 1
     with (tmp_path / CACHE).open("ab") as file:
         file.write(b'[1, "/so')
     with open_duration_cache(tmp_path) as cache:
-        cache.add(tmp_path / "나\udcff", (3, 4, 1 / 3))
+        cache.add(str(tmp_path / "나\udcff"), with_faults)
     with open_duration_cache(tmp_path, Shard(1, 2)) as cache:
-        assert cache.take(tmp_path / "a") == (1, 2, 0.1)
-        assert cache.take(tmp_path / "나\udcff") == (3, 4, 1 / 3)
-        assert cache.take(tmp_path / "c") is None
+        assert cache.take(str(tmp_path / "a")) == CachedDuration(1, 2, 0.1)
+        assert cache.take(str(tmp_path / "나\udcff")) == with_faults
+        assert cache.take(str(tmp_path / "c")) is None
 
 
 def test_recordings_that_changed_since_are_measured_again(
@@ -69,7 +71,7 @@ def test_lines_of_another_version_and_damaged_lines_are_ignored(
     table, out = copy_table(large_table, tmp_path / "in"), tmp_path / "out"
     measure_only(table, out)
     lines = [json.loads(line) for line in cache_lines(out)]
-    newer = [[version + 1, path, size, date, 9.0] for version, path, size, date, _ in lines]
+    newer = [[version + 1, path, size, date, 9.0, []] for version, path, size, date, *_ in lines]
     content = ["null", "{}", "[1, 2]", "\0\0", *map(json.dumps, newer)]
     (out / CACHE).write_text("\n".join(content))
     prepare(CORPORA["table"], table, out)

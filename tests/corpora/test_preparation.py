@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from helpers.processes import Forked, Pause
@@ -146,12 +147,12 @@ def test_a_killed_worker_names_its_recording_and_measurements_are_kept(
 ) -> None:
     """As if memory ran out."""
 
-    def kill_at_one_recording(path: Path) -> float:
-        if path.name == "20-5.wav":
+    def kill_at_one_recording(utterance: Utterance) -> float:
+        if utterance.audio.name == "20-5.wav":
             os.kill(os.getpid(), signal.SIGKILL)
-        return probe(path)
+        return probe(utterance.audio)
 
-    monkeypatch.setattr("sorigeul.corpora.checking.probe", kill_at_one_recording)
+    monkeypatch.setattr("sorigeul.corpora.checking.probe_recording", kill_at_one_recording)
     with pytest.raises(UserError, match=r"20-5\.wav: the process .* died \(SIGKILL\)"):
         prepare(CORPORA["table"], large_table, tmp_path, jobs=2)
     assert [path.name for path in tmp_path.iterdir()] == [CACHE]
@@ -206,3 +207,21 @@ def test_files_that_prepare_has_not_written_are_kept(tmp_path: Path, name: str) 
     prepare(CORPORA["table"], table, out, PrepareOptions(overwrite=True))
     assert json.loads((out / "report.json").read_text(encoding="utf-8"))["corpus"] == "table"
     prepare(CORPORA["table"], table, out)  # what it has written itself may be replaced
+
+
+@pytest.mark.parametrize(
+    ("corpus", "options", "message"),
+    [
+        ("pansori", {"text": "spelling"}, "text spelling: goes with kspon and table only, and pan"),
+        ("kspon", {"audio_root": "/a"}, "audio_root /a: goes with table only, and kspon would"),
+        ("table", {"hours": 2.0}, r"hours 2.0: goes with demo only, and table would ignore it: le"),
+        ("table", {"utterances": 200}, "utterances 200: goes with demo only"),
+        ("zeroth", {"text_file": "a.txt"}, r"text a.txt: only the demo corpus reads a text file"),
+    ],
+)
+def test_an_option_that_the_corpus_would_ignore_is_refused_by_name(
+    tmp_path: Path, corpus: str, options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(UserError, match=f"^{message}"):
+        prepare(CORPORA[corpus], tmp_path, tmp_path / "out", PrepareOptions(**options))
+    assert not (tmp_path / "out").exists()

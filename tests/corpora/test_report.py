@@ -10,17 +10,18 @@ from sorigeul.corpora.catalog import CORPORA
 from sorigeul.corpora.counts import SplitCounts
 from sorigeul.corpora.preparation import prepare
 from sorigeul.corpora.reading import CorpusContents
-from sorigeul.corpora.report import warnings
+from sorigeul.corpora.report import overlap, warnings
 from sorigeul.corpora.utterances import Layout, Utterance
 
 
-def splits(**texts: list[str]) -> dict[str, SplitCounts]:
-    """Counts of splits with these texts, of a speaker without a name."""
+def splits(speakers: str = "", **texts: list[str]) -> dict[str, SplitCounts]:
+    """Counts of splits with these texts, each split of one of the speakers, or of none."""
     counts = {}
-    for split, split_texts in texts.items():
+    for number, (split, split_texts) in enumerate(texts.items()):
         counts[split] = SplitCounts()
         for text in split_texts:
-            counts[split].add(Utterance("u", Path("u.wav"), text, duration=1.0))
+            speaker = speakers[number] if speakers else None
+            counts[split].add(Utterance("u", Path("u.wav"), text, speaker, duration=1.0))
     return counts
 
 
@@ -29,12 +30,24 @@ def test_a_complete_corpus_gives_no_warning() -> None:
     assert not list(warnings(CorpusContents(), "corpus", counts, []))
 
 
-def test_missing_splits_and_repeated_sentences_are_warned_of() -> None:
-    counts = splits(train=["가", "나"], test=["가", "나", "다"])
-    assert list(warnings(CorpusContents(), "corpus", counts, [])) == [
-        "no utterance in dev",
-        "test: 2 of 3 sentences are in train too; a model can know them",
-    ]
+def test_missing_splits_are_warned_of() -> None:
+    counts = splits(train=["가", "나"], test=["다"])
+    assert list(warnings(CorpusContents(), "corpus", counts, [])) == ["no utterance in dev"]
+
+
+def test_what_is_in_train_too_is_said_and_judged() -> None:
+    many = [f"말 {number}" for number in range(99)]
+    for (train, test, speakers), (said, leaks) in {
+        (("가",), ("나",), "ab"): ("no sentence and no speaker of test is in train", False),
+        (("가", "나"), ("가?", " 나.", "다"), "ab"): ("2 of 3 sentences and 0 of 1 speakers", True),
+        (("가",), ("나",), "aa"): ("test: 0 of 1 sentences and 1 of 1 speakers", True),
+        (("네",), ("네", *many), "ab"): ("test: 1 of 100 sentences and 0 of 1 speakers", False),
+        (("가",), ("나",), ""): ("is in train; 2 utterances name no speaker", False),
+    }.items():
+        text, judged = overlap(splits(speakers, train=list(train), test=list(test)))
+        assert said in text
+        assert judged == leaks
+    assert overlap(splits(test=["가"])) == overlap(splits(train=["가"])) == ("", False)
 
 
 def test_published_counts_that_differ_are_warned_of_but_not_hours() -> None:

@@ -47,6 +47,78 @@ def test_a_corpus_with_too_few_speakers_is_split_by_utterance(
     assert sum(counts["utterances"] for counts in report.splits.values()) == 10 * speakers
 
 
+def utterances_of(texts: dict[str, list[str]]) -> list[Utterance]:
+    """An utterance of a second for each text of each speaker."""
+    return [
+        Utterance(f"{speaker}-{number}", Path("u.wav"), text, speaker or None, duration=1.0)
+        for speaker, speaker_texts in texts.items()
+        for number, text in enumerate(speaker_texts)
+    ]
+
+
+def by_split(utterances: list[Utterance], assignment: SplitAssignment) -> dict[str, set[str]]:
+    """Speakers and sentences of each split."""
+    found: dict[str, set[str]] = {"train": set(), "dev": set(), "test": set()}
+    for utterance in utterances:
+        (split,) = assignment.splits_of(utterance)
+        found[split] |= {f"speaker {utterance.speaker}", utterance.text.rstrip(".?")}
+    return found
+
+
+def are_apart(found: dict[str, set[str]]) -> bool:
+    return len(set().union(*found.values())) == sum(map(len, found.values()))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_speakers_who_read_the_same_sentences_stay_together(seed: int) -> None:
+    """Twenty groups of two or three speakers: each group has a list of its own."""
+    utterances = utterances_of(
+        {
+            f"{group}-{speaker}": [
+                f"{group}의 문장 {number}{'.?'[speaker % 2]}" for number in "가나다"
+            ]
+            for group in range(20)
+            for speaker in range(2 + group % 2)
+        }
+    )
+    assignment = assign_splits(utterances, {""}, PrepareOptions(seed=seed))
+    assert assignment.split_by == "speaker and sentence"
+    found = by_split(utterances, assignment)
+    assert are_apart(found)
+    sizes = list(assignment.drawn.values())
+    assert all(0.05 < sizes.count(split) / len(utterances) < 0.2 for split in ("dev", "test"))
+    shuffled = random.Random(seed).sample(utterances, len(utterances))
+    assert by_split(utterances, assign_splits(shuffled, {""}, PrepareOptions(seed=seed))) == found
+
+
+@pytest.mark.parametrize("speaker", ["", "한 사람"])
+def test_sentences_that_one_speaker_repeats_stay_together(speaker: str) -> None:
+    utterances = utterances_of({speaker: [f"문장 {number % 50}" for number in range(150)]})
+    assignment = assign_splits(utterances, {""}, PrepareOptions())
+    assert assignment.split_by == "sentence"
+    sentences = by_split(utterances, assignment)
+    for split in sentences.values():
+        split.discard(f"speaker {speaker or None}")
+    assert are_apart(sentences)
+
+
+def test_where_everybody_reads_the_same_the_voices_are_kept_apart() -> None:
+    texts = [f"문장 {number}" for number in range(10)]
+    utterances = utterances_of({f"화자{number}": texts for number in range(20)})
+    assignment = assign_splits(utterances, {""}, PrepareOptions())
+    assert assignment.split_by == "speaker"
+    found = by_split(utterances, assignment)
+    assert are_apart({split: items - set(texts) for split, items in found.items()})
+
+
+def test_a_sentence_that_people_share_by_chance_changes_nothing() -> None:
+    """Splits drawn before stay what they were."""
+    texts = {f"화자{one}": [f"{one}의 말 {number}" for number in range(100)] for one in range(20)}
+    drawn = assign_splits(utterances_of(texts), {""}, PrepareOptions())
+    thanks = {speaker: ["감사합니다", *own[1:]] for speaker, own in texts.items()}
+    assert assign_splits(utterances_of(thanks), {""}, PrepareOptions()) == drawn
+
+
 def test_a_split_of_the_corpus_is_kept_and_the_others_are_drawn_from_train(tmp_path: Path) -> None:
     rows = [(f"{n}.wav", f"말 {n}", f"화자{n % 5}", "train") for n in range(20)]
     rows += [(f"{n}.wav", f"말 {n}", "시험", "test") for n in range(20, 23)]

@@ -9,12 +9,24 @@ import pytest
 from sorigeul.base.errors import UserError
 from sorigeul.corpora.spool import open_spool
 from sorigeul.corpora.utterances import Utterance
+from sorigeul.sound.archive_members import ArchiveMember
 
 
 def test_utterances_come_back_in_order_as_often_as_wanted(tmp_path: Path) -> None:
     utterances = [
-        Utterance("가", Path("/a/나\udcff.wav"), "말", "화자", "dev", "t:1", None, 1 / 3, 5, 6),
+        Utterance(
+            id="가",
+            audio=Path("/a/나\udcff.wav"),
+            text="말",
+            speaker="화자",
+            split="dev",
+            where="t:1",
+            duration=1 / 3,
+            size=5,
+            modified=6,
+        ),
         Utterance("b", Path("b.pcm"), "글"),
+        Utterance("c", Path("z.zip"), "입", member=ArchiveMember("c.wav", 5, 9, 7, 8), start=1.5),
     ]
     with open_spool(tmp_path / "missing" / "out") as spool:
         for utterance in utterances:

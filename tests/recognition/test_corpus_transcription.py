@@ -160,7 +160,7 @@ def test_a_recording_that_cannot_be_read_has_an_error_in_its_row_and_the_others_
     assert [row["audio"] for row in (first, *failed, last)] == [str(path) for path in paths]
     for row in failed:
         assert set(row) == {"id", "audio", "error"}
-        assert row["error"].startswith(f"{row['audio']}: ")
+        assert row["error"].startswith((f"{row['audio']}: ", f"no file {row['audio']}"))
         assert f"warning: {row['error']}\n" in done.err
     assert first["text"]
     assert last["text"]
@@ -439,7 +439,37 @@ def test_an_existing_file_is_not_overwritten(
     done = sorigeul("transcribe", run, "--manifest", corpus, "--out", out)
     assert done.status == 2
     assert done.error().startswith(f"{out} exists, and --out would overwrite it: ")
+    assert "give --resume if it may be complete, give --overwrite if you mean it" in done.error()
+    done = sorigeul("transcribe", run, "--manifest", corpus, "--out", out, "--resume")
+    assert done.status == 2
+    assert "holds something else than the texts of these recordings" in done.error()
     assert out.read_text(encoding="utf-8") == "precious"
+
+
+def content_of(path: Path) -> tuple[int, int, bytes]:
+    """Whether a file was replaced, written, or changed; reading it changes its times, too."""
+    return path.stat().st_ino, path.stat().st_mtime_ns, path.read_bytes()
+
+
+def test_a_finished_transcription_is_resumed_by_doing_nothing(
+    sorigeul: Command, run: Path, corpus: Path, audio: Path, tmp_path: Path
+) -> None:
+    out, names = tmp_path / "o.jsonl", tmp_path / "names.txt"
+    names.write_text(f"{audio / 'u09.wav'}\n{audio / 'u10.wav'}\n", encoding="utf-8")
+    command = ("transcribe", run, "--manifest", names, "--out", out, "--resume")
+    assert sorigeul(*command).status == 0  # there is nothing to resume: it begins
+    before = content_of(out)
+    done = sorigeul(*command)
+    assert (done.status, done.err) == (0, f"{out}: all 2 recordings are done already\n")
+    assert content_of(out) == before
+    names.write_text(f"{audio / 'u09.wav'}\n{tmp_path / 'none.wav'}\n", encoding="utf-8")
+    assert sorigeul(*command).status == 2  # other recordings
+    assert content_of(out) == before
+    assert sorigeul(*command, "--overwrite").status == 2
+    assert "error" in rows(out)[1]
+    done = sorigeul(*command)
+    assert done.status == 2
+    assert "is complete, but 1 of 2 recordings could not be read: give --overwrite" in done.error()
 
 
 def test_progress_is_shown_on_a_terminal(run: Path, corpus: Path, tmp_path: Path) -> None:

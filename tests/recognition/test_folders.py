@@ -37,15 +37,27 @@ def test_links_are_followed_but_not_for_ever(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may read every folder")
-def test_a_folder_that_cannot_be_read_is_named(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_folder_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     fill(tmp_path, "a.wav", "closed/b.wav")
     (tmp_path / "closed").chmod(0)
     try:
-        assert names(tmp_path) == ["a.wav"]
-        with pytest.raises(UserError, match="is a folder"):
-            find_recordings([tmp_path], recursive=False)
+        closed, whole = find_recordings([tmp_path], recursive=True)
     finally:
         (tmp_path / "closed").chmod(0o755)
-    assert "closed cannot be read (Permission denied) and is left out" in caplog.text
+    assert (whole.path, whole.fault) == (tmp_path / "a.wav", None)
+    reason = f"{tmp_path / 'closed'}: the folder cannot be read (Permission denied)"
+    assert str(closed.fault) == reason
+
+
+def test_a_folder_among_files_is_a_recording_with_a_fault(tmp_path: Path) -> None:
+    fill(tmp_path, "a.wav", "empty/notes.txt")
+    file, folder = find_recordings([tmp_path / "a.wav", tmp_path / "empty"], recursive=False)
+    assert (file.fault, folder.path) == (None, tmp_path / "empty")
+    assert str(folder.fault).endswith(
+        "empty is a folder: give --recursive for the recordings in it"
+    )
+    _, folder = find_recordings([tmp_path / "a.wav", tmp_path / "empty"], recursive=True)
+    assert "empty holds no recording" in str(folder.fault)
+    for recursive in (False, True):
+        with pytest.raises(UserError, match="empty "):
+            find_recordings([tmp_path / "empty"], recursive)

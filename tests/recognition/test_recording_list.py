@@ -1,17 +1,20 @@
 """The list of recordings to transcribe: manifests and lists of paths that are refused."""
 
 import json
+import unicodedata
 from pathlib import Path
 
 import pytest
 from helpers import tones
 from helpers.commands import Command
+from helpers.trees import write_tone
 
 from sorigeul.base.errors import UserError
 from sorigeul.corpora.catalog import CORPORA
 from sorigeul.corpora.options import PrepareOptions
 from sorigeul.corpora.preparation import prepare
 from sorigeul.recognition.recording_list import read_recording_list
+from sorigeul.sound.audio import AudioError
 from sorigeul.sound.segments import SegmentLimits
 
 
@@ -59,14 +62,33 @@ def test_archives_with_a_gap_are_refused(tmp_path: Path) -> None:
 
 def test_a_list_without_a_readable_recording_is_refused(tmp_path: Path) -> None:
     (tmp_path / "list.txt").write_text("a.wav\nb.wav\n", encoding="utf-8")
-    with pytest.raises(UserError, match=r"none of the recordings in .*the first: .*/a.wav: cannot"):
+    with pytest.raises(UserError, match=r"none of the recordings in .*the first: no file .*/a.wav"):
         read_recording_list(tmp_path / "list.txt")
-    (tmp_path / "list.txt").write_bytes(b"\xb0\xa1.wav\n")
-    with pytest.raises(UserError, match="is not UTF-8"):
+    (tmp_path / "list.txt").write_bytes(b"\xff\xff.wav\n")
+    with pytest.raises(UserError, match="neither UTF-8 nor CP949"):
         read_recording_list(tmp_path / "list.txt")
     (tmp_path / "list.txt").write_bytes(b"\n")
     with pytest.raises(UserError, match="holds no recording"):
         read_recording_list(tmp_path / "list.txt")
+
+
+def test_a_list_from_another_system_finds_the_recordings(tmp_path: Path) -> None:
+    """From Windows: CP949, backslashes, another case. From a Mac: decomposed Hangul."""
+    folder = tmp_path / unicodedata.normalize("NFD", "녹음")
+    for name in ("가.WAV", "나.wav"):
+        write_tone(folder / unicodedata.normalize("NFD", name), 0.5)
+    names = ["녹음\\가.wav", "녹음\\나.wav", "녹음\\나1.wav"]
+    (tmp_path / "list.txt").write_bytes("\r\n".join(names).encode("cp949"))
+    found = read_recording_list(tmp_path / "list.txt")
+    assert [entry.id for entry in found] == names
+    assert [entry.seconds for entry in found] == [0.5, 0.5, 0.0]
+    with pytest.raises(AudioError, match=r"^no file .*/나1\.wav; the nearest name there is"):
+        found[2].load(SegmentLimits())
+    (tmp_path / "far.txt").write_text("D:\\corpus\\녹음\\나.wav\n", encoding="utf-8")
+    with pytest.raises(UserError, match=r"a path on a Windows machine: name .* --audio_root"):
+        read_recording_list(tmp_path / "far.txt")
+    (entry,) = read_recording_list(tmp_path / "far.txt", audio_root=str(tmp_path))
+    assert entry.seconds == 0.5
 
 
 def test_a_split_that_does_not_exist_is_refused(corpus: Path, tmp_path: Path) -> None:

@@ -178,7 +178,7 @@ def test_a_line_may_be_as_wide_as_one_wants() -> None:
     text = "가나다라 마바사아 자차카타 파하가나"  # 19 characters
     assert shown(text, 19) == [text]
     assert all(len(line) <= 16 for line in shown(text, 16)[0].split("\n"))
-    with pytest.raises(UserError, match="subtitle_line is 7, but must be 8 characters or more"):
+    with pytest.raises(UserError, match="subtitle_line is 7, but must be at least 8 and at most"):
         Subtitles(7)
 
 

@@ -8,10 +8,16 @@ import json
 from pathlib import Path
 from random import Random
 
+import openpyxl
+import pyarrow as pa
+import pyarrow.parquet
 import pytest
 from helpers.commands import Command, Done
 from helpers.mutations import mutated
 from helpers.trees import read_cuts, write_tone
+
+from sorigeul.base.errors import UserError
+from sorigeul.corpora.tables import arrow, excel
 
 _TEXTS = ("가 나", "“다, 라”", "1,000원")
 _NASTY = (b"\0", b'"', b"\x1b[2J", b"\xff", b"\xed\xa0\x80", b"[" * 3_000, "\u202e\u200b".encode())
@@ -77,6 +83,41 @@ def _try_tables(sorigeul: Command, folder: Path, tries: int) -> None:
         else:
             assert not list(out.glob("*.json*"))
         assert table.read_bytes() == data
+
+
+def test_damaged_files_of_rows(tmp_path: Path) -> None:
+    _try_files_of_rows(tmp_path, tries=60)
+
+
+@pytest.mark.prove
+def test_thousands_of_damaged_files_of_rows(tmp_path: Path) -> None:
+    _try_files_of_rows(tmp_path, tries=2_000)
+
+
+def _try_files_of_rows(folder: Path, tries: int) -> None:
+    """Excel, Parquet and Arrow, whose libraries raise much, and crash on what is not checked."""
+    workbook = openpyxl.Workbook()
+    for row in [("audio", "text"), *((f"{n}.wav", text) for n, text in enumerate(_TEXTS * 10))]:
+        workbook.active.append(row)
+    workbook.save(folder / "whole.xlsx")
+    recordings = [{"bytes": b"RIFF" * 9, "path": "a.wav"}] * 30
+    table = pa.table({"audio": recordings, "text": [*_TEXTS] * 10})
+    pyarrow.parquet.write_table(table, folder / "whole.parquet")
+    with pa.ipc.new_stream(str(folder / "whole.arrow"), table.schema) as writer:
+        writer.write_table(table)
+    for path in list(folder.glob("whole.*")):
+        read_rows = excel.read_rows if path.suffix == ".xlsx" else arrow.read_rows
+        assert len(list(read_rows(path, path.name))) == 30
+        data, damaged = path.read_bytes(), path.with_stem("damaged")
+        for number in range(tries):
+            damaged.write_bytes(mutated(data, Random(number)))
+            fault = f"{damaged.name}: "
+            try:
+                list(read_rows(damaged, damaged.name))
+            except UserError as error:
+                fault = str(error)
+            assert fault.startswith(f"{damaged.name}: ")
+            assert "\n" not in fault
 
 
 def test_damaged_manifests(sorigeul: Command, run: Path, corpus: Path, tmp_path: Path) -> None:

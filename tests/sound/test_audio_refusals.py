@@ -4,6 +4,7 @@ import contextlib
 import errno
 import io
 import os
+import re
 import socket
 import tempfile
 from collections.abc import Callable, Iterator
@@ -13,7 +14,7 @@ import av
 import numpy as np
 import pytest
 import soundfile
-from helpers.waves import refused, wave, with_libav, with_soundfile
+from helpers.waves import Wave, refused, wave, with_libav, with_soundfile
 
 from sorigeul.sound.audio import SAMPLE_RATE, AudioError, load, open_stream, probe
 from sorigeul.sound.decoder_messages import without_decoder_messages
@@ -319,7 +320,11 @@ def test_what_others_print_meanwhile_is_kept(capfd: pytest.CaptureFixture[str]) 
 # Joined and shortened files
 
 
-JOINABLE = ["WAV", "AIFF", "FLAC", "AU", "CAF", "RF64"]
+JOINABLE = ["WAV", "AIFF", "FLAC", "AU", "CAF", "RF64", "SDS", "MAT4"]
+HEARD_WHOLE = ["MP3", "OGG", "W64", "NIST", "VOC", "MAT5", "AVR"]
+HEARD_WHOLE += ["PAF", "PVF", "IRCAM", "XI", "MPC2K", "WVE"]
+SAYS_ITS_LENGTH = ["W64", "RF64", "NIST", "SVX", "CAF", "SDS", "VOC"]
+SAYS_ITS_LENGTH += ["MAT4", "MAT5", "AVR", "XI", "MPC2K", "WVE"]
 
 
 @pytest.mark.parametrize("kind", JOINABLE)
@@ -331,18 +336,53 @@ def test_of_joined_recordings_it_is_said_that_only_the_first_is_read(kind: str) 
     assert not any("joined" in step for step in load(one).account)
 
 
-def test_joined_mp3_and_ogg_are_read_whole() -> None:
-    for kind in ("MP3", "OGG"):
-        one = with_soundfile(wave(), kind=kind)
-        assert load(one + one).duration == pytest.approx(4.0, abs=0.2)
+@pytest.mark.parametrize("kind", HEARD_WHOLE)
+def test_of_others_that_are_joined_it_is_said_that_all_are_read(kind: str) -> None:
+    one, two = encoded(wave(), kind), encoded(wave(1), kind)
+    joined = load(one + two + two)
+    assert joined.duration == pytest.approx(2 * load(one).duration, abs=0.4)
+    assert "read 3 recordings that were joined in one file" in joined.account
+    assert not any("joined" in step for step in load(one).account)
 
 
-@pytest.mark.parametrize("kind", ["W64", "RF64", "NIST", "SVX"])
+def encoded(samples: Wave, kind: str) -> bytes:
+    subtype = {"WVE": "ALAW", "XI": "DPCM_16"}.get(kind)
+    data = with_soundfile(samples, kind=kind, subtype=subtype)
+    if kind == "XI":  # libsndfile writes no length of the sample
+        data = data[:298] + (len(data) - 338).to_bytes(4, "little") + data[302:]
+    return data
+
+
+@pytest.mark.parametrize(("name", "codec"), [("a.aac", "aac"), ("a.avi", "aac"), ("a.mkv", "aac")])
+def test_joined_files_of_libav_are_all_read(name: str, codec: str, tmp_path: Path) -> None:
+    one = with_libav(tmp_path / name, codec, 16_000)
+    joined = load(one + one)
+    assert joined.duration == pytest.approx(4.1, abs=0.2)
+    assert "read 2 recordings that were joined in one file" in joined.account
+    assert not any("joined" in step for step in load(one).account)
+
+
+def test_an_mp3_with_a_title_is_one_recording_and_two_are_two() -> None:
+    untitled = with_soundfile(wave(), kind="MP3")
+    titled = b"ID3\x04\0\0\0\0\0\x40" + bytes(64) + untitled
+    assert not any("joined" in step for step in load(titled).account)
+    for second in (titled, untitled):
+        assert "read 2 recordings that were joined in one file" in load(titled + second).account
+
+
+@pytest.mark.parametrize("kind", SAYS_ITS_LENGTH)
 def test_a_file_shorter_than_its_container_says_is_refused(kind: str) -> None:
-    data = with_soundfile(wave(), kind=kind)
-    assert load(data).duration == 2.0
+    data = encoded(wave(), kind)
+    for size in range(1, 40):  # a header that is cut short as well
+        with pytest.raises(AudioError):
+            load(data[: 9 * size])
     message = refused(data[: len(data) // 2], "cut")
-    assert message.startswith(f"cut: cut short or damaged: it promises {len(data)} bytes and has ")
+    promised = re.fullmatch(
+        r"cut: cut short or damaged: it promises (\d+) bytes and has (\d+); .*", message
+    )
+    assert promised
+    assert int(promised[1]) == pytest.approx(len(data), abs=130)
+    assert int(promised[2]) == len(data) // 2
 
 
 def test_of_a_video_that_ends_early_it_is_said_how_much_is_there(tmp_path: Path) -> None:

@@ -11,8 +11,10 @@ from typing import BinaryIO, cast
 import numpy as np
 import pytest
 import soxr
+from helpers.full_disk import limited_file_size
 from helpers.waves import Wave, wave, with_libav, with_soundfile
 
+from sorigeul.sound import source
 from sorigeul.sound.audio import SAMPLE_RATE, AudioError, AudioOptions, load, open_stream
 
 
@@ -125,6 +127,30 @@ def test_pipes_that_are_no_recordings_are_refused() -> None:
             load(piped(data))
     with pytest.raises(AudioError, match="only silence"):
         load(piped(with_soundfile(np.zeros(50_000, np.float32))))
+
+
+class EndlessPipe(SlowPipe):
+    """A pipe like `yes`, and how much of it was read."""
+
+    def read(self, size: int = -1) -> bytes:
+        self.position += size
+        return b"y\n" * (size // 2)
+
+
+def test_a_pipe_without_an_end_is_not_copied_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(source, "LONGEST_COPY", 2**22)
+    endless = EndlessPipe(b"", 0)
+    with pytest.raises(AudioError, match=r"^radio: has not ended after 0.00390625 GiB, and its"):
+        load(cast(BinaryIO, endless), "radio")
+    assert 2**22 <= endless.position < 2**23
+
+
+def test_a_pipe_that_the_disk_cannot_hold_is_refused() -> None:
+    with (
+        limited_file_size(10_000),
+        pytest.raises(AudioError, match=r"^radio: cannot be kept in .* \(File too large\); make"),
+    ):
+        load(cast(BinaryIO, EndlessPipe(b"", 0)), "radio")
 
 
 def test_faults_are_raised_by_the_iteration() -> None:

@@ -81,6 +81,7 @@ def test_a_text_file_lasts_as_many_hours_as_asked_for(tmp_path: Path, novel: Pat
     pytest.importorskip("espeakng_loader")
     options = PrepareOptions(text_file=str(novel), hours=0.2)
     report = prepare(DEMO, None, tmp_path / "out", options, jobs=1)
+    assert report.sound is None  # it has just been made
     assert report.total["hours"] == pytest.approx(0.2, rel=0.06)
     assert report.splits["train"]["hours"] == pytest.approx(0.17, rel=0.06)
     assert [rejected.reason for rejected in report.rejected] == [
@@ -124,7 +125,7 @@ def test_without_espeakng_loader_the_error_says_how_to_install_it(tmp_path: Path
         (b"", "book.txt: holds no text"),
         (b"\n \n", "book.txt: holds no text"),
         (b"Hello.\n3", "none of its 2 sentences can be read aloud; the first, book.txt:1: cannot"),
-        (b"\xff\xfe\x00", "neither UTF-8 nor CP949"),
+        (b"\xff\xfe\x00", "not UTF-16, as its byte-order mark says"),
         ("안녕하세요".encode(), "none of its 1 sentences falls to "),
     ],
 )

@@ -1,4 +1,4 @@
-"""Decoding of text files: UTF-8 or CP949, and the byte at which neither fits."""
+"""Decoding of text files: UTF-8, CP949 or UTF-16, and the byte at which neither fits."""
 
 import unicodedata
 from pathlib import Path
@@ -10,9 +10,14 @@ from sorigeul.text import file_encoding
 from sorigeul.text.file_encoding import decode_text, read_lines
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp949"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp949", "utf-16"])
 def test_either_encoding_and_every_line_end_are_read(encoding: str) -> None:
     assert decode_text("똠방각하\r\n펲시\r콜라\n".encode(encoding), "x") == "똠방각하\n펲시\n콜라\n"
+
+
+def test_utf_16_of_either_byte_order_is_read() -> None:
+    assert decode_text("\ufeff똠방\r\n".encode("utf-16-be"), "x") == "똠방\n"
+    assert decode_text("\ufeff똠방\r\n".encode("utf-16-le"), "x") == "똠방\n"
 
 
 def test_decomposed_hangul_is_composed() -> None:
@@ -25,7 +30,8 @@ def test_decomposed_hangul_is_composed() -> None:
         ("가나".encode() + b"\xff\xff", r"notes\.txt: .*\(not UTF-8 from byte 6 on\)"),
         ("가나다라".encode("cp949") + b"\xff\xff", r"notes\.txt: .*\(not CP949 from byte 8 on\)"),
         (b"\xef\xbb\xbf\xb0\xa1", r"notes\.txt: .*\(not UTF-8 from byte 3 on\)"),
-        ("가".encode("utf-16"), r"notes\.txt: .* from byte 0 on\)"),
+        ("가".encode("utf-16") + b"a", r"notes\.txt: not UTF-16, .* \(from byte 4 on\)"),
+        ("가".encode("utf-16-be"), r"notes\.txt: .* from byte 0 on\)"),
     ],
 )
 def test_the_error_names_the_file_and_the_byte(data: bytes, message: str) -> None:

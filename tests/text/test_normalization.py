@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from typing import get_args
 
 import pytest
 from helpers.texts import ANY_TEXT
@@ -9,9 +10,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sorigeul.base.errors import UserError
-from sorigeul.text import spoken_form, written_form
+from sorigeul.text import punctuation, spoken_form, written_form
 from sorigeul.text.normalization import (
     Normalizer,
+    Numbers,
+    Punctuation,
     TranscriptError,
     invisible_characters,
     normalizer,
@@ -164,6 +167,40 @@ def test_rewritten_numbers_do_not_change_again(raw: str) -> None:
             continue
         assert normalize(clean) == clean == " ".join(clean.split())
         assert unicodedata.is_normalized("NFC", clean)
+
+
+def test_punctuation_is_dropped_on_request_and_the_name_says_so() -> None:
+    dropped = normalizer("plain", punctuation="drop")
+    assert dropped("  “그래.”\u200b  3.14, 네?") == "그래 3.14 네"
+    assert str(dropped) == f"plain/2+unpunctuated/{punctuation.VERSION}"
+    both = normalizer("kspon-spelling", "spoken", "drop")
+    assert both("b/ (70%)/(칠십 퍼센트), A-B.") == "칠십 퍼센트 에이비"
+    assert str(both) == (
+        f"kspon-spelling/2+spoken/{spoken_form.VERSION}+unpunctuated/{punctuation.VERSION}"
+    )
+
+
+ANY_UNICODE = st.one_of(ANY_TEXT, TRANSCRIPT, st.text(st.characters(exclude_categories=())))
+
+
+@untimed
+@given(ANY_UNICODE)
+def test_any_unicode_is_normalised_or_refused_and_does_not_change_again(raw: str) -> None:
+    is_whole = not re.search("[\ud800-\udfff]", raw)
+    for normalize in (
+        *(normalizer("plain", "keep", choice) for choice in get_args(Punctuation)),
+        *(normalizer("plain", numbers, "drop") for numbers in get_args(Numbers)),
+        normalizer("kspon-pronunciation", "keep", "drop"),
+        normalizer("kspon-spelling", "keep", "drop"),
+    ):
+        try:
+            clean = normalize(raw)
+        except TranscriptError:
+            assert normalize.name != "plain" or not is_whole
+            continue
+        assert normalize(clean) == clean == " ".join(clean.split())
+        assert unicodedata.is_normalized("NFC", clean)
+        assert not invisible_characters(clean)
 
 
 def test_normalisers_have_names_and_versions() -> None:

@@ -89,6 +89,21 @@ def test_the_one_before_is_used_if_the_newest_checkpoint_is_damaged(
     assert newest(tmp_path)["position"] == {"step": 2}
 
 
+def test_a_folder_named_like_a_checkpoint_is_passed_over(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    checkpoints.save_checkpoint(tmp_path, 1, {"a": 1})
+    folder = tmp_path / CHECKPOINTS / "step-000000002.pt"
+    (folder / "mine").mkdir(parents=True)
+    assert checkpoints.latest_checkpoint(tmp_path) == {"a": 1}
+    assert caplog.messages == [f"{folder} is a folder, and no checkpoint: it is passed over"]
+    for step in (2, 3, 4):
+        checkpoints.save_checkpoint(tmp_path, step, {"a": step})
+    assert f"{folder} is a folder; kept as step-000000002.folder" in caplog.messages
+    assert (tmp_path / CHECKPOINTS / "step-000000002.folder" / "mine").is_dir()
+    assert checkpoints.latest_checkpoint(tmp_path) == {"a": 4}
+
+
 def test_a_run_with_only_damaged_checkpoints_is_refused(tmp_path: Path) -> None:
     for step in (1, 2):
         checkpoints.save_checkpoint(tmp_path, step, content(step)).write_bytes(b"lost")
@@ -97,18 +112,14 @@ def test_a_run_with_only_damaged_checkpoints_is_refused(tmp_path: Path) -> None:
     assert str(tmp_path / CHECKPOINTS) in one_line(error)
 
 
-def missing_permission(path: Path) -> AbstractContextManager[None]:
-    """Not even root can read a folder as a file."""
+@contextmanager
+def out_of_reach(path: Path) -> Iterator[None]:
+    """Not even root can read what lies behind a link to itself."""
     whole = path.rename(path.with_suffix(".whole"))
-
-    @contextmanager
-    def folder_in_its_place() -> Iterator[None]:
-        path.mkdir()
-        yield
-        path.rmdir()
-        whole.rename(path)
-
-    return folder_in_its_place()
+    path.symlink_to(path)
+    yield
+    path.unlink()
+    whole.rename(path)
 
 
 @contextmanager
@@ -144,9 +155,7 @@ def failing_disk(reads: int) -> Callable[[Path], AbstractContextManager[None]]:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
-@pytest.mark.parametrize(
-    "obstacle", [missing_permission, short_memory, failing_disk(0), failing_disk(5)]
-)
+@pytest.mark.parametrize("obstacle", [out_of_reach, short_memory, failing_disk(0), failing_disk(5)])
 def test_a_checkpoint_that_cannot_be_read_now_is_left_alone(
     tmp_path: Path, obstacle: Callable[[Path], AbstractContextManager[None]]
 ) -> None:

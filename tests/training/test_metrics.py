@@ -1,6 +1,7 @@
 """Metrics of a run: `metrics.jsonl`, TensorBoard events, the seed's table, learning curves."""
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -182,6 +183,20 @@ def test_a_missing_split_is_a_dash_in_the_table() -> None:
     assert table_row(row) == "|7|12.35|-|-|"
 
 
+def test_several_corpora_have_columns_of_their_own(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = open_log(tmp_path)
+    rates = {"data/valid_crr": 1.0, "mine/valid_crr": 2.0}
+    log.close_epoch(epoch(0, **rates), "2020/03/03")
+    log.close_epoch(epoch(1, **rates, **{"mine/test_crr": 3.0}), "2020/03/03")
+    log.close()
+    text = (tmp_path / "results.md").read_text(encoding="utf-8")
+    assert f"{HEAD[0]}data valid|mine valid|mine test|\n{HEAD[1]}:---:|:---:|:---:|\n" in text
+    assert "\n|0|12.35|6.79|-3.20|1.00|2.00|-|\n|1|12.35|6.79|-3.20|1.00|2.00|3.00|\n" in text
+    assert capsys.readouterr().out.startswith(f"{HEAD[0]}data valid|mine valid|\n")
+
+
 def test_results_md_has_the_table_of_the_seed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -226,12 +241,31 @@ def test_the_environment_is_described_in_the_words_of_the_seed() -> None:
 # Learning curves
 
 
-def test_every_epoch_updates_the_learning_curves(tmp_path: Path) -> None:
+def test_the_learning_curves_are_drawn_again_after_a_while_and_at_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not after each of the epochs of a second: drawing would take longer than training."""
+    now = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
     log = open_log(tmp_path)
-    log.close_epoch(epoch(0), "2020/03/03")
-    first = read_png(tmp_path / "plots" / "learning_curves.png")
-    log.close_epoch(epoch(1, train_loss=0.5), "2020/03/03")
+    drawn = []
+    for number, seconds in enumerate((0.0, 1.0, 10.0, 10.5)):
+        now[0] = 100.0 + seconds
+        log.close_epoch(epoch(number, train_loss=2.5 / (number + 1)), "2020/03/03")
+        drawn.append(read_png(tmp_path / "plots" / "learning_curves.png"))
+    assert (drawn[0] == drawn[1]).all()
+    assert (drawn[1] != drawn[2]).any()
+    assert (drawn[2] == drawn[3]).all()
     log.close()
-    second = read_png(tmp_path / "plots" / "learning_curves.png")
-    assert first.shape == second.shape
-    assert (first != second).any()
+    whole = read_png(tmp_path / "plots" / "learning_curves.png")
+    assert whole.shape == drawn[3].shape
+    assert (whole != drawn[3]).any()
+
+
+def test_the_curves_that_a_killed_run_did_not_draw_are_drawn_by_the_next(tmp_path: Path) -> None:
+    log = open_log(tmp_path)
+    for number in range(2):
+        log.close_epoch(epoch(number, train_loss=2.5 / (number + 1)), "2020/03/03")
+    killed = read_png(tmp_path / "plots" / "learning_curves.png")
+    open_log(tmp_path, step=20, rows=2).close()
+    assert (read_png(tmp_path / "plots" / "learning_curves.png") != killed).any()

@@ -206,6 +206,32 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_utterances(
     assert re.search(r"utterances .*\d\d", skipped[0])
 
 
+def test_a_run_that_learnt_nothing_before_its_limit_fails_and_publishes_nothing(
+    babble: Path, tmp_path: Path
+) -> None:
+    three = settings(max_steps=3)
+    run = Run(babble, tmp_path / "run", three, devices.launch(three.training))
+    run.begin_or_resume()
+    _diverge(run)
+    with StopRequests() as stop, pytest.raises(UserError, match="no batch of the epoch"):
+        run.train_epoch(stop)
+
+
+def test_a_limit_before_the_first_good_step_of_a_later_epoch_ends_the_run(
+    babble: Path, tmp_path: Path
+) -> None:
+    train(babble, tmp_path / "run", settings(max_steps=0, max_epochs=1))
+    last_step = read_metrics(tmp_path / "run", "epoch")[-1]["step"]
+    longer = settings(max_steps=last_step + 1, max_epochs=2)
+    run = Run(babble, tmp_path / "run", longer, devices.launch(longer.training))
+    run.begin_or_resume()
+    assert not run.ended
+    _diverge(run)
+    with StopRequests() as stop:
+        assert not run.train_epoch(stop)
+    assert run.ended
+
+
 def _diverge(run: Run) -> None:
     with torch.no_grad():
         run.learner.las.speller.out.bias[0] = torch.nan

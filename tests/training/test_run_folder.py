@@ -86,3 +86,24 @@ def test_a_run_without_checkpoints_begins_again_only_at_the_users_word(
     write(tmp_path, "config.yaml", name)
     claim(tmp_path, restart=True)
     assert (tmp_path / "earlier-2" / name).is_file()
+
+
+def test_an_evaluation_does_not_stay_beside_a_new_model(tmp_path: Path) -> None:
+    results = {
+        "test.json": b'{\n  "crr": 97.7\n}\n',
+        "page.html": b'<!doctype html>\n<html lang="en">\n<meta content="Content-Security-Policy">',
+        "words.png": b"\x89PNG\r\n\x1a\n Software\0Matplotlib",
+    }
+    mine = {"notes.json": b'{"mine": 1}', "photo.png": b"\x89PNG\r\n\x1a\n"}
+    write(tmp_path, "config.yaml")
+    for name, data in (results | mine).items():
+        (tmp_path / name).write_bytes(data)
+    claim(tmp_path, restart=True)
+    settings = {"earlier-1/config.yaml": CONTENTS["config.yaml"].encode()}
+    moved = {f"earlier-1/{name}": data for name, data in results.items()}
+    assert file_contents(tmp_path) == moved | mine | settings
+
+
+def test_a_folder_named_like_a_checkpoint_is_no_training(tmp_path: Path) -> None:
+    write(tmp_path, "config.yaml", "checkpoints/step-000000003.pt/x")
+    claim(tmp_path)

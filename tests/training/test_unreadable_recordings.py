@@ -1,14 +1,21 @@
 """Recordings that cannot be read: a run tolerates as many as `max_failures` allows."""
 
+import os
 import re
+import signal
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from helpers import tones
 from helpers.commands import Done
 from helpers.processes import Ranks
+from helpers.runs import checkpoints
 
+from sorigeul.base.errors import UserError
+from sorigeul.training import run as run_module
+from sorigeul.training.learner import Learner, StepResult
 from sorigeul.training.metrics import read_metrics
 from sorigeul.training.settings import Settings
 
@@ -76,3 +83,66 @@ def test_failures_are_judged_after_a_hundred_utterances_and_not_before(
     failures, among = map(int, re.findall(r"(\d+) of (\d+) utterances", done.error())[0])
     assert 100 <= among < 140
     assert failures < 60
+
+
+# A run may end before its epoch does.
+
+
+def limited(**limits: Any) -> Settings:
+    return ONE_EPOCH.changed({"batch_size": 4, **limits}, "test")
+
+
+@pytest.fixture
+def stopped_at_the_first_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C during the first step of a run."""
+    step = Learner.step
+
+    def stopped(*arguments: Any) -> StepResult:
+        os.kill(os.getpid(), signal.SIGINT)
+        return step(*arguments)
+
+    monkeypatch.setattr(Learner, "step", stopped)
+
+
+@pytest.mark.parametrize("limits", [{"max_steps": 2}, {"max_seconds": 1e-9}], ids=str)
+def test_a_run_that_read_nothing_fails_at_its_limit_and_publishes_nothing(
+    tmp_path: Path, corpus_with_failures: Corpus, limits: dict[str, Any]
+) -> None:
+    run = tmp_path / "run"
+    corpus = corpus_with_failures(12, 12)
+    for _ in range(2):  # the second one resumes
+        with pytest.raises(UserError, match=r"^(4|8) of \1 utterances could not be read"):
+            run_module.train(corpus, run, limited(**limits))
+        assert not (run / "model.safetensors").exists()
+
+
+def test_one_unreadable_recording_of_the_few_that_a_run_read_is_no_large_share(
+    tmp_path: Path, corpus_with_failures: Corpus
+) -> None:
+    corpus = corpus_with_failures(4, 1)
+    run_module.train(corpus, tmp_path / "run", limited(max_steps=1))
+    assert read_metrics(tmp_path / "run", "epoch")[0]["failures"] == 1
+    with pytest.raises(UserError, match="1 of 4 utterances could not be read"):
+        run_module.train(corpus, tmp_path / "whole", limited())
+
+
+@pytest.mark.usefixtures("stopped_at_the_first_step")
+def test_a_run_that_is_stopped_keeps_its_state_and_says_that_too_much_was_unreadable(
+    tmp_path: Path, corpus_with_failures: Corpus
+) -> None:
+    with pytest.raises(UserError, match=r"utterances could not be read, more than max_failures"):
+        run_module.train(corpus_with_failures(24, 18), tmp_path / "run", limited())
+    assert checkpoints(tmp_path / "run")
+    assert not (tmp_path / "run" / "model.safetensors").exists()
+
+
+@pytest.mark.usefixtures("stopped_at_the_first_step")
+def test_what_a_stopped_run_has_learnt_is_published_if_it_resumes_at_its_limit(
+    tmp_path: Path, corpus_with_failures: Corpus
+) -> None:
+    run, corpus = tmp_path / "run", corpus_with_failures(24, 0)
+    run_module.train(corpus, run, limited())
+    assert not (run / "model.safetensors").exists()
+    run_module.train(corpus, run, limited(max_steps=1))  # two were taken
+    assert (run / "model.safetensors").exists()
+    assert [row["step"] for row in read_metrics(run, "epoch")] == [2]

@@ -2,11 +2,17 @@
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 from sorigeul.base.errors import UserError
 from sorigeul.corpora.options import PrepareOptions
-from sorigeul.corpora.readers.reader_helpers import Recordings, relative, source_folder, walk
+from sorigeul.corpora.readers.reader_helpers import (
+    Recordings,
+    relative,
+    source_folder,
+    walk,
+    without_audio,
+)
 from sorigeul.corpora.utterances import Layout, Rejected, Utterance
 from sorigeul.text.file_encoding import decode_text
 
@@ -67,10 +73,15 @@ def _read_list(
     for number, entry in enumerate(entries, 1):
         where = f"{relative(path, source)}: entry {number}"
         try:
-            name, text, speaker = Path(entry["wav"]).name, str(entry["text"]), entry["speaker_id"]
+            name = PureWindowsPath(entry["wav"]).name  # accepts both kinds of slash
+            text, speaker = str(entry["text"]), entry["speaker_id"]
         except (TypeError, KeyError) as error:
             reason = f"entry without wav, text, speaker_id: {error}"
             yield Rejected(f"entry {number}", reason, where)
             continue
-        audio = recordings.find(name, default=path.parent / name)
+        try:
+            audio = recordings.find(name)
+        except UserError as error:
+            yield without_audio(Path(name).stem, error, where)
+            continue
         yield Utterance(Path(name).stem, audio, text, str(speaker), split, where=where)

@@ -5,8 +5,9 @@ from pathlib import Path
 
 from sorigeul.base.errors import UserError
 from sorigeul.corpora.options import PrepareOptions
-from sorigeul.corpora.readers.reader_helpers import folder_with, lines
+from sorigeul.corpora.readers.reader_helpers import folder_with, lines, without_audio
 from sorigeul.corpora.utterances import Layout, Rejected, Utterance
+from sorigeul.sound.recording_paths import RecordingFinder
 
 LAYOUT = "train.tsv, dev.tsv, test.tsv (client_id, path, sentence) and clips/*.mp3"
 SPLITS = ("train", "dev", "test")
@@ -35,6 +36,7 @@ def _read_split(path: Path, split: str) -> Iterator[Utterance | Rejected]:
     header = line.split("\t")
     if missing := [column for column in COLUMNS if column not in header]:
         raise UserError(f"{path}: no column {', '.join(missing)}; found {', '.join(header)}")
+    finder = RecordingFinder()
     for where, line in rows:
         fields = line.split("\t")
         if len(fields) != len(header):
@@ -42,5 +44,10 @@ def _read_split(path: Path, split: str) -> Iterator[Utterance | Rejected]:
             yield Rejected(where, reason, where)
             continue
         speaker, name, text = (fields[header.index(column)] for column in COLUMNS)
-        audio = path.parent / "clips" / (name if Path(name).suffix else f"{name}.mp3")
-        yield Utterance(audio.stem, audio, text, speaker, split, where=where)
+        name = name if Path(name).suffix else f"{name}.mp3"
+        try:
+            audio = finder.find(name, path.parent / "clips")
+        except UserError as error:
+            yield without_audio(Path(name).stem, error, where)
+            continue
+        yield Utterance(Path(name).stem, audio, text, speaker, split, where=where)

@@ -3,8 +3,15 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from sorigeul.base.errors import UserError
 from sorigeul.corpora.options import PrepareOptions
-from sorigeul.corpora.readers.reader_helpers import folder_with, lines, reject_untranscribed
+from sorigeul.corpora.readers.reader_helpers import (
+    Recordings,
+    folder_with,
+    lines,
+    walk,
+    without_audio,
+)
 from sorigeul.corpora.utterances import Layout, Rejected, Utterance
 
 LAYOUT = "train.tsv, dev.tsv, test.tsv (id, file, raw, normalised) and audio/<split>/*.wav"
@@ -29,15 +36,25 @@ def read(
 
 def _read_split(folder: Path, split: str) -> Iterator[Utterance | Rejected]:
     audio_folder = folder / "audio" / split
-    transcribed = set()
+    files = (
+        (subfolder, name)
+        for subfolder, names in (walk(audio_folder) if audio_folder.is_dir() else ())
+        for name in names
+        if name.lower().endswith(".wav")
+    )
+    recordings = Recordings(files, folder)
+    yield from recordings.rejected
     for where, line in lines(folder / f"{split}.tsv", folder):
         fields = line.split("\t")
         if len(fields) < 4:
             reason = f"{len(fields)} fields; expected at least 4: id, file, raw, normalised"
             yield Rejected(where, reason, where)
             continue
-        audio = audio_folder / fields[1]
-        transcribed.add(audio)
-        yield Utterance(audio.stem, audio, fields[3], None, split, where=where)
-    untranscribed = sorted(set(audio_folder.glob("*.wav")) - transcribed)
-    yield from reject_untranscribed(untranscribed, folder)
+        name = fields[1]
+        try:
+            audio = recordings.find(name)
+        except UserError as error:
+            yield without_audio(Path(name).stem, error, where)
+            continue
+        yield Utterance(Path(name).stem, audio, fields[3], None, split, where=where)
+    yield from recordings.reject_untranscribed()

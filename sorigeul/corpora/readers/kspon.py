@@ -10,7 +10,14 @@ from pathlib import Path, PureWindowsPath
 
 from sorigeul.base.errors import UserError
 from sorigeul.corpora.options import PrepareOptions
-from sorigeul.corpora.readers.reader_helpers import Recordings, lines, relative, source_folder, walk
+from sorigeul.corpora.readers.reader_helpers import (
+    Recordings,
+    lines,
+    relative,
+    source_folder,
+    walk,
+    without_audio,
+)
 from sorigeul.corpora.splits import EVALUATION_SPLITS
 from sorigeul.corpora.utterances import Layout, Rejected, Utterance
 
@@ -46,7 +53,7 @@ def read(
                 scripts.setdefault(stem, []).append(folder / name)
             elif name in LISTS:
                 lists.append(folder / name)
-        has_pairs = has_pairs or bool(_stems(names, ".pcm") & _stems(names, ".txt"))
+        has_pairs = has_pairs or bool(_by_stem(names, ".pcm").keys() & _by_stem(names, ".txt"))
     if scripts:
         yield from _read_scripts(source, scripts)
     elif lists:
@@ -76,10 +83,14 @@ def _read_scripts(
         for where, line in lines(script, source):
             path, separator, text = line.partition("::")
             name = PureWindowsPath(path.strip()).name  # accepts both kinds of slash
-            if not separator or not name.endswith(".pcm"):
+            if not separator or not _is_pcm(name):
                 yield Rejected(where, "malformed line; expected '....pcm :: text'", where)
                 continue
-            audio = recordings.find(name, default=source / path.strip())
+            try:
+                audio = recordings.find(name)
+            except UserError as error:
+                yield without_audio(name[:-4], error, where)
+                continue
             yield Utterance(name[:-4], audio, text, None, split, where=where)
     yield from recordings.reject_untranscribed()
 
@@ -97,13 +108,17 @@ def _read_lists(source: Path, lists: list[Path]) -> Iterator[Utterance | Rejecte
     for path in lists:
         for where, line in lines(path, source):
             pair = [PureWindowsPath(field.strip()).name for field in next(csv.reader([line]))]
-            if len(pair) != 2 or not pair[0].endswith(".pcm") or not pair[1].endswith(".txt"):
+            if len(pair) != 2 or not _is_pcm(pair[0]) or not pair[1].endswith(".txt"):
                 is_header = where.endswith(":1") and ".pcm" not in line
                 if not is_header:
                     yield Rejected(where, "malformed line; expected 'pcm-file,txt-file'", where)
                 continue
             name, text_name = pair[0], pair[1].replace("_label_", "_")
-            audio = recordings.find(name, default=path.parent / name)
+            try:
+                audio = recordings.find(name)
+            except UserError as error:
+                yield without_audio(name[:-4], error, where)
+                continue
             transcript = audio.with_name(text_name)
             yield Utterance(audio.stem, audio, "", None, LISTS[path.name], where, transcript)
     yield from recordings.reject_untranscribed()
@@ -114,24 +129,30 @@ def _read_pairs(source: Path) -> Iterator[Utterance | Rejected | Layout]:
     has_evaluation, recordings = False, 0
     for folder, names in walk(source):
         has_evaluation = has_evaluation or (folder.name in EVALUATION_SPLITS and bool(names))
-        recordings += sum(name.endswith(".pcm") for name in names)
+        recordings += sum(map(_is_pcm, names))
     yield Layout(".pcm with .txt beside it", _published_total(has_evaluation), items=recordings)
     for folder, names in walk(source):
         split = folder.name if folder.name in EVALUATION_SPLITS else None
-        with_audio, with_text = _stems(names, ".pcm"), _stems(names, ".txt")
-        for stem in sorted(with_audio | {stem for stem in with_text if STEM.fullmatch(stem)}):
-            audio, transcript = folder / f"{stem}.pcm", folder / f"{stem}.txt"
+        with_audio, with_text = _by_stem(names, ".pcm"), _by_stem(names, ".txt")
+        for stem in sorted({*with_audio, *(stem for stem in with_text if STEM.fullmatch(stem))}):
+            audio = folder / with_audio.get(stem, f"{stem}.pcm")
+            transcript = folder / with_text.get(stem, f"{stem}.txt")
             where = relative(transcript if stem in with_text else audio, source)
             yield Utterance(stem, audio, "", None, split, where, transcript)
 
 
-def _stems(names: list[str], suffix: str) -> set[str]:
-    return {name.removesuffix(suffix) for name in names if name.endswith(suffix)}
+def _by_stem(names: list[str], suffix: str) -> dict[str, str]:
+    """The names that end with a suffix, in upper case or lower, by what precedes it."""
+    return {name[: -len(suffix)]: name for name in names if name[-len(suffix) :].lower() == suffix}
+
+
+def _is_pcm(name: str) -> bool:
+    return name.lower().endswith(".pcm")
 
 
 def _pcm_files(source: Path) -> Iterator[tuple[Path, str]]:
     for folder, names in walk(source):
-        yield from ((folder, name) for name in names if name.endswith(".pcm"))
+        yield from ((folder, name) for name in names if _is_pcm(name))
 
 
 def _published_total(has_evaluation: bool = False) -> dict[str, dict[str, int]]:
@@ -141,4 +162,4 @@ def _published_total(has_evaluation: bool = False) -> dict[str, dict[str, int]]:
 
 def normalizer_name(options: PrepareOptions) -> str:
     """Return the normaliser for the side of dual transcriptions that ``options.text`` selects."""
-    return f"kspon-{options.text}"
+    return f"kspon-{options.text or 'pronunciation'}"

@@ -10,6 +10,7 @@ from pathlib import Path
 from sorigeul.base.errors import UserError
 from sorigeul.base.files import check_regular
 from sorigeul.corpora.utterances import Rejected, Utterance
+from sorigeul.sound.recording_paths import NameIndex
 from sorigeul.text.file_encoding import decode_text
 
 
@@ -68,6 +69,11 @@ def folder_with(name: str, source: Path | None, preferred: str, layout: str) -> 
     return next((folder for folder in folders if folder.name == preferred), folders[0])
 
 
+def without_audio(item: str, fault: UserError, where: str) -> Rejected:
+    """Return the rejection of a transcript whose recording was not found."""
+    return Rejected(item, f"transcript without audio: {fault}", where)
+
+
 class Recordings:
     """Recordings by file name, for corpora whose transcripts may name the wrong folder.
 
@@ -79,6 +85,7 @@ class Recordings:
         """``files``: folder and name of each recording."""
         self._source = source
         self._folders: dict[str, Path] = {}  # whole paths of a large corpus would fill the memory
+        self._index = NameIndex(self._folders)
         self._transcribed: set[str] = set()
         self.rejected: list[Rejected] = []
         """further files with a name that another file has"""
@@ -87,10 +94,14 @@ class Recordings:
                 reason = f"second file of this name, after {relative(first / name, source)}"
                 self.rejected.append(Rejected(name, reason, relative(folder / name, source)))
 
-    def find(self, name: str, default: Path) -> Path:
-        """Return the path of the recording that a transcript names; ``default`` if none has it."""
+    def find(self, written: str) -> Path:
+        """Return the path of the recording that a transcript names; UserError if none has it."""
+        name = self._index.find(written)
+        if name is None:
+            hint = self._index.nearest(written)
+            raise UserError(f"no file {written}" + (f"; {hint}" if hint else ""))
         self._transcribed.add(name)
-        return self._folders[name] / name if name in self._folders else default
+        return self._folders[name] / name
 
     def reject_untranscribed(self) -> Iterator[Rejected]:
         """Yield a rejection for each recording that `find` was not asked for."""
@@ -113,12 +124,17 @@ def read_librispeech_folder(
 
     A line of the latter is ``id text``; its recording is ``id.flac`` in the same folder.
     """
-    untranscribed = {name for name in names if name.endswith(".flac")}
+    recordings = Recordings(
+        ((folder, name) for name in names if name.lower().endswith(".flac")), source
+    )
     for name in names:
         if name.endswith(".trans.txt"):
             for where, line in lines(folder / name, source):
                 id_, *text = line.split(maxsplit=1)
-                untranscribed.discard(f"{id_}.flac")
-                audio = folder / f"{id_}.flac"
+                try:
+                    audio = recordings.find(f"{id_}.flac")
+                except UserError as error:
+                    yield without_audio(id_, error, where)
+                    continue
                 yield Utterance(id_, audio, "".join(text), speaker, split, where=where)
-    yield from reject_untranscribed((folder / name for name in sorted(untranscribed)), source)
+    yield from recordings.reject_untranscribed()

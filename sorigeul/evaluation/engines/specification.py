@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sorigeul.base.errors import UserError
+from sorigeul.base.printable import printable
 from sorigeul.evaluation.engines.engine import Engine
 from sorigeul.evaluation.engines.openai_server import KEY_VARIABLE, OpenAIServer
 from sorigeul.evaluation.engines.run import Run
@@ -43,7 +44,8 @@ def open_engines(texts: Sequence[str], split: str) -> list[NamedEngine]:
 
 def _split_name(text: str) -> tuple[str, str]:
     match = _NAMED.fullmatch(text)
-    return (match[1].strip(), match[2]) if match else (text, text)
+    name, specification = (match[1].strip(), match[2]) if match else (text, text)
+    return printable(name), specification
 
 
 def _open(specification: str, split: str) -> Engine:

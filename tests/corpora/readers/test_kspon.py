@@ -147,7 +147,7 @@ def test_transcripts_beside_the_recordings_are_read(tmp_path: Path) -> None:
     assert len(reasons) == 4
 
     assert report.published == {"all": {"utterances": {"published": 622_545, "found": 16}}}
-    assert report.split_by == "utterance"
+    assert report.split_by == "sentence"
     assert {split: counts["utterances"] for split, counts in report.splits.items()} == {
         "train": 12,
         "dev": 2,

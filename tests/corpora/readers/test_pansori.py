@@ -8,6 +8,7 @@ from helpers.paths import SHARED
 from helpers.trees import read_cuts, rejections, texts_by_id, write_text, write_tone
 
 from sorigeul.corpora.catalog import CORPORA
+from sorigeul.corpora.options import PrepareOptions
 from sorigeul.corpora.preparation import prepare
 
 PANSORI = SHARED / "corpora" / "pansori-tedxkr"
@@ -44,7 +45,7 @@ def test_speaker_names_are_decoded_and_unmatched_files_and_lines_are_rejected(
 
 @pytest.mark.skipif(not PANSORI.is_dir(), reason="the corpus is not here")
 def test_the_corpus_itself_gives_the_published_counts(tmp_path: Path) -> None:
-    report = prepare(CORPORA["pansori"], PANSORI, tmp_path)
+    report = prepare(CORPORA["pansori"], PANSORI, tmp_path, PrepareOptions(check="header"))
     assert sum(split["utterances"] for split in report.splits.values()) == 2_987
     assert sum(split["speakers"] for split in report.splits.values()) == 41
     hours = {name: split["hours"] for name, split in report.splits.items()}

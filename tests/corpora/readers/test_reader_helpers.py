@@ -51,8 +51,8 @@ def test_recordings_are_found_by_name_and_those_not_asked_for_are_rejected(tmp_p
     (second,) = recordings.rejected
     assert (second.item, second.where) == ("1.wav", "b/1.wav")
     assert second.reason == "second file of this name, after a/1.wav"
-    default = tmp_path / "default.wav"
-    assert recordings.find("1.wav", default) == tmp_path / "a" / "1.wav"
-    assert recordings.find("3.wav", default) == default
+    assert recordings.find("1.WAV") == tmp_path / "a" / "1.wav"
+    with pytest.raises(UserError, match=r"no file 12\.wav; the nearest name there is '1\.wav'"):
+        recordings.find("12.wav")
     (untranscribed,) = recordings.reject_untranscribed()
     assert (untranscribed.item, untranscribed.where) == ("2", "a/2.wav")

@@ -8,7 +8,7 @@ from sorigeul.corpora.catalog import CORPORA
 from sorigeul.corpora.preparation import prepare
 
 
-def test_dev_is_drawn_from_train_by_speaker_and_repeated_sentences_are_warned_of(
+def test_dev_is_drawn_from_train_by_speaker_and_repeated_sentences_are_reported(
     tmp_path: Path,
 ) -> None:
     for part, part_speakers in (
@@ -35,4 +35,5 @@ def test_dev_is_drawn_from_train_by_speaker_and_repeated_sentences_are_warned_of
     assert report.split_by == "speaker"
     assert report.published["train"]["utterances"] == {"published": 22_263, "found": 9}
     assert report.published["test"]["speakers"] == {"published": 10, "found": 1}
-    assert "test: 3 of 3 sentences are in train too; a model can know them" in report.warnings
+    assert "test: 3 of 3 sentences and 0 of 1 speakers are in train too" in report.overlap
+    assert report.leaks

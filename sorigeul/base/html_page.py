@@ -1,7 +1,7 @@
-"""The page of a report: one HTML file that holds its style, its script and its data.
+"""The page of a report: one HTML file that holds its style, its scripts and its data.
 
-The script builds everything from the data with text nodes, never from HTML, and the page's own
-policy (Content-Security-Policy) allows nothing but this script, this style, and data: URIs of
+The scripts build everything from the data with text nodes, never from HTML, and the page's own
+policy (Content-Security-Policy) allows nothing but these scripts, this style, and data: URIs of
 pictures and sound. Does not know what the data mean.
 """
 
@@ -14,13 +14,19 @@ from importlib import resources
 from typing import Any
 
 
-def render_page(data: Mapping[str, Any]) -> str:
-    """The HTML that shows `data`, which `page/page.js` reads."""
-    folder = resources.files(__package__) / "page"
-    html, style, script, texts = (
-        (folder / name).read_text(encoding="utf-8")
-        for name in ("page.html", "page.css", "page.js", "texts.json")
+def render_page(package: str, data: Mapping[str, Any]) -> str:
+    """The HTML that shows `data`.
+
+    In the folder `page` of the package are `page.js`, which draws the data with what is in
+    `tools.js` here, and its texts in English and Korean, `texts.json`.
+    """
+    shared, own = (resources.files(name) / "page" for name in (__package__, package))
+    files = (
+        *(shared / "page.html", shared / "page.css", shared / "tools.js"),
+        *(own / "page.js", own / "texts.json"),
     )
+    html, style, tools, page, texts = (file.read_text(encoding="utf-8") for file in files)
+    script = tools + page
     parts = {
         "style": style,
         "script": script,

@@ -1,0 +1,121 @@
+"""Checks of a prepared corpus: ids, texts, lengths, recordings, and whether the report fits."""
+
+import json
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import chain, islice
+
+from sorigeul.base.process_pool import map_in_order
+from sorigeul.base.progress import progress_bar
+from sorigeul.corpora.corpus_files import REPORT
+from sorigeul.corpora.counts import SplitCounts, summary
+from sorigeul.corpora.report import overlap
+from sorigeul.corpora.splits import EVALUATION_SPLITS
+from sorigeul.data.cut_audio import load_samples
+from sorigeul.prepared.corpus import Item, PreparedCorpus
+from sorigeul.sound.audio import SAMPLE_RATE, AudioError, probe
+
+_TOLERANCE = 0.05  # seconds by which a header and what is decoded may differ
+_CHUNK_SIZE = 32  # recordings sent to a process at a time
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """What is wrong with a corpus."""
+
+    utterances: int
+    overlap: str
+    """what of dev and test is in train too; no fault, but worth knowing"""
+    faults: Mapping[str, Sequence[str]]
+    """ids, or what else is affected, by what is wrong"""
+
+    def lines(self) -> Iterator[str]:
+        """A line for each kind of fault, with the first five that have it."""
+        for fault, names in self.faults.items():
+            more = ", ..." if len(names) > 5 else ""
+            yield f"{len(names):,} x {fault}: {', '.join(names[:5])}{more}"
+
+
+def check_corpus(corpus: PreparedCorpus, jobs: int) -> CheckResult:
+    """Look at every cut, and at the header of every recording, with so many processes.
+
+    Recordings in archives are decoded. Raises UserError for a manifest that cannot be read.
+    """
+    counts: dict[str, SplitCounts] = defaultdict(SplitCounts)
+    faults: dict[str, list[str]] = defaultdict(list)
+    split_of: dict[str, str] = {}
+    seen: set[tuple[str, str]] = set()
+    normalizers: set[str] = set()
+    for item in corpus:
+        counts[item.split].add(item.utterance)
+        normalizers.add(item.normalizer)
+        for fault in _faults_of_text(item):
+            faults[fault].append(item.id)
+        first = split_of.setdefault(item.id, item.split)
+        if (item.split, item.id) in seen:
+            faults[f"id more than once in {item.split}"].append(item.id)
+        elif first != item.split and not {first, item.split} <= {"test", *EVALUATION_SPLITS}:
+            faults[f"id in {first} and in {item.split}"].append(item.id)
+        seen.add((item.split, item.id))
+    if len(normalizers) > 1:
+        faults["texts that are not prepared alike"].append(" and ".join(sorted(normalizers)))
+    if fault := _fault_of_report(corpus, summary(counts)):
+        faults[fault].append(REPORT)
+    utterances = sum(count.utterances for count in counts.values())
+    with closing(
+        map_in_order(fault_of_recording, corpus, jobs, _CHUNK_SIZE, lambda item: item.id)
+    ) as looked_at:
+        # The processes are forked before the progress bar starts a thread.
+        first_result = list(islice(looked_at, 1))
+        with progress_bar("recordings", utterances) as advance:
+            for item, fault in chain(first_result, looked_at):
+                advance(1, "")
+                if fault:
+                    faults[fault].append(item.id)
+    return CheckResult(utterances, overlap(counts)[0], faults)
+
+
+def _faults_of_text(item: Item) -> Iterator[str]:
+    if not item.text.strip():
+        yield "empty text"
+    if not unicodedata.is_normalized("NFC", item.text):
+        yield "text that is not in NFC"
+    if not item.duration > 0:
+        yield "no length above 0"
+
+
+def _fault_of_report(corpus: PreparedCorpus, splits: dict[str, dict[str, float]]) -> str:
+    path = corpus.folder / REPORT
+    try:
+        reported = json.loads(path.read_text(encoding="utf-8"))["splits"]
+        sizes = {split: reported[split]["utterances"] for split in reported}
+    except FileNotFoundError:
+        return "no report"
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return "report that cannot be read"
+    found = {split: counts["utterances"] for split, counts in splits.items()}
+    return "" if sizes == found else "report of other utterances than there are"
+
+
+def fault_of_recording(item: Item) -> str:
+    """What is wrong with the recording of an utterance; empty if nothing is."""
+    source = item.fields["recording"]["sources"][0]
+    try:
+        member = (item.fields.get("custom") or {}).get("member")
+        if source["type"] == "shar" or member is not None:
+            samples = load_samples(item.id, source["source"], True, member, None)
+            seconds = len(samples) / SAMPLE_RATE
+        elif not item.audio.is_file():
+            return "no recording"
+        else:
+            seconds = probe(item.audio)
+    except (AudioError, OSError):
+        return "recording that cannot be read"
+    end = float(item.fields.get("start", 0)) + item.duration
+    whole = item.fields["recording"].get("duration", seconds)
+    if end > seconds + _TOLERANCE or abs(whole - seconds) > _TOLERANCE:
+        return "recording of another length than the manifest says"
+    return ""

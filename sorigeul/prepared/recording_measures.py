@@ -1,0 +1,53 @@
+"""What is measured of a recording: level, clipping, silence around the speech, noise behind it."""
+
+from typing import NamedTuple
+
+import numpy as np
+from lhotse import MonoCut
+
+from sorigeul.data.cut_audio import load_cut_audio
+from sorigeul.doctor.measurements import silence_around
+from sorigeul.evaluation.signal_to_noise import estimate_signal_to_noise
+from sorigeul.sound.audio import AudioError, Samples
+
+_FULL_SCALE = 0.99  # magnitude, of 1, from which on a sample is at the edge
+_RUN = 3  # samples at the edge one after another: a loud sound touches it, a clipped one stays
+_FLOOR = 1e-6  # of the magnitude: -120 dB for digital silence
+
+
+class RecordingMeasures(NamedTuple):
+    """Of one utterance."""
+
+    level: float
+    """of the whole, in dB of full scale"""
+    clipped: float
+    """share of its samples that are clipped"""
+    silence: float
+    """seconds without speech before and after it, together"""
+    signal_to_noise: float
+    """dB, estimated from the levels of short frames"""
+
+
+def measure_recording(cut: MonoCut) -> RecordingMeasures | str:
+    """Measure the recording of a cut, or return why it cannot be read."""
+    try:
+        samples = load_cut_audio(cut)
+    except AudioError as error:
+        return str(error)
+    power = float(np.mean(np.square(samples, dtype=np.float64))) if len(samples) else 0.0
+    return RecordingMeasures(
+        level=float(10 * np.log10(power + _FLOOR**2)),
+        clipped=clipped_share(samples),
+        silence=sum(silence_around(samples)),
+        signal_to_noise=estimate_signal_to_noise(samples),
+    )
+
+
+def clipped_share(samples: Samples) -> float:
+    """The share of samples (N,) that stand at full scale, three or more in a row."""
+    if not len(samples):
+        return 0.0
+    at_edge = np.abs(samples) >= _FULL_SCALE
+    changes = np.flatnonzero(np.diff(np.concatenate(([False], at_edge, [False])).astype(np.int8)))
+    runs = changes[1::2] - changes[::2]
+    return float(runs[runs >= _RUN].sum() / len(samples))
