@@ -113,6 +113,24 @@ def run(corpus: Path, tmp_path_factory: pytest.TempPathFactory, worker_id: str) 
     return made_once(tmp_path_factory, worker_id, "trained", make) / "tiny"
 
 
+@pytest.fixture(scope="session")
+def counting_run(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The model of `run`, but it writes 일이삼오 for 가나다라. Do not change it."""
+    from dataclasses import replace
+
+    from sorigeul.pretrained.loading import load_pretrained
+    from sorigeul.pretrained.publishing import publish
+    from sorigeul.text.vocabulary import Vocabulary
+
+    folder = tmp_path_factory.mktemp("counting") / "counting"
+    folder.mkdir()
+    pretrained = load_pretrained(str(run), "cpu")
+    names = dict(zip("가나다라", "일이삼오", strict=True))
+    units = tuple(names.get(unit, unit) for unit in pretrained.vocabulary.units)
+    publish(folder, replace(pretrained, vocabulary=Vocabulary(units)))
+    return folder
+
+
 @pytest.fixture
 def restored_logger() -> Iterator[None]:
     """The logger that a command sets up is restored afterwards."""

@@ -81,7 +81,7 @@ def begin_record(run: Path, facts: Mapping[str, Any], started: str, processes: i
     """
     record = read_record(run) or {"training_seconds": 0.0, "finished": False, "earlier": []}
     previous = {name: record[name] for name in facts if name in record}
-    if previous and previous != facts:
+    if previous != {name: facts[name] for name in previous}:
         record["earlier"].append(previous)
     current = {**facts, "processes": processes, "started": started}
     # Twice, so that its keys come first whatever the order in the old record, and its values win.

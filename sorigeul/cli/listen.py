@@ -29,6 +29,7 @@ def listen(
     device: Annotated[str, positional("DEVICE")] = "",
     list_devices: bool = False,
     out: Annotated[Path | None, positional("FOLDER")] = None,
+    written: bool = False,
     precision: Precision = "float32",
     search: SearchRequest = AS_TUNED,
 ) -> None:
@@ -45,6 +46,8 @@ def listen(
         list_devices: list the microphones, and end
         out: folder for the transcript as txt and json, and for the recording as wav, all named by
             the time at which they begin
+        written: write numbers, units and letters in digits and signs: 70% for what was heard as
+            칠십 퍼센트; the json of --out has what was heard, too, as spoken
         precision: number format of the heavy arithmetic; int8, for a CPU, is more than twice as
             fast as float32
     """
@@ -84,7 +87,12 @@ def listen(
             if line.rewrites:
                 log.info("listening; Ctrl-C ends it")
             heard = listening.listen(
-                live, sound, lambda event: _show(event, line), lambda: stop.requested, kept
+                live,
+                sound,
+                lambda event: _show(event, line),
+                lambda: stop.requested,
+                kept,
+                written,
             )
     if kept is not None:
         log.info("kept as %s", kept)

@@ -150,9 +150,11 @@ def print_report(report: "Report", out: Path) -> None:
     elif report.overlap:
         print(printable(report.overlap))
     for split, counts in report.splits.items():
+        new = f", {counts['characters_not_in_train']:,} of them not in train"
         print(
             f"{split}: {counts['utterances']:,} utterances, {counts['hours']:.2f} h, "
             f"{counts['speakers']} speakers, {counts['characters']:,} characters"
+            + (new if split != "train" and "train" in report.splits else "")
         )
     for item in report.rejected[:5]:
         log.warning("rejected %s (%s): %s", item.item, item.where, item.reason)

@@ -82,7 +82,7 @@ def transcribe(
         word_times: give the time of each word, as json always does: vtt puts it before the word,
             within its subtitle; srt has no such thing, so each word becomes a subtitle
         written: write numbers, units and letters in digits and signs: 70% for what was heard as
-            칠십 퍼센트; json has what was heard, too, as spoken
+            칠십 퍼센트; json, and the lines of --manifest, have what was heard, too, as spoken
         subtitle_line: most characters of a line of srt and vtt, which have two lines at most;
             Netflix has 16
         attention: draw the attention of the first recording's first segment into this PNG
@@ -114,8 +114,6 @@ def transcribe(
             raise UserError("--recursive, --channel, --track and the pcm options go with FILE…")
         if word_times:
             raise UserError("--word_times goes with FILE… and --format json, srt or vtt")
-        if written:
-            raise UserError("--written goes with FILE…: --manifest writes what was heard")
         if nbest != 1:
             raise UserError("--nbest goes with FILE… and --format json")
         if out is None:
@@ -131,6 +129,7 @@ def transcribe(
             search=search,
             overwrite=overwrite,
             resume=resume,
+            written=written,
         )
         transcribe_corpus(run, manifest, out, corpus_options)
         return

@@ -31,7 +31,11 @@ def info(run: Run) -> None:
     parameters = sum(parameter.numel() for parameter in pretrained.model.parameters())
     print(f"\nparameters: {parameters:,}")
     vocabulary = pretrained.vocabulary
-    print(f"vocabulary: {len(vocabulary):,} units ({vocabulary.kind}), {vocabulary.hash[:12]}")
+    unseen = pretrained.unseen_units
+    beyond = f", {unseen:,} of them in no training transcript" if unseen else ""
+    print(
+        f"vocabulary: {len(vocabulary):,} units ({vocabulary.kind}), {vocabulary.hash[:12]}{beyond}"
+    )
     print(printable(f"text: {pretrained.normalizer}"))
     print(printable(f"features: {pretrained.features}"))
     for name, value in sorted(pretrained.results.items()):

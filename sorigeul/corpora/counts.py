@@ -72,7 +72,7 @@ def compare_with_published(
 
 def summary(counts: Mapping[str, SplitCounts]) -> dict[str, dict[str, float]]:
     """Return the counts of each split under the names that they have in ``report.json``."""
-    train = counts.get("train", SplitCounts()).sentences
+    train = counts.get("train", SplitCounts())
     return {
         name: {
             "utterances": split.utterances,
@@ -80,8 +80,13 @@ def summary(counts: Mapping[str, SplitCounts]) -> dict[str, dict[str, float]]:
             "speakers": len(split.speakers),
             "characters": split.characters.total(),
             "distinct_characters": len(split.characters),
+            "characters_not_in_train": sum(
+                count
+                for character, count in split.characters.items()
+                if character not in train.characters
+            ),
             "distinct_sentences": len(split.sentences),
-            "sentences_in_train": len(split.sentences & train),
+            "sentences_in_train": len(split.sentences & train.sentences),
         }
         for name, split in counts.items()
     }

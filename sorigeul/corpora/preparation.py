@@ -313,9 +313,10 @@ def _refuse_ignored_options(corpus: Corpus, options: PrepareOptions) -> None:
     for name, corpora in CORPORA_OF_OPTIONS.items():
         value = getattr(options, name)
         if value and corpus.name not in corpora:
+            readers = " and ".join(filter(None, (", ".join(corpora[:-1]), corpora[-1])))
             raise UserError(
-                f"{name} {value}: goes with {' and '.join(corpora)} only, and {corpus.name} would "
-                "ignore it: leave it out"
+                f"{name} {value}: goes with {readers} only, and {corpus.name} would ignore it: "
+                "leave it out"
             )
 
 

@@ -1,6 +1,7 @@
 """Loading the audio of a cut, from a file or from a tar or zip archive."""
 
 import os
+from functools import lru_cache
 from typing import Any
 
 from lhotse import MonoCut
@@ -27,7 +28,7 @@ def load_samples(
     `ArchiveMember`. Raises AudioError if they cannot be read.
     """
     if in_archive or member is not None:
-        return _load(*_read_archive_member(id_, path, member), part)
+        return _load(*read_archived(id_, path, member), part)
     try:
         return _load(path, None, part)
     except AudioError as error:
@@ -47,12 +48,11 @@ def _load(source: Source, name: str | None, part: CutPart | None) -> Samples:
     return audio.load_part(source, part.start, part.seconds, name, options).samples
 
 
-def _read_archive_member(
-    id_: str, archive: str, fields: dict[str, Any] | None
-) -> tuple[bytes, str]:
+def read_archived(id_: str, archive: str, fields: dict[str, Any] | None) -> tuple[bytes, str]:
     """The bytes of a recording in an archive, and what messages call it.
 
-    They are read directly at the offset that the manifest gives.
+    They are read directly at the offset that the manifest gives. Raises AudioError if they cannot
+    be read, or are not those that were put there.
     """
     if fields is None:
         raise AudioError(
@@ -62,7 +62,12 @@ def _read_archive_member(
     member = ArchiveMember(**{"name": "", **fields})
     if member.name:  # of a zip file, as the corpus came
         name = f"{archive}/{member.name}"
-        return member.read(archive, name, "download or copy the archive again"), name
+        return _read_zipped(archive, member, name), name
     name = f"{id_} in {archive}"
     remedy = "copy the archive again, or remove it and give 'sorigeul prepare' once more"
     return member.read(archive, name, remedy), name
+
+
+@lru_cache(maxsize=1)  # the parts of a long recording often follow each other
+def _read_zipped(archive: str, member: ArchiveMember, name: str) -> bytes:
+    return member.read(archive, name, "download or copy the archive again")

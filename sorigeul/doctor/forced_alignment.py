@@ -1,8 +1,8 @@
 """Forced alignment by a model of letters that learns from some hundred utterances in seconds.
 
 One Gaussian for each letter (a jamo, or a character of another script), states from left to right,
-Viterbi training from a uniform alignment (Juang and Rabiner 1990). A CTC network would align better,
-but learns nothing from so little speech in so little time. Does not know which texts are compared.
+Viterbi training from a uniform alignment (Juang and Rabiner 1990). A CTC network learns nothing
+from so little speech in so little time. Does not know which texts are compared.
 """
 
 import unicodedata
@@ -43,8 +43,8 @@ class LetterModel:
     """of whitened frames (letters, D); the last one is of letters that are not in `ids`"""
 
     @classmethod
-    def trained(cls, frames: Sequence[Array], texts: Sequence[str]) -> "LetterModel":
-        """Learn from utterances: frames (T, D) of each, and its text.
+    def trained(cls, frames: Sequence[Array], texts: Sequence[str]) -> "LetterModel | None":
+        """Learn from utterances: frames (T, D) of each, and its text. None if none can be aligned.
 
         Texts that have no letters, or more letters than frames, are left out.
         """
@@ -52,6 +52,8 @@ class LetterModel:
         ids = {letter: number for number, (letter, _) in enumerate(counts.most_common(_LETTERS))}
         pairs = [(rows, _encode(text, ids)) for rows, text in zip(frames, texts, strict=True)]
         pairs = [(rows, states) for rows, states in pairs if 0 < len(states) <= len(rows)]
+        if not pairs:
+            return None
         paths = [np.arange(len(rows)) * len(states) // len(rows) for rows, states in pairs]
         model = cls._estimated(ids, pairs, paths)
         for _ in range(_ITERATIONS):

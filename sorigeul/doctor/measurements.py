@@ -1,4 +1,4 @@
-"""Acoustic measurements of one utterance: seconds of speech, level, bandwidth, pitch, spectrum.
+"""Acoustic measurements of one utterance: seconds of speech, level, bandwidth, pitch, spectra.
 
 Does not know about files, manifests, models or settings.
 """
@@ -23,6 +23,10 @@ _LOUD_RANGE = 20.0  # dB below the loud frames that count as loud themselves
 _LOUD_HOPS = 25  # the loudest quarter of a second: a click is shorter, a word is not
 _SMOOTHED_HOPS = 10  # half of which must be speech
 _BANDS = 24
+_FAINTEST = 12.0  # below the loudest band of an utterance, in log power (52 dB)
+_PAUSE_RANGE = 35.0  # dB below the loud frames; what is quieter is left out of the alignment
+_HOPS_PER_FRAME = 3  # of the alignment: 30 ms, as short as a letter of fast speech
+_SLOPE_WEIGHT = 2.0  # of slopes against levels, which vary more
 _PITCH_WINDOW = 640  # samples: 40 ms
 _PITCH_RANGE = (60.0, 600.0)  # Hz
 _VOICED = 0.6  # autocorrelation, of 1
@@ -42,13 +46,20 @@ class Measurements:
     quality: RecordingQuality
     pitch: float
     """Hz; nan if nothing is voiced"""
-    spectrum: Array
-    """means and deviations of the log power in 24 bands over the frames of speech (48,)"""
+    frames: Array
+    """for forced alignment: log power in mel-like bands every 30 ms of speech, its mean of the
+    utterance subtracted, and its slope over time (T, D)"""
+    speaker: str = ""
 
     @property
     def characters(self) -> int:
         """Characters of the text, spaces left out."""
         return len("".join(self.text.split()))
+
+    @property
+    def rate(self) -> float:
+        """Characters a second of speech."""
+        return self.characters / max(self.speech, 1 / _FRAMES_PER_SECOND)
 
     @property
     def is_hangul(self) -> bool:
@@ -57,27 +68,41 @@ class Measurements:
         return syllables >= 0.8 * max(self.characters, 1)
 
 
-def measure(name: str, text: str, samples: Samples) -> Measurements:
+def measure(name: str, text: str, samples: Samples, speaker: str = "") -> Measurements:
     """Measure the utterance `name`: samples (N,) at 16 kHz whose transcript is `text`."""
     frames = _frames(samples, _WINDOW) * np.hanning(_WINDOW)
     power = np.abs(np.fft.rfft(frames, _FFT)) ** 2  # (T, _FFT // 2 + 1)
     level = 10 * np.log10(power.sum(1) + 1e-12)
     loud_level = np.percentile(level, 95)
     is_loud = level > loud_level - _LOUD_RANGE
-    speech_power = power[level > loud_level - _SPEECH_RANGE]
-    # Bands that widen with frequency, as those of the ear do.
-    edges = np.unique(np.geomspace(3, _FFT // 2 + 1, _BANDS + 1).round().astype(int))
-    band_power = np.add.reduceat(speech_power[:, : edges[-1]], edges[:-1], axis=1)
-    log_power = np.log(band_power + 1e-8)
+    is_speech = level > loud_level - _SPEECH_RANGE
     return Measurements(
         id=name,
         text=unicodedata.normalize("NFC", text),
-        speech=len(speech_power) / _FRAMES_PER_SECOND,
+        speech=int(is_speech.sum()) / _FRAMES_PER_SECOND,
         silence=max(silence_around(samples)),
         quality=RecordingQuality.of(samples),
         pitch=_median_pitch(samples, is_loud),
-        spectrum=np.concatenate((log_power.mean(0), log_power.std(0))),
+        frames=_alignment_frames(power, level - loud_level),
+        speaker=speaker,
     )
+
+
+def _alignment_frames(power: Array, level: Array) -> Array:
+    """Frames for forced alignment from power spectra (T, F) and levels below the loud ones (T,)."""
+    speech = np.flatnonzero(level > -_SPEECH_RANGE)
+    kept = np.flatnonzero(level > -_PAUSE_RANGE)
+    kept = kept[(kept >= speech[0]) & (kept <= speech[-1])]
+    # Bands that widen with frequency, as those of the ear do.
+    edges = np.unique(np.geomspace(3, _FFT // 2 + 1, _BANDS + 1).round().astype(int))
+    bands = np.log(np.add.reduceat(power[kept, : edges[-1]], edges[:-1], axis=1) + 1e-8)
+    bands = np.maximum(bands, bands.max() - _FAINTEST)
+    starts = np.arange(0, max(len(bands) - _HOPS_PER_FRAME, 0) + 1, _HOPS_PER_FRAME)
+    counts = np.diff([*starts, len(bands)])
+    frames = np.add.reduceat(bands, starts, axis=0) / counts[:, None]
+    slopes = np.gradient(frames, axis=0) if len(frames) > 1 else np.zeros_like(frames)
+    joined = np.concatenate((frames - frames.mean(0), _SLOPE_WEIGHT * slopes), axis=1)
+    return joined.astype(np.float32)
 
 
 def silence_around(samples: Samples) -> tuple[float, float]:

@@ -20,10 +20,9 @@ def explain_failure(outcome: Outcome, settings: Settings) -> str:
     utterances = f"{outcome.utterances} utterances"
     guidance = "guide_weight 2, with ctc_weight 0.3 (which wants input_reverse False)"
     if not outcome.finite:
-        return (
-            f"the loss did not stay finite on {utterances}: lower lr (it is {outcome.lr:g}) or "
-            "max_grad_norm, or set precision float32"
-        )
+        reduced = settings.training.precision != "float32" and outcome.lr <= OVERFIT_LR
+        remedy = "set precision float32" if reduced else f"lower lr (it is {outcome.lr:g})"
+        return f"the loss did not stay finite on {utterances}: {remedy}"
     if outcome.ctc_passed:
         advice = "raise guide_weight" if model.guide_weight else f"set {guidance}"
         return (
@@ -42,11 +41,9 @@ def explain_failure(outcome: Outcome, settings: Settings) -> str:
     if outcome.falling:
         return (
             f"{outcome.seconds:.0f} s were too short for the overfit test on {utterances} (CRR "
-            f"{outcome.crr:.0f} %, the loss still falls): raise --time_limit, leave the machine "
-            "free for it, or choose a smaller hidden_size"
+            f"{outcome.crr:.0f} %, the loss still falls): raise --time_limit"
         )
     return (
         f"the overfit test on {utterances} failed (CRR {outcome.crr:.0f} %, the loss stands at "
-        f"{outcome.loss:.2f}): see the warnings if there are any, listen to some recordings with "
-        "their texts, and try --preset small"
+        f"{outcome.loss:.2f}) although the recordings pass: try --preset small"
     )

@@ -7,6 +7,7 @@ thirty utterances comes last.
 import logging
 import time
 from collections.abc import Iterator, Sequence
+from math import isfinite
 from pathlib import Path
 
 from lhotse import MonoCut
@@ -17,12 +18,14 @@ from sorigeul.base.progress import progress_bar
 from sorigeul.data import manifests
 from sorigeul.data.cut_audio import load_cut_audio
 from sorigeul.data.statistics import draw_sample, manifest_statistics
-from sorigeul.doctor.corpus_checks import Finding, check_corpus
-from sorigeul.doctor.measurements import measure
+from sorigeul.doctor.corpus_checks import USUAL_MISFIT, Finding, check_corpus
+from sorigeul.doctor.measurements import Measurements, measure
 from sorigeul.doctor.overfit import Clock, choose_utterances, overfit
 from sorigeul.doctor.overfit_diagnosis import describe_outcome, explain_failure
 from sorigeul.doctor.sample import LONG_SILENCE, Sample
 from sorigeul.doctor.settings_checks import TrainingData, check_settings
+from sorigeul.doctor.shifted_texts import Shift, find_shift
+from sorigeul.doctor.text_fit import misfit
 from sorigeul.sound.audio import AudioError
 from sorigeul.training.settings import Settings
 from sorigeul.training.starting_point import start_vocabulary
@@ -60,7 +63,8 @@ def preflight(
     )
     for line in _describe_sample(sample):
         print(printable(line), flush=True)
-    findings = check_corpus(sample, settings.training.max_failures)
+    shift = _find_shift(corpus, sample)
+    findings = check_corpus(sample, settings.training.max_failures, shift)
     if not any(finding.fatal for finding in findings):  # which would cause the others
         data = TrainingData(corpus, cuts, statistics, drawn, vocabulary)
         findings += check_settings(data, settings)
@@ -104,7 +108,7 @@ def _measure_sample(
         for number, cut in enumerate(cuts, 1):
             advance(1, "")
             try:
-                measurements = measure(cut.id, manifests.transcript(cut), load_cut_audio(cut))
+                measurements = _measure(cut)
             except AudioError as error:
                 unreadable.append(str(error))
             else:
@@ -119,22 +123,48 @@ def _measure_sample(
     return Sample(measured, silent, unreadable), usable
 
 
+def _measure(cut: MonoCut) -> Measurements:
+    text, speaker = manifests.transcript(cut), manifests.speaker(cut)
+    return measure(cut.id, text, load_cut_audio(cut), speaker)
+
+
+def _find_shift(corpus: Path, sample: Sample) -> Shift | None:
+    """What explains texts that do not fit, looked for only if there are any: it takes a while."""
+    fit = sample.text_fit
+    if fit is None or misfit(fit.doubts) <= USUAL_MISFIT:
+        return None
+    print("some texts do not fit their recordings: looking for rows that have moved", flush=True)
+    return find_shift(corpus, fit)
+
+
 def _describe_sample(sample: Sample) -> Iterator[str]:
     """The statistics that the checks of the corpus use, as lines to print."""
     if not sample.measured:
         return
-    lengths = sample.length_correlation
-    yield (
-        f"  {sample.speaking_rate:.1f} syllables a second of speech, at {sample.pitch:.0f} Hz; "
-        f"{100 * sample.narrowband_share:.0f} % without sound above 4 kHz"
-    )
+    yield f"  {', '.join(_describe_speech(sample))}"
     silences = sample.between_silences
     longest = f", {silences[0].id} with {silences[0].silence:.1f} s most of all" if silences else ""
     yield (
         f"  {len(silences)} begin or end with more than {LONG_SILENCE:g} s without speech{longest}"
     )
-    yield (
-        f"  length of text and length of speech correlate by {lengths.value:.2f} (expected: above "
-        f"{lengths.expected:.2f}); text shows in the sound by "
-        f"{sample.text_association:.1f} deviations"
-    )
+    lengths, fit = sample.length_correlation, sample.text_fit
+    if lengths.is_conclusive:
+        yield (
+            f"  length of text and length of speech correlate by {lengths.value:.2f} (expected: "
+            f"{lengths.least:.2f} or more)"
+        )
+    if fit is not None:
+        yield (
+            f"  {100 * misfit(fit.doubts):.0f} % of the texts fit no better than others of their "
+            f"length (expected: {100 * USUAL_MISFIT:.0f} % or less)"
+        )
+    else:
+        yield "  texts are too few, too short or too noisy to be aligned with the recordings"
+
+
+def _describe_speech(sample: Sample) -> Iterator[str]:
+    if isfinite(sample.speaking_rate):  # not of a few utterances, nor of other scripts
+        yield f"{sample.speaking_rate:.1f} syllables a second of speech"
+    if isfinite(sample.pitch):
+        yield f"a pitch of {sample.pitch:.0f} Hz"
+    yield f"{100 * sample.narrowband_share:.0f} % without sound above 4 kHz"

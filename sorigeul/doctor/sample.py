@@ -4,28 +4,30 @@ Does not know about files, manifests, models or settings. The bounds lie between
 corpora and of damaged copies of them (docs/lab.md, "the doctor").
 """
 
-import unicodedata
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from math import atanh, nan, sqrt
+from math import atanh, nan, sqrt, tanh
 
 import numpy as np
-import numpy.typing as npt
 
 from sorigeul.doctor.measurements import Array, Measurements
-
-SIGNIFICANT_DEVIATIONS = 3.0
-"""standard deviations from which on a difference counts as one"""
+from sorigeul.doctor.text_fit import TextFit, doubts, misfit, train_models
 
 LONG_SILENCE = 1.0
 """seconds without speech at the beginning or the end of an utterance that are worth a word"""
 
+_SIGNIFICANT_DEVIATIONS = 3.0  # from which on a difference counts as one
 _LEAST_UTTERANCES = 10  # for a median
+_LEAST_ALIGNED = 200  # utterances; models of fewer doubt texts that belong to their recordings
+_LEAST_DYNAMIC_RANGE = 20.0  # dB; letters drown in more noise than that
+_LEAST_OF_SPEAKER = 5  # utterances
+_SPEAKER_DEVIATIONS, _SPEAKER_MISFIT = 5.0, 0.5  # from which on a speaker's texts are named
 _RATE_SPREAD = 0.3
 """deviation of the logarithm of syllables a second from utterance to utterance; 0.24 in Pansori"""
-_FREQUENT_UNITS, _COMPONENTS, _PERMUTATIONS = 60, 20, 200
+_FASTEST_RATE = 25.0
+"""syllables a second of speech; people say 14 at most, and 28 at double speed"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,14 +45,21 @@ class Sample:
         return len(self.measured) + len(self.silent) + len(self.unreadable)
 
     @cached_property
+    def truncated(self) -> Sequence[Measurements]:
+        """The utterances whose texts take longer to say than they last, the worst first."""
+        found = [one for one in self.measured if one.is_hangul and one.rate > _FASTEST_RATE]
+        return sorted(found, key=lambda utterance: -utterance.rate)
+
+    @cached_property
+    def whole(self) -> Sequence[Measurements]:
+        """The utterances that are not truncated."""
+        truncated = {utterance.id for utterance in self.truncated}
+        return [utterance for utterance in self.measured if utterance.id not in truncated]
+
+    @cached_property
     def speaking_rate(self) -> float:
-        """Median syllables a second of speech; nan of less than ten utterances."""
-        rates = [
-            utterance.characters / utterance.speech
-            for utterance in self.measured
-            if utterance.is_hangul
-        ]
-        return _median(rates)
+        """Median syllables a second of speech; nan of less than ten utterances of Hangul."""
+        return _median([utterance.rate for utterance in self.whole if utterance.is_hangul])
 
     @cached_property
     def pitch(self) -> float:
@@ -72,19 +81,48 @@ class Sample:
 
     @cached_property
     def length_correlation(self) -> "LengthCorrelation":
-        lengths = [(utterance.characters, utterance.speech) for utterance in self.measured]
+        lengths = [(utterance.characters, utterance.speech) for utterance in self.whole]
         logs = np.log(lengths).reshape(-1, 2)
         return LengthCorrelation(logs[:, 0], logs[:, 1])
 
     @cached_property
-    def text_association(self) -> float:
-        """How much the spectra depend on the texts, in deviations from shuffled texts."""
-        if not self.measured:
-            return 0.0
-        return association(
-            jamo_shares([utterance.text for utterance in self.measured]),
-            np.array([utterance.spectrum for utterance in self.measured]),
-        )
+    def text_fit(self) -> TextFit | None:
+        """How well texts fit by forced alignment; None of too few, too short or too noisy ones."""
+        clear = [
+            utterance
+            for utterance in self.whole
+            if utterance.quality.dynamic_range >= _LEAST_DYNAMIC_RANGE
+        ]
+        frames = [utterance.frames for utterance in clear]
+        texts = [utterance.text for utterance in clear]
+        models = train_models(frames, texts) if len(clear) >= _LEAST_ALIGNED else None
+        if models is None:
+            return None
+        fit = TextFit(clear, models, doubts(models, frames, texts))
+        return fit if np.isfinite(fit.doubts).sum() >= _LEAST_ALIGNED else None
+
+    @cached_property
+    def doubted_speakers(self) -> Sequence[str]:
+        """Speakers whose texts do not fit, although those of the others do."""
+        fit = self.text_fit
+        if fit is None:
+            return []
+        by_speaker = defaultdict[str, list[int]](list)
+        for number, utterance in enumerate(fit.utterances):
+            if np.isfinite(fit.doubts[number]):
+                by_speaker[utterance.speaker].append(number)
+        found = []
+        for speaker, numbers in by_speaker.items():
+            own = fit.doubts[numbers]
+            rest = np.delete(fit.doubts, numbers)
+            rest = rest[np.isfinite(rest)]
+            if len(own) < _LEAST_OF_SPEAKER or len(rest) < _LEAST_OF_SPEAKER:
+                continue
+            deviation = max(float(rest.std()), 0.1) / sqrt(len(own))
+            significant = own.mean() > rest.mean() + _SPEAKER_DEVIATIONS * deviation
+            if significant and misfit(own) > _SPEAKER_MISFIT:
+                found.append(speaker)
+        return found
 
 
 def _median(values: Sequence[float]) -> float:
@@ -110,10 +148,15 @@ class LengthCorrelation:
         return float(np.corrcoef(self.log_characters, self.log_speech)[0, 1])
 
     @cached_property
-    def expected(self) -> float:
-        """Least correlation of texts that vary as these do, at speaking rates that vary most."""
+    def least(self) -> float:
+        """Least correlation if texts belong to recordings, at speaking rates that vary most.
+
+        Of texts that vary as these do, less three deviations of chance (Fisher 1915).
+        """
         spread = float(self.log_characters.std()) if len(self.log_characters) else 0.0
-        return spread / sqrt(spread**2 + _RATE_SPREAD**2)
+        expected = min(spread / sqrt(spread**2 + _RATE_SPREAD**2), 0.999)
+        deviation = 1 / sqrt(max(len(self.log_characters) - 3, 1))
+        return tanh(atanh(expected) - _SIGNIFICANT_DEVIATIONS * deviation)
 
     @property
     def is_conclusive(self) -> bool:
@@ -121,48 +164,8 @@ class LengthCorrelation:
         if len(self.log_characters) <= 3:
             return False
         speech_varies = bool(self.log_speech.std() >= 0.5 * self.log_characters.std())
-        return speech_varies and self._is_below_expected(0.0)
+        return speech_varies and self.least > 0
 
     @property
     def is_too_low(self) -> bool:
-        """Whether it is significantly lower than expected."""
-        return self._is_below_expected(self.value)
-
-    def _is_below_expected(self, correlation: float) -> bool:
-        """Whether a correlation is significantly lower than expected (Fisher 1915)."""
-        gap = atanh(self.expected) - atanh(min(correlation, 0.999))
-        return gap > SIGNIFICANT_DEVIATIONS / sqrt(max(len(self.log_characters) - 3, 1))
-
-
-def jamo_shares(texts: Sequence[str]) -> Array:
-    """Share that each of the most frequent jamo and other characters has in each text (B, L)."""
-    counts = [Counter(unicodedata.normalize("NFD", "".join(text.split()))) for text in texts]
-    frequent = [unit for unit, _ in sum(counts, Counter[str]()).most_common(_FREQUENT_UNITS)]
-    rows = [[count[unit] / max(count.total(), 1) for unit in frequent] for count in counts]
-    return np.array(rows, float).reshape(len(texts), -1)
-
-
-def association(causes: Array, effects: Array, seed: int = 0) -> float:
-    """How much of the effects (B, E) a ridge regression on the causes (B, C) explains.
-
-    In standard deviations above what it explains of permuted effects: about 0 if effects do not
-    depend on causes.
-    """
-    count = len(causes)
-    if count < 3:
-        return 0.0
-    random = np.random.default_rng(seed)
-    scaled_causes, scaled_effects = (
-        (values - values.mean(0)) / (values.std(0) + 1e-3) for values in (causes, effects)
-    )
-    basis, singular_values, _ = np.linalg.svd(scaled_causes, full_matrices=False)
-    basis *= np.sqrt(singular_values**2 / (singular_values**2 + count))
-    # Whitened, so that what all effects share, such as the sound of the room, does not dominate.
-    whitened = np.linalg.svd(scaled_effects, full_matrices=False)[0][:, :_COMPONENTS]
-
-    def explained(order: npt.NDArray[np.intp]) -> float:
-        return float(np.square(basis.T @ whitened[order]).sum())
-
-    by_chance = [explained(random.permutation(count)) for _ in range(_PERMUTATIONS)]
-    above_chance = explained(np.arange(count)) - float(np.mean(by_chance))
-    return above_chance / (float(np.std(by_chance)) + 1e-9)
+        return self.value < self.least

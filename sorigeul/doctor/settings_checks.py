@@ -10,6 +10,7 @@ from lhotse import CutSet, MonoCut
 from sorigeul.data import manifests
 from sorigeul.data.statistics import ManifestStatistics, manifest_statistics, too_fast_for_ctc
 from sorigeul.doctor.corpus_checks import FATAL_SHARE, Finding
+from sorigeul.model.config import CONV_REDUCTION, CTC_REDUCTION
 from sorigeul.text.vocabulary import Vocabulary
 from sorigeul.training.settings import Settings
 
@@ -47,35 +48,49 @@ def _check_frame_rate(data: TrainingData, settings: Settings) -> Iterator[Findin
         readers[model.ctc_reduction] = "the speller and CTC have" if same else "CTC has"
     for reduction, reader in readers.items():
         frame_rate = settings.features.frames_per_second / reduction
-        count, example = 0, ""
-        for utterance, reason in too_fast_for_ctc(data.cuts, data.vocabulary, frame_rate):
-            count += 1
-            example = example or f"{utterance}, {reason.replace('CTC ', '')}"
-        if not count:
+        share, example = _too_fast(data, data.vocabulary, frame_rate)
+        if not share:
             continue
-        utterances = data.statistics.utterances
-        fatal = count > FATAL_SHARE * utterances
+        fatal = share > FATAL_SHARE
         consequence = "few enough to do no harm"
         if fatal:
-            consequence = _advise_more_frames(reduction, data.vocabulary, settings)
+            consequence = _advise_more_frames(data, reduction, settings)
         yield Finding(
-            f"{100 * count / utterances:.1f} % of the utterances are spoken too fast for the "
-            f"{frame_rate:.4g} frames a second that {reader} at {reduction}-fold time_reduction; "
-            f"the median utterance has {median_rate:.1f} characters a second, those of fast "
-            f"speakers {fast_rate:.1f} ({example}): {consequence}",
+            f"{100 * share:.1f} % of the utterances have too much text for the {frame_rate:.4g} "
+            f"frames a second that {reader} at {reduction}-fold time_reduction; the median "
+            f"utterance has {median_rate:.1f} characters a second, a tenth have more than "
+            f"{fast_rate:.1f} ({example}): {consequence}",
             fatal,
         )
 
 
-def _advise_more_frames(reduction: int, vocabulary: Vocabulary, settings: Settings) -> str:
-    """How to get more frames for each character."""
-    if reduction > 8:
-        return "set time_reduction 8"
+def _too_fast(data: TrainingData, vocabulary: Vocabulary, frame_rate: float) -> tuple[float, str]:
+    """Share of the utterances with more characters than frames, of 1, and one of them."""
+    count, example = 0, ""
+    for utterance, reason in too_fast_for_ctc(data.cuts, vocabulary, frame_rate):
+        count += 1
+        example = example or f"{utterance}, {reason.replace('CTC ', '')}"
+    return count / data.statistics.utterances, example
+
+
+def _advise_more_frames(data: TrainingData, reduction: int, settings: Settings) -> str:
+    """The first setting that gives frames enough for each character; tried on all utterances."""
+    frames_per_second, vocabulary = settings.features.frames_per_second, data.vocabulary
+    remedies = []
+    if reduction > CTC_REDUCTION:
+        remedies.append(("time_reduction 8", vocabulary, frames_per_second / CTC_REDUCTION))
     if vocabulary.kind == "jamo":
-        return "set vocabulary syllable, or use_pyramidal False, which shrinks time 4-fold"
-    if settings.features.frames_per_second < 100:
-        return "set stride 10"
-    return "set use_pyramidal False, which shrinks time 4-fold"
+        syllables = Vocabulary.named("syllable", data.statistics.characters, 1)
+        remedies.append(("vocabulary syllable", syllables, frames_per_second / reduction))
+    if frames_per_second < 100:
+        remedies.append(("stride 10", vocabulary, 100 / reduction))
+    if reduction > CONV_REDUCTION:
+        unpyramidal = f"use_pyramidal False, which shrinks time {CONV_REDUCTION}-fold"
+        remedies.append((unpyramidal, vocabulary, frames_per_second / CONV_REDUCTION))
+    for setting, its_vocabulary, frame_rate in remedies:
+        if _too_fast(data, its_vocabulary, frame_rate)[0] <= FATAL_SHARE:
+            return f"set {setting}"
+    return "nobody speaks so fast: the recordings were cut; prepare again from the whole ones"
 
 
 def _check_vocabulary(data: TrainingData, settings: Settings) -> Iterator[Finding]:
@@ -93,8 +108,7 @@ def _check_vocabulary(data: TrainingData, settings: Settings) -> Iterator[Findin
         share = sum(missing.values()) / max(sum(characters.values()), 1)
         if training.vocabulary != data.vocabulary.kind:  # a table, not built from train
             remedy = (
-                f"{training.vocabulary} lacks them; set vocabulary syllable, or normalise the "
-                "transcripts as those of the table were"
+                f"{training.vocabulary} lacks them; set vocabulary syllable, which is made of train"
             )
         elif training.min_count > 1:
             remedy = f"lower min_count, which is {training.min_count}"

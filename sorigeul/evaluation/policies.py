@@ -114,7 +114,7 @@ SPACING_FREE = Policy(
 READINGS = replace(
     SPACING_FREE,
     name="readings",
-    version=2,
+    version=3,
     readings=True,
     summary="without spaces and punctuation; numbers, units and Latin letters in any reading",
 )

@@ -10,5 +10,6 @@ __all__ = [
     "recurrent",
     "sampling",
     "text_data",
+    "text_sources",
     "transformer",
 ]

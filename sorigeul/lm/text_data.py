@@ -19,16 +19,14 @@ import numpy as np
 
 from sorigeul.base.errors import UserError
 from sorigeul.base.files import replacing, write_text
-from sorigeul.base.progress import progress_bar
 from sorigeul.base.ranges import SEED, Range, check_ranges
 from sorigeul.base.records import read_object
 from sorigeul.lm.line_cleaning import NORMALIZER, READ_OUT, CleanLine, Ids, LineCleaner, id_type
-from sorigeul.lm.text_sources import TextSource, find_sources, kept_out_transcripts
+from sorigeul.lm.text_sources import TextSource, all_lines, find_sources, kept_out_transcripts
 from sorigeul.text.vocabulary import Vocabulary
 
 _FORMAT = "sorigeul-text/1"
 _MOST_HELDOUT = 5000  # lines
-_PROGRESS_EVERY = 1000  # lines
 
 
 @dataclass(frozen=True)
@@ -88,7 +86,7 @@ def prepare_text(
         """Hash and ids of each line that is kept."""
         eos = np.array([vocabulary.eos_id], id_type(vocabulary)).tobytes()
         seen: set[int] = set()
-        for raw, is_transcript in _raw_lines(found):
+        for raw, is_transcript in all_lines(found, "preparing text"):
             lines = cleaner.clean(raw, read_out=not is_transcript)
             counts["lines_read"] += 1
             counts["lines_split_off"] += len(lines) - 1
@@ -180,20 +178,6 @@ def _damaged_text(path: Path, error: Exception) -> UserError:
     return UserError(
         f"{path} is damaged ({reason}): begin again with --restart, or choose another folder"
     )
-
-
-def _raw_lines(sources: Sequence[TextSource]) -> Iterator[tuple[str, bool]]:
-    """Each line of the sources, and whether it is a transcript; shows progress."""
-    size = sum(source.size for source in sources)
-    with progress_bar("preparing text", size, counted=False) as advance:
-        for source in sources:
-            before, number = 0, 0
-            for number, (line, position) in enumerate(source.lines()):
-                if number % _PROGRESS_EVERY == 0:
-                    advance(position - before, source.path.name)
-                    before = position
-                yield line, source.is_corpus
-            advance(source.size - before, source.path.name)
 
 
 def _held_out(lines: Iterator[tuple[int, bytes]], share: float) -> Iterator[tuple[bytes, bool]]:

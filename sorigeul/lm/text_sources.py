@@ -6,8 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sorigeul.base.errors import UserError
+from sorigeul.base.progress import progress_bar
 from sorigeul.data.manifests import lazy_cuts
 from sorigeul.text.file_encoding import read_lines
+
+_PROGRESS_EVERY = 1000  # lines
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,20 @@ def find_sources(paths: Sequence[Path]) -> list[TextSource]:
         for source in _found(path):
             found.setdefault(source.path.resolve(), source)
     return list(found.values())
+
+
+def all_lines(sources: Sequence[TextSource], title: str) -> Iterator[tuple[str, bool]]:
+    """Each line of the sources, and whether it is a transcript; shows progress under `title`."""
+    size = sum(source.size for source in sources)
+    with progress_bar(title, size, counted=False) as advance:
+        for source in sources:
+            before, number = 0, 0
+            for number, (line, position) in enumerate(source.lines()):
+                if number % _PROGRESS_EVERY == 0:
+                    advance(position - before, source.path.name)
+                    before = position
+                yield line, source.is_corpus
+            advance(source.size - before, source.path.name)
 
 
 def kept_out_transcripts(corpus: Path) -> Iterator[str]:

@@ -63,9 +63,13 @@ class ListenAttendSpell(nn.Module):
     jamo_ids : ids (V, 3) of each unit's jamo, for training with `share_letters` or
         `jamo_ctc_weight`. Leave it out to load a published model, whose matrices are already
         summed, and which has no jamo CTC head
+    unseen_units : how many units, the last ones before the specials, are in no transcript; with
+        `share_letters` only, see `share_jamo`
     """
 
-    def __init__(self, config: LASConfig, jamo_ids: Tensor | None = None) -> None:
+    def __init__(
+        self, config: LASConfig, jamo_ids: Tensor | None = None, unseen_units: int = 0
+    ) -> None:
         super().__init__()
         self.config = config
         conformer = config.listener == "conformer"
@@ -74,10 +78,10 @@ class ListenAttendSpell(nn.Module):
         if config.ctc_weight > 0:
             self.ctc = nn.Linear(config.width, config.vocabulary_size)
         if config.share_letters and jamo_ids is not None:
-            share_jamo(self.speller.embedding, jamo_ids)
-            share_jamo(self.speller.out, jamo_ids)
+            share_jamo(self.speller.embedding, jamo_ids, unseen_units)
+            share_jamo(self.speller.out, jamo_ids, unseen_units)
             if config.ctc_weight > 0:
-                share_jamo(self.ctc, jamo_ids)
+                share_jamo(self.ctc, jamo_ids, unseen_units)
         self.jamo_ctc: JamoCtc | None = None
         if config.jamo_ctc_weight > 0 and jamo_ids is not None:
             self.jamo_ctc = JamoCtc(jamo_ids, config.width)

@@ -14,9 +14,9 @@ from sorigeul.corpora.corpus_files import REPORT
 from sorigeul.corpora.counts import SplitCounts, summary
 from sorigeul.corpora.report import overlap
 from sorigeul.corpora.splits import EVALUATION_SPLITS
-from sorigeul.data.cut_audio import load_samples
+from sorigeul.data.cut_audio import read_archived
 from sorigeul.prepared.corpus import Item, PreparedCorpus
-from sorigeul.sound.audio import SAMPLE_RATE, AudioError, probe
+from sorigeul.sound.audio import AudioError, probe
 
 _TOLERANCE = 0.05  # seconds by which a header and what is decoded may differ
 _CHUNK_SIZE = 32  # recordings sent to a process at a time
@@ -106,8 +106,7 @@ def fault_of_recording(item: Item) -> str:
     try:
         member = (item.fields.get("custom") or {}).get("member")
         if source["type"] == "shar" or member is not None:
-            samples = load_samples(item.id, source["source"], True, member, None)
-            seconds = len(samples) / SAMPLE_RATE
+            seconds = probe(*read_archived(item.id, source["source"], member))
         elif not item.audio.is_file():
             return "no recording"
         else:

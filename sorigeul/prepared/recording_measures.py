@@ -8,10 +8,9 @@ from lhotse import MonoCut
 from sorigeul.data.cut_audio import load_cut_audio
 from sorigeul.doctor.measurements import silence_around
 from sorigeul.evaluation.signal_to_noise import estimate_signal_to_noise
-from sorigeul.sound.audio import AudioError, Samples
+from sorigeul.sound.audio import AudioError
+from sorigeul.sound.recording_quality import RecordingQuality
 
-_FULL_SCALE = 0.99  # magnitude, of 1, from which on a sample is at the edge
-_RUN = 3  # samples at the edge one after another: a loud sound touches it, a clipped one stays
 _FLOOR = 1e-6  # of the magnitude: -120 dB for digital silence
 
 
@@ -20,8 +19,8 @@ class RecordingMeasures(NamedTuple):
 
     level: float
     """of the whole, in dB of full scale"""
-    clipped: float
-    """share of its samples that are clipped"""
+    clipped: bool
+    """as `RecordingQuality.is_clipped` says"""
     silence: float
     """seconds without speech before and after it, together"""
     signal_to_noise: float
@@ -37,17 +36,7 @@ def measure_recording(cut: MonoCut) -> RecordingMeasures | str:
     power = float(np.mean(np.square(samples, dtype=np.float64))) if len(samples) else 0.0
     return RecordingMeasures(
         level=float(10 * np.log10(power + _FLOOR**2)),
-        clipped=clipped_share(samples),
+        clipped=len(samples) > 0 and RecordingQuality.of(samples).is_clipped,
         silence=sum(silence_around(samples)),
         signal_to_noise=estimate_signal_to_noise(samples),
     )
-
-
-def clipped_share(samples: Samples) -> float:
-    """The share of samples (N,) that stand at full scale, three or more in a row."""
-    if not len(samples):
-        return 0.0
-    at_edge = np.abs(samples) >= _FULL_SCALE
-    changes = np.flatnonzero(np.diff(np.concatenate(([False], at_edge, [False])).astype(np.int8)))
-    runs = changes[1::2] - changes[::2]
-    return float(runs[runs >= _RUN].sum() / len(samples))

@@ -233,7 +233,7 @@ def table_rows(statistics: CorpusStatistics) -> list[list[str]]:
         },
         "recordings heard": [f"{len(one.measures):,}" for one in splits],
         "clipped": [
-            listened(one, f"{sum(heard.clipped > 0 for heard in one.measures):,}") for one in splits
+            listened(one, f"{sum(heard.clipped for heard in one.measures):,}") for one in splits
         ],
         "level, dB": [middle(one.sound(lambda heard: heard.level)) for one in splits],
         "silence around, s": [middle(one.sound(lambda heard: heard.silence)) for one in splits],

@@ -38,6 +38,8 @@ class PretrainedModel:
     """metrics at the time of publishing, by name"""
     longest_utterance: float | None = None
     """seconds of the longest utterances of its training; None if the model is older than this"""
+    unseen_units: int = 0
+    """how many units training never had; they are the last ones before the specials"""
     search: SearchSettings = field(default_factory=SearchSettings)
     """what was tuned for the search with it"""
 
@@ -53,6 +55,8 @@ class ModelDescription:
     normalizer: str
     """as in `PretrainedModel`"""
     longest_utterance: float | None
+    """as in `PretrainedModel`"""
+    unseen_units: int
     """as in `PretrainedModel`"""
 
 
@@ -81,6 +85,7 @@ def describe_pretrained(source: str | Path) -> ModelDescription:
         vocabulary=vocabulary,
         normalizer=config.normalizer,
         longest_utterance=config.longest_utterance,
+        unseen_units=config.unseen_units,
     )
 
 
@@ -109,6 +114,7 @@ def load_pretrained(source: str | Path, device: torch.device | str = "cpu") -> P
         normalizer=description.normalizer,
         results=results,
         longest_utterance=description.longest_utterance,
+        unseen_units=description.unseen_units,
         search=SearchSettings.read(folder),
     )
 
@@ -143,6 +149,7 @@ class _Config:
     normalizer: str
     vocabulary_hash: str
     longest_utterance: float | None = None
+    unseen_units: int = 0
 
 
 def _read_config(path: Path) -> _Config:

@@ -27,6 +27,8 @@ def publish(run: Path, pretrained: PretrainedModel) -> None:
         "vocabulary_hash": vocabulary.hash,
         "longest_utterance": pretrained.longest_utterance,
     }
+    if pretrained.unseen_units:  # earlier versions read models without any
+        config["unseen_units"] = pretrained.unseen_units
     write_text(run / VOCABULARY, vocabulary.to_json())
     write_text(run / CONFIG, json.dumps(config, indent=2, ensure_ascii=False) + "\n")
     metadata = {**pretrained.results, "vocabulary_hash": vocabulary.hash}

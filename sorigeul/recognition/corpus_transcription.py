@@ -33,10 +33,13 @@ from sorigeul.recognition.recording_list import RecordingEntry, read_recording_l
 from sorigeul.recognition.search_setup import SearchSetup
 from sorigeul.recognition.shard_results import Row, ShardResults, shard_files
 from sorigeul.recognition.transcription import Transcription
+from sorigeul.recognition.writers import spoken_fields
+from sorigeul.recognition.written_text import written_transcription
 from sorigeul.search.inference import Precision
 from sorigeul.search.options import SearchRequest
 from sorigeul.sound.audio import AudioError
 from sorigeul.sound.segments import SegmentedRecording, SegmentLimits
+from sorigeul.text import written_form
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +69,8 @@ class CorpusOptions:
     """whether a file that is there may be replaced"""
     resume: bool = False
     """whether nothing is done if the file is there and has all recordings, by whatever model"""
+    written: bool = False
+    """whether numbers, units and letters are written in digits and signs: 70% for 칠십 퍼센트"""
 
     def __post_init__(self) -> None:
         check_ranges(self)
@@ -106,6 +111,8 @@ def transcribe_corpus(
         "search": search_hash(setup),
         "manifest": _manifest_hash(entries),
     }
+    if options.written:
+        basis["text form (--written)"] = str(written_form.VERSION)
     recognizer = Recognizer(pretrained, options.precision, setup)
     recognizer.batch_seconds = options.batch_seconds or recognizer.batch_seconds
     durations = [entry.seconds for entry in entries]
@@ -115,7 +122,7 @@ def transcribe_corpus(
         remaining = [
             batch for batch in own_batches if any(index not in results.rows for index in batch)
         ]
-        _transcribe_batches(recognizer, entries, remaining, results, options.jobs, stop)
+        _transcribe_batches(recognizer, entries, remaining, results, options, stop)
         if rank > 0:
             return
         if not results.complete:
@@ -130,12 +137,12 @@ def _transcribe_batches(
     entries: Sequence[RecordingEntry],
     batches: Sequence[Batch],
     results: ShardResults,
-    jobs: int,
+    options: CorpusOptions,
     stop: StopRequests,
 ) -> None:
     """Transcribe the batches of this process. The first process then waits for the others."""
     device = recognizer.device.type
-    jobs = jobs or (1 if device == "cpu" else _GPU_JOBS)  # recognition keeps a CPU busy
+    jobs = options.jobs or (1 if device == "cpu" else _GPU_JOBS)  # recognition keeps a CPU busy
     load = partial(_load_batch, entries, recognizer.limits)
     total = sum(results.durations)
     with progress_bar("transcribing", total, results.seconds, counted=False) as advance:
@@ -144,7 +151,8 @@ def _transcribe_batches(
                 load, batches, jobs, chunk_size=1, item_name=partial(_batch_name, entries)
             ):
                 batch_entries = [entries[index] for index in batch]
-                results.append(batch, _rows(recognizer, batch_entries, recordings))
+                rows = _rows(recognizer, batch_entries, recordings, options.written)
+                results.append(batch, rows)
                 if results.rank == 0 and time.monotonic() - results.read_at > _POLL_SECONDS:
                     advance(results.read(), _progress(results))
                 if stop.requested:
@@ -240,6 +248,7 @@ def _rows(
     recognizer: Recognizer,
     entries: Sequence[RecordingEntry],
     recordings: Sequence[SegmentedRecording | str],
+    written: bool,
 ) -> list[Row]:
     """The rows of the recordings of a batch, as `_load_batch` returned them."""
     transcriptions = iter(
@@ -253,7 +262,10 @@ def _rows(
         if isinstance(recording, str):
             row["error"] = recording
         else:
-            row |= _transcription_fields(next(transcriptions))
+            transcription = next(transcriptions)
+            row |= _transcription_fields(
+                written_transcription(transcription) if written else transcription
+            )
         rows.append(row)
     return rows
 
@@ -262,6 +274,7 @@ def _transcription_fields(transcription: Transcription) -> Row:
     fields: Row = {
         "duration": round(transcription.duration, 3),
         "text": transcription.text,
+        **spoken_fields(transcription),
         "confidence": round(transcription.confidence, 4),
         "finished": transcription.finished,
     }
@@ -273,6 +286,7 @@ def _transcription_fields(transcription: Transcription) -> Row:
                 "start": round(segment.start, 3),
                 "end": round(segment.end, 3),
                 "text": segment.text,
+                **spoken_fields(segment),
                 "confidence": round(segment.confidence, 4),
             }
             for segment in transcription.segments

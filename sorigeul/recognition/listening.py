@@ -18,6 +18,7 @@ from sorigeul.recognition.overlaps import RecognizedSegment
 from sorigeul.recognition.recognizer import Recognizer
 from sorigeul.recognition.transcription import Segment, Transcription
 from sorigeul.recognition.writers import write
+from sorigeul.recognition.written_text import written_event
 from sorigeul.sound.audio import SAMPLE_RATE, Samples
 from sorigeul.sound.microphone import LiveSound
 from sorigeul.sound.segments import SpeechSegment
@@ -38,12 +39,16 @@ def listen(
     show: Callable[[LiveEvent], None],
     stop_requested: Callable[[], bool],
     kept: "KeptRecording | None" = None,
+    written: bool = False,
 ) -> Heard:
-    """Hear a sound to its end, or until a stop is requested; show what happens, and keep it."""
+    """Hear a sound to its end, or until a stop is requested; show what happens, and keep it.
+
+    `written` is whether numbers, units and letters are written in digits and signs.
+    """
     segments: list[Segment] = []
 
     def follow(events: Iterator[LiveEvent]) -> None:
-        for event in events:
+        for event in map(written_event, events) if written else events:
             show(event)
             if isinstance(event, FinalSegment):
                 segments.append(event.segment)

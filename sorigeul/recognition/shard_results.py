@@ -141,8 +141,8 @@ class ShardResults:
             written = json.loads(line)
         except ValueError:
             written = {}
-        for name, value in self.inputs.items():
-            if written.get(name) != value:
+        for name in {**self.inputs, **written}:
+            if written.get(name) != self.inputs.get(name):
                 raise UserError(
                     f"{path} was begun with another {name}: give the one it was begun with, or "
                     f"remove {self.out}.part-* to begin anew"

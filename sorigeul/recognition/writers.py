@@ -53,7 +53,7 @@ class _Json(Writer):
     def tail(self, transcription: Transcription) -> str:
         content = {
             "text": transcription.text,
-            **({} if transcription.spoken is None else {"spoken": transcription.spoken}),
+            **spoken_fields(transcription),
             "language": transcription.language,
             "duration": round(transcription.duration, 3),
             "account": list(transcription.account),
@@ -172,7 +172,7 @@ def segment_fields(segment: Segment) -> dict[str, Any]:
         "start": round(segment.start, 3),
         "end": round(segment.end, 3),
         "text": segment.text,
-        **({} if segment.spoken is None else {"spoken": segment.spoken}),
+        **spoken_fields(segment),
         "confidence": round(segment.confidence, 4),
         "finished": segment.finished,
         "doubtful": segment.doubtful,
@@ -180,6 +180,11 @@ def segment_fields(segment: Segment) -> dict[str, Any]:
         "words": [word_fields(word) for word in segment.words],
         **nbest,
     }
+
+
+def spoken_fields(heard: Segment | Transcription) -> dict[str, str]:
+    """What was heard, as JSON has it beside a text in written form; nothing beside another."""
+    return {} if heard.spoken is None else {"spoken": heard.spoken}
 
 
 def word_fields(word: Word) -> dict[str, Any]:

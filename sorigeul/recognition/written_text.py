@@ -1,7 +1,11 @@
-"""Transcriptions with numbers, units and letters as they are written: 70% for 칠십 퍼센트."""
+"""Transcriptions with numbers, units and letters as they are written: 70% for 칠십 퍼센트.
+
+Each segment is converted by itself, so that text is final as soon as its segment is.
+"""
 
 from dataclasses import replace
 
+from sorigeul.recognition.live import FinalSegment, LiveEvent, ProvisionalText
 from sorigeul.recognition.transcription import Segment, Transcription, Word
 from sorigeul.text.written_form import written, written_words
 
@@ -28,6 +32,16 @@ def written_segment(segment: Segment) -> Segment:
         words=_written_words(segment),
         alternatives=[replace(one, text=written(one.text)) for one in segment.alternatives],
     )
+
+
+def written_event(event: LiveEvent) -> LiveEvent:
+    """What happens in a running stream, with its text in written form."""
+    match event:
+        case FinalSegment(segment):
+            return replace(event, segment=written_segment(segment))
+        case ProvisionalText(text):
+            return ProvisionalText(written(text))
+    return event
 
 
 def _written_words(segment: Segment) -> list[Word]:

@@ -134,6 +134,7 @@ TRANSCRIPTION_REPLIES: dict[int | str, dict[str, Any]] = {
                     "required": ["text", "usage", "confidence"],
                     "properties": {
                         "text": _STRING,
+                        "spoken": _STRING,
                         "confidence": _NUMBER,
                         "usage": {"type": "object"},
                         "duration": _NUMBER,

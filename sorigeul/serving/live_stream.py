@@ -5,6 +5,7 @@ from concurrent.futures import Future
 
 from sorigeul.recognition.live import LiveEvent, LiveTranscription
 from sorigeul.recognition.overlaps import RecognizedSegment
+from sorigeul.recognition.written_text import written_event
 from sorigeul.serving.batch_queue import CancelledError, TermList
 from sorigeul.serving.models import ServedModel
 from sorigeul.sound.audio import SAMPLE_RATE, Samples
@@ -26,7 +27,7 @@ class LiveStream:
         terms: TermList = (),
         provisional: bool = False,
     ) -> None:
-        self._queue, self._terms = model.queue, terms
+        self._queue, self._terms, self._written = model.queue, terms, model.written
         self._finals, self._looks = model.queue.client(terms), model.queue.client(terms)
         self.closed = False
         self._transcription = LiveTranscription(
@@ -49,17 +50,21 @@ class LiveStream:
         for start in range(0, max(len(samples), 1), SAMPLE_RATE):
             if self.closed:
                 raise CancelledError
-            yield from self._transcription.feed(samples[start : start + SAMPLE_RATE])
+            yield from self._told(self._transcription.feed(samples[start : start + SAMPLE_RATE]))
 
     def finish(self) -> Iterator[LiveEvent]:
         """What the end of the stream settles. Raises `CancelledError` once it is closed."""
-        yield from self._transcription.finish()
+        yield from self._told(self._transcription.finish())
 
     def close(self) -> None:
         """Leave the queue: what waits is dropped. It may be called twice, and by any thread."""
         self.closed = True
         self._finals.close()
         self._looks.close()
+
+    def _told(self, events: Iterator[LiveEvent]) -> Iterator[LiveEvent]:
+        """The events as clients are told: a text is final, or it is replaced as a whole."""
+        return map(written_event, events) if self._written else events
 
     def _recognize(self, segments: Sequence[SpeechSegment]) -> list[RecognizedSegment]:
         self._looks.close()  # the segment that it looks at has ended

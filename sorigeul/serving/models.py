@@ -34,6 +34,8 @@ class ServedModel:
     queue: BatchQueue
     created: int
     """when it was loaded, in seconds since 1970"""
+    written: bool = False
+    """whether clients get numbers, units and letters in digits and signs"""
 
 
 def served_name(run: str) -> str:
@@ -62,8 +64,10 @@ def load_recognizers(
     return recognizers
 
 
-def serve_models(recognizers: Mapping[str, Recognizer], metrics: Metrics) -> dict[str, ServedModel]:
-    """Start a batch queue for each model."""
+def serve_models(
+    recognizers: Mapping[str, Recognizer], metrics: Metrics, written: bool = False
+) -> dict[str, ServedModel]:
+    """Start a batch queue for each model; `written` is that of `ServedModel`."""
     return {
         name: ServedModel(
             name,
@@ -75,6 +79,7 @@ def serve_models(recognizers: Mapping[str, Recognizer], metrics: Metrics) -> dic
                 name,
             ),
             int(time.time()),
+            written,
         )
         for name, recognizer in recognizers.items()
     }

@@ -1,4 +1,7 @@
-"""How the server listens, and what it allows. Imports no torch, so that `--help` is quick."""
+"""How the server listens, what it allows, and how it writes.
+
+Imports no torch, so that `--help` is quick.
+"""
 
 import ipaddress
 import re
@@ -29,6 +32,9 @@ class ServingOptions:
     api_key: Annotated[Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="")] = None
     """file with the API keys that are accepted, one a line; if not given, those in the environment
     variable SORIGEUL_API_KEY, separated by commas; without any key everybody is answered"""
+    written: bool = False
+    """write numbers, units and letters in digits and signs, in every reply: 70% for what was heard
+    as 칠십 퍼센트; replies in JSON have what was heard, too, as spoken"""
     wyoming: Annotated[int, PORT] = 0
     """port for Home Assistant's Wyoming protocol, on the same address; 0: none"""
     workers: Annotated[int, Range(1, 1024)] = 1

@@ -50,7 +50,8 @@ def run_process(plan: ServingPlan, listening: Listening, ready: Callable[[], Non
     """
     keys = ApiKeys.load(plan.options.api_key)
     metrics = Metrics()
-    models = serve_models(load_recognizers(plan.runs, plan.precision, plan.search), metrics)
+    recognizers = load_recognizers(plan.runs, plan.precision, plan.search)
+    models = serve_models(recognizers, metrics, plan.options.written)
     admission = Admission(plan.options.queue, models, metrics)
     service = Service(plan.options, models, admission, keys, metrics)
     config = uvicorn.Config(

@@ -2,8 +2,8 @@
 
 Knows nothing of sockets. What it adds to the protocol is under names that OpenAI does not use: the
 event `sorigeul.transcription.provisional`, for sessions with the setting `provisional`, and in
-`…completed` the fields `start`, `end`, `confidence`, `doubtful` and `words`; times are in seconds
-of the session.
+`…completed` the fields `start`, `end`, `confidence`, `doubtful` and `words`, and `spoken` where the
+text is in written form; times are in seconds of the session.
 """
 
 import json
@@ -22,7 +22,7 @@ from sorigeul.recognition.live import (
     SpeechStopped,
 )
 from sorigeul.recognition.transcription import Segment, Transcription
-from sorigeul.recognition.writers import word_fields
+from sorigeul.recognition.writers import spoken_fields, word_fields
 from sorigeul.serving.api_errors import ApiError, bad_request, quoted
 from sorigeul.serving.batch_queue import CancelledError
 from sorigeul.serving.json_log import log_error
@@ -316,6 +316,7 @@ class RealtimeSession:
             item_id=item.id,
             content_index=0,
             transcript=whole.text,
+            **spoken_fields(whole),
             usage={"type": "duration", "seconds": round(seconds, 3)},
             start=round(item.start, 3),
             end=round(item.end, 3),

@@ -1,7 +1,7 @@
 """Replies of `POST /v1/audio/transcriptions` in the shapes of OpenAI's API.
 
-What is ours in them (`confidence`, `doubtful`, `finished` and the events' `segment`) is added under
-names that OpenAI does not use.
+What is ours in them (`confidence`, `doubtful`, `finished`, `spoken` and the events' `segment`) is
+added under names that OpenAI does not use.
 """
 
 import base64
@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from sorigeul.recognition.transcription import Segment, Transcription
-from sorigeul.recognition.writers import segment_fields, word_fields, write
+from sorigeul.recognition.writers import segment_fields, spoken_fields, word_fields, write
 from sorigeul.serving.api_errors import ApiError
 from sorigeul.serving.transcription_request import TranscriptionRequest
 from sorigeul.text.vocabulary import Vocabulary
@@ -36,7 +36,7 @@ def text_reply(format: str, transcription: Transcription) -> str:
 
 def json_reply(transcription: Transcription, logprobs: bool) -> dict[str, Any]:
     """The reply of the format json."""
-    reply: dict[str, Any] = {"text": transcription.text}
+    reply: dict[str, Any] = {"text": transcription.text, **spoken_fields(transcription)}
     if logprobs:
         reply["logprobs"] = joined_logprobs(transcription.segments)
     reply["usage"] = _duration_usage(transcription)
@@ -52,6 +52,7 @@ def verbose_reply(transcription: Transcription, request: TranscriptionRequest) -
         "language": "korean",
         "duration": round(transcription.duration, 3),
         "text": transcription.text,
+        **spoken_fields(transcription),
         "confidence": round(transcription.confidence, 4),
     }
     if request.segment_times:
@@ -86,7 +87,11 @@ def done_event(
     transcription: Transcription, request: TranscriptionRequest, peaks: list[float]
 ) -> str:
     """The last event: the whole text."""
-    event: dict[str, Any] = {"type": "transcript.text.done", "text": transcription.text}
+    event: dict[str, Any] = {
+        "type": "transcript.text.done",
+        "text": transcription.text,
+        **spoken_fields(transcription),
+    }
     if request.logprobs:
         event["logprobs"] = joined_logprobs(transcription.segments)
     event["usage"] = _token_usage(transcription)
@@ -124,7 +129,10 @@ def joined_logprobs(segments: Sequence[Segment]) -> list[dict[str, Any]]:
 
 
 def _logprobs(segment: Segment, leading_space: bool) -> list[dict[str, Any]]:
-    """A character is as sure as its word is, on average; a space as its segment."""
+    """A character is as sure as its word is, on average; a space as its segment.
+
+    So those of a word in written form are as sure as what it stands for.
+    """
     words = segment.text.split(" ")
     confidences = [word.confidence for word in segment.words]
     if len(confidences) != len(words):  # a unit of the vocabulary that is written otherwise
@@ -157,7 +165,8 @@ def _verbose_segment(number: int, segment: Segment, vocabulary: Vocabulary) -> d
         "start": round(segment.start, 3),
         "end": round(segment.end, 3),
         "text": segment.text,
-        "tokens": vocabulary.encode(segment.text),
+        **spoken_fields(segment),
+        "tokens": vocabulary.encode(_heard(segment)),
         "temperature": 0.0,
         "avg_logprob": _log(segment.confidence),
         "compression_ratio": round(len(text) / len(zlib.compress(text)), 4) if text else 0.0,
@@ -168,6 +177,11 @@ def _verbose_segment(number: int, segment: Segment, vocabulary: Vocabulary) -> d
     }
 
 
+def _heard(transcribed: Segment | Transcription) -> str:
+    """What the model wrote, whatever form the text has by now."""
+    return transcribed.text if transcribed.spoken is None else transcribed.spoken
+
+
 def _duration_usage(transcription: Transcription) -> dict[str, Any]:
     return {"type": "duration", "seconds": round(transcription.duration, 3)}
 
@@ -175,11 +189,12 @@ def _duration_usage(transcription: Transcription) -> dict[str, Any]:
 def _token_usage(transcription: Transcription) -> dict[str, Any]:
     """Listener frames in, characters out."""
     frames = sum(segment.alignment.shape[1] for segment in transcription.segments)
+    characters = len(_heard(transcription))
     return {
         "type": "tokens",
         "input_tokens": frames,
-        "output_tokens": len(transcription.text),
-        "total_tokens": frames + len(transcription.text),
+        "output_tokens": characters,
+        "total_tokens": frames + characters,
     }
 
 

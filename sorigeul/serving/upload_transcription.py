@@ -13,6 +13,7 @@ import numpy as np
 
 from sorigeul.recognition.streaming import TranscriptionStream
 from sorigeul.recognition.transcription import Segment, Transcription
+from sorigeul.recognition.written_text import written_segment, written_transcription
 from sorigeul.serving.api_errors import ApiError
 from sorigeul.serving.batch_queue import CancelledError, QueueClient, TermList
 from sorigeul.serving.models import ServedModel
@@ -86,7 +87,7 @@ class UploadTranscription:
 
     def _work(self, send: Callable[[Segment | Exception | None], None]) -> None:
         """Decode and wait for what is recognised, in a thread."""
-        recognizer = self._model.recognizer
+        recognizer, is_written = self._model.recognizer, self._model.written
         limits = recognizer.limits
         if self._options.detection is not None:
             limits = self._options.detection.limits(limits)
@@ -101,8 +102,9 @@ class UploadTranscription:
                     recognizer.batch_seconds,
                 )
                 for segment in stream:
-                    send(segment)
-                self._transcription = stream.transcription()
+                    send(written_segment(segment) if is_written else segment)
+                heard = stream.transcription()
+                self._transcription = written_transcription(heard) if is_written else heard
             send(None)
         except (ApiError, CancelledError) as error:
             send(error)

@@ -68,8 +68,8 @@ class RecordingQuality:
 
     @property
     def is_clipped(self) -> bool:
-        """Whether the tips of its waves have been cut off."""
-        return self.at_peak > _CLIPPED_SHARE
+        """Whether the tips of its waves have been cut off; silence and steady noise have none."""
+        return self.at_peak > _CLIPPED_SHARE and not self.has_no_speech
 
 
 def _frame_powers(samples: Samples) -> tuple[npt.NDArray[np.floating[Any]], ...]:

@@ -26,7 +26,7 @@ class Normalizer:
 
     The version increases whenever any result changes, since scores under different rules cannot be
     compared. ``str()`` gives ``name/version``, as it is written in reports, and what else is done:
-    ``plain/2+spoken/2`` rewrites numbers, ``plain/2+unpunctuated/1`` drops punctuation.
+    ``plain/2+spoken/3`` rewrites numbers, ``plain/2+unpunctuated/1`` drops punctuation.
     """
 
     name: str

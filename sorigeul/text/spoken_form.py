@@ -42,7 +42,7 @@ from sorigeul.text.numerals import (
     sino,
 )
 
-VERSION = 2
+VERSION = 3
 """increases whenever any reading changes"""
 
 Read = tuple[list[Readings], int]
@@ -118,6 +118,8 @@ def _ascending(following: str) -> str:
 
 _INTEGER = r"(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)"
 _WAVE = "[~∼〜]"
+_DOTS = "·ㆍ‧・"  # in the middle of the line
+_DOT = f"[{_DOTS}]"
 
 _SCALE = re.compile(
     r"\s?([십백천]?(?:만(?![화남찬족기료약세나])|억|조(?![각건항합사기직금치카차]))"
@@ -252,7 +254,7 @@ def _read_range(match: re.Match[str]) -> Read:
     low_digits, sign, high_digits = match.groups()
     low, high = int(low_digits), int(high_digits)
     counter = counter_at(text, end)
-    if sign == "," and counter is None:
+    if sign in f",{_DOTS}" and counter is None:
         return [_integer(low_digits)], match.end(1)
     following, rest = _after_number(text, end)
     if sign == "-" and (counter is None or low >= high):
@@ -350,6 +352,10 @@ def _read_until(match: re.Match[str]) -> Read:
     return [_UNTIL], match.end()
 
 
+def _read_dot(match: re.Match[str]) -> Read:
+    return [_SPACE], match.end()
+
+
 def _keep(match: re.Match[str]) -> Read:
     return [(match[0],)], match.end()
 
@@ -389,10 +395,16 @@ def _read_sign(match: re.Match[str]) -> Read:
     return [UNITS[match[0]]], match.end()
 
 
-_EVENT_WORD = "운동|절|혁명|항쟁|사태|전쟁|선언|테러|참사|쿠데타|민주|사변|의거|남침|경축|광복"
+_EVENT_WORD = (
+    "운동|절|혁명|항쟁|사태|전쟁|선언|테러|참사|쿠데타|민주|사변|의거|남침|경축|광복|합의"
+    "|(?:비상)?계엄|내란|(?:남북 ?)?공동 ?(?:선언|성명)"
+)
+# Before these a full stop is a decimal point.
+_DOTTED_WORD = "대책|총선|대선|지방선거|재보선|보궐선거"
 _EVENT_DAY = (
-    "(?:3[·ㆍ]1|4[·ㆍ](?:3|19)|5[·ㆍ]1[68]|6[·ㆍ](?:10|2[59])|8[·ㆍ]15|9[·ㆍ]11"
-    "|10[·ㆍ](?:4|26)|12[·ㆍ]12)"
+    f"(?:1{_DOT}21|2{_DOT}28|3{_DOT}(?:1|15)|4{_DOT}(?:3|16|19|27)|5{_DOT}1[68]"
+    f"|6{_DOT}(?:10|15|2[59])|7{_DOT}4|8{_DOT}15|9{_DOT}(?:11|19)|10{_DOT}(?:4|2[69])"
+    f"|12{_DOT}(?:3|12))"
 )
 # Without the point between month and day.
 _BARE_EVENT = "(?:419|516|518|625|815|911)"
@@ -433,8 +445,9 @@ _RULES: dict[str, tuple[re.Pattern[str], Callable[[re.Match[str]], Read]]] = {
         ("fraction", rf"(?<![\d/])({_INTEGER})/({_INTEGER})(?![\d/])", _read_fraction),
         (
             "event",
-            rf"(?<![\d.,·ㆍ])(?=\d+[·ㆍ.]\d+\s?(?:{_EVENT_WORD})|{_EVENT_DAY}(?![\d·ㆍ%]))"
-            r"(\d{1,2})[·ㆍ.](\d{1,2})(?!\d)",
+            rf"(?<![\d.,{_DOTS}])(?=\d+[.{_DOTS}]\d+\s?(?:{_EVENT_WORD})"
+            rf"|\d+{_DOT}\d+\s?(?:{_DOTTED_WORD})|{_EVENT_DAY}(?![\d{_DOTS}%]))"
+            rf"(\d{{1,2}})[.{_DOTS}](\d{{1,2}})(?!\d)",
             _read_event,
         ),
         (
@@ -448,7 +461,12 @@ _RULES: dict[str, tuple[re.Pattern[str], Callable[[re.Match[str]], Read]]] = {
             rf"(?<![\d.,])(\d{{1,4}})(\s?{_WAVE}\s?|-)(\d{{1,4}})(?![.,]?\d|-)",
             _read_range,
         ),
-        ("neighbours", rf"(?<![\d.,])({_ascending(r'(?=,{})')})(,)(\d)(?![\d.,])", _read_range),
+        (
+            "neighbours",
+            rf"(?<![\d.,{_DOTS}])({_ascending(f'(?=[,{_DOTS}]{{}})')})([,{_DOTS}])(\d)"
+            rf"(?![\d.,{_DOTS}])",
+            _read_range,
+        ),
         ("hundreds", rf"(?<![\d.,])(?:{_ascending('{}')})(?=\s?백(?![화업신]))", _read_hundreds),
         (
             "number",
@@ -460,6 +478,7 @@ _RULES: dict[str, tuple[re.Pattern[str], Callable[[re.Match[str]], Read]]] = {
             rf"(?:(?<=\d)\s?{_WAVE}|(?:(?<=\d[가-힣%℃])|(?<=\d[가-힣][가-힣]))(?:\s?{_WAVE}|-))\s?(?=\d)",
             _read_until,
         ),
+        ("dot", rf"(?<=\d){_DOT}(?=\d)", _read_dot),
         ("operator", r"(?<=\d)\s?([x×+÷=])\s?(?=\d)", _read_operator),
         (
             "letters",
@@ -474,7 +493,7 @@ _RULES: dict[str, tuple[re.Pattern[str], Callable[[re.Match[str]], Read]]] = {
 
 # Most characters begin no expression: the lookahead saves trying each kind at each of them.
 _EXPRESSION = re.compile(
-    rf"(?=[0-9A-Za-z%℃−~∼〜×÷+=\s{CURRENCIES}-])(?:"
+    rf"(?=[0-9A-Za-z%℃−~∼〜×÷+={_DOTS}\s{CURRENCIES}-])(?:"
     + "|".join(f"(?P<{name}>{pattern.pattern})" for name, (pattern, _) in _RULES.items())
     + ")"
 )

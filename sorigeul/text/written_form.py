@@ -22,7 +22,7 @@ import unicodedata
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from sorigeul.text.counters import COUNTERS, NO_COUNTERS
+from sorigeul.text.counters import COUNTERS, GREAT, NO_COUNTERS
 from sorigeul.text.latin_letters import LETTER_NAMES, letters_of
 from sorigeul.text.number_words import (
     DIGIT,
@@ -35,7 +35,7 @@ from sorigeul.text.number_words import (
     sino_value,
 )
 
-VERSION = 1
+VERSION = 2
 """increases whenever any result changes"""
 
 
@@ -141,12 +141,14 @@ def _is_second_of_pair(text: str, place: int) -> bool:
 
 _SHORT_ENDINGS = """
     가 간 과 꼴 나 날 내 는 당 대 도 들 때 라 랑 로 를 만 말 뿐 산 생 씩 에 여 와 요 은 을 의 이 인
-    전 중 째 쯤 차 초 치 후
+    일 임 전 죠 중 째 쯤 차 초 치 후
 """
 _LONG_ENDINGS = """
-    가까 가량 거든 까지 남짓 넘 동안 마다 만에 밖에 보다 부터 에게 에는 에도 에서 였 예요 으로
-    이고 이나 이내 이니 이다 이든 이라 이랑 이며 이면 이상 이서 이세 이셨 이시 이야 이었 이에 이죠
-    이지 이하 인가 인데 입니 전에 정도 조차 짜리 처럼 하고
+    가까 가량 거든 군요 까지 남짓 넘 네요 동안 라고 라는 라서 래요 마다 만에 밖에 보다 부터 에게
+    에는 에도 에서 였 예요 으로 이거 이건 이고 이구나 이군 이기 이긴 이길 이나 이내 이냐 이네 이니
+    이다 이던 이든 이라 이란 이랑 이래 이랬 이며 이면 이상 이서 이세 이셨 이시 이신 이실 이십니
+    이십시 이야 이었 이에 이자 이죠 이지 이하 인가 인데 인지 일까 일지 입니 잖 전에 정도 조차 지요
+    짜리 처럼 하고
 """
 _END = (
     rf"(?=(?:{'|'.join(_SHORT_ENDINGS.split())}){{0,3}}(?![가-힣])"
@@ -182,7 +184,14 @@ _SIGNS = {
     "킬로와트": "kW",
     "메가와트": "MW",
     "와트": "W",
+    "킬로볼트": "kV",
+    "밀리볼트": "mV",
     "볼트": "V",
+    "밀리암페어시": "mAh",
+    "밀리암페어": "mA",
+    "밀리와트": "mW",
+    "헥토파스칼": "hPa",
+    "메가파스칼": "MPa",
     "킬로헤르츠": "kHz",
     "메가헤르츠": "MHz",
     "기가헤르츠": "GHz",
@@ -232,8 +241,8 @@ _OTHER_WORDS = {
 }
 # Written in one word with a lone word, only these decide: 삼학년, but 사원, 이분 and 구도 stay.
 _DECISIVE_CLOSE = _set("""
-    개국 개년 개월 거래일 교시 그램 년간 년대 년도 년생 달러 등급 미터 밀리미터 분기 센티미터 인분
-    인승 인용 주년 차선 칼로리 퍼센트 킬로그램 킬로미터 학기 학년 학번 호선 회말
+    개국 개년 개월 거래일 교시 그램 년간 년대 년도 년생 달러 등급 미터 밀리미터 분기 센티미터 인극
+    인분 인승 인실 인용 인조 인칭 주년 차선 칼로리 퍼센트 킬로그램 킬로미터 학기 학년 학번 호선 회말
 """)
 _DECISIVE_CLOSE_OF_MOST = frozenset(("년", "월", "층", "등"))  # but 이년 and 만년 stay
 _AFTER_HUNDREDS = frozenset(("개", "마리", "명", "시간", "원"))  # 백명, 천원; but 만원 stays
@@ -254,6 +263,7 @@ _SEQUENCES = {
     "무": "패",
     "미터": "센티미터",
     "달러": "센트",
+    "장": "절 조 항",
 }
 _BEFORE = re.compile(
     rf"[\d일이삼사오육칠팔구십백천만한두세네열섯곱덟홉유시무] ?({_words(_SEQUENCES)}) $"
@@ -261,7 +271,7 @@ _BEFORE = re.compile(
 
 # Number words that together are another word: if, at that time.
 _NO_NUMBERS = frozenset(("십일조", "일만", *("만" + digit for digit in "일이삼사오육칠팔구")))
-_IDIOMS = frozenset(("삼천리", "백일장", "십일조"))
+_IDIOMS = frozenset(("삼천리", "구만리", "백일장", "십일조", "오만가지"))
 _LONE_SCALE = re.compile(r"[일이삼사오육칠팔구] ?[조경](?! ?\S*[억만])")  # 구조 (rescue), 이 조사
 
 _MONEY = frozenset(("원", "달러", "엔", "위안", "유로"))
@@ -348,7 +358,8 @@ def _goes_with(text: str, match: re.Match[str]) -> bool:
         return False
     if COUNTERS.get(counter):  # one for native numbers
         if is_lone and value < 10:
-            return counter == "번" and bool(gap) and number != "이"
+            is_chapter = counter == "장" and _VERSE.match(text, match.end()) is not None
+            return bool(gap) and (is_chapter or (counter == "번" and number != "이"))
         if (counter == "시" and value > 24) or (is_lone and counter == "해"):  # 만 해: only that
             return False
         return bool(gap) or not is_lone or (value > 10 and counter in _AFTER_HUNDREDS)
@@ -374,6 +385,19 @@ def _lone_goes_with(number: str, gap: str, counter: str) -> bool:
         return False
     return counter in _DECISIVE or (number != "이" and counter in _MOSTLY_DECISIVE)
 
+
+_VERSE = re.compile(rf" {SINO} ?(?:절|조|항){_END}")
+
+
+def _great(text: str, start: int) -> Replacements | None:
+    """사대 보험; but 이대 축제 may be that of a university."""
+    match = _GREAT.match(text, start)
+    if match is None or match[1] in ("", "이", "천", "만"):
+        return None
+    return [Replacement(start, match.end(), f"{sino_value(match[1])}대")]
+
+
+_GREAT = re.compile(rf"({SINO})(?={GREAT})대")
 
 _NATIVE_COUNTED = re.compile(rf"({NATIVE})( ?)({_COUNTER}){_END}")
 
@@ -486,7 +510,7 @@ def _ordinal(text: str, start: int) -> Replacements | None:
     return [Replacement(start, match.end(), f"제{sino_value(number)}{counter}")]
 
 
-_FRACTION = re.compile(rf"({SINO}) ?분의 ?({SINO}){_END}")
+_FRACTION = re.compile(rf"({SINO}) ?분 ?의 ?({SINO}){_END}")
 
 
 def _fraction(text: str, start: int) -> Replacements | None:
@@ -519,11 +543,15 @@ def _decimal(text: str, start: int) -> Replacements | None:
     return [Replacement(start, match.end(), number + _SIGNS.get(counter, counter or ""))]
 
 
-_RATIO = re.compile(rf"(?:(일) ?대 ?(일)|({SINO}) 대 ({SINO})(?!\s\w)){_END}")
+_FROM_ZERO = f"영|{SINO}"
+_SCORED = "경쟁률|동점|리드|무승부|비율|승|승리|완승|완패|역전승|역전패|패|패배"
+_RATIO = re.compile(
+    rf"(?:(일) ?대 ?(일)|({_FROM_ZERO}) 대 ({_FROM_ZERO})(?!\s(?!(?:{_SCORED}){_END})\w)){_END}"
+)
 
 
 def _ratio(text: str, start: int) -> Replacements | None:
-    """일 대 일; others at the end of a sentence or with a particle: 삼 대 이로."""
+    """일 대 일; others with a particle or at the end, or if a score is told: 삼 대 영 승리."""
     match = _RATIO.match(text, start)
     if match is None:
         return None
@@ -635,16 +663,37 @@ _EVENTS = {
     "팔일오": "8·15",
     "구일일": "9·11",
     "십이십이": "12·12",
+    "사일육": "4·16",
+    "육일오": "6·15",
+    "칠사": "7·4",
+    "구일구": "9·19",
+    "십이구": "10·29",
+    "십이삼": "12·3",
 }
-_EVENT = re.compile(rf"({'|'.join(_EVENTS)}){_END}")
+# Of those that are mostly other numbers: what follows.
+_EVENT_WORDS = {
+    "십이십이": "사태",
+    "사일육": "참사",
+    "육일오": "(?:남북 ?)?공동 ?선언",
+    "칠사": "(?:남북 ?)?공동 ?성명",
+    "구일구": "(?:군사 ?)?합의",
+    "십이구": "참사",
+    "십이삼": "(?:비상 ?)?계엄|내란",
+}
+_EVENT = re.compile(
+    "|".join(
+        rf"{name}(?= (?:{_EVENT_WORDS[name]}))" if name in _EVENT_WORDS else f"{name}{_END}"
+        for name in _EVENTS
+    )
+)
 
 
 def _event(text: str, start: int) -> Replacements | None:
     """육이오."""
     match = _EVENT.match(text, start)
-    if match is None or (len(match[1]) > 3 and not text.startswith(" 사태", match.end())):
+    if match is None:
         return None
-    return [Replacement(start, match.end(), _EVENTS[match[1]])]
+    return [Replacement(start, match.end(), _EVENTS[match[0]])]
 
 
 _LETTERS = re.compile(rf"({LETTER_NAMES})(?: ?({SINO}))?{_END}")
@@ -691,6 +740,7 @@ Rule = Callable[[str, int], Replacements | None]
 _SINO_RULES: tuple[Rule, ...] = (
     _telephone,
     _event,
+    _great,
     _pair,
     _range,
     _fraction,

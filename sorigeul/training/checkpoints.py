@@ -89,10 +89,7 @@ class RunState:
                 "train into a new folder"
             )
         if content.get("vocabulary_hash") != vocabulary.hash:
-            raise UserError(
-                f"{run} was begun with another vocabulary: train into a new folder, or restore "
-                "the transcripts it was begun with"
-            )
+            raise other_vocabulary(run)
         with explain_contents(run):
             position = build(RunPosition, content["position"])
             # An older checkpoint may name an epoch whose weights were removed later on.
@@ -119,6 +116,14 @@ class RunState:
         if self.loader is None:
             return []
         return [name for name, value in order.items() if self.epoch_order.get(name) != value]
+
+
+def other_vocabulary(run: Path) -> UserError:
+    """The error of a run whose training text has other characters than it was begun with."""
+    return UserError(
+        f"{run} was begun with another vocabulary: train into a new folder, or restore the "
+        "transcripts it was begun with"
+    )
 
 
 def epoch_order(
@@ -278,16 +283,16 @@ def has_checkpoint(run: Path) -> bool:
     return bool(_checkpoint_paths(run))
 
 
-# The vocabulary of a fine-tuned run.
+# The vocabulary of a run that does not follow from its corpora alone.
 
 
 def save_vocabulary(run: Path, vocabulary: Vocabulary) -> None:
-    """Save the vocabulary of a run that fine-tunes a model; it resumes without that model."""
+    """Save the vocabulary of a run; it resumes without the model or the text it comes from."""
     write_text(run / CHECKPOINTS / VOCABULARY, vocabulary.to_json())
 
 
 def load_vocabulary(run: Path) -> Vocabulary | None:
-    """What `save_vocabulary` wrote; None for a run that does not fine-tune a model."""
+    """What `save_vocabulary` wrote; None for a run whose vocabulary follows from its corpora."""
     path = run / CHECKPOINTS / VOCABULARY
     if not path.exists():
         return None

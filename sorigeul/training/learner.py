@@ -53,7 +53,8 @@ class StepResult:
 class Learner:
     """A model, its optimizer, and one training step.
 
-    The model starts from random weights, or from a published model of the same shape.
+    The model starts from random weights, or from a published model of the same shape. The last
+    `unseen_units` of the vocabulary before the specials are in no transcript.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class Learner:
         vocabulary: Vocabulary,
         fabric: Fabric,
         pretrained: PretrainedModel | None = None,
+        unseen_units: int = 0,
     ) -> None:
         self.settings, self.vocabulary, self.fabric = settings, vocabulary, fabric
         training = settings.training
@@ -70,7 +72,7 @@ class Learner:
             sizes = "hidden_size, conv_channels or the numbers of layers"
             refuse_too_large(lambda: ListenAttendSpell(config), fabric.device, sizes)
         fabric.seed_everything(training.seed, verbose=False)
-        self.las = ListenAttendSpell(config, torch.tensor(vocabulary.jamo_ids()))
+        self.las = ListenAttendSpell(config, torch.tensor(vocabulary.jamo_ids()), unseen_units)
         self.las.listener.checkpoint_activations = training.checkpoint_activations
         if pretrained is not None:
             transfer_weights(self.las, vocabulary, pretrained)

@@ -16,6 +16,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from datetime import datetime, timezone
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ from sorigeul.data import manifests
 from sorigeul.data.batches import Batch, in_groups, longest_batch
 from sorigeul.data.mixing import by_name, mix
 from sorigeul.data.sampling import ProcessShare, evaluation_batches, training_batches
+from sorigeul.data.statistics import manifest_statistics
 from sorigeul.evaluation.attention_metrics import AttentionMetrics
 from sorigeul.evaluation.evaluate import Evaluation, RecognizedShare, recognize, score_recognitions
 from sorigeul.model.las import ListenAttendSpell
@@ -48,7 +50,13 @@ from sorigeul.training.run_folder import claim_folder
 from sorigeul.training.run_warnings import alignment_warning, text_warnings
 from sorigeul.training.running_totals import EpochTotals, RunPosition, dev_crr
 from sorigeul.training.settings import RUN_CONFIG, Settings
-from sorigeul.training.starting_point import report_finetuning, resume_vocabulary, start_vocabulary
+from sorigeul.training.starting_point import (
+    corpus_units,
+    report_finetuning,
+    resume_vocabulary,
+    start_vocabulary,
+)
+from sorigeul.training.vocabulary_text import describe_coverage
 from sorigeul.training.weight_averaging import average_weights
 
 log = logging.getLogger(__name__)
@@ -133,6 +141,11 @@ class Run:
                 self.vocabulary = resume_vocabulary(folder, settings, characters)
             else:
                 self.vocabulary, pretrained = start_vocabulary(settings, characters)
+            self.seen_vocabulary = self.vocabulary
+            """the vocabulary without the syllables that only `vocabulary_text` has"""
+            if training.vocabulary_text:
+                self.seen_vocabulary = corpus_units(settings, characters)
+            self.unseen_units = len(self.vocabulary) - len(self.seen_vocabulary)
             self.train_loader = training_batches(
                 cuts, self.vocabulary, settings.data, training.seed, share
             )
@@ -151,7 +164,7 @@ class Run:
                     f"average_best and patience need a dev split, and {places} has none: prepare "
                     "one, or leave them out"
                 )
-        self.learner = Learner(settings, self.vocabulary, fabric, pretrained)
+        self.learner = Learner(settings, self.vocabulary, fabric, pretrained, self.unseen_units)
         self.metrics = MetricsLog(folder, fabric.device)
         self.position = RunPosition(started=datetime.now(timezone.utc).strftime("%Y/%m/%d"))
         self.totals = EpochTotals()
@@ -160,6 +173,7 @@ class Run:
         if fabric.is_global_zero:
             for warning in text_warnings(cuts, characters, self.vocabulary, settings):
                 log.warning("%s", warning)
+            log.info("vocabulary: %s", self.vocabulary_coverage)
             if len(self.corpora) > 1:
                 for line in self.mixture.lines():
                     log.info("%s", line)
@@ -173,6 +187,18 @@ class Run:
         """Name of the normaliser of the training text, or names if the corpora differ in it."""
         return " and ".join(dict.fromkeys(self.normalizers.values()))
 
+    @cached_property
+    def vocabulary_coverage(self) -> str:
+        """The size of the vocabulary, and how much of dev and test it can write."""
+        moved_to = self.settings.data.audio_root
+        several = len(self.corpora) > 1
+        splits = {
+            f"{split} of {name}" if several else split: manifest_statistics(cuts).characters
+            for split, name in self.evaluation_loaders
+            if (cuts := manifests.manifest(self.corpora[name], split, moved_to)) is not None
+        }
+        return describe_coverage(self.vocabulary, self.seen_vocabulary, splits)
+
     # Begin or resume, and save.
 
     def begin_or_resume(self) -> None:
@@ -180,7 +206,9 @@ class Run:
         state = self._read_newest_state()
         if state is not None:
             self._restore(state)
-        elif self.fabric.is_global_zero and self.settings.training.init_from:
+        training = self.settings.training
+        needs_more = bool(training.init_from or training.vocabulary_text)
+        if state is None and needs_more and self.fabric.is_global_zero:
             checkpoints.save_vocabulary(self.folder, self.vocabulary)
         if self.fabric.is_global_zero:
             write_text(self.folder / RUN_CONFIG, _CONFIG_HEAD + self.settings.to_yaml())
@@ -262,6 +290,7 @@ class Run:
         """Write `run.json`: command, code and machine, for whoever wants to repeat the run."""
         if self.fabric.is_global_zero:
             facts = provenance.run_facts(command, self.fabric.device)
+            facts["vocabulary"] = self.vocabulary_coverage
             started = self.position.started.replace("/", "-")
             provenance.begin_record(self.folder, facts, started, self.fabric.world_size)
 
@@ -569,6 +598,7 @@ class Run:
             normalizer=self.normalizer,
             results=results,
             longest_utterance=round(self.statistics.long_utterance, 2),
+            unseen_units=self.unseen_units,
         )
         publish(self.folder, published)
 

@@ -94,6 +94,12 @@ class TrainingConfig:
     """syllable or jamo, built from the training transcripts, or the path of a table id,char,freq"""
     min_count: Annotated[int, COUNT] = 1
     """characters that occur fewer times in training are left out of a vocabulary that is built"""
+    vocabulary_text: str = ""
+    """text file, folder of .txt files, or prepared corpus, whose Hangul syllables follow those of
+    the training transcripts in the vocabulary, so that words that training never had can be
+    written; needs share_letters, by which these syllables are made of letters; empty: none"""
+    vocabulary_text_min_count: Annotated[int, COUNT] = 5
+    """syllables that occur fewer times in vocabulary_text are left out"""
     init_from: str = ""
     """run folder, or Hugging Face id, of a model to fine-tune: its weights, its shape, its features
     and its characters, to which those of the new corpus are added; empty: random weights"""
@@ -116,6 +122,8 @@ class TrainingConfig:
         # Absolute paths, since a run may be resumed from another working directory.
         if self.vocabulary not in get_args(Kind):
             object.__setattr__(self, "vocabulary", str(Path(self.vocabulary).absolute()))
+        if self.vocabulary_text:
+            object.__setattr__(self, "vocabulary_text", str(Path(self.vocabulary_text).absolute()))
         if self.init_from and Path(self.init_from).is_dir():  # otherwise a Hugging Face id
             object.__setattr__(self, "init_from", str(Path(self.init_from).absolute()))
 
@@ -143,9 +151,34 @@ class Settings(SectionedSettings):
             raise UserError(
                 "share_letters is for syllables: set it False, or vocabulary to syllable"
             )
+        if self.training.vocabulary_text:
+            self._refuse_unheard_syllables()
         if self.model.n_mels != self.features.n_mels:
             model = dataclasses.replace(self.model, n_mels=self.features.n_mels)
             object.__setattr__(self, "model", model)
+
+    def _refuse_unheard_syllables(self) -> None:
+        """Raise UserError if nothing would tell the model how syllables it never met sound."""
+        if self.training.vocabulary == "jamo":
+            raise UserError(
+                "vocabulary_text is for syllables: a vocabulary of jamo writes every syllable "
+                "already; leave it out"
+            )
+        if self.training.vocabulary not in get_args(Kind):
+            raise UserError(
+                "vocabulary_text adds to a vocabulary that is built from the transcripts: set "
+                "vocabulary syllable, or leave vocabulary_text out"
+            )
+        if self.training.init_from:
+            raise UserError(
+                "vocabulary_text and init_from exclude each other: a published model has its "
+                "syllables' weights, but no longer those of their letters; leave one of them out"
+            )
+        if not self.model.share_letters:
+            raise UserError(
+                "vocabulary_text needs share_letters: without it a syllable that training never "
+                "had cannot be recognised; set share_letters True, or leave vocabulary_text out"
+            )
 
     @classmethod
     def of_run(cls, folder: Path) -> "Settings":

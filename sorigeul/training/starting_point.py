@@ -16,6 +16,7 @@ from sorigeul.sound.features import FeatureConfig
 from sorigeul.text.vocabulary import Kind, Vocabulary
 from sorigeul.training import checkpoints
 from sorigeul.training.settings import RUN_CONFIG, Settings
+from sorigeul.training.vocabulary_text import with_syllables_of
 
 log = logging.getLogger(__name__)
 
@@ -103,9 +104,9 @@ def start_vocabulary(
     still knows what it knew. `characters` are those of the training text and how often each occurs.
     Raises UserError if the settings contradict the model.
     """
-    corpus_vocabulary = _build_vocabulary(settings, characters)
+    corpus_vocabulary = corpus_units(settings, characters)
     if not settings.training.init_from:
-        return corpus_vocabulary, None
+        return _with_text(settings, corpus_vocabulary), None
     pretrained = load_pretrained(settings.training.init_from)
     _refuse_other_shape(settings, pretrained)
     return pretrained.vocabulary.extended(corpus_vocabulary), pretrained
@@ -119,26 +120,49 @@ def resume_vocabulary(
     Raises UserError if the settings would change the model, its features, or whether the run
     fine-tunes a model.
     """
+    begun, now = Settings.of_run(folder), settings.training
+    for name in ("vocabulary_text", "vocabulary_text_min_count"):
+        if (before := getattr(begun.training, name)) != getattr(now, name):
+            raise UserError(
+                f"{folder} was begun with {name} {before or 'empty'}, not "
+                f"{getattr(now, name) or 'empty'}: train into a new folder, or leave {name} as it "
+                "was"
+            )
     saved_vocabulary = checkpoints.load_vocabulary(folder)
-    if bool(settings.training.init_from) != (saved_vocabulary is not None):
+    fine_tunes = saved_vocabulary is not None and not now.vocabulary_text
+    if bool(now.init_from) != fine_tunes:
         raise UserError(
-            f"{folder} was begun {'with' if saved_vocabulary else 'without'} init_from: leave that "
+            f"{folder} was begun {'with' if fine_tunes else 'without'} init_from: leave that "
             "as it was, or train into a new folder"
         )
-    old, new = Settings.of_run(folder).flat(), settings.flat()
+    old, new = begun.flat(), settings.flat()
     for name in [*_FEATURES, *(field.name for field in fields(LASConfig))]:
         if name in new and old[name] != new[name]:
             raise UserError(
                 f"{folder} was begun with {name} {old[name]}, not {new[name]}: train "
                 f"into a new folder, or leave {name} as it was"
             )
-    corpus_vocabulary = _build_vocabulary(settings, characters)
+    corpus_vocabulary = corpus_units(settings, characters)
+    if now.vocabulary_text:
+        vocabulary = saved_vocabulary or _with_text(settings, corpus_vocabulary)
+        if vocabulary.units[: len(corpus_vocabulary) - 3] != corpus_vocabulary.units[:-3]:
+            raise checkpoints.other_vocabulary(folder)
+        return vocabulary
     return saved_vocabulary.extended(corpus_vocabulary) if saved_vocabulary else corpus_vocabulary
 
 
-def _build_vocabulary(settings: Settings, characters: Mapping[str, int]) -> Vocabulary:
+def corpus_units(settings: Settings, characters: Mapping[str, int]) -> Vocabulary:
+    """The vocabulary that the training text gives, without model and `vocabulary_text`."""
     training = settings.training
     return Vocabulary.named(training.vocabulary, characters, training.min_count)
+
+
+def _with_text(settings: Settings, vocabulary: Vocabulary) -> Vocabulary:
+    training = settings.training
+    if not training.vocabulary_text:
+        return vocabulary
+    text = Path(training.vocabulary_text)
+    return with_syllables_of(text, training.vocabulary_text_min_count, vocabulary)
 
 
 def report_finetuning(pretrained: PretrainedModel, vocabulary: Vocabulary, normalizer: str) -> None:

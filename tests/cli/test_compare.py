@@ -118,7 +118,7 @@ def test_only_json_is_printed(
     )
     assert done.status == 0
     content = json.loads(done.out)
-    assert (content["policy"], content["best"]) == ("readings/2", f"file:{theirs}")
+    assert (content["policy"], content["best"]) == ("readings/3", f"file:{theirs}")
 
 
 @pytest.mark.parametrize(

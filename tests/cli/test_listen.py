@@ -17,6 +17,7 @@ from helpers.recordings import sound_file
 from sorigeul import Recognizer
 from sorigeul.recognition.transcription import Transcription
 from sorigeul.recognition.writers import write
+from sorigeul.recognition.written_text import written_transcription
 from sorigeul.sound.audio import SAMPLE_RATE, Samples
 
 
@@ -78,6 +79,22 @@ def test_a_file_in_place_of_the_microphone_has_the_text_of_transcribe(
     samples, rate = soundfile.read(files[".wav"], dtype="int16")
     assert rate == SAMPLE_RATE
     assert np.array_equal(samples, soundfile.read(recording, dtype="int16")[0])
+
+
+def test_what_is_heard_can_be_written_in_digits(
+    sorigeul: Command, counting_run: Path, recording: Path, tmp_path: Path
+) -> None:
+    heard = Recognizer.from_pretrained(counting_run, "cpu").transcribe(recording)
+    expected = written_transcription(heard)
+    assert any(map(str.isdecimal, expected.text))
+    out = tmp_path / "kept"
+    options = ("--file", recording, "--fast", "--out", out, "--written")
+    done = sorigeul("listen", counting_run, *options)
+    assert done.status == 0, done.err
+    assert texts(done.out) == [segment.text for segment in expected.segments]
+    assert kept(out)[".txt"].read_text(encoding="utf-8") == write("txt", expected)
+    content = json.loads(kept(out)[".json"].read_text(encoding="utf-8"))
+    assert (content["text"], content["spoken"]) == (expected.text, heard.text)
 
 
 def recorded_seconds(folder: Path) -> float:

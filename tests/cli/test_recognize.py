@@ -231,7 +231,6 @@ def test_attention_is_drawn_on_request(
             "--recursive, --channel, --track and the pcm",
         ),
         ("--manifest data --out o.jsonl --recursive", "go with FILE…"),
-        ("--manifest data --out o.jsonl --written", "--manifest writes what was heard"),
         ("a.wav --format srt,json", "several formats need --out FOLDER: only one can be printed"),
         ("a.wav --format srt,srt --out o", "--format srt,srt names a format twice"),
         ("a.wav --format doc", "format 'doc' is unknown: there are txt, json, srt, vtt, tsv"),

@@ -38,10 +38,16 @@ def test_the_summary_counts_characters_and_sentences() -> None:
         "speakers": 1,
         "characters": 4,
         "distinct_characters": 3,
+        "characters_not_in_train": 0,
         "distinct_sentences": 2,
         "sentences_in_train": 2,
     }
     assert summary(splits)["test"]["sentences_in_train"] == 1
+
+
+def test_characters_that_train_lacks_are_counted() -> None:
+    splits = {"train": counts(("말 글", "가")), "test": counts(("말 뷁", "나"), ("뷁 힣", "나"))}
+    assert summary(splits)["test"]["characters_not_in_train"] == 3
 
 
 def test_a_sentence_is_what_is_said_not_how_it_is_punctuated() -> None:

@@ -212,7 +212,11 @@ def test_files_that_prepare_has_not_written_are_kept(tmp_path: Path, name: str) 
 @pytest.mark.parametrize(
     ("corpus", "options", "message"),
     [
-        ("pansori", {"text": "spelling"}, "text spelling: goes with kspon and table only, and pan"),
+        (
+            "pansori",
+            {"text": "spelling"},
+            "text spelling: goes with kspon, table and aihub only, and pan",
+        ),
         ("kspon", {"audio_root": "/a"}, "audio_root /a: goes with table only, and kspon would"),
         ("table", {"hours": 2.0}, r"hours 2.0: goes with demo only, and table would ignore it: le"),
         ("table", {"utterances": 200}, "utterances 200: goes with demo only"),

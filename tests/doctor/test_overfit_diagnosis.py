@@ -26,7 +26,9 @@ NOT_PASSED = Outcome(
 @pytest.mark.parametrize(
     ("changes", "settings", "words"),
     [
-        ({"finite": False}, {}, "lower lr (it is 0.002)"),
+        ({"finite": False}, {}, "set precision float32"),
+        ({"finite": False}, {"precision": "float32"}, "lower lr (it is 0.002)"),
+        ({"finite": False, "lr": 0.5}, {}, "lower lr (it is 0.5)"),
         ({"ctc_crr": 95.0}, {"ctc_weight": 0.3}, "found no alignment; set guide_weight 2"),
         ({"ctc_crr": 95.0}, {"ctc_weight": 0.3, "guide_weight": 1.0}, "raise guide_weight"),
         ({"lr": 0.5}, {}, "at lr 0.5: set lr 0.001"),

@@ -171,7 +171,7 @@ def test_the_best_comes_first_and_the_others_are_compared_with_it(cuts: CutSet) 
     content = json.loads(json.dumps(comparison.to_json()))
     assert content["best"] == "a"
     assert [one["engine"] for one in content["engines"]] == ["a", "b", "c"]
-    assert content["engines"][1]["against_best"].keys() == {"strict/1", "readings/2"}
+    assert content["engines"][1]["against_best"].keys() == {"strict/1", "readings/3"}
     score = comparison.engines[1].judgement.by_policy[STRICT].score
     assert content["engines"][1]["crr"] == score.crr
 
@@ -198,7 +198,7 @@ def test_the_table_has_a_row_for_each_engine_and_policy(cuts: CutSet) -> None:
     header, rule, *rows = table_rows(comparison)
     assert all(set(cell) <= {"-", ":"} for cell in rule)
     assert [row[:2] for row in rows] == [
-        [policy, name] for policy in ("strict/1", "readings/2") for name in ("exact", "worse")
+        [policy, name] for policy in ("strict/1", "readings/3") for name in ("exact", "worse")
     ]
     cells = dict(zip(header, rows[0], strict=True))
     assert cells["CRR (%)"] == "100.00 (100.0 to 100.0)"
@@ -216,7 +216,7 @@ def test_the_table_has_a_row_for_each_engine_and_policy(cuts: CutSet) -> None:
 def test_one_engine_alone_is_compared_with_nothing(cuts: CutSet) -> None:
     comparison = EngineComparison([heard(cuts, 0.1)], cuts, READINGS)
     _, _, *rows = table_rows(comparison)
-    assert [row[0] for row in rows] == ["readings/2", "strict/1"]
+    assert [row[0] for row in rows] == ["readings/3", "strict/1"]
     assert "worse" not in comparison.table()
 
 

@@ -44,8 +44,8 @@ def test_scores_and_intervals_are_there_by_every_policy() -> None:
     low, high = content["intervals"]["cer_no_space"]
     assert content["intervals"]["crr"] == pytest.approx([100 - high, 100 - low])
     headline = judgement.to_json(READINGS)
-    assert headline["crr"] == content["policies"]["readings/2"]["crr"]
-    assert headline["policy"] == "readings/2"
+    assert headline["crr"] == content["policies"]["readings/3"]["crr"]
+    assert headline["policy"] == "readings/3"
 
 
 def test_the_json_says_what_was_resampled() -> None:
@@ -68,14 +68,14 @@ def test_the_table_has_two_policies_side_by_side() -> None:
     assert [cell.strip() for cell in lines[0].split("|")[1:4]] == [
         "% (95 % interval)",
         "strict/1",
-        "readings/2",
+        "readings/3",
     ]
     crr = judgement.by_policy[STRICT].score.crr
     low, high = judgement.by_policy[STRICT].intervals["crr"]
     assert lines[2].split("|")[2].strip() == f"{crr:.2f} ({low:.2f} to {high:.2f})"
     assert len({len(line) for line in lines[:8]}) == 1
     first = judgement.table(READINGS).splitlines()[0].split("|")[2].strip()
-    assert first == "readings/2"
+    assert first == "readings/3"
 
 
 # Comparisons

@@ -157,7 +157,7 @@ def test_what_is_written_is_equal_to_what_was_said() -> None:
 
 
 def test_policies_are_found_by_name_with_or_without_version() -> None:
-    assert [str(policy) for policy in POLICIES] == ["strict/1", "spacing-free/1", "readings/2"]
+    assert [str(policy) for policy in POLICIES] == ["strict/1", "spacing-free/1", "readings/3"]
     for policy in POLICIES:
         assert find_policy(policy.name) is find_policy(str(policy)) is policy
     with pytest.raises(UserError, match=r"no scoring policy 'strict/2'; choose one of strict/1, "):

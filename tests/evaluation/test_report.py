@@ -253,7 +253,7 @@ def test_texts_are_shown_as_the_policy_compares_them(tmp_path: Path) -> None:
     assert {tag for tag, _, _ in by_strict["u1"]["runs"][0]} == {"equal", "delete"}
     for name in ("u0", "u1"):
         assert {tag for tag, _, _ in by_readings[name]["runs"][0]} == {"equal"}
-    assert readings["headline"] == "readings/2"
+    assert readings["headline"] == "readings/3"
 
 
 def test_unreadable_recordings_are_shown_as_such(

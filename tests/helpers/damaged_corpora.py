@@ -55,6 +55,19 @@ def with_shuffled_texts(split_rows: list[Row]) -> list[Row]:
     return split_rows
 
 
+def with_a_text_lost(split_rows: list[Row], number: int) -> list[Row]:
+    """The same recordings, from a row on each with the text of the next: a line was lost there."""
+    texts = [row["supervisions"][0]["text"] for row in split_rows]
+    del texts[number]
+    for row, text in zip(split_rows, texts, strict=False):
+        row["supervisions"][0]["text"] = text
+    return split_rows[:-1]
+
+
+def cut_to_a_tenth(_: int, samples: audio.Samples) -> audio.Samples:
+    return samples[: len(samples) // 10]
+
+
 def unchanged(_: int, samples: audio.Samples) -> audio.Samples:
     return samples
 
@@ -76,6 +89,6 @@ def measured_sample(split_rows: list[Row], damage: Damage = unchanged) -> Sample
     measured = []
     for number, row in enumerate(split_rows):
         samples = audio.load(row["recording"]["sources"][0]["source"]).samples
-        text = row["supervisions"][0]["text"]
-        measured.append(measure(row["id"], text, damage(number, samples)))
+        text, speaker = (row["supervisions"][0][field] for field in ("text", "speaker"))
+        measured.append(measure(row["id"], text, damage(number, samples), speaker))
     return Sample(measured)

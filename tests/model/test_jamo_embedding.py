@@ -1,6 +1,7 @@
 """Syllables share the weights of their jamo in training; a published model has plain weights."""
 
 import unicodedata
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -106,3 +107,105 @@ def test_initial_rows_have_the_standard_deviation_of_a_plain_layer() -> None:
 def test_a_jamo_vocabulary_is_refused() -> None:
     with pytest.raises(UserError, match="share_letters is for syllables"):
         Settings().changed({"share_letters": True, "vocabulary": "jamo"}, "test")
+
+
+# Units that are in no transcript.
+
+SEEN = Vocabulary.from_texts(["각 나 단 a?"])
+UNSEEN = Vocabulary((*SEEN.units[:-3], "간", "낙", *SPECIALS))
+
+
+def take_step(
+    layer: nn.Module, optimizer: torch.optim.Optimizer, inputs: torch.Tensor, targets: torch.Tensor
+) -> None:
+    """One step on the cross entropy; the gradient stays."""
+    optimizer.zero_grad()
+    nn.functional.cross_entropy(layer(inputs), targets).backward()
+    optimizer.step()
+
+
+def test_an_unseen_unit_is_what_its_letters_say_with_the_mean_bias() -> None:
+    torch.manual_seed(0)
+    layer = nn.Linear(6, len(UNSEEN))
+    jamo_ids = torch.tensor(UNSEEN.jamo_ids())
+    share_jamo(layer, jamo_ids, unseen_units=2)
+    parameters = dict(layer.named_parameters())
+    before = {name: value.detach().clone() for name, value in parameters.items()}
+    inputs, targets = torch.randn(9, 6), torch.tensor(SEEN.encode("각나단각나단각나 "))
+    optimizer = torch.optim.Adam(layer.parameters(), lr=0.01)
+    for _ in range(3):
+        take_step(layer, optimizer, inputs, targets)
+    unseen = slice(-5, -3)
+    for name in ("parametrizations.weight.original", "parametrizations.bias.original"):
+        assert torch.equal(parameters[name][unseen], before[name][unseen])
+        gradient = parameters[name].grad
+        assert gradient is not None
+        assert not gradient[unseen].any()
+        assert gradient[:-5].abs().sum(-1).all()
+    table = parameters["parametrizations.weight.0.table"]
+    assert not torch.equal(table, before["parametrizations.weight.0.table"])
+    state = merged_state_dict(nn.ModuleDict({"out": layer}))
+    assert torch.allclose(state["out.weight"][unseen], table[jamo_ids[unseen] - 1].sum(1))
+    syllables = [UNSEEN.units.index(unit) for unit in "각나단"]
+    mean = state["out.bias"][syllables].mean()
+    assert torch.allclose(state["out.bias"][unseen], mean.expand(2))
+    logits = layer(inputs)
+    expected = inputs @ table[jamo_ids[unseen] - 1].sum(1).T + mean
+    assert torch.allclose(logits[:, unseen], expected, atol=1e-6)
+
+
+def test_without_unseen_units_nothing_is_parametrized_but_the_weight() -> None:
+    layers = [nn.Linear(6, len(UNSEEN)) for _ in range(2)]
+    layers[1].load_state_dict(layers[0].state_dict())
+    for layer, arguments in zip(layers, ((), (0,)), strict=True):
+        torch.manual_seed(0)
+        share_jamo(layer, torch.tensor(UNSEEN.jamo_ids()), *arguments)
+    names = {"bias", "parametrizations.weight.original", "parametrizations.weight.0.table"}
+    assert layers[1].state_dict().keys() == names
+    assert torch.equal(layers[0].weight, layers[1].weight)
+
+
+def test_a_model_with_unseen_units_is_published_whole(tmp_path: Path) -> None:
+    config = replace(CONFIG, vocabulary_size=len(UNSEEN))
+    torch.manual_seed(0)
+    model = ListenAttendSpell(config, torch.tensor(UNSEEN.jamo_ids()), unseen_units=2).eval()
+    features, lengths = torch.randn(1, 40, 8), torch.tensor([40])
+    tokens = torch.tensor([UNSEEN.encode("각간낙")])
+    publish(
+        tmp_path, PretrainedModel(model, FeatureConfig(n_mels=8), UNSEEN, "x", {}, unseen_units=2)
+    )
+    loaded = load_pretrained(tmp_path)
+    assert loaded.unseen_units == 2
+    with torch.no_grad():
+        output = model(features, lengths, tokens)
+        loaded_output = loaded.model(features, lengths, tokens)
+    assert torch.equal(output.logits, loaded_output.logits)
+    assert torch.equal(output.ctc_logits, loaded_output.ctc_logits)
+
+
+def test_most_syllables_are_recognised_that_were_never_a_target() -> None:
+    """240 syllables sound like their letters; a layer that learns 206 of them knows the others."""
+    torch.manual_seed(0)
+    initials, vowels, finals = (0, 2, 3, 5, 6, 7, 9, 12), (0, 4, 8, 13, 18, 20), (0, 1, 4, 8, 16)
+    syllables = [
+        chr(0xAC00 + 588 * initial + 28 * vowel + final)
+        for initial in initials
+        for vowel in vowels
+        for final in finals
+    ]
+    unseen = syllables[5::7]
+    seen = [syllable for syllable in syllables if syllable not in unseen]
+    vocabulary = Vocabulary((*seen, *unseen, *SPECIALS))
+    jamo_ids = torch.tensor(vocabulary.jamo_ids())
+    sounds = torch.randn(int(jamo_ids.max()) + 1, 32)
+    sounds[0] = 0.0
+    heard = sounds[jamo_ids[:-3]].sum(1)
+    layer = nn.Linear(32, len(vocabulary))
+    share_jamo(layer, jamo_ids, len(unseen))
+    optimizer = torch.optim.Adam(layer.parameters(), lr=0.02)
+    for _ in range(60):
+        targets = torch.randint(len(seen), (64,))
+        take_step(layer, optimizer, heard[targets] + 1.5 * torch.randn(64, 32), targets)
+    right = layer(heard).argmax(1) == torch.arange(len(syllables))
+    assert right[: len(seen)].float().mean() > 0.95
+    assert right[len(seen) :].float().mean() > 0.5  # by chance 0.4 %

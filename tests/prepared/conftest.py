@@ -23,11 +23,15 @@ ROWS = [
 ]
 
 
-def sound(seconds: float, peak: float = 0.3) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
-    """Half a second of faint noise before and after a loud tone (N,)."""
+def sound(seconds: float, level: float = 0.3) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
+    """A quarter of a second of faint noise before and after loud tones (N,).
+
+    They are as loud as one tone of the peak `level`, and together seldom reach their own.
+    """
     samples = 0.0003 * np.random.default_rng(0).standard_normal(round(seconds * SAMPLE_RATE))
     first, last = SAMPLE_RATE // 4, len(samples) - SAMPLE_RATE // 4
-    samples[first:last] += peak * np.sin(np.arange(last - first) / 20)
+    tones = [np.sin(np.arange(last - first) / length) for length in (31, 20, 13, 7)]
+    samples[first:last] += level / 2 * sum(tones)
     return samples
 
 

@@ -2,9 +2,14 @@
 
 import numpy as np
 import pytest
+import soundfile
 
+from sorigeul.corpora.sound_faults import sound_faults
 from sorigeul.prepared.corpus import PreparedCorpus
-from sorigeul.prepared.recording_measures import clipped_share, measure_recording
+from sorigeul.prepared.recording_measures import measure_recording
+from sorigeul.sound.audio import SAMPLE_RATE, load
+
+from .conftest import sound
 
 
 def test_a_recording_is_measured(prepared: PreparedCorpus) -> None:
@@ -14,7 +19,7 @@ def test_a_recording_is_measured(prepared: PreparedCorpus) -> None:
     assert measures.level == pytest.approx(10 * np.log10(0.3**2 / 2 * 2.5 / 3), abs=0.1)
     assert measures.silence == pytest.approx(0.5, abs=0.05)
     assert measures.signal_to_noise == pytest.approx(57, abs=2)
-    assert measures.clipped == 0
+    assert not measures.clipped
 
 
 def test_what_cannot_be_read_is_a_reason(prepared: PreparedCorpus) -> None:
@@ -23,14 +28,13 @@ def test_what_cannot_be_read_is_a_reason(prepared: PreparedCorpus) -> None:
     assert "f.wav" in str(measure_recording(cut))
 
 
-def test_samples_are_clipped_where_they_stand_at_the_edge() -> None:
-    tone = np.sin(np.arange(16000) / 20).astype(np.float32)
-    assert clipped_share(0.9 * tone) == 0
-    cut_off = np.clip(2 * tone, -1, 1)
-    assert clipped_share(cut_off) == pytest.approx(2 / 3, abs=0.02)
-    touching = np.zeros(1000, np.float32)
-    touching[[10, 11, 500]] = 1
-    assert clipped_share(touching) == 0
-    touching[12] = -1
-    assert clipped_share(touching) == 0.003
-    assert clipped_share(np.zeros(0, np.float32)) == 0
+def test_clipping_is_what_prepare_calls_so(prepared: PreparedCorpus) -> None:
+    (cut,) = prepared.splits["test"]
+    path = prepared.folder.parent / "audio" / "f.wav"
+    for level in (0.4, 2.0):
+        samples = np.clip(sound(3.0, level), -1, 1)
+        soundfile.write(path, samples, SAMPLE_RATE)
+        measures = measure_recording(cut)
+        assert not isinstance(measures, str)
+        kinds = [fault.kind for fault in sound_faults(load(path), path)]
+        assert measures.clipped == ("clipped" in kinds) == (level > 1)

@@ -28,6 +28,7 @@ from sorigeul.recognition.corpus_transcription import CorpusOptions, transcribe_
 from sorigeul.recognition.recording_list import read_recording_list
 from sorigeul.recognition.shard_results import ShardResults
 from sorigeul.sound.audio import SAMPLE_RATE
+from sorigeul.text.written_form import written
 
 Row = dict[str, Any]
 
@@ -142,6 +143,46 @@ def test_a_row_of_a_long_recording_has_its_segments(run: Path, tmp_path: Path) -
             "confidence": pytest.approx(segment.confidence, abs=2e-4),
         }
     assert long["text"] == alone.text
+
+
+def test_rows_in_written_form_have_what_was_heard_too(
+    sorigeul: Command, counting_run: Path, corpus: Path, tmp_path: Path
+) -> None:
+    def transcribed(name: str, *options: str) -> list[Row]:
+        out = tmp_path / name
+        done = sorigeul("transcribe", counting_run, "--manifest", corpus, "--out", out, *options)
+        assert done.status == 0, done.err
+        return rows(out)
+
+    heard, forms = transcribed("spoken"), transcribed("written", "--written")
+    assert not any("spoken" in row for row in heard)
+    with_text = [row for row in heard if row["text"]]
+    assert [row["spoken"] for row in forms if row["text"]] == [row["text"] for row in with_text]
+    assert [row["text"] for row in forms] == [written(row["text"]) for row in heard]
+    assert any(map(str.isdecimal, "".join(row["text"] for row in forms)))
+    for spoken_row, written_row in zip(heard, forms, strict=True):
+        differing = {"text", "spoken"}
+        assert {name: written_row[name] for name in set(written_row) - differing} == {
+            name: spoken_row[name] for name in set(spoken_row) - differing
+        }
+
+
+def test_the_segments_of_a_row_have_what_was_heard_too(
+    counting_run: Path, audio: Path, tmp_path: Path
+) -> None:
+    pause = np.zeros(SAMPLE_RATE)
+    samples = [soundfile.read(audio / f"u{number:02}.wav")[0] for number in range(12)]
+    joined = np.concatenate([part for each in samples for part in (each, pause)])
+    soundfile.write(tmp_path / "long.wav", joined, SAMPLE_RATE)
+    (tmp_path / "list.txt").write_text("long.wav\n", encoding="utf-8")
+    options = CorpusOptions(written=True)
+    transcribe_corpus(str(counting_run), tmp_path / "list.txt", tmp_path / "o.jsonl", options)
+    (row,) = rows(tmp_path / "o.jsonl")
+    assert len(row["segments"]) > 3
+    for segment in row["segments"]:
+        assert segment["text"] == written(segment["spoken"])
+    assert row["text"] == " ".join(segment["text"] for segment in row["segments"])
+    assert row["spoken"] == " ".join(segment["spoken"] for segment in row["segments"])
 
 
 def test_a_recording_that_cannot_be_read_has_an_error_in_its_row_and_the_others_their_text(
@@ -280,6 +321,33 @@ def test_an_interrupted_transcription_resumes_to_the_same_output(
     lines[int(position)] = lines[int(position)].replace(b"wav", b"WAV")
     assert out.read_bytes() == b"".join(lines)
     assert list(out.parent.iterdir()) == [out]
+
+
+def test_rows_in_written_form_are_not_mixed_with_others(
+    sorigeul: Command,
+    counting_run: Path,
+    corpus: Path,
+    tmp_path: Path,
+    out: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    arguments = command(counting_run, corpus, out)
+    with monkeypatch.context() as environment:
+        for name, value in of_two_processes(1).items():
+            environment.setenv(name, value)
+        assert sorigeul(*arguments, "--written").status == 0
+    begun = shard_file(out, 1).read_bytes()
+    refused = sorigeul(*arguments)
+    assert refused.status == 2
+    assert refused.error() == (
+        f"{out}.part-1 was begun with another text form (--written): give the one it was begun "
+        f"with, or remove {out}.part-* to begin anew"
+    )
+    assert shard_file(out, 1).read_bytes() == begun
+    assert sorigeul(*arguments, "--written").status == 0
+    in_one_go = command(counting_run, corpus, tmp_path / "o.jsonl")
+    assert sorigeul(*in_one_go, "--written").status == 0
+    assert out.read_bytes() == (tmp_path / "o.jsonl").read_bytes()
 
 
 def test_two_processes_write_the_same_output_as_one(

@@ -102,10 +102,21 @@ def test_results_of_another_model_or_manifest_are_refused_and_left_alone(tmp_pat
     for name in INPUTS:
         with pytest.raises(UserError, match=f"part-0 was begun with another {name}: give the one"):
             shard_results(out, 1, **{name: "other"})
+    with pytest.raises(UserError, match="another form"):  # of which those before know nothing
+        shard_results(out, 1, form="new")
     path.write_bytes(b"no results\n" + before)
     with pytest.raises(UserError, match="another model"):
         shard_results(out)
     assert shard_files(out) == [path]
+
+
+def test_results_that_depend_on_more_are_refused_too(tmp_path: Path) -> None:
+    out = tmp_path / "o.jsonl"
+    with shard_results(out, form="new") as first:
+        first.append([0], [ROWS[0]])
+    with pytest.raises(UserError, match="part-0 was begun with another form: give the one"):
+        shard_results(out)
+    assert set(shard_results(out, form="new").rows) == {0}
 
 
 def test_two_processes_cannot_write_the_same_file(tmp_path: Path) -> None:

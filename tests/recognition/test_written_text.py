@@ -6,9 +6,15 @@ from dataclasses import replace
 import pytest
 import torch
 
+from sorigeul.recognition.live import (
+    FinalSegment,
+    ProvisionalText,
+    SpeechStarted,
+    SpeechStopped,
+)
 from sorigeul.recognition.transcription import Alternative, Segment, Transcription, Word
 from sorigeul.recognition.writers import write
-from sorigeul.recognition.written_text import written_segment, written_transcription
+from sorigeul.recognition.written_text import written_event, written_segment, written_transcription
 
 SPOKEN = "이 사람이 세 시 삼십 분에 칠십 퍼센트를 공일공 일이삼사 오육칠팔"
 WRITTEN = "이 사람이 3시 30분에 70%를 010-1234-5678"
@@ -57,6 +63,15 @@ def test_words_without_times_and_alternatives() -> None:
     converted = written_segment(heard)
     assert (converted.text, converted.words) == ("3시", [])
     assert converted.alternatives == [Alternative("4시", -1.0)]
+
+
+def test_live_text_is_written_too() -> None:
+    """What replaces a text as a whole, and what is final; nothing else has a text."""
+    heard = segment("칠십 퍼센트가")
+    assert written_event(FinalSegment(heard, True)) == FinalSegment(written_segment(heard), True)
+    assert written_event(ProvisionalText("약 칠십")) == ProvisionalText("약 70")
+    for event in (SpeechStarted(1.0), SpeechStopped(2.0)):
+        assert written_event(event) is event
 
 
 @pytest.fixture

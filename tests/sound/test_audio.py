@@ -14,7 +14,7 @@ import soundfile
 from helpers.paths import SHARED
 from helpers.waves import Wave, refused, wave, with_libav, with_soundfile
 
-from sorigeul.sound.audio import SAMPLE_RATE, AudioError, load, probe
+from sorigeul.sound.audio import SAMPLE_RATE, AudioError, load, load_part, probe
 
 
 def max_correlation(decoded: Wave, original: Wave) -> float:
@@ -298,3 +298,21 @@ def test_real_recordings_of_a_corpus() -> None:
         assert probe(file) == recording.duration
         assert np.abs(recording.samples).max() <= 1.0
         assert recording.account == ("decoded FLAC (Signed 16 bit PCM)",)
+
+
+@pytest.mark.parametrize("name", ["a.wav", "a.flac", "a.pcm", "a.ogg", "stereo.wav", "44100.wav"])
+def test_a_part_has_the_samples_of_the_whole(name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    samples = wave(6)
+    if path.suffix == ".pcm":
+        path.write_bytes((samples * 32767).astype("<i2").tobytes() + b"x")
+    else:
+        channels = np.stack([samples, samples], axis=1) if name.startswith("stereo") else samples
+        soundfile.write(path, channels, 44_100 if name.startswith("44100") else 16_000)
+    whole = load(path).samples
+    for start, seconds in ((0.0, 1.0), (0.3333, 1.2), (1.5, 0.6)):
+        first, end = round(start * SAMPLE_RATE), round((start + seconds) * SAMPLE_RATE)
+        assert np.array_equal(load_part(path, start, seconds).samples, whole[first:end])
+    for start in (1.0, len(whole) / SAMPLE_RATE + 3):
+        with pytest.raises(AudioError, match=r"s long, and has no part up to \d+\.\d\d s"):
+            load_part(path, start, 9.0)

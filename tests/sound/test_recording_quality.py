@@ -40,7 +40,13 @@ def test_noise_and_silence_hold_no_speech(kind: str, seconds: float) -> None:
         "silence": 2e-5 * noise,
         "tone": 0.3 * np.sin(2 * np.pi * 440 * time),
     }[kind]
-    assert RecordingQuality.of(samples.astype(np.float32)).has_no_speech
+    quality = RecordingQuality.of(samples.astype(np.float32))
+    assert quality.has_no_speech
+    assert not quality.is_clipped
+
+
+def test_digital_silence_is_not_clipped() -> None:
+    assert not RecordingQuality.of(np.zeros(SAMPLE_RATE, np.float32)).is_clipped
 
 
 def test_speech_at_any_level_is_no_noise() -> None:

@@ -98,7 +98,7 @@ def test_decomposed_file_names_are_found(tmp_path: Path) -> None:
 
 
 def test_a_source_that_is_no_table_or_would_be_overwritten_is_refused(tmp_path: Path) -> None:
-    kinds = r"\.csv, \.tsv, \.jsonl, \.xlsx, \.parquet or \.arrow"
+    kinds = r"\.csv, \.tsv, \.jsonl, \.json, \.xlsx, \.parquet or \.arrow"
     with pytest.raises(UserError, match=rf"give a {kinds} table with audio and text"):
         prepare(CORPORA["table"], tmp_path / "gone.csv", tmp_path / "out")
     with pytest.raises(UserError, match=r"holds no \.parquet or \.arrow file of a dataset; give"):
@@ -269,3 +269,32 @@ def test_splits_may_be_called_otherwise(tmp_path: Path) -> None:
     both = write_text(tmp_path / "both.csv", "\n".join([*rows, "d.wav,라,eval"]))
     with pytest.raises(UserError, match="eval and validation are both there"):
         prepare(CORPORA["table"], both, tmp_path / "both")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "cp949"])
+def test_a_json_file_is_read_by_the_one_list_of_objects_in_it(
+    tmp_path: Path, encoding: str
+) -> None:
+    write_tone(tmp_path / "a.wav")
+    rows = [{"audio": "a.wav", "text": "가나"}, 5, {"audio": "b.wav", "text": "다라"}]
+    for name, content in (("list", rows), ("deep", {"dataSet": {"of": "x", "dialogs": rows}})):
+        text = json.dumps(content, ensure_ascii=False)
+        table = write_text(tmp_path / f"{name}.json", text, encoding)
+        report = prepare(CORPORA["table"], table, tmp_path / name)
+        assert texts_by_id(tmp_path / name) == {"a.wav": "가나"}
+        assert [item.where for item in report.rejected] == [f"{name}.json:2", f"{name}.json:3"]
+
+
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        ("[1", "not JSON"),
+        ("[1, 2]", r"one list of objects, and here are 0 \(none\)"),
+        ('{"a": [{}], "b": {"c": [{}]}}', r"here are 2 \(a, b.c\); for labels of AI Hub"),
+        ('[{"x": 1}]', "no column audio and no column text"),
+    ],
+)
+def test_a_json_file_that_is_no_table_is_refused(tmp_path: Path, content: str, fault: str) -> None:
+    table = write_text(tmp_path / "t.json", content)
+    with pytest.raises(UserError, match=rf"t\.json: .*{fault}"):
+        prepare(CORPORA["table"], table, tmp_path / "out")
