@@ -141,7 +141,7 @@ def _is_second_of_pair(text: str, place: int) -> bool:
 
 _SHORT_ENDINGS = """
     가 간 과 꼴 나 날 내 는 당 대 도 들 때 라 랑 로 를 만 말 뿐 산 생 씩 에 여 와 요 은 을 의 이 인
-    일 임 전 죠 중 째 쯤 차 초 치 후
+    임 전 죠 중 째 쯤 차 초 치 후
 """
 _LONG_ENDINGS = """
     가까 가량 거든 군요 까지 남짓 넘 네요 동안 라고 라는 라서 래요 마다 만에 밖에 보다 부터 에게
@@ -154,6 +154,8 @@ _END = (
     rf"(?=(?:{'|'.join(_SHORT_ENDINGS.split())}){{0,3}}(?![가-힣])"
     rf"|(?:{'|'.join(_SHORT_ENDINGS.split())})?(?:{'|'.join(_LONG_ENDINGS.split())}))"
 )
+# 명일 때, 개일 뿐; but after a number 일 is a counter, and so it is in 삼월일일에.
+_COUNTER_END = rf"(?:{_END}|(?=일(?![가-힣])))"
 
 # Units that are written as signs.
 _SIGNS = {
@@ -322,7 +324,7 @@ def _is_after(text: str, place: int, counter: str) -> bool:
     return before is not None and counter in _SEQUENCES[before[1]].split()
 
 
-_SINO_COUNTED = re.compile(rf"({SINO})( ?)(?:(여)|({_COUNTER}){_END})")
+_SINO_COUNTED = re.compile(rf"({SINO})( ?)(?:(여)|({_COUNTER}){_COUNTER_END})")
 _DAYS = re.compile(r" ?동안|간|째|까지|부터| ?만에| ?이내| ?전| ?후|치|날")
 
 
@@ -399,7 +401,7 @@ def _great(text: str, start: int) -> Replacements | None:
 
 _GREAT = re.compile(rf"({SINO})(?={GREAT})대")
 
-_NATIVE_COUNTED = re.compile(rf"({NATIVE})( ?)({_COUNTER}){_END}")
+_NATIVE_COUNTED = re.compile(rf"({NATIVE})( ?)({_COUNTER}){_COUNTER_END}")
 
 
 def _native_counted(text: str, start: int) -> Replacements | None:
@@ -434,7 +436,7 @@ def _native_goes_with(value: int, apart: bool, counter: str, words: str) -> bool
     return counter in _AFTER_FEW or value == 10
 
 
-_MIXED_COUNTED = re.compile(rf"({SINO})( ?)({NATIVE})( ?)({_COUNTER}){_END}")
+_MIXED_COUNTED = re.compile(rf"({SINO})( ?)({NATIVE})( ?)({_COUNTER}){_COUNTER_END}")
 
 
 def _mixed_counted(text: str, start: int) -> Replacements | None:

@@ -1,6 +1,7 @@
 """`sorigeul prepare`: what it prints, warns of and refuses."""
 
 import json
+import re
 from pathlib import Path
 
 from helpers import tones
@@ -17,6 +18,7 @@ def test_it_prints_what_it_found(sorigeul: Command, audio: Path, tmp_path: Path)
     assert warning.startswith("warning: dev: 1 of 4 sentences and 4 of 4 speakers are in train too")
     assert done.out.splitlines()[0].startswith("train: 40 utterances, 0.01 h, 4 speakers, ")
     assert "48 usable utterances" in done.out
+    assert re.search(r"(?m)^dev: .* characters, 0 of them not in train$", done.out)
     assert str(tmp_path / "out" / "report.json") in done.out
 
 

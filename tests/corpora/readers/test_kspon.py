@@ -68,6 +68,7 @@ def test_scripts_give_the_pronunciation_and_every_fault_is_rejected_with_its_lin
         "speakers": 0,
         "characters": 10,
         "distinct_characters": 8,
+        "characters_not_in_train": 8,
         "distinct_sentences": 1,
         "sentences_in_train": 0,
     }
