@@ -23,11 +23,13 @@ from sorigeul.base import plots
 from sorigeul.base.errors import UserError
 from sorigeul.base.files import replacing, write_text
 from sorigeul.base.locks import locked_folder
+from sorigeul.base.outputs import PLOT as PLOT_BEGINS
 from sorigeul.base.outputs import Output, refuse_overwriting
 from sorigeul.base.printable import printable
 from sorigeul.base.progress import progress_bar
 from sorigeul.base.records import build
 from sorigeul.corpora.catalog import CORPORA
+from sorigeul.corpora.corpus_files import refuse_archives, refuse_unusable_places
 from sorigeul.corpora.options import PrepareOptions
 from sorigeul.corpora.preparation import prepare
 from sorigeul.corpora.report import Report
@@ -44,6 +46,7 @@ TABLE, ALL, PLOT = "utterances.tsv", "alignment.tsv", "alignment.png"
 _AUDIO, _FOUND = "audio", ".alignment"
 _VERSION = 1  # increases whenever the same recording would be cut in another way
 _HEADER = ("audio", "text", "speaker", "recording", "start", "end", "score")
+_HEADER_OF_ALL = ("kept", *_HEADER[1:])
 
 
 def align(
@@ -61,22 +64,26 @@ def align(
     used, if no text fits its recording, and, after everything else, for recordings that could not
     be read.
     """
-    pairs = find_pairs(recordings, texts)
-    outputs = [Output(out / TABLE, "the table", "\t".join(_HEADER).encode())]
-    inputs = [path for pair in pairs for path in (pair.recording, pair.text)]
-    refuse_overwriting(outputs, inputs, preparation.overwrite)
+    pairs = find_pairs(recordings, texts, out / _AUDIO)
+    _refuse_unusable_places(pairs, out, preparation.overwrite)
     recognizer = Recognizer.from_pretrained(run)
     _refuse_models_that_cannot_align(run, recognizer)
     model = model_hash(recognizer.pretrained)
+    # All texts first: hearing takes long, and a text that cannot be used would end it.
+    scripts = [_read_script(recognizer, pair, options) for pair in pairs]
     alignments: list[Alignment] = []
     with locked_folder(out):
-        for pair in pairs:
-            script = _read_script(recognizer, pair, options)
+        for pair, script in zip(pairs, scripts, strict=True):
             found = out / _FOUND / f"{pair.name}.json"
             key = _key(model, pair, script, options)
             try:
-                alignment = _known(found, key) or _align(recognizer, pair, script, options)
-                _write_audio(pair.recording, out, alignment)
+                alignment = _known(found, key)
+                if alignment is None:
+                    alignment = _align(recognizer, pair, script, options)
+                    found.unlink(missing_ok=True)  # its utterances are about to be replaced
+                    _write_audio(pair.recording, out, alignment)
+                elif not all(path.is_file() for path in _audio_paths(out, alignment)):
+                    _write_audio(pair.recording, out, alignment)
             except AudioError as error:
                 log.warning("%s", error)
                 continue
@@ -103,6 +110,19 @@ def align(
             f"{out} has all the others"
         )
     return report
+
+
+def _refuse_unusable_places(pairs: Sequence[Pair], out: Path, overwrite: bool) -> None:
+    """Raise UserError if something in `out` is in the way, of the corpus as of its tables."""
+    inputs = [path for pair in pairs for path in (pair.recording, pair.text)]
+    outputs = [
+        Output(out / TABLE, "the table", "\t".join(_HEADER).encode()),
+        Output(out / ALL, "the table of all utterances", "\t".join(_HEADER_OF_ALL).encode()),
+        Output(out / PLOT, "the plot", PLOT_BEGINS),
+    ]
+    refuse_unusable_places(inputs, out, overwrite)
+    refuse_archives(out)
+    refuse_overwriting(outputs, inputs, overwrite)
 
 
 def _refuse_models_that_cannot_align(run: str, recognizer: Recognizer) -> None:
@@ -152,9 +172,9 @@ def _align(recognizer: Recognizer, pair: Pair, script: Script, options: AlignOpt
 
 
 def _write_audio(recording: Path, out: Path, alignment: Alignment) -> None:
-    """Write the kept utterances of a recording, in 16-bit FLAC at 16 kHz, unless they are there."""
-    paths = [out / _audio(alignment, number) for number in range(len(alignment.kept))]
-    if all(path.is_file() for path in paths):
+    """Write the kept utterances of a recording, in 16-bit FLAC at 16 kHz."""
+    paths = _audio_paths(out, alignment)
+    if not paths:
         return
     paths[0].parent.mkdir(parents=True, exist_ok=True)
     with audio.open_stream(recording) as stream:
@@ -180,6 +200,10 @@ def _pieces(blocks: Iterable[Samples], utterances: Sequence[AlignedUtterance]) -
         yield kept[start - first : end - first]
 
 
+def _audio_paths(out: Path, alignment: Alignment) -> list[Path]:
+    return [out / _audio(alignment, number) for number in range(len(alignment.kept))]
+
+
 def _audio(alignment: Alignment, number: int) -> Path:
     """Where an utterance is, from the folder of the corpus."""
     return Path(_AUDIO, alignment.name, f"{alignment.name}-{number + 1:05}.flac")
@@ -187,7 +211,7 @@ def _audio(alignment: Alignment, number: int) -> Path:
 
 def _write_tables(out: Path, alignments: Sequence[Alignment]) -> None:
     """Write the table of the corpus, and one of all utterances, for whoever looks them through."""
-    table, everything = [_HEADER], [("kept", *_HEADER[1:])]
+    table, everything = [_HEADER], [_HEADER_OF_ALL]
     for alignment in alignments:
         number = 0
         for one in alignment.utterances:

@@ -1,6 +1,7 @@
 """Recordings and the files that hold their texts."""
 
 import logging
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,38 +24,73 @@ class Pair:
         return self.recording.stem
 
 
-def find_pairs(recordings: Path, texts: Path) -> list[Pair]:
+def find_pairs(recordings: Path, texts: Path, utterances: Path) -> list[Pair]:
     """A recording with its text, or each recording under a folder with the text of its name.
 
-    Recordings and texts that are alone are named in warnings. Raises UserError if there is no pair,
-    or if two recordings have the same name.
+    What lies under `utterances`, where an earlier call has written them, is not for aligning. Names
+    may be of composed or decomposed Hangul. Recordings and texts that are alone are named in
+    warnings. Raises UserError if there is no pair, if two recordings have the same name, or if a
+    name cannot stand in a table.
     """
+    if not recordings.exists():
+        raise UserError(f"{recordings}: no such file; give a recording, or a folder of them")
     if not recordings.is_dir():
-        text = texts / f"{recordings.stem}.txt" if texts.is_dir() else texts
+        text = _texts_in(texts).get(_name(recordings), texts) if texts.is_dir() else texts
         if not text.is_file():
-            raise UserError(f"{text}: no such file; it must hold the text of {recordings}")
+            wanted = texts / f"{recordings.stem}.txt" if texts.is_dir() else texts
+            raise UserError(f"{wanted}: no such file; it must hold the text of {recordings}")
+        _refuse_unwritable_name(recordings)
         return [Pair(recordings, text)]
     if not texts.is_dir():
         raise UserError(
             f"{recordings} is a folder of recordings, so {texts} must be a folder of their texts"
         )
-    pairs: dict[str, Pair] = {}
-    for found in find_recordings([recordings], recursive=True):
-        if found.fault is not None:
-            log.warning("%s", found.fault)
+    written, texts_by_name = utterances.resolve(), _texts_in(texts)
+    found: dict[str, Path] = {}
+    for one in find_recordings([recordings], recursive=True):
+        if one.fault is not None:
+            log.warning("%s", one.fault)
             continue
-        name = found.path.stem
-        if name in pairs:
-            other = pairs[name].recording
-            raise UserError(f"{other} and {found.path} have the same name: rename one of them")
-        pairs[name] = Pair(found.path, texts / f"{name}.txt")
-    for name, pair in list(pairs.items()):
-        if not pair.text.is_file():
-            log.warning("%s has no text: there is no %s", pair.recording, pair.text)
-            del pairs[name]
-    for path in sorted(texts.glob("*.txt")):
-        if path.stem not in pairs:
+        if written in one.path.resolve().parents:
+            continue
+        other = found.setdefault(_name(one.path), one.path)
+        if other != one.path:
+            raise UserError(f"{other} and {one.path} have the same name: rename one of them")
+    pairs: list[Pair] = []
+    for name, recording in found.items():
+        if name in texts_by_name:
+            _refuse_unwritable_name(recording)
+            pairs.append(Pair(recording, texts_by_name[name]))
+        else:
+            log.warning("%s has no text: there is no %s", recording, texts / f"{name}.txt")
+    for name, path in texts_by_name.items():
+        if name not in found:
             log.warning("%s has no recording of this name in %s", path, recordings)
     if not pairs:
         raise UserError(f"{texts} has no text with the name of a recording in {recordings}")
-    return list(pairs.values())
+    return pairs
+
+
+def _texts_in(folder: Path) -> dict[str, Path]:
+    """The text files in a folder by the names of their recordings."""
+    files = (path for path in sorted(folder.iterdir()) if path.suffix.lower() == ".txt")
+    return {_name(path): path for path in files if path.is_file()}
+
+
+def _name(path: Path) -> str:
+    """macOS takes Hangul in names apart, and other systems do not."""
+    return unicodedata.normalize("NFC", path.stem)
+
+
+def _refuse_unwritable_name(recording: Path) -> None:
+    """A row of the tables is a line, its cells end at tabs, and it is in UTF-8."""
+    try:
+        recording.stem.encode()
+        writable = "\t" not in recording.stem and len(recording.stem.splitlines()) == 1
+    except UnicodeEncodeError:
+        writable = False
+    if not writable:
+        raise UserError(
+            f"{recording}: has a tab, a line end or a byte that is no UTF-8 in its name, which a "
+            "table cannot hold: rename it"
+        )

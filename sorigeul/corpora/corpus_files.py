@@ -40,3 +40,12 @@ def refuse_unusable_places(inputs: Iterable[Path], out: Path, overwrite: bool) -
 def archives_in(out: Path) -> list[str]:
     """The names of the folders of archives, which are read instead of the manifests."""
     return [f"{split}.shar" for split in SPLITS if (out / f"{split}.shar").exists()]
+
+
+def refuse_archives(out: Path) -> None:
+    """Raise UserError if ``out`` has archives, beside manifests that are about to be written."""
+    if archives := archives_in(out):
+        raise UserError(
+            f"{out} holds archives ({', '.join(archives)}), which would be read instead: remove "
+            "them, or choose another folder"
+        )

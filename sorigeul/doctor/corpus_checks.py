@@ -45,14 +45,15 @@ def check_corpus(sample: Sample, max_failures: float, shift: Shift | None = None
     explains why texts do not fit, if it is known.
     """
     truncation, texts = _check_truncation(sample), _check_texts(sample, shift)
-    if texts and not any(finding.fatal for finding in truncation):
-        truncation = []  # some recordings are too short for the texts of others
+    speed = _check_speed(sample)
+    if (texts or speed) and not any(finding.fatal for finding in truncation):
+        truncation = []  # some are too short for the texts of others, or at double speed
     # In this order, since earlier findings may be the cause of later ones.
     findings = [
         *_check_unreadable(sample, max_failures),
         *_check_silence(sample),
         *truncation,
-        *_check_speed(sample),
+        *speed,
         *texts,
         *_check_bandwidth(sample),
         *_check_silence_around(sample),
@@ -76,11 +77,16 @@ def _check_silence(sample: Sample) -> list[Finding]:
     share = len(sample.silent) / max(len(sample), 1)
     if not share:
         return []
+    fatal = share > FATAL_SHARE or not sample.measured
+    # A few are slips; so many have one cause.
+    remedy = (
+        "prepare the corpus again from the channel that has speech" if fatal else "leave them out"
+    )
     message = (
         f"{_count(len(sample.silent), sample)} hold silence or steady noise, such as "
-        f"{sample.silent[0]}: listen to them; prepare the corpus again from the right channel"
+        f"{sample.silent[0]}: {remedy}"
     )
-    return [Finding(message, fatal=share > FATAL_SHARE or not sample.measured)]
+    return [Finding(message, fatal)]
 
 
 def _check_truncation(sample: Sample) -> list[Finding]:

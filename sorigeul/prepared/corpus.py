@@ -15,8 +15,8 @@ from sorigeul.base.files import replacing
 from sorigeul.base.locks import locked_folder
 from sorigeul.corpora.corpus_files import (
     REPORT,
-    archives_in,
     manifest_paths,
+    refuse_archives,
     refuse_unusable_places,
 )
 from sorigeul.corpora.counts import SplitCounts, summary, total
@@ -124,11 +124,7 @@ def write_corpus(
     """
     inputs = [file for source in derivation.sources for file in source.files]
     refuse_unusable_places(inputs, out, overwrite)
-    if archives := archives_in(out):
-        raise UserError(
-            f"{out} holds archives ({', '.join(archives)}), which would be read instead: remove "
-            "them, or choose another folder"
-        )
+    refuse_archives(out)
     paths = manifest_paths(out)
     counts: dict[str, SplitCounts] = {}
     files: dict[str, TextIO] = {}

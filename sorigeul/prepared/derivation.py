@@ -107,6 +107,11 @@ def filter_corpus(
     """Write a corpus of the utterances that `options` let stay; the report names all others."""
     ids, not_ids = _listed(options.ids), _listed(options.not_ids)
     derivation = Derivation("filtered", [source], asdict(options))
+    unseen = {
+        "speakers": {*options.speakers},
+        "ids": ids - {""},
+        "not_ids": not_ids - {""},
+    }
 
     def reason(item: Item) -> str:
         rate = syllables(item.text) / item.duration if item.duration else 0.0
@@ -129,10 +134,19 @@ def filter_corpus(
 
     def items() -> Iterator[Item]:
         for item in source:
+            unseen["speakers"].discard(item.speaker or "")
+            unseen["ids"].discard(item.id)
+            unseen["not_ids"].discard(item.id)
             if why_not := reason(item):
                 derivation.rejected.append(Rejected(item.id, why_not, f"{item.split}.jsonl"))
             else:
                 yield item
+        for name, missing in unseen.items():
+            if missing:
+                names = ", ".join(sorted(missing)[:5]) + (", ..." if len(missing) > 5 else "")
+                derivation.warnings.append(
+                    f"{name}: {len(missing):,} of them are not in {source.folder}: {names}"
+                )
 
     return write_corpus(out, items(), derivation, overwrite)
 
