@@ -5,6 +5,7 @@ them all. What was found in a recording is kept, so that an interrupted call goe
 """
 
 import hashlib
+import io
 import json
 import logging
 from collections.abc import Iterable, Iterator, Sequence
@@ -181,7 +182,14 @@ def _write_audio(recording: Path, out: Path, alignment: Alignment) -> None:
         pieces = _pieces((block[0] for block in stream), alignment.kept)
         for path, samples in zip(paths, pieces, strict=True):
             with replacing(path) as temporary:
-                soundfile.write(temporary, samples, SAMPLE_RATE, format="FLAC", subtype="PCM_16")
+                temporary.write_bytes(_encoded(samples))
+
+
+def _encoded(samples: Samples) -> bytes:
+    """In memory, since libsndfile says of a full disk only "System error", or nothing."""
+    file = io.BytesIO()
+    soundfile.write(file, samples, SAMPLE_RATE, format="FLAC", subtype="PCM_16")
+    return file.getvalue()
 
 
 def _pieces(blocks: Iterable[Samples], utterances: Sequence[AlignedUtterance]) -> Iterator[Samples]:

@@ -1,8 +1,8 @@
 """Forced alignment by a model of letters that learns from some hundred utterances in seconds.
 
 One Gaussian for each letter (a jamo, or a character of another script), states from left to right,
-Viterbi training from a uniform alignment (Juang and Rabiner 1990). A CTC network learns nothing
-from so little speech in so little time. Does not know which texts are compared.
+Viterbi training from a uniform alignment (Juang and Rabiner 1990). Does not know which texts are
+compared.
 """
 
 import unicodedata

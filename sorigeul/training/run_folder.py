@@ -26,6 +26,8 @@ TEXT = "text"
 _WRITTEN = (RECORD, METRICS, "results.md", "plots", WEIGHTS, CONFIG, VOCABULARY, SEARCH, TEXT)
 """what a run writes besides its settings and its checkpoints"""
 _EARLIER = "earlier-"
+_MANIFESTS = ("train.jsonl", "train.shar")
+"""by which a corpus is told, where its folder is given for that of the run"""
 
 
 def claim_folder(folder: Path, settings: type[SectionedSettings], restart: bool) -> None:
@@ -41,6 +43,11 @@ def claim_folder(folder: Path, settings: type[SectionedSettings], restart: bool)
             return
         settings.from_yaml(folder / RUN_CONFIG)  # UserError if they are somebody else's
     else:
+        if any((folder / name).exists() for name in _MANIFESTS):
+            raise UserError(
+                f"{folder} holds a prepared corpus: name the folder for the run after it, or "
+                "choose another"
+            )
         for name in _WRITTEN:
             if (folder / name).exists():
                 raise UserError(

@@ -12,6 +12,7 @@ import pytest
 import soundfile
 from helpers import tones
 from helpers.commands import Command
+from helpers.full_disk import limited_file_size
 from rapidfuzz.distance import Levenshtein
 
 from sorigeul.data import manifests
@@ -132,6 +133,46 @@ def test_each_line_is_an_utterance_if_asked_for(align: Callable[..., Path]) -> N
     said = lines(8)
     out = align(Speech(said), said, "--lines")
     assert [row["text"] for row in rows(out / "utterances.tsv")] == said
+
+
+def test_other_options_cut_the_sound_anew(align: Callable[..., Path]) -> None:
+    said = lines(8)
+    out = align(Speech(said), said, "--max_seconds", "4")
+    short = len(rows(out / "utterances.tsv"))
+    align(Speech(said), said, "--max_seconds", "12")
+    assert len(rows(out / "utterances.tsv")) < short  # so each file was there already
+    for row in rows(out / "utterances.tsv"):
+        seconds = float(row["end"]) - float(row["start"])
+        assert load(out / row["audio"]).duration == pytest.approx(seconds, abs=0.01)
+
+
+def test_a_full_disk_is_named_and_leaves_no_half_utterance(
+    align: Callable[..., Path], sorigeul: Command, run: Path, tmp_path: Path
+) -> None:
+    said = lines(6)
+    out = align(Speech(said), said)
+    whole = {path.name: path.read_bytes() for path in out.rglob("*.flac")}
+    with limited_file_size(min(map(len, whole.values())) - 1):
+        done = sorigeul(
+            "align", run, tmp_path / "강의.flac", tmp_path / "강의.txt", tmp_path / "full"
+        )
+    assert done.status == 1
+    assert "00001.flac: File too large" in done.err
+    assert not list((tmp_path / "full").rglob("*.flac"))
+
+
+@pytest.mark.parametrize("name", ["alignment.tsv", "alignment.png", "train.jsonl", "report.json"])
+def test_what_is_in_the_way_is_said_before_anything_is_done(
+    sorigeul: Command, tmp_path: Path, name: str
+) -> None:
+    recording, text, out = tmp_path / "a.flac", tmp_path / "a.txt", tmp_path / "out"
+    for path in (recording, text, out / name):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("mine", encoding="utf-8")
+    done = sorigeul("align", tmp_path / "no run", recording, text, out)
+    assert done.status == 2
+    assert f"{out / name} exists" in done.err
+    assert (out / name).read_text(encoding="utf-8") == "mine"
 
 
 def test_a_text_of_another_recording_makes_no_corpus(

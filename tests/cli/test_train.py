@@ -62,6 +62,17 @@ def test_several_corpora_are_trained_on_together(
     assert (done.status, "weights are 0.25 0.75, but there is one" in done.error()) == (2, True)
 
 
+def test_a_corpus_is_no_folder_for_a_run(sorigeul: Command, corpus: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(corpus, other)
+    done = sorigeul("train", corpus, other, "--max_steps", "1")
+    assert done.status == 2
+    assert f"{other} holds a prepared corpus: name the folder for the run" in done.error()
+    assert sorted(path.name for path in other.iterdir()) == sorted(
+        path.name for path in corpus.iterdir()
+    )
+
+
 @pytest.mark.parametrize(("setting", "old", "new"), [("hidden_size", 16, 8), ("n_mels", 16, 20)])
 def test_a_run_keeps_the_model_that_it_began_with(
     sorigeul: Command, corpus: Path, copied_run: Path, setting: str, old: int, new: int

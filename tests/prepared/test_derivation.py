@@ -61,6 +61,20 @@ def test_each_filter_keeps_what_it_says_and_the_report_names_the_rest(
     assert not check_corpus(PreparedCorpus(tmp_path / "new"), 1).faults
 
 
+def test_names_that_the_corpus_does_not_have_are_told(
+    prepared: PreparedCorpus, tmp_path: Path
+) -> None:
+    ids = tmp_path / "ids.txt"
+    ids.write_text("a.wav\nz.wav\n\n", encoding="utf-8")
+    options = FilterOptions(speakers=("가", "없는이"), ids=str(ids))
+    warnings = filter_corpus(prepared, tmp_path / "new", options).warnings
+    assert f"speakers: 1 of them are not in {prepared.folder}: 없는이" in warnings
+    assert f"ids: 1 of them are not in {prepared.folder}: z.wav" in warnings
+    names = FilterOptions(speakers=("가",))
+    warnings = filter_corpus(prepared, tmp_path / "other", names).warnings
+    assert not any("are not in" in warning for warning in warnings)
+
+
 def test_what_cannot_be_filtered_by_is_refused(prepared: PreparedCorpus, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="text \\(: is no regular expression"):
         FilterOptions(text="(")
