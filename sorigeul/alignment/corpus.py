@@ -30,7 +30,7 @@ from sorigeul.base.printable import printable
 from sorigeul.base.progress import progress_bar
 from sorigeul.base.records import build
 from sorigeul.corpora.catalog import CORPORA
-from sorigeul.corpora.corpus_files import refuse_archives, refuse_unusable_places
+from sorigeul.corpora.corpus_files import manifest_paths, refuse_archives, refuse_unusable_places
 from sorigeul.corpora.options import PrepareOptions
 from sorigeul.corpora.preparation import prepare
 from sorigeul.corpora.report import Report
@@ -44,10 +44,10 @@ from sorigeul.text.normalization import TranscriptError, normalizer
 log = logging.getLogger(__name__)
 
 TABLE, ALL, PLOT = "utterances.tsv", "alignment.tsv", "alignment.png"
-_AUDIO, _FOUND = "audio", ".alignment"
+_AUDIO, _FOUND, _HASH = "audio", ".alignment", "table.sha256"
 _VERSION = 1  # increases whenever the same recording would be cut in another way
 _HEADER = ("audio", "text", "speaker", "recording", "start", "end", "score")
-_HEADER_OF_ALL = ("kept", *_HEADER[1:])
+_HEADER_OF_ALL = ("kept", *_HEADER)
 
 
 def align(
@@ -81,25 +81,26 @@ def align(
                 alignment = _known(found, key)
                 if alignment is None:
                     alignment = _align(recognizer, pair, script, options)
-                    found.unlink(missing_ok=True)  # its utterances are about to be replaced
                     _write_audio(pair.recording, out, alignment)
-                elif not all(path.is_file() for path in _audio_paths(out, alignment)):
+                elif not all(
+                    (out / _audio(alignment, one)).is_file() for one in alignment.utterances
+                ):
                     _write_audio(pair.recording, out, alignment)
             except AudioError as error:
                 log.warning("%s", error)
                 continue
             _remember(found, key, alignment)
-            log.info("%s", alignment)
+            log.info("%s", alignment.summary(options.min_score))
             alignments.append(alignment)
-        kept = [(alignment.name, one) for alignment in alignments for one in alignment.kept]
-        if kept:
-            _write_tables(out, alignments)
-            scores = [one.score for alignment in alignments for one in alignment.utterances]
+        scores = [one.score for alignment in alignments for one in alignment.utterances]
+        fits = any(score >= options.min_score for score in scores)
+        if fits:
+            _write_tables(out, alignments, options.min_score)
             marks = {"--min_score": options.min_score}
             plots.histogram(out / PLOT, "Utterances by score", "score", scores, marks)
     if not alignments:
         raise UserError(f"none of the {len(pairs)} recordings of {recordings} could be read")
-    if not kept:
+    if not fits:
         raise UserError(
             f"{texts} does not fit {recordings}: no utterance has a score of {options.min_score}; "
             "are they of each other, and is the model good enough to align them?"
@@ -124,6 +125,31 @@ def _refuse_unusable_places(pairs: Sequence[Pair], out: Path, overwrite: bool) -
     refuse_unusable_places(inputs, out, overwrite)
     refuse_archives(out)
     refuse_overwriting(outputs, inputs, overwrite)
+    if not overwrite:
+        _refuse_to_lose_another_corpus(out, {pair.name for pair in pairs})
+
+
+def _refuse_to_lose_another_corpus(out: Path, names: set[str]) -> None:
+    """Raise UserError if `out` holds a corpus of other recordings, or one corrected by hand."""
+    table = out / TABLE
+    if not table.is_file():
+        if any(path.exists() for path in manifest_paths(out).values()):
+            raise UserError(f"{out} holds another corpus: choose another place, or --overwrite")
+        return
+    content = table.read_bytes()
+    written = out / _FOUND / _HASH
+    if not written.is_file() or written.read_text() != hashlib.sha256(content).hexdigest():
+        raise UserError(
+            f"{table} has been changed since it was written: 'sorigeul prepare table' makes a "
+            "corpus of it as it is; --overwrite writes it anew"
+        )
+    rows = content.decode("utf-8").splitlines()[1:]
+    others = sorted({row.split("\t")[_HEADER.index("recording")] for row in rows} - names)
+    if others:
+        raise UserError(
+            f"{out} holds the utterances of {others[0]}: choose another place, align both from one "
+            "folder, or --overwrite"
+        )
 
 
 def _refuse_models_that_cannot_align(run: str, recognizer: Recognizer) -> None:
@@ -173,13 +199,11 @@ def _align(recognizer: Recognizer, pair: Pair, script: Script, options: AlignOpt
 
 
 def _write_audio(recording: Path, out: Path, alignment: Alignment) -> None:
-    """Write the kept utterances of a recording, in 16-bit FLAC at 16 kHz."""
-    paths = _audio_paths(out, alignment)
-    if not paths:
-        return
-    paths[0].parent.mkdir(parents=True, exist_ok=True)
+    """Write the utterances of a recording, in 16-bit FLAC at 16 kHz."""
+    (out / _AUDIO / alignment.name).mkdir(parents=True, exist_ok=True)
+    paths = [out / _audio(alignment, one) for one in alignment.utterances]
     with audio.open_stream(recording) as stream:
-        pieces = _pieces((block[0] for block in stream), alignment.kept)
+        pieces = _pieces((block[0] for block in stream), alignment.utterances)
         for path, samples in zip(paths, pieces, strict=True):
             with replacing(path) as temporary:
                 temporary.write_bytes(_encoded(samples))
@@ -208,30 +232,32 @@ def _pieces(blocks: Iterable[Samples], utterances: Sequence[AlignedUtterance]) -
         yield kept[start - first : end - first]
 
 
-def _audio_paths(out: Path, alignment: Alignment) -> list[Path]:
-    return [out / _audio(alignment, number) for number in range(len(alignment.kept))]
+def _audio(alignment: Alignment, one: AlignedUtterance) -> Path:
+    """Where an utterance is, from the folder of the corpus.
+
+    Its times in milliseconds are in its name, so that no other cut takes its place.
+    """
+    start, end = round(1000 * one.start), round(1000 * one.end)
+    return Path(_AUDIO, alignment.name, f"{alignment.name}-{start:08}-{end:08}.flac")
 
 
-def _audio(alignment: Alignment, number: int) -> Path:
-    """Where an utterance is, from the folder of the corpus."""
-    return Path(_AUDIO, alignment.name, f"{alignment.name}-{number + 1:05}.flac")
-
-
-def _write_tables(out: Path, alignments: Sequence[Alignment]) -> None:
+def _write_tables(out: Path, alignments: Sequence[Alignment], min_score: float) -> None:
     """Write the table of the corpus, and one of all utterances, for whoever looks them through."""
     table, everything = [_HEADER], [_HEADER_OF_ALL]
     for alignment in alignments:
-        number = 0
         for one in alignment.utterances:
             times = f"{one.start:.3f}", f"{one.end:.3f}", f"{one.score:.2f}"
-            row = (one.text, alignment.name, alignment.name, *times)
-            is_kept = one.score >= alignment.min_score
+            row = (str(_audio(alignment, one)), one.text, alignment.name, alignment.name, *times)
+            is_kept = one.score >= min_score
             everything.append(("yes" if is_kept else "no", *row))
             if is_kept:
-                table.append((str(_audio(alignment, number)), *row))
-                number += 1
-    for name, rows in ((TABLE, table), (ALL, everything)):
-        write_text(out / name, "".join("\t".join(row) + "\n" for row in rows))
+                table.append(row)
+    table_text, all_text = (
+        "".join("\t".join(row) + "\n" for row in rows) for rows in (table, everything)
+    )
+    write_text(out / ALL, all_text)
+    write_text(out / _FOUND / _HASH, hashlib.sha256(table_text.encode()).hexdigest())
+    write_text(out / TABLE, table_text)
 
 
 # What was found in a recording, kept for the next call.
@@ -240,7 +266,8 @@ def _write_tables(out: Path, alignments: Sequence[Alignment]) -> None:
 def _key(model: str, pair: Pair, script: Script, options: AlignOptions) -> str:
     """Hash of everything that decides how a recording is cut."""
     status = pair.recording.stat()
-    content = [_VERSION, model, str(options), status.st_size, status.st_mtime_ns]
+    cut = (options.max_seconds, options.lines, options.numbers)
+    content = [_VERSION, model, cut, status.st_size, status.st_mtime_ns]
     content += [(word.text, word.ends_line) for word in script.words]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 

@@ -22,20 +22,16 @@ class Alignment:
     characters: int
     """of its text, without spaces"""
     utterances: list[AlignedUtterance]
-    min_score: float
 
-    @property
-    def kept(self) -> list[AlignedUtterance]:
-        """The utterances with a good score."""
-        return [one for one in self.utterances if one.score >= self.min_score]
-
-    def __str__(self) -> str:
-        seconds = sum(utterance.end - utterance.start for utterance in self.kept)
-        share = sum(_characters(utterance.text) for utterance in self.kept) / self.characters
+    def summary(self, min_score: float) -> str:
+        """How much of the recording and of its text is in utterances with this score."""
+        kept = [one for one in self.utterances if one.score >= min_score]
+        seconds = sum(one.end - one.start for one in kept)
+        share = sum(_characters(one.text) for one in kept) / self.characters
         return (
-            f"{self.name}: {len(self.kept):,} utterances, {seconds / 60:.1f} of "
+            f"{self.name}: {len(kept):,} utterances, {seconds / 60:.1f} of "
             f"{self.seconds / 60:.1f} minutes, {share:.0%} of the text; "
-            f"{len(self.utterances) - len(self.kept):,} left out for their scores"
+            f"{len(self.utterances) - len(kept):,} left out for their scores"
         )
 
 
@@ -61,7 +57,7 @@ def align_recording(
     spoken = align_words(script, heard, find_blocks(script, heard))
     utterances = choose_utterances(script, heard, spoken, options.max_seconds, options.lines)
     characters = sum(_characters(word.text) for word in script.words)
-    return Alignment(name, heard.seconds, characters, utterances, options.min_score)
+    return Alignment(name, heard.seconds, characters, utterances)
 
 
 def _characters(text: str) -> int:

@@ -71,7 +71,9 @@ def choose_utterances(
             if len(scores) < _FEWEST_CHARACTERS and not lines:
                 continue  # so few may be placed anywhere
             score = float(np.mean(scores))
-            found.append(AlignedUtterance(cuts[begin].start, cuts[end].end, text, score))
+            # To the thousandth, as tables and names of files have it.
+            start, stop = round(cuts[begin].start, 3), round(cuts[end].end, 3)
+            found.append(AlignedUtterance(start, stop, text, score))
     return found
 
 

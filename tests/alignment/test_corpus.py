@@ -103,11 +103,9 @@ def test_the_samples_are_those_of_the_recording(align: Callable[..., Path], tmp_
     whole = load(tmp_path / "강의.flac").samples
     for row in rows(out / "utterances.tsv"):
         start, end = (round(float(row[name]) * SAMPLE_RATE) for name in ("start", "end"))
-        # Times are written to a thousandth of a second.
         piece = load(out / row["audio"]).samples
-        shifts = [whole[start + shift : start + shift + len(piece)] for shift in range(-8, 9)]
-        assert min(np.abs(shift - piece).max() for shift in shifts) < 1e-4
-        assert abs(len(piece) - (end - start)) <= 16
+        assert len(piece) == end - start
+        assert np.abs(whole[start:end] - piece).max() < 1e-4
 
 
 def test_what_is_not_written_and_what_is_not_spoken_is_left_out(
@@ -135,15 +133,52 @@ def test_each_line_is_an_utterance_if_asked_for(align: Callable[..., Path]) -> N
     assert [row["text"] for row in rows(out / "utterances.tsv")] == said
 
 
-def test_other_options_cut_the_sound_anew(align: Callable[..., Path]) -> None:
+def test_other_options_cut_anew_and_another_score_needs_no_hearing(
+    align: Callable[..., Path], sorigeul: Command, run: Path, tmp_path: Path
+) -> None:
     said = lines(8)
     out = align(Speech(said), said, "--max_seconds", "4")
-    short = len(rows(out / "utterances.tsv"))
+    short = rows(out / "utterances.tsv")
     align(Speech(said), said, "--max_seconds", "12")
-    assert len(rows(out / "utterances.tsv")) < short  # so each file was there already
-    for row in rows(out / "utterances.tsv"):
+    long = rows(out / "utterances.tsv")
+    assert {row["audio"] for row in long} != {row["audio"] for row in short}
+    for row in [*short, *long]:  # the sound of the earlier ones is still theirs
         seconds = float(row["end"]) - float(row["start"])
-        assert load(out / row["audio"]).duration == pytest.approx(seconds, abs=0.01)
+        assert load(out / row["audio"]).duration == pytest.approx(seconds, abs=1e-3)
+    sound = {path: path.stat().st_mtime_ns for path in out.rglob("*.flac")}
+    scores = sorted(float(row["score"]) for row in long)
+    middle = (scores[0] + scores[-1]) / 2
+    command = ("align", run, tmp_path / "강의.flac", tmp_path / "강의.txt", out)
+    assert sorigeul(*command, "--max_seconds", "12", f"--min_score={middle}").status == 0
+    kept = rows(out / "utterances.tsv")
+    assert 0 < len(kept) < len(long)
+    assert [row["kept"] for row in rows(out / "alignment.tsv")].count("no") == len(long) - len(kept)
+    assert {path: path.stat().st_mtime_ns for path in out.rglob("*.flac")} == sound
+
+
+def test_neither_corrections_nor_another_corpus_are_lost(
+    align: Callable[..., Path], sorigeul: Command, run: Path, tmp_path: Path
+) -> None:
+    said = lines(5)
+    out = align(Speech(said), said)
+    other = Speech(lines(5, 1)).write(tmp_path / "b.flac")
+    done = sorigeul("align", run, other, tmp_path / "강의.txt", out)
+    assert done.status == 2
+    assert "holds the utterances of 강의" in done.error()
+    table = out / "utterances.tsv"
+    corrected = table.read_text(encoding="utf-8").replace("가", "나", 1)
+    table.write_text(corrected, encoding="utf-8")
+    command = ("align", run, tmp_path / "강의.flac", tmp_path / "강의.txt", out)
+    done = sorigeul(*command)
+    assert done.status == 2
+    assert "has been changed since it was written" in done.error()
+    assert table.read_text(encoding="utf-8") == corrected
+    assert sorigeul(*command, "--overwrite").status == 0
+    assert table.read_text(encoding="utf-8") != corrected
+    table.unlink()
+    done = sorigeul(*command)
+    assert done.status == 2
+    assert f"{out} holds another corpus" in done.error()
 
 
 def test_a_full_disk_is_named_and_leaves_no_half_utterance(
@@ -157,7 +192,7 @@ def test_a_full_disk_is_named_and_leaves_no_half_utterance(
             "align", run, tmp_path / "강의.flac", tmp_path / "강의.txt", tmp_path / "full"
         )
     assert done.status == 1
-    assert "00001.flac: File too large" in done.err
+    assert ".flac: File too large" in done.err
     assert not list((tmp_path / "full").rglob("*.flac"))
 
 
