@@ -173,7 +173,8 @@ class Run:
         if fabric.is_global_zero:
             for warning in text_warnings(cuts, characters, self.vocabulary, settings):
                 log.warning("%s", warning)
-            log.info("vocabulary: %s", self.vocabulary_coverage)
+            if settings.training.vocabulary_text:
+                log.info("vocabulary: %s", self.vocabulary_coverage)
             if len(self.corpora) > 1:
                 for line in self.mixture.lines():
                     log.info("%s", line)
