@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import pytest
 from helpers.commands import Command
 
 from sorigeul.pretrained.loading import load_pretrained
@@ -21,6 +22,7 @@ def test_info_describes_a_run(sorigeul: Command, run: Path) -> None:
     assert (run / "results.md").read_text(encoding="utf-8") in done.out
 
 
+@pytest.mark.prove  # a minute where librosa is compiled first
 def test_bench_prints_a_measurement_a_line(sorigeul: Command) -> None:
     done = sorigeul("bench", "features", "--json")
     measurements = {line["name"]: line for line in map(json.loads, done.out.splitlines())}
