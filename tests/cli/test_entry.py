@@ -81,7 +81,7 @@ def test_a_removed_working_directory_is_said_in_one_line(tmp_path: Path) -> None
         ("prepare", "SOURCE its folder or table"),
         (
             "prepare librispeech a b",
-            "('kspon', 'aihub', 'zeroth', 'pansori', 'clovacall', 'commonvoice', 'fleurs', 'table',",
+            "('kspon', 'aihub', 'zeroth', 'pansori', 'clovacall', 'commonvoice', 'fleurs', ",
         ),
         ("prepare table a", "SOURCE, then OUT"),
         ("prepare demo nowhere out", "leave it out"),
