@@ -1,17 +1,21 @@
-"""A map over worker processes with results in input order. Does not know what the work is."""
+"""A map over worker processes with results in input order, and a progress bar of it.
+
+Does not know what the work is.
+"""
 
 import multiprocessing
 import os
 import signal
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from itertools import chain, islice
 from multiprocessing.connection import Connection, wait
 from typing import Any, Generic, TypeVar
 
 from sorigeul.base.errors import UserError
+from sorigeul.base.progress import progress_bar
 from sorigeul.base.stopping import HANGUP
 
 Item = TypeVar("Item")
@@ -77,6 +81,25 @@ def map_in_order(
     finally:
         for worker in workers:
             worker.end()
+
+
+def with_progress(
+    results: Generator[tuple[Item, Result], None, None],
+    description: str,
+    total: float | None,
+    amount: Callable[[Item], int] = lambda _: 1,
+) -> Generator[tuple[Item, Result], None, None]:
+    """Yield the results of `map_in_order`, and show how many of `total` there have been.
+
+    ``amount`` is what an item counts. Close it as `map_in_order`, which ends with it.
+    """
+    with closing(results):
+        # The processes are forked before the progress bar starts a thread.
+        first = list(islice(results, 1))
+        with progress_bar(description, total) as advance:
+            for item, result in chain(first, results):
+                yield item, result
+                advance(amount(item), "")
 
 
 @dataclass

@@ -9,15 +9,13 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from itertools import chain, islice
 from pathlib import Path
 from typing import TextIO
 
 from sorigeul.base.errors import UserError
 from sorigeul.base.files import replacing
 from sorigeul.base.locks import locked_folder
-from sorigeul.base.process_pool import map_in_order
-from sorigeul.base.progress import progress_bar
+from sorigeul.base.process_pool import map_in_order, with_progress
 from sorigeul.corpora import archives
 from sorigeul.corpora.archives import Archive, UnreadableRecording
 from sorigeul.corpora.checking import check, chosen_normalizer
@@ -184,13 +182,13 @@ class _Preparation:
     ) -> list[UnreadableRecording]:
         """Write archives in several processes; return the recordings that cannot be decoded."""
         unreadable: dict[str, UnreadableRecording] = {}  # by id: one may be in two splits
-        with closing(map_in_order(archives.write_archive, planned, self.jobs, 1, str)) as results:
-            # The processes are forked before the progress bar starts a thread.
-            first_result = list(islice(results, 1))
-            with progress_bar("archives", len(contents.ids)) as advance:
-                for archive, recordings in chain(first_result, results):
-                    unreadable.update({recording.id: recording for recording in recordings})
-                    advance(len(archive.utterances), "")
+        written = map_in_order(archives.write_archive, planned, self.jobs, 1, str)
+        utterances = len(contents.ids)
+        with closing(
+            with_progress(written, "archives", utterances, lambda archive: len(archive.utterances))
+        ) as results:
+            for _, recordings in results:
+                unreadable.update({recording.id: recording for recording in recordings})
         return list(unreadable.values())
 
     def write_manifests(

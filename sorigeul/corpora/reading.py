@@ -4,10 +4,9 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from itertools import chain, islice
+from itertools import chain
 
-from sorigeul.base.process_pool import map_in_order
-from sorigeul.base.progress import progress_bar
+from sorigeul.base.process_pool import map_in_order, with_progress
 from sorigeul.corpora.checking import Measured, Task
 from sorigeul.corpora.counts import SplitCounts
 from sorigeul.corpora.duration_cache import CachedDuration, DurationCache
@@ -40,7 +39,6 @@ class CorpusContents:
     """usable recordings whose sound is suspect, by the kind of their fault"""
     punctuation_dropped: bool = False
     """whether it was dropped because some transcripts have it and others do not"""
-
     marks: Counter[str] = field(default_factory=Counter)
     """kinds of transcription marks, and how many transcripts hold them"""
     with_marks: list[str] = field(default_factory=list)
@@ -83,28 +81,25 @@ def read_corpus(
     elif first_item is not None:
         items = chain((first_item,), items)
     tasks = _tasks(items, cache)
-    with closing(map_in_order(check, tasks, jobs, _CHUNK_SIZE, _task_name)) as results:
-        # The processes are forked before the progress bar starts a thread.
-        first_result = list(islice(results, 1))
-        with progress_bar("measuring", contents.layout.items) as advance:
-            for (item, cached), result in chain(first_result, results):
-                advance(1, "")
-                if isinstance(item, Rejected):
-                    contents.rejected.append(item)
-                    continue
-                if item.id in contents.ids:
-                    result = "duplicate id"
-                if isinstance(result, str):
-                    contents.rejected.append(Rejected(item.id, result, item.where))
-                    continue
-                measured = CachedDuration(
-                    result.size, result.modified, result.recording_duration, result.faults
-                )
-                if measured != cached:
-                    cache.add(item.measured_name, measured)
-                utterance = replace(item, **result._asdict())
-                contents.add(utterance)
-                accepted.add(utterance)
+    checked = map_in_order(check, tasks, jobs, _CHUNK_SIZE, _task_name)
+    with closing(with_progress(checked, "measuring", contents.layout.items)) as results:
+        for (item, cached), result in results:
+            if isinstance(item, Rejected):
+                contents.rejected.append(item)
+                continue
+            if item.id in contents.ids:
+                result = "duplicate id"
+            if isinstance(result, str):
+                contents.rejected.append(Rejected(item.id, result, item.where))
+                continue
+            measured = CachedDuration(
+                result.size, result.modified, result.recording_duration, result.faults
+            )
+            if measured != cached:
+                cache.add(item.measured_name, measured)
+            utterance = replace(item, **result._asdict())
+            contents.add(utterance)
+            accepted.add(utterance)
     return contents
 
 

@@ -1,3 +1,3 @@
 """Checks of a corpus and its settings before a long training."""
 
-__all__ = ["environment", "measurements", "preflight"]
+__all__ = ["environment", "preflight"]

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from sorigeul.sound.audio import SAMPLE_RATE, Samples
 from sorigeul.sound.recording_quality import RecordingQuality
+from sorigeul.sound.surrounding_silence import surrounding_silence
 
 Array = npt.NDArray[np.floating[Any]]
 
@@ -20,8 +21,6 @@ _WINDOW, _HOP, _FFT = 400, 160, 512  # samples: 25, 10 and 32 ms
 _FRAMES_PER_SECOND = SAMPLE_RATE / _HOP
 _SPEECH_RANGE = 25.0  # dB below the loud frames of an utterance that still count as speech
 _LOUD_RANGE = 20.0  # dB below the loud frames that count as loud themselves
-_LOUD_HOPS = 25  # the loudest quarter of a second: a click is shorter, a word is not
-_SMOOTHED_HOPS = 10  # half of which must be speech
 _BANDS = 24
 _FAINTEST = 12.0  # below the loudest band of an utterance, in log power (52 dB)
 _PAUSE_RANGE = 35.0  # dB below the loud frames; what is quieter is left out of the alignment
@@ -80,7 +79,7 @@ def measure(name: str, text: str, samples: Samples, speaker: str = "") -> Measur
         id=name,
         text=unicodedata.normalize("NFC", text),
         speech=int(is_speech.sum()) / _FRAMES_PER_SECOND,
-        silence=max(silence_around(samples)),
+        silence=max(surrounding_silence(samples)),
         quality=RecordingQuality.of(samples),
         pitch=_median_pitch(samples, is_loud),
         frames=_alignment_frames(power, level - loud_level),
@@ -103,26 +102,6 @@ def _alignment_frames(power: Array, level: Array) -> Array:
     slopes = np.gradient(frames, axis=0) if len(frames) > 1 else np.zeros_like(frames)
     joined = np.concatenate((frames - frames.mean(0), _SLOPE_WEIGHT * slopes), axis=1)
     return joined.astype(np.float32)
-
-
-def silence_around(samples: Samples) -> tuple[float, float]:
-    """Seconds without speech at the beginning and at the end of samples (N,) at 16 kHz.
-
-    By level: noise that is hardly quieter than the speech counts as speech.
-    """
-    hops = len(samples) // _HOP
-    if not hops:
-        return 0.0, 0.0
-    power = np.mean(samples[: hops * _HOP].astype(np.float64).reshape(hops, _HOP) ** 2, axis=1)
-    level = 10 * np.log10(power + 1e-12)
-    loud_level = np.sort(level)[-min(_LOUD_HOPS, hops)]
-    is_speech = level > loud_level - _SPEECH_RANGE
-    window = min(_SMOOTHED_HOPS, hops)
-    share = np.convolve(is_speech, np.ones(window) / window, "same")
-    speech = np.flatnonzero(is_speech & (share >= 0.5))
-    if not len(speech):
-        return 0.0, 0.0
-    return speech[0] / _FRAMES_PER_SECOND, (hops - 1 - speech[-1]) / _FRAMES_PER_SECOND
 
 
 def _frames(samples: Samples, window: int) -> Array:

@@ -16,7 +16,6 @@ __all__ = [
     "result_files",
     "robustness",
     "scores",
-    "signal_to_noise",
     "significance",
     "tables",
     "transcript_files",

@@ -23,7 +23,6 @@ from sorigeul.base.progress import Advance, progress_bar
 from sorigeul.data.batches import Batch, Failure
 from sorigeul.evaluation.attention_metrics import AttentionMetrics, mean_metrics, measure_attention
 from sorigeul.evaluation.scores import Score, TextPair, score
-from sorigeul.evaluation.signal_to_noise import estimate_signal_to_noise
 from sorigeul.model.las import ListenAttendSpell, ListenerOutput
 from sorigeul.model.losses import joint_losses
 from sorigeul.recognition.recognizer import Recognizer
@@ -33,6 +32,7 @@ from sorigeul.search.greedy import ctc_greedy_search
 from sorigeul.sound.audio import SAMPLE_RATE
 from sorigeul.sound.features import LogMel
 from sorigeul.sound.segments import SegmentedRecording
+from sorigeul.sound.signal_to_noise import estimate_signal_to_noise
 from sorigeul.text.vocabulary import Vocabulary
 
 _RecognizedBatch = tuple[list["RecognizedUtterance"], float, float]

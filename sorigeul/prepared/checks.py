@@ -6,10 +6,8 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from itertools import chain, islice
 
-from sorigeul.base.process_pool import map_in_order
-from sorigeul.base.progress import progress_bar
+from sorigeul.base.process_pool import map_in_order, with_progress
 from sorigeul.corpora.corpus_files import REPORT
 from sorigeul.corpora.counts import SplitCounts, summary
 from sorigeul.corpora.report import overlap
@@ -65,16 +63,11 @@ def check_corpus(corpus: PreparedCorpus, jobs: int) -> CheckResult:
     if fault := _fault_of_report(corpus, summary(counts)):
         faults[fault].append(REPORT)
     utterances = sum(count.utterances for count in counts.values())
-    with closing(
-        map_in_order(fault_of_recording, corpus, jobs, _CHUNK_SIZE, lambda item: item.id)
-    ) as looked_at:
-        # The processes are forked before the progress bar starts a thread.
-        first_result = list(islice(looked_at, 1))
-        with progress_bar("recordings", utterances) as advance:
-            for item, fault in chain(first_result, looked_at):
-                advance(1, "")
-                if fault:
-                    faults[fault].append(item.id)
+    looked_at = map_in_order(fault_of_recording, corpus, jobs, _CHUNK_SIZE, lambda item: item.id)
+    with closing(with_progress(looked_at, "recordings", utterances)) as results:
+        for item, fault in results:
+            if fault:
+                faults[fault].append(item.id)
     return CheckResult(utterances, overlap(counts)[0], faults)
 
 

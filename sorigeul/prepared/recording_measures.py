@@ -6,10 +6,10 @@ import numpy as np
 from lhotse import MonoCut
 
 from sorigeul.data.cut_audio import load_cut_audio
-from sorigeul.doctor.measurements import silence_around
-from sorigeul.evaluation.signal_to_noise import estimate_signal_to_noise
 from sorigeul.sound.audio import AudioError
 from sorigeul.sound.recording_quality import RecordingQuality
+from sorigeul.sound.signal_to_noise import estimate_signal_to_noise
+from sorigeul.sound.surrounding_silence import surrounding_silence
 
 _FLOOR = 1e-6  # of the magnitude: -120 dB for digital silence
 
@@ -37,6 +37,6 @@ def measure_recording(cut: MonoCut) -> RecordingMeasures | str:
     return RecordingMeasures(
         level=float(10 * np.log10(power + _FLOOR**2)),
         clipped=len(samples) > 0 and RecordingQuality.of(samples).is_clipped,
-        silence=sum(silence_around(samples)),
+        silence=sum(surrounding_silence(samples)),
         signal_to_noise=estimate_signal_to_noise(samples),
     )

@@ -7,14 +7,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import chain, islice
 from random import Random
 
 import numpy as np
 from lhotse import MonoCut
 
-from sorigeul.base.process_pool import map_in_order
-from sorigeul.base.progress import progress_bar
+from sorigeul.base.process_pool import map_in_order, with_progress
 from sorigeul.corpora.checking import syllables
 from sorigeul.corpora.counts import SplitCounts, sentence
 from sorigeul.corpora.report import overlap
@@ -163,20 +161,15 @@ def _listen(
     count = min(sample or total, total)
     drawn = Random(seed).sample(range(total), count)
     cuts = _drawn(corpus, sizes, drawn)
-    with closing(
-        map_in_order(_measure, cuts, jobs, _CHUNK_SIZE, lambda drawn: str(drawn[1].id))
-    ) as measured:
-        # The processes are forked before the progress bar starts a thread.
-        first = list(islice(measured, 1))
-        with progress_bar("recordings", count) as advance:
-            for (split, cut), result in chain(first, measured):
-                advance(1, "")
-                if isinstance(result, str):
-                    statistics.unreadable.append(result)
-                    continue
-                statistics.splits[split].measures.append(result)
-                if result.clipped:
-                    statistics.clipped.append(cut.id)
+    measured = map_in_order(_measure, cuts, jobs, _CHUNK_SIZE, lambda drawn: str(drawn[1].id))
+    with closing(with_progress(measured, "recordings", count)) as results:
+        for (split, cut), result in results:
+            if isinstance(result, str):
+                statistics.unreadable.append(result)
+                continue
+            statistics.splits[split].measures.append(result)
+            if result.clipped:
+                statistics.clipped.append(cut.id)
 
 
 def _drawn(

@@ -11,5 +11,7 @@ __all__ = [
     "recording_paths",
     "recording_quality",
     "segments",
+    "signal_to_noise",
     "spec_augment",
+    "surrounding_silence",
 ]

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from helpers import tones
 
-from sorigeul.evaluation.signal_to_noise import estimate_signal_to_noise
 from sorigeul.sound.audio import SAMPLE_RATE
+from sorigeul.sound.signal_to_noise import estimate_signal_to_noise
 
 
 @pytest.mark.parametrize("ratio", [5, 10, 20, 30])
