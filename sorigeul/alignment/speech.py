@@ -12,7 +12,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
 
 from sorigeul.alignment.script import Script
 from sorigeul.base.memory import return_freed_memory
@@ -97,43 +96,36 @@ def _judge(
     recognizer: Recognizer, segments: Sequence[SpeechSegment], units: Sequence[int]
 ) -> list[tuple[Tensor, Tensor, Values]]:
     """Scores, path and times of the frames that belong to each segment alone."""
-    device = recognizer.device
-    lengths = torch.tensor([len(segment.samples) for segment in segments], device=device)
-    waveforms = pad_sequence(
-        [torch.from_numpy(segment.samples) for segment in segments], batch_first=True
-    ).to(device)
     with recognizer.autocast():
-        encoded = recognizer.encode(waveforms, lengths)[0]
+        encoded = recognizer.encode(*recognizer.padded(segments))[0]
         logits = recognizer.pretrained.model.ctc_logits(encoded)
     if logits is None:
         raise ValueError("this model has no CTC head")
     log_probabilities = logits.float().log_softmax(-1)
-    others = torch.ones(logits.shape[-1], dtype=torch.bool, device=device)
+    others = torch.ones(logits.shape[-1], dtype=torch.bool, device=logits.device)
     others[list(units)] = False
     rest = log_probabilities[:, :, others].logsumexp(-1, keepdim=True)
     # Half precision, since a recording of hours has hundreds of thousands of frames.
     scores = torch.cat((log_probabilities[:, :, list(units)], rest), -1).half().cpu()
     paths = logits.argmax(-1).cpu()
     return [
-        _own_frames(segment, scores[row, :frames], paths[row, :frames])
+        _own(recognizer, segment, scores[row, :frames], paths[row, :frames])
         for row, (segment, frames) in enumerate(
             zip(segments, encoded.ctc_lengths.tolist(), strict=True)
         )
     ]
 
 
-def _own_frames(
-    segment: SpeechSegment, scores: Tensor, path: Tensor
+def _own(
+    recognizer: Recognizer, segment: SpeechSegment, scores: Tensor, path: Tensor
 ) -> tuple[Tensor, Tensor, Values]:
     """The frames of a segment that are not shared with a neighbour, and their times."""
-    frames = len(path)
     begin = segment.start - segment.overlap_before
-    edges = (begin + np.linspace(0, len(segment.samples), frames + 1)) / SAMPLE_RATE
-    first = round(segment.overlap_before / len(segment.samples) * frames)
-    end = frames - round(segment.overlap_after / len(segment.samples) * frames)
+    edges = (begin + np.linspace(0, len(segment.samples), len(path) + 1)) / SAMPLE_RATE
     times = np.stack((edges[:-1], edges[1:]), axis=1)
+    own = recognizer.own_frames(segment, len(path))
     # Clones, so that what is not kept can be freed.
-    return scores[first:end].clone(), path[first:end].clone(), times[first:end]
+    return scores[own].clone(), path[own].clone(), times[own]
 
 
 class _Levels:

@@ -13,6 +13,9 @@ from collections.abc import Mapping
 from importlib import resources
 from typing import Any
 
+BEGINS = rb'<!doctype html>[\s\S]*<meta name="generator" content="sorigeul">'
+"""how such a page begins"""
+
 
 def render_page(package: str, data: Mapping[str, Any]) -> str:
     """The HTML that shows `data`.

@@ -3,7 +3,6 @@
 They import what they need when they run, so that `sorigeul --help` does not wait for torch.
 """
 
-import difflib
 import logging
 from collections.abc import Callable, Sequence
 from itertools import islice
@@ -16,7 +15,9 @@ from sorigeul.base.errors import UserError
 from sorigeul.base.printable import printable
 from sorigeul.base.ranges import COUNT, COUNT_OR_NONE, PROCESSES, SECONDS
 from sorigeul.cli.arguments import parse_and_run, positional
+from sorigeul.cli.command_group import choose_command
 from sorigeul.cli.options import File
+from sorigeul.cli.prepare import print_splits
 from sorigeul.corpora.ranges import PART, SPLIT_SEED, SYLLABLE_RATE_OR_NONE
 
 if TYPE_CHECKING:
@@ -31,27 +32,10 @@ _New = Annotated[Positional[Path], positional("NEW")]
 
 def data(arguments: Sequence[str]) -> None:
     """Prepared corpora: data stats, merge, filter, split, head, check."""
-    if not arguments or arguments[0] in ("--help", "-h"):
-        print(_overview())
-        return
-    name, *rest = arguments
-    if name not in _COMMANDS:
-        similar = difflib.get_close_matches(name, _COMMANDS, 1)
-        hint = f"perhaps data {similar[0]}" if similar else f"there are {', '.join(_COMMANDS)}"
-        raise UserError(f"'data {name}' is no command; {hint}")
-    parse_and_run(_COMMANDS[name], f"data {name}", rest)
-
-
-def _overview() -> str:
-    lines = [
-        f"  {name:<8}{(command.__doc__ or '').splitlines()[0]}"
-        for name, command in _COMMANDS.items()
-    ]
-    return (
-        "usage: sorigeul data COMMAND …\n\nPrepared corpora.\n\n"
-        + "\n".join(lines)
-        + "\n\n'sorigeul data COMMAND --help' explains a command."
-    )
+    chosen = choose_command("data", "Prepared corpora", _COMMANDS, arguments)
+    if chosen is not None:
+        name, rest = chosen
+        parse_and_run(_COMMANDS[name], f"data {name}", rest)
 
 
 def stats(
@@ -72,11 +56,12 @@ def stats(
         audio_root: folder that holds the recordings now, if they have moved
         overwrite: replace FILE even if it is no such page
     """
+    from sorigeul.base.html_page import BEGINS
     from sorigeul.base.outputs import Output, refuse_overwriting
     from sorigeul.base.process_pool import cores
     from sorigeul.evaluation.tables import markdown_table
     from sorigeul.prepared.corpus import PreparedCorpus
-    from sorigeul.prepared.report import BEGINS, write_report
+    from sorigeul.prepared.report import write_report
     from sorigeul.prepared.statistics import corpus_statistics, table_rows
 
     corpus = PreparedCorpus(out, audio_root)
@@ -249,15 +234,7 @@ def check(out: _Out, jobs: Annotated[int, PROCESSES] = 0, audio_root: str = "") 
 
 def _print_report(report: "Report", new: Path) -> None:
     """Say what is in a new corpus, as `prepare` does."""
-    if report.leaks:
-        log.warning("%s", report.overlap)
-    elif report.overlap:
-        print(report.overlap)
-    for name, counts in report.splits.items():
-        print(
-            f"{name}: {counts['utterances']:,} utterances, {counts['hours']:.2f} h, "
-            f"{counts['speakers']} speakers, {counts['characters']:,} characters"
-        )
+    print_splits(report)
     for warning in report.warnings:
         log.warning("%s", warning)
     left_out = f"; {len(report.rejected):,} left out, the reasons are in {new / 'report.json'}"

@@ -48,6 +48,9 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "lm": language_model,
 }
 
+# Their defaults depend on the arguments, or they have commands of their own.
+_PARSE_THEMSELVES = ("train", "doctor", "lm", "data")
+
 
 def _overview() -> str:
     """Help of `sorigeul` itself: the first line of each command's docstring."""
@@ -107,12 +110,7 @@ def _run(arguments: list[str]) -> None:
         similar = difflib.get_close_matches(name, COMMANDS, 1)
         hint = f"perhaps {similar[0]}" if similar else f"there are {', '.join(COMMANDS)}"
         raise UserError(f"'{name}' is no command; {hint}")
-    if name in (
-        "train",
-        "doctor",
-        "lm",
-        "data",
-    ):  # they parse themselves: defaults depend on the arguments
+    if name in _PARSE_THEMSELVES:
         COMMANDS[name](rest)
     else:
         parse_and_run(COMMANDS[name], name, rest)

@@ -5,7 +5,6 @@ They import what they need when they run, so that `sorigeul --help` does not wai
 
 import argparse
 import contextlib
-import difflib
 import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,6 +17,7 @@ from sorigeul.base.errors import UserError
 from sorigeul.base.printable import printable
 from sorigeul.base.ranges import SEED, Range
 from sorigeul.cli.arguments import parse_and_run, positional, positionals
+from sorigeul.cli.command_group import choose_command
 from sorigeul.cli.options import File
 
 if TYPE_CHECKING:
@@ -28,25 +28,10 @@ _Model = Annotated[Positional[str], positional("LM")]
 
 def language_model(arguments: Sequence[str]) -> None:
     """Language models of characters: lm train, lm score, lm sample."""
-    if not arguments or arguments[0] in ("--help", "-h"):
-        print(_overview())
-        return
-    name, *rest = arguments
-    if name not in _COMMANDS:
-        similar = difflib.get_close_matches(name, _COMMANDS, 1)
-        hint = f"perhaps lm {similar[0]}" if similar else f"there are {', '.join(_COMMANDS)}"
-        raise UserError(f"'lm {name}' is no command; {hint}")
-    _COMMANDS[name](rest)
-
-
-def _overview() -> str:
-    summaries = {name: (command.__doc__ or "") for name, command in _COMMANDS.items()}
-    lines = [f"  {name:<8}{text.splitlines()[0]}" for name, text in summaries.items()]
-    return (
-        "usage: sorigeul lm COMMAND …\n\nLanguage models of characters.\n\n"
-        + "\n".join(lines)
-        + "\n\n'sorigeul lm COMMAND --help' explains a command."
-    )
+    chosen = choose_command("lm", "Language models of characters", _COMMANDS, arguments)
+    if chosen is not None:
+        name, rest = chosen
+        _COMMANDS[name](rest)
 
 
 def train(arguments: Sequence[str]) -> None:

@@ -143,6 +143,20 @@ def prepare(
 
 def print_report(report: "Report", out: Path) -> None:
     """Print what a corpus in the folder `out` has, and what there is to know about it."""
+    print_splits(report)
+    for item in report.rejected[:5]:
+        log.warning("rejected %s (%s): %s", item.item, item.where, item.reason)
+    for warning in report.warnings:
+        log.warning("%s", warning)
+    print(
+        f"{report.total['utterances']:,} usable utterances, {report.total['hours']:.2f} h, "
+        f"{report.total['speakers']} speakers; {len(report.rejected):,} rejected, the reasons are "
+        f"in {printable(str(out / 'report.json'))}"
+    )
+
+
+def print_splits(report: "Report") -> None:
+    """Print what each split has, and first what of dev and test is in train too."""
     if report.leaks:
         log.warning(
             "%s: error rates there say little about other speakers and sentences", report.overlap
@@ -156,12 +170,3 @@ def print_report(report: "Report", out: Path) -> None:
             f"{counts['speakers']} speakers, {counts['characters']:,} characters"
             + (new if split != "train" and "train" in report.splits else "")
         )
-    for item in report.rejected[:5]:
-        log.warning("rejected %s (%s): %s", item.item, item.where, item.reason)
-    for warning in report.warnings:
-        log.warning("%s", warning)
-    print(
-        f"{report.total['utterances']:,} usable utterances, {report.total['hours']:.2f} h, "
-        f"{report.total['speakers']} speakers; {len(report.rejected):,} rejected, the reasons are "
-        f"in {printable(str(out / 'report.json'))}"
-    )

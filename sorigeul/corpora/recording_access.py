@@ -1,14 +1,9 @@
 """Reads the recording of an utterance: a file or a file in a zip file, as a whole or a part."""
 
-from functools import lru_cache
-from pathlib import Path
-
 from sorigeul.corpora.utterances import Utterance
 from sorigeul.sound import audio
-from sorigeul.sound.archive_members import ArchiveMember
+from sorigeul.sound.archive_members import read_zipped
 from sorigeul.sound.audio import Recording, Source
-
-_REMEDY = "download or copy the archive again"
 
 
 def load_recording(utterance: Utterance) -> Recording:
@@ -28,9 +23,4 @@ def _source(utterance: Utterance) -> tuple[Source, str]:
     name = utterance.recording_name
     if utterance.member is None:
         return utterance.audio, name
-    return _read(utterance.audio, utterance.member, name), name
-
-
-@lru_cache(maxsize=1)  # the utterances of a long recording follow each other
-def _read(archive: Path, member: ArchiveMember, name: str) -> bytes:
-    return member.read(archive, name, _REMEDY)
+    return read_zipped(utterance.audio, utterance.member, name), name

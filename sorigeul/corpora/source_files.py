@@ -116,6 +116,7 @@ def _zip_members(source: Path, path: Path) -> Iterator[SourceFile | Rejected]:
         check_regular(path)
         with zipfile.ZipFile(path) as archive:
             members = [(_name(info), info) for info in archive.infolist() if not info.is_dir()]
+    # zipfile raises NotImplementedError for a later version of the format, or for several disks.
     except (zipfile.BadZipFile, OSError, NotImplementedError, UserError) as error:
         reason = f"not a readable zip file ({error}); download it again"
         yield Rejected(path.name, " ".join(reason.split()), where)

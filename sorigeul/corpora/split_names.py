@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from collections.abc import Iterable
 from pathlib import PurePath
 
 from sorigeul.base.errors import UserError
@@ -45,7 +46,11 @@ class SplitNames:
 
         Such files are ``train-00000-of-00002.parquet`` and ``test/data-00000-of-00001.arrow``.
         """
-        for part in (path.stem, *reversed(path.parent.parts)):
+        return self.split_of_names((path.stem, *reversed(path.parent.parts)))
+
+    def split_of_names(self, names: Iterable[str]) -> str | None:
+        """As `split`, by the first word of several names, in their order, that is one."""
+        for part in names:
             for word in _NO_LETTERS.split(part):
                 if (split := self.split(word)) is not None:
                     return split

@@ -1,14 +1,13 @@
 """Loading the audio of a cut, from a file or from a tar or zip archive."""
 
 import os
-from functools import lru_cache
 from typing import Any
 
 from lhotse import MonoCut
 
 from sorigeul.data.manifests import CutPart, audio_source, part_of
 from sorigeul.sound import audio
-from sorigeul.sound.archive_members import ArchiveMember
+from sorigeul.sound.archive_members import ArchiveMember, read_zipped
 from sorigeul.sound.audio import AudioError, AudioOptions, Samples, Source
 
 
@@ -62,12 +61,7 @@ def read_archived(id_: str, archive: str, fields: dict[str, Any] | None) -> tupl
     member = ArchiveMember(**{"name": "", **fields})
     if member.name:  # of a zip file, as the corpus came
         name = f"{archive}/{member.name}"
-        return _read_zipped(archive, member, name), name
+        return read_zipped(archive, member, name), name
     name = f"{id_} in {archive}"
     remedy = "copy the archive again, or remove it and give 'sorigeul prepare' once more"
     return member.read(archive, name, remedy), name
-
-
-@lru_cache(maxsize=1)  # the parts of a long recording often follow each other
-def _read_zipped(archive: str, member: ArchiveMember, name: str) -> bytes:
-    return member.read(archive, name, "download or copy the archive again")

@@ -6,7 +6,7 @@ thirty utterances comes last.
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from math import isfinite
 from pathlib import Path
 
@@ -37,6 +37,7 @@ TIME_LIMIT = 270.0
 
 _SAMPLE_SIZE = 400  # utterances
 _MEASURING_SHARE = 0.3  # of the time, at most: a slow disk must leave some for the overfit test
+_DATA_SHARE = 0.5  # of the time, after which no shift of texts is looked for any more
 
 
 def preflight(
@@ -63,7 +64,7 @@ def preflight(
     )
     for line in _describe_sample(sample):
         print(printable(line), flush=True)
-    shift = _find_shift(corpus, sample)
+    shift = _find_shift(corpus, sample, lambda: clock() - start > _DATA_SHARE * time_limit)
     findings = check_corpus(sample, settings.training.max_failures, shift)
     if not any(finding.fatal for finding in findings):  # which would cause the others
         data = TrainingData(corpus, cuts, statistics, drawn, vocabulary)
@@ -128,13 +129,13 @@ def _measure(cut: MonoCut) -> Measurements:
     return measure(cut.id, text, load_cut_audio(cut), speaker)
 
 
-def _find_shift(corpus: Path, sample: Sample) -> Shift | None:
+def _find_shift(corpus: Path, sample: Sample, time_is_up: Callable[[], bool]) -> Shift | None:
     """What explains texts that do not fit, looked for only if there are any: it takes a while."""
     fit = sample.text_fit
     if fit is None or misfit(fit.doubts) <= USUAL_MISFIT:
         return None
     print("some texts do not fit their recordings: looking for rows that have moved", flush=True)
-    return find_shift(corpus, fit)
+    return find_shift(corpus, fit, time_is_up)
 
 
 def _describe_sample(sample: Sample) -> Iterator[str]:

@@ -6,7 +6,7 @@ order (file names drawn by chance), what is left of it is the order of the manif
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import sqrt
@@ -42,12 +42,17 @@ class Shift:
     last: str
 
 
-def find_shift(corpus: Path, fit: TextFit) -> Shift | None:
-    """The shift that explains why texts of train in this folder of manifests do not fit, if any."""
+def find_shift(corpus: Path, fit: TextFit, time_is_up: Callable[[], bool]) -> Shift | None:
+    """The shift that explains why texts of train in this folder of manifests do not fit, if any.
+
+    The search takes a second or two for each of some twenty shifts, and ends when `time_is_up`.
+    """
     for order, ids in _orders(corpus):
         places = {id_: place for place, id_ in enumerate(ids)}
         texts = _Neighbours(corpus, ids, [places[one.id] for one in fit.utterances])
         for rows in _SHIFTS:
+            if time_is_up():
+                return None
             moved = texts.at(rows)
             # A sentence that is read again in the next row tells nothing.
             for number, utterance in enumerate(fit.utterances):

@@ -3,11 +3,12 @@
 import re
 from pathlib import Path
 
+from sorigeul.base import html_page
 from sorigeul.base.outputs import HEAD_SIZE, PLOT
 
 BEGINS = {
     "--json": rb'\{\s+"(crr|systems|policy|data)":',
-    "--report": rb'<!doctype html>\s+<html lang="en">[\s\S]*Content-Security-Policy',
+    "--report": html_page.BEGINS,
     "--reliability": PLOT,
 }
 """by the option that names the file"""

@@ -13,13 +13,11 @@ from sorigeul.base.files import write_text
 from sorigeul.base.html_page import render_page
 from sorigeul.prepared.statistics import SCRIPTS, CorpusStatistics, SplitStatistics, table_rows
 
-BEGINS = rb"<!doctype html>[\s\S]*generator.{,20}sorigeul"
-"""how such a page begins"""
-
 _BARS = 16  # of a histogram
 _SPEAKERS, _CHARACTERS, _SENTENCES, _NAMES = 20, 20, 20, 200
 _DIGITS = 3
-_HANGUL, _VOWELS, _ENDS = ord("가"), 21, 28
+_FIRST_JAMO = "\u1100\u1161\u11a7"  # conjoining, of each place; no final is before the finals
+_NO_FINAL = _FIRST_JAMO[2]
 _INITIALS = "ㄱㄲㄴㄷㄸㄹㅁㅂㅃㅅㅆㅇㅈㅉㅊㅋㅌㅍㅎ"
 _MEDIALS = "ㅏㅐㅑㅒㅓㅔㅕㅖㅗㅘㅙㅚㅛㅜㅝㅞㅟㅠㅡㅢㅣ"
 _FINALS = "–ㄱㄲㄳㄴㄵㄶㄷㄹㄺㄻㄼㄽㄾㄿㅀㅁㅂㅄㅅㅆㅇㅈㅊㅋㅌㅍㅎ"
@@ -118,12 +116,10 @@ def jamo_shares(characters: Counter[str]) -> dict[str, list[dict[str, Any]]]:
     """The share of each jamo at each place of a syllable, in %, as a dictionary orders them."""
     counts = {name: [0] * len(letters) for name, letters in _places().items()}
     for character, times in characters.items():
-        syllable = unicodedata.normalize("NFC", character)
-        if "가" <= syllable <= "힣":
-            rest, final = divmod(ord(syllable) - _HANGUL, _ENDS)
-            initial, medial = divmod(rest, _VOWELS)
-            for name, number in (("initial", initial), ("medial", medial), ("final", final)):
-                counts[name][number] += times
+        if "가" <= character <= "힣":
+            jamo = unicodedata.normalize("NFD", character).ljust(3, _NO_FINAL)
+            for own, first, letter in zip(counts.values(), _FIRST_JAMO, jamo, strict=True):
+                own[ord(letter) - ord(first)] += times
     total = sum(counts["initial"])
     return {
         name: [

@@ -147,6 +147,13 @@ class Recognizer:
         other.setup = replace(self.setup, terms=terms)
         return other
 
+    def padded(self, batch: Sequence[SpeechSegment]) -> tuple[Tensor, Tensor]:
+        """Segments of speech -> waveforms (B, N) on the device, lengths (B,)."""
+        waveforms = torch.nn.utils.rnn.pad_sequence(
+            [torch.from_numpy(speech.samples) for speech in batch], batch_first=True
+        ).to(self.device)
+        return waveforms, torch.tensor([len(one.samples) for one in batch], device=self.device)
+
     def encode(self, waveforms: Tensor, lengths: Tensor) -> list[ListenerOutput]:
         """Waveforms (B, N), lengths (B,) -> the listener's frames, by each model of an ensemble."""
         return [
@@ -233,10 +240,7 @@ class Recognizer:
     def recognize(self, batch: Sequence[SpeechSegment]) -> list[RecognizedSegment]:
         """Recognise segments of speech in one batch."""
         model = self.pretrained.model
-        waveforms = torch.nn.utils.rnn.pad_sequence(
-            [torch.from_numpy(speech.samples) for speech in batch], batch_first=True
-        ).to(self.device)
-        lengths = torch.tensor([len(speech.samples) for speech in batch], device=self.device)
+        waveforms, lengths = self.padded(batch)
         with self.autocast():
             frames = self.encode(waveforms, lengths)
             encoded = frames[0]
@@ -319,7 +323,7 @@ class Recognizer:
         agreement, ctc_text = 1.0, None
         if path is not None:
             agreement = LCSseq.normalized_similarity(hypothesis.tokens, ctc_collapse(path, config))
-            own_path = path[self._own_frames(speech, len(path))]
+            own_path = path[self.own_frames(speech, len(path))]
             ctc_text = vocabulary.decode(ctc_collapse(own_path, config)).strip()
         return Segment(
             start=speech.start / SAMPLE_RATE,
@@ -333,7 +337,7 @@ class Recognizer:
             ctc_agreement=agreement,
         )
 
-    def _own_frames(self, speech: SpeechSegment, frames: int) -> slice:
+    def own_frames(self, speech: SpeechSegment, frames: int) -> slice:
         """The frames of a segment that are not shared with a neighbour."""
         before = round(speech.overlap_before / len(speech.samples) * frames)
         after = round(speech.overlap_after / len(speech.samples) * frames)

@@ -1,6 +1,7 @@
 """Reads a recording out of an archive, at the place of its bytes. Knows nothing of the archive."""
 
 import zlib
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -37,6 +38,12 @@ class ArchiveMember(NamedTuple):
         if len(content) != self.size or zlib.crc32(content) != self.crc32:
             raise AudioError(f"{name}: damaged, its checksum differs; {remedy}")
         return content
+
+
+@lru_cache(maxsize=1)  # the parts of a long recording often follow each other
+def read_zipped(archive: str | Path, member: ArchiveMember, name: str) -> bytes:
+    """Return the bytes of a file in a zip file, as `ArchiveMember.read` does."""
+    return member.read(archive, name, "download or copy the archive again")
 
 
 def _inflated(content: bytes, size: int) -> bytes:

@@ -2,6 +2,7 @@
 
 import re
 import signal
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -60,3 +61,12 @@ def serving(folder: Path, *arguments: str | Path, file_bytes: int = 0) -> Iterat
     finally:
         process.kill(signal.SIGTERM)
         process.done()
+
+
+@contextmanager
+def serving_with_wyoming(folder: Path, *arguments: str | Path) -> Iterator[tuple[Server, int]]:
+    """As `serving`, with the port at which the server speaks Wyoming too."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with serving(folder, *arguments, "--wyoming", str(port)) as server:
+        yield server, port

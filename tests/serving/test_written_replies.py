@@ -3,7 +3,6 @@
 import asyncio
 import base64
 import json
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ import openai
 import pytest
 import soxr
 from helpers.recordings import sound_file
-from helpers.servers import Server, serving
+from helpers.servers import Server, serving_with_wyoming
 from wyoming.asr import Transcript, TranscriptChunk, TranscriptStop
 from wyoming.audio import AudioChunk, AudioStart, AudioStop
 from wyoming.client import AsyncTcpClient
@@ -34,11 +33,10 @@ Door = tuple[Server, int]
 @pytest.fixture(scope="module")
 def door(counting_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
     """A server that writes numbers in digits."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    folder = tmp_path_factory.mktemp("written")
-    with serving(folder, counting_run, "--written", "--wyoming", str(port)) as server:
-        yield server, port
+    with serving_with_wyoming(
+        tmp_path_factory.mktemp("written"), counting_run, "--written"
+    ) as door:
+        yield door
 
 
 @pytest.fixture(scope="module")

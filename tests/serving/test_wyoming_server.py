@@ -12,7 +12,7 @@ import pytest
 from helpers import tones
 from helpers.processes import HANG_SECONDS, wait_until
 from helpers.recordings import sound_file
-from helpers.servers import Server, serving
+from helpers.servers import Server, serving_with_wyoming
 from wyoming.asr import Transcribe, Transcript, TranscriptChunk, TranscriptStart, TranscriptStop
 from wyoming.audio import AudioChunk, AudioStart, AudioStop
 from wyoming.client import AsyncTcpClient
@@ -31,12 +31,10 @@ Door = tuple[Server, int]
 @pytest.fixture(scope="module")
 def door(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
     """A server that speaks Wyoming too."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    folder = tmp_path_factory.mktemp("wyoming")
-    options = ("--wyoming", str(port), "--max_seconds", "30")
-    with serving(folder, run, *options) as server:
-        yield server, port
+    with serving_with_wyoming(
+        tmp_path_factory.mktemp("wyoming"), run, "--max_seconds", "30"
+    ) as door:
+        yield door
 
 
 @pytest.fixture(scope="module")

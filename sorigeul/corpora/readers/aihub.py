@@ -1,7 +1,6 @@
 """Sets of AI Hub with JSON labels beside WAV or PCM, in folders or zip files, by a description."""
 
 import json
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -17,7 +16,6 @@ from sorigeul.corpora.utterances import Layout, Rejected, Utterance
 from sorigeul.text.file_encoding import decode_text
 
 LAYOUT = "JSON labels and their recordings, in folders or zip files"
-_NO_LETTERS = re.compile(r"[\W\d_]+")
 
 
 def read(
@@ -113,7 +111,8 @@ class _LabelledCorpus:
             audio=audio,
             text=text,
             speaker=speaker,
-            split=self._split(label),
+            # The outermost folder or zip file with such a name tells.
+            split=self.splits.split_of_names(PurePosixPath(label.folder).parts),
             where=where,
             start=entry.start,
             end=entry.end,
@@ -125,14 +124,6 @@ class _LabelledCorpus:
             return entry.text or ""
         file = self.texts.find(entry.text_file, label)
         return self.layout.without_marks(decode_text(file.read(), file.where))
-
-    def _split(self, label: SourceFile) -> str | None:
-        """The split that the outermost folder or zip file with such a name tells."""
-        for part in PurePosixPath(label.where).parts[:-1]:
-            for word in _NO_LETTERS.split(part):
-                if (split := self.splits.split(word)) is not None:
-                    return split
-        return None
 
 
 def _id(recording: SourceFile) -> str:
