@@ -6,6 +6,7 @@ import pytest
 from helpers.trees import file_contents
 
 from sorigeul.base.errors import UserError
+from sorigeul.base.html_page import render_page
 from sorigeul.training.language_model_settings import LanguageModelSettings
 from sorigeul.training.run_folder import claim_folder
 from sorigeul.training.settings import Settings
@@ -91,7 +92,7 @@ def test_a_run_without_checkpoints_begins_again_only_at_the_users_word(
 def test_an_evaluation_does_not_stay_beside_a_new_model(tmp_path: Path) -> None:
     results = {
         "test.json": b'{\n  "crr": 97.7\n}\n',
-        "page.html": b'<!doctype html>\n<html lang="en">\n<meta content="Content-Security-Policy">',
+        "page.html": render_page("sorigeul.evaluation.reporting", {}).encode(),
         "words.png": b"\x89PNG\r\n\x1a\n Software\0Matplotlib",
     }
     mine = {"notes.json": b'{"mine": 1}', "photo.png": b"\x89PNG\r\n\x1a\n"}
