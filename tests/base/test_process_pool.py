@@ -6,14 +6,14 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from functools import partial
 from multiprocessing.synchronize import Event
 
 import pytest
 
 from sorigeul.base.errors import UserError
-from sorigeul.base.process_pool import CHUNKS_PER_PROCESS, cores, map_in_order
+from sorigeul.base.process_pool import CHUNKS_PER_PROCESS, cores, map_in_order, with_progress
 
 HANG_SECONDS = 120.0  # no test waits this long unless something hangs
 
@@ -173,3 +173,21 @@ def is_alive(pid: int) -> bool:
         os.kill(pid, 0)
         return True
     return False
+
+
+@pytest.mark.parametrize("jobs", [1, 3])
+def test_a_progress_bar_counts_the_results_and_ends_with_them(
+    jobs: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")  # makes rich treat it as a terminal
+    monkeypatch.setenv("COLUMNS", "100")
+    before = set(multiprocessing.active_children())
+    squares = map_in_order(square, range(40), jobs, 5, item_name)
+    shown = with_progress(squares, "squaring", 80, lambda _: 2)
+    with closing(shown) as results:
+        assert list(results) == [(number, number**2) for number in range(40)]
+    assert "80/80" in capsys.readouterr().err.replace(" ", "")
+    stopped = with_progress(map_in_order(square, range(40), jobs, 5, item_name), "squaring", 40)
+    with closing(stopped) as results:
+        assert next(results) == (0, 0)
+    assert set(multiprocessing.active_children()) == before
