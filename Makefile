@@ -3,6 +3,7 @@
 # make check        lint, formatting, types, the layers of the house
 # make bench        measures the speed of everything, renews the tables of BENCHMARKS.md
 # make results      writes docs/results.md anew from the runs kept in docs/runs
+# make gpu          what only a GPU can show: its tests, then its speed, into gpu.json
 # make prove        the long proofs: whole trainings
 PYTHON ?= python3
 VENV := .venv
@@ -10,17 +11,19 @@ BIN := $(VENV)/bin
 DEMO := data/demo
 RUN := runs/quickstart
 export PYTHONUTF8 := 1
+# Compiled tests are kept: to compile them takes a third of the time until the first of them runs.
+unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: quickstart test check bench results prove clean
+.PHONY: quickstart test check bench results gpu prove clean
 .DELETE_ON_ERROR:
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet -c constraints.txt -e '.[demo]'
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[demo,train]'
 	touch $@
 
 $(VENV)/installed-dev: $(VENV)/installed
-	$(BIN)/pip install --quiet -c constraints.txt -e '.[demo,dev]'
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[demo,train,dev]'
 	touch $@
 
 quickstart: $(VENV)/installed
@@ -51,6 +54,10 @@ bench: $(VENV)/installed-dev
 
 results: $(VENV)/installed
 	$(BIN)/python benchmarks/results.py write
+
+gpu: $(VENV)/installed-dev
+	$(BIN)/python -m pytest -q -m gpu
+	$(BIN)/sorigeul bench training steps search --json | tee gpu.json
 
 prove: $(VENV)/installed-dev
 	OMP_NUM_THREADS=$$(nproc) $(BIN)/python -m pytest -q -m prove --timeout 3600

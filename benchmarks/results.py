@@ -27,7 +27,7 @@ from matplotlib.figure import Figure
 from sorigeul.base import plots, provenance
 from sorigeul.base.errors import UserError
 from sorigeul.base.files import write_text
-from sorigeul.cli.arguments import positionals
+from sorigeul.cli.arguments import training_corpora
 from sorigeul.data import manifests
 from sorigeul.training.metrics import METRICS, read_metrics
 from sorigeul.training.settings import RUN_CONFIG, Settings, presets
@@ -93,11 +93,11 @@ class KeptRun:
         return float(self.epochs[-1]["training_seconds"]) / 60
 
     @property
-    def corpus(self) -> str:
-        """Name of the folder of manifests; - if the command is not known."""
+    def corpora(self) -> str:
+        """Names of the folders of manifests that it was trained on; - if they are not known."""
         command = self.record["command"]
-        places = positionals(shlex.split(command)[2:]) if command else []
-        return Path(places[0]).name if places else "-"
+        places = training_corpora(shlex.split(command)[2:]) if command else []
+        return " and ".join(Path(place).name for place in places) or "-"
 
     def differences(self, kept: Sequence["KeptRun"]) -> str:
         """The run of `kept` or the nearest preset to compare with, and the settings that differ.
@@ -398,11 +398,11 @@ def _scores_table(members: Sequence[KeptRun], kept: Sequence[KeptRun]) -> str:
             ]
         )
     test_sets = {
-        (run.corpus, run.speller["utterances"], run.speller["normalizer"]) for run in members
+        (run.corpora, run.speller["utterances"], run.speller["normalizer"]) for run in members
     }
     tested = "; ".join(
-        f"{corpus}, {utterances} utterances ({normalizer})"
-        for corpus, utterances, normalizer in sorted(test_sets)
+        f"{corpora}, {utterances} utterances ({normalizer})"
+        for corpora, utterances, normalizer in sorted(test_sets)
     )
     return (
         f"On test, in %: {tested}. CRR leaves spaces out, CER counts them. Both: speller and CTC "

@@ -131,6 +131,15 @@ def counting_run(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def undrawn() -> Iterator[None]:
+    """Runs draw no plots, but for those whose plots a test looks at (`helpers.figures`)."""
+    from helpers.figures import undrawn_plots
+
+    with undrawn_plots():
+        yield
+
+
 @pytest.fixture
 def restored_logger() -> Iterator[None]:
     """The logger that a command sets up is restored afterwards."""

@@ -5,15 +5,14 @@ them all. What was found in a recording is kept, so that an interrupted call goe
 """
 
 import hashlib
-import io
 import json
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import soundfile
 
 from sorigeul.alignment.options import AlignOptions
 from sorigeul.alignment.pairs import Pair, find_pairs
@@ -22,15 +21,12 @@ from sorigeul.alignment.script import Script
 from sorigeul.alignment.utterances import AlignedUtterance
 from sorigeul.base import plots
 from sorigeul.base.errors import UserError
-from sorigeul.base.files import replacing, write_text
 from sorigeul.base.locks import locked_folder
-from sorigeul.base.outputs import PLOT as PLOT_BEGINS
-from sorigeul.base.outputs import Output, refuse_overwriting
 from sorigeul.base.printable import printable
 from sorigeul.base.progress import progress_bar
 from sorigeul.base.records import build
 from sorigeul.corpora.catalog import CORPORA
-from sorigeul.corpora.corpus_files import manifest_paths, refuse_archives, refuse_unusable_places
+from sorigeul.corpora.cut_corpus import CutCorpus, piece_path, write_piece
 from sorigeul.corpora.options import PrepareOptions
 from sorigeul.corpora.preparation import prepare
 from sorigeul.corpora.report import Report
@@ -44,10 +40,8 @@ from sorigeul.text.normalization import TranscriptError, normalizer
 log = logging.getLogger(__name__)
 
 TABLE, ALL, PLOT = "utterances.tsv", "alignment.tsv", "alignment.png"
-_AUDIO, _FOUND, _HASH = "audio", ".alignment", "table.sha256"
 _VERSION = 1  # increases whenever the same recording would be cut in another way
 _HEADER = ("audio", "text", "speaker", "recording", "start", "end", "score")
-_HEADER_OF_ALL = ("kept", *_HEADER)
 
 
 def align(
@@ -65,8 +59,10 @@ def align(
     used, if no text fits its recording, and, after everything else, for recordings that could not
     be read.
     """
-    pairs = find_pairs(recordings, texts, out / _AUDIO)
-    _refuse_unusable_places(pairs, out, preparation.overwrite)
+    pairs = find_pairs(recordings, texts, out / "audio")
+    files = CutCorpus(out, TABLE, ALL, PLOT, ".alignment", _HEADER)
+    inputs = [path for pair in pairs for path in (pair.recording, pair.text)]
+    files.refuse_unusable_places(inputs, (pair.name for pair in pairs), preparation.overwrite)
     recognizer = Recognizer.from_pretrained(run)
     _refuse_models_that_cannot_align(run, recognizer)
     model = model_hash(recognizer.pretrained)
@@ -75,27 +71,24 @@ def align(
     alignments: list[Alignment] = []
     with locked_folder(out):
         for pair, script in zip(pairs, scripts, strict=True):
-            found = out / _FOUND / f"{pair.name}.json"
             key = _key(model, pair, script, options)
             try:
-                alignment = _known(found, key)
+                alignment = _alignment(files.known(pair.name, key))
                 if alignment is None:
                     alignment = _align(recognizer, pair, script, options)
                     _write_audio(pair.recording, out, alignment)
-                elif not all(
-                    (out / _audio(alignment, one)).is_file() for one in alignment.utterances
-                ):
+                elif not all(path.is_file() for path in _piece_paths(out, alignment)):
                     _write_audio(pair.recording, out, alignment)
             except AudioError as error:
                 log.warning("%s", error)
                 continue
-            _remember(found, key, alignment)
+            files.remember(pair.name, key, asdict(alignment))
             log.info("%s", alignment.summary(options.min_score))
             alignments.append(alignment)
         scores = [one.score for alignment in alignments for one in alignment.utterances]
         fits = any(score >= options.min_score for score in scores)
         if fits:
-            _write_tables(out, alignments, options.min_score)
+            files.write_tables(_rows(alignments, options.min_score))
             marks = {"--min_score": options.min_score}
             plots.histogram(out / PLOT, "Utterances by score", "score", scores, marks)
     if not alignments:
@@ -114,45 +107,9 @@ def align(
     return report
 
 
-def _refuse_unusable_places(pairs: Sequence[Pair], out: Path, overwrite: bool) -> None:
-    """Raise UserError if something in `out` is in the way, of the corpus as of its tables."""
-    inputs = [path for pair in pairs for path in (pair.recording, pair.text)]
-    outputs = [
-        Output(out / TABLE, "the table", "\t".join(_HEADER).encode()),
-        Output(out / ALL, "the table of all utterances", "\t".join(_HEADER_OF_ALL).encode()),
-        Output(out / PLOT, "the plot", PLOT_BEGINS),
-    ]
-    refuse_unusable_places(inputs, out, overwrite)
-    refuse_archives(out)
-    refuse_overwriting(outputs, inputs, overwrite)
-    if not overwrite:
-        _refuse_to_lose_another_corpus(out, {pair.name for pair in pairs})
-
-
-def _refuse_to_lose_another_corpus(out: Path, names: set[str]) -> None:
-    """Raise UserError if `out` holds a corpus of other recordings, or one corrected by hand."""
-    table = out / TABLE
-    if not table.is_file():
-        if any(path.exists() for path in manifest_paths(out).values()):
-            raise UserError(f"{out} holds another corpus: choose another place, or --overwrite")
-        return
-    content = table.read_bytes()
-    written = out / _FOUND / _HASH
-    if not written.is_file() or written.read_text() != hashlib.sha256(content).hexdigest():
-        raise UserError(
-            f"{table} has been changed since it was written: 'sorigeul prepare table' makes a "
-            "corpus of it as it is; --overwrite writes it anew"
-        )
-    rows = content.decode("utf-8").splitlines()[1:]
-    others = sorted({row.split("\t")[_HEADER.index("recording")] for row in rows} - names)
-    if others:
-        raise UserError(
-            f"{out} holds the utterances of {others[0]}: choose another place, align both from one "
-            "folder, or --overwrite"
-        )
-
-
 def _refuse_models_that_cannot_align(run: str, recognizer: Recognizer) -> None:
+    if recognizer.is_export:
+        raise UserError("align needs PyTorch: give the run that the export was made of")
     if recognizer.pretrained.model.config.ctc_weight <= 0:
         raise UserError(
             f"{run} has no CTC head, which finds words in time: use a model that was trained with "
@@ -200,20 +157,14 @@ def _align(recognizer: Recognizer, pair: Pair, script: Script, options: AlignOpt
 
 def _write_audio(recording: Path, out: Path, alignment: Alignment) -> None:
     """Write the utterances of a recording, in 16-bit FLAC at 16 kHz."""
-    (out / _AUDIO / alignment.name).mkdir(parents=True, exist_ok=True)
-    paths = [out / _audio(alignment, one) for one in alignment.utterances]
     with audio.open_stream(recording) as stream:
         pieces = _pieces((block[0] for block in stream), alignment.utterances)
-        for path, samples in zip(paths, pieces, strict=True):
-            with replacing(path) as temporary:
-                temporary.write_bytes(_encoded(samples))
+        for path, samples in zip(_piece_paths(out, alignment), pieces, strict=True):
+            write_piece(path, samples)
 
 
-def _encoded(samples: Samples) -> bytes:
-    """In memory, since libsndfile says of a full disk only "System error", or nothing."""
-    file = io.BytesIO()
-    soundfile.write(file, samples, SAMPLE_RATE, format="FLAC", subtype="PCM_16")
-    return file.getvalue()
+def _piece_paths(out: Path, alignment: Alignment) -> list[Path]:
+    return [out / piece_path(alignment.name, one.start, one.end) for one in alignment.utterances]
 
 
 def _pieces(blocks: Iterable[Samples], utterances: Sequence[AlignedUtterance]) -> Iterator[Samples]:
@@ -232,35 +183,15 @@ def _pieces(blocks: Iterable[Samples], utterances: Sequence[AlignedUtterance]) -
         yield kept[start - first : end - first]
 
 
-def _audio(alignment: Alignment, one: AlignedUtterance) -> Path:
-    """Where an utterance is, from the folder of the corpus.
-
-    Its times in milliseconds are in its name, so that no other cut takes its place.
-    """
-    start, end = round(1000 * one.start), round(1000 * one.end)
-    return Path(_AUDIO, alignment.name, f"{alignment.name}-{start:08}-{end:08}.flac")
-
-
-def _write_tables(out: Path, alignments: Sequence[Alignment], min_score: float) -> None:
-    """Write the table of the corpus, and one of all utterances, for whoever looks them through."""
-    table, everything = [_HEADER], [_HEADER_OF_ALL]
+def _rows(
+    alignments: Sequence[Alignment], min_score: float
+) -> Iterator[tuple[bool, Sequence[str]]]:
+    """Whether an utterance has that score, and its row, in the order of `_HEADER`."""
     for alignment in alignments:
         for one in alignment.utterances:
+            place = str(piece_path(alignment.name, one.start, one.end))
             times = f"{one.start:.3f}", f"{one.end:.3f}", f"{one.score:.2f}"
-            row = (str(_audio(alignment, one)), one.text, alignment.name, alignment.name, *times)
-            is_kept = one.score >= min_score
-            everything.append(("yes" if is_kept else "no", *row))
-            if is_kept:
-                table.append(row)
-    table_text, all_text = (
-        "".join("\t".join(row) + "\n" for row in rows) for rows in (table, everything)
-    )
-    write_text(out / ALL, all_text)
-    write_text(out / _FOUND / _HASH, hashlib.sha256(table_text.encode()).hexdigest())
-    write_text(out / TABLE, table_text)
-
-
-# What was found in a recording, kept for the next call.
+            yield one.score >= min_score, (place, one.text, alignment.name, alignment.name, *times)
 
 
 def _key(model: str, pair: Pair, script: Script, options: AlignOptions) -> str:
@@ -272,20 +203,10 @@ def _key(model: str, pair: Pair, script: Script, options: AlignOptions) -> str:
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
-def _known(path: Path, key: str) -> Alignment | None:
-    """What an earlier call found with the same key."""
+def _alignment(found: Any) -> Alignment | None:
+    """What an earlier call found in a recording, from its JSON."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if content["key"] != key:
-            return None
-        fields = content["alignment"]
-        utterances = [build(AlignedUtterance, one) for one in fields.pop("utterances")]
-        return Alignment(utterances=utterances, **fields)
-    except (OSError, ValueError, KeyError, TypeError):
+        utterances = [build(AlignedUtterance, one) for one in found["utterances"]]
+        return Alignment(**{**found, "utterances": utterances})
+    except (KeyError, TypeError, ValueError):
         return None  # it is found anew
-
-
-def _remember(path: Path, key: str, alignment: Alignment) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    content = {"key": key, "alignment": asdict(alignment)}
-    write_text(path, json.dumps(content, ensure_ascii=False) + "\n")

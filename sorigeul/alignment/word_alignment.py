@@ -92,16 +92,17 @@ def _align(
         [heard.scores[block.first : block.end].float() for block, _, _ in kept], batch_first=True
     )
     lengths = torch.tensor([block.end - block.first for block, _, _ in kept])
-    tokens = [torch.tensor([columns[id_] for id_ in ids]) for _, ids, _ in kept]
-    token_lengths = torch.tensor([len(row) for row in tokens])
-    padded = pad_sequence(tokens, batch_first=True)
+    token_lengths = np.array([len(ids) for _, ids, _ in kept])
+    tokens = np.zeros((len(kept), token_lengths.max()), np.int64)
+    for row, (_, ids, _) in enumerate(kept):
+        tokens[row, : len(ids)] = [columns[id_] for id_ in ids]
     blank = len(heard.units) - 1
-    found = ctc_spans(logits, lengths, padded, token_lengths, blank)
-    first, last = found.first.numpy(), found.last.numpy()
-    scores = found.probability.clamp_min(1e-30).log().numpy()
+    found = ctc_spans(logits, lengths, tokens, token_lengths, blank)
+    scores = np.log(found.probability.clip(1e-30))
     for row, (block, ids, words) in enumerate(kept):
         if bool(found.aligned[row, : len(ids)].all()):
-            _place(heard, block.first, np.array(words), first[row], last[row], scores[row], spoken)
+            frames = found.first[row], found.last[row], scores[row]
+            _place(heard, block.first, np.array(words), *frames, spoken)
 
 
 def _place(

@@ -1,6 +1,7 @@
 """Shared by all folders: errors, atomic writes, locks, progress bar, process pool, plots."""
 
 __all__ = [
+    "arrays",
     "capacity",
     "errors",
     "files",
@@ -21,5 +22,7 @@ __all__ = [
     "stopping",
     "streams",
     "threads",
+    "weight_arrays",
     "weights",
+    "yaml_files",
 ]

@@ -3,7 +3,7 @@
 import os
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -55,6 +55,17 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
+@contextmanager
+def naming(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Let an OSError in the block carry ``path`` if it names no file, as that of a write does."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno and error.filename is None:
+            error.filename = str(path)
+        raise
+
+
 def check_regular(path: str | os.PathLike[str], name: str = "") -> os.stat_result:
     """Return the status of a file; raise UserError if what is at ``path`` is no regular file.
 
@@ -66,6 +77,17 @@ def check_regular(path: str | os.PathLike[str], name: str = "") -> os.stat_resul
         kind = next((kind for is_kind, kind in _KINDS if is_kind(status.st_mode)), "a device")
         raise UserError(f"{name or path}: is {kind}; give a regular file")
     return status
+
+
+def given_twice(paths: Iterable[str | os.PathLike[str]]) -> str | os.PathLike[str] | None:
+    """The first of the paths that leads to where one before it leads; links are followed."""
+    seen: set[str] = set()
+    for path in paths:
+        place = os.path.realpath(path)
+        if place in seen:
+            return path
+        seen.add(place)
+    return None
 
 
 _KINDS = (

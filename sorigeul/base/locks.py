@@ -94,8 +94,9 @@ def _take(path: Path, protected: Path) -> int:
                 protected,
             )
         if _is_still(path, handle):
-            os.ftruncate(handle, 0)
-            os.write(handle, f"process {os.getpid()} on {platform.node()}".encode())
+            with suppress(OSError):  # on a full disk the lock holds without the name
+                os.ftruncate(handle, 0)
+                os.write(handle, f"process {os.getpid()} on {platform.node()}".encode())
             return handle
         os.close(handle)  # its holder removed it when it ended, just before it was locked here
 

@@ -53,6 +53,8 @@ BATCH_SECONDS = Range(0, 10**6)
 SAMPLING_RATE = Range(1_000, 1_000_000)
 """Hz; a recording that claims another one is damaged"""
 CHANNELS = Range(1, 64)
+TEMPERATURE = Range(0.0001, 1000)
+"""of a draw; probabilities below it are beyond what numbers hold"""
 TEXTS = Range(1, 1000)
 """of each segment that a search returns"""
 SUBTITLE_LINE = Range(8, 1000)

@@ -7,15 +7,17 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from sorigeul.base.checksums import check, checksum
 from sorigeul.base.errors import UserError
 from sorigeul.base.files import replacing
-
-_METADATA = "sorigeul"  # the only key: safetensors writes several in another order each time
+from sorigeul.base.weight_arrays import CHECKSUM, METADATA
 
 
 def write_weights(
@@ -31,7 +33,8 @@ def write_weights(
             f"{path} is not written, since {name} has values that are not finite: the training "
             "has diverged; lower lr, and look for recordings with impossible samples"
         )
-    texts = {_METADATA: json.dumps(metadata, sort_keys=True)} if metadata else {}
+    content = {**(metadata or {}), CHECKSUM: checksum(_bytes(weights))}
+    texts = {METADATA: json.dumps(content, sort_keys=True)}
     with replacing(path) as temporary:
         try:
             save_file(weights, temporary, texts)
@@ -50,13 +53,14 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         with safe_open(path, framework="pt") as file:
             metadata = dict(file.metadata() or {})
         weights: dict[str, Tensor] = load_file(path)
-        if _METADATA in metadata:
-            metadata = json.loads(metadata[_METADATA])
+        if METADATA in metadata:
+            metadata = json.loads(metadata[METADATA])
+            check(_bytes(weights), metadata.pop(CHECKSUM, None))
             if not all(isinstance(value, str) for value in metadata.values()):
                 raise ValueError("its metadata are not texts")
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror or error})") from error
-    except (SafetensorError, ValueError, AttributeError, RecursionError) as error:
+    except (SafetensorError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(f"{path} is damaged ({error}): copy it again") from error
     if (name := not_finite(weights)) is not None:
         raise UserError(
@@ -64,6 +68,17 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             "that has diverged"
         )
     return weights, metadata
+
+
+def _bytes(weights: Mapping[str, Tensor]) -> dict[str, "npt.NDArray[np.uint8]"]:
+    """The bytes of each tensor on the CPU (n,)."""
+    # An empty one may have strides that no view accepts.
+    return {
+        name: tensor.reshape(-1).view(torch.uint8).numpy()
+        if tensor.numel()
+        else np.zeros(0, np.uint8)
+        for name, tensor in weights.items()
+    }
 
 
 def not_finite(weights: Mapping[str, Tensor]) -> str | None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from sorigeul.base import plots
 from sorigeul.base.errors import UserError
-from sorigeul.base.files import write_text
+from sorigeul.base.files import check_regular, write_text
 from sorigeul.bench.measurements import Measurement
 
 _BEGIN, _END = "<!-- figures -->", "<!-- end of figures -->"
@@ -23,19 +23,34 @@ _PLOTS = {
 """title, horizontal and vertical axis of each plot"""
 
 
+def around_table(path: Path) -> tuple[str, str]:
+    """What stands before and after the table in a file, which may be missing.
+
+    Raises UserError if the file lacks the marks, or is none.
+    """
+    if not path.exists():
+        return "", "\n"
+    check_regular(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        text = ""
+    before, begin, rest = text.partition(_BEGIN)
+    _, end, after = rest.partition(_END)
+    if not begin or not end:
+        raise UserError(f"{path} has no lines '{_BEGIN}' and '{_END}' to put the table between")
+    return before, after
+
+
 def write_report(
     path: Path, command: str, machine: str, measurements: Sequence[Measurement]
 ) -> None:
     """Replace the table between the two marks of a Markdown file, and draw the plots beside it.
 
-    `command` and `machine` say how and where it was measured. Raises UserError if the file lacks
-    the marks; a file that does not exist is made.
+    `command` and `machine` say how and where it was measured. Raises UserError as `around_table`
+    does; a file that does not exist is made.
     """
-    text = path.read_text(encoding="utf-8") if path.is_file() else f"{_BEGIN}\n{_END}\n"
-    before, begin, rest = text.partition(_BEGIN)
-    _, end, after = rest.partition(_END)
-    if not begin or not end:
-        raise UserError(f"{path} has no lines '{_BEGIN}' and '{_END}' to put the table between")
+    before, after = around_table(path)
     rows = "".join("| " + " | ".join(row.cells()) + " |\n" for row in measurements)
     table = f"{_BEGIN}\n`{command}`\n\n{machine}.\n\n{_HEAD}{rows}{_END}"
     write_text(path, before + table + after)

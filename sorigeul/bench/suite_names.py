@@ -2,5 +2,7 @@
 
 from typing import Literal, get_args
 
-Suite = Literal["training", "features", "decoding", "search", "loading", "startup", "threads"]
+Suite = Literal[
+    "training", "steps", "features", "decoding", "search", "loading", "startup", "threads"
+]
 SUITES: tuple[Suite, ...] = get_args(Suite)

@@ -10,12 +10,14 @@ from sorigeul.bench.machine import measure_machine
 from sorigeul.bench.measurements import Measurement
 from sorigeul.bench.search import measure_search
 from sorigeul.bench.startup import measure_startup
+from sorigeul.bench.steps import measure_steps
 from sorigeul.bench.suite_names import SUITES, Suite
 from sorigeul.bench.threads import measure_threads
 from sorigeul.bench.training import measure_training
 
 _MEASURE: dict[Suite, Callable[[], Iterator[Measurement]]] = {
     "training": measure_training,
+    "steps": measure_steps,
     "features": measure_features,
     "decoding": measure_decoding,
     "search": measure_search,

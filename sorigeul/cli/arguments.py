@@ -52,6 +52,20 @@ def settings_origin(arguments: Sequence[str]) -> SettingsOrigin:
 
     Raises UserError if both --config and --preset are given.
     """
+    known, places = _known_options(arguments)
+    if known.config and known.preset:
+        raise UserError("--config and --preset exclude each other: each says where to start from")
+    run = Path(places[-1]) if len(places) > 1 else None
+    return SettingsOrigin(known.preset, known.config, known.init_from, run)
+
+
+def training_corpora(arguments: Sequence[str]) -> list[str]:
+    """The corpora among the arguments of `train`; none if they cannot be read."""
+    return _known_options(arguments)[1][:-1]
+
+
+def _known_options(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
+    """The options of `train` that decide about others or take no single value, and the places."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--config", type=Path)
     parser.add_argument("--preset")
@@ -62,12 +76,8 @@ def settings_origin(arguments: Sequence[str]) -> SettingsOrigin:
         try:
             known, rest = parser.parse_known_args(list(arguments))
         except SystemExit:
-            return SettingsOrigin(None, None, None, None)
-    if known.config and known.preset:
-        raise UserError("--config and --preset exclude each other: each says where to start from")
-    places = positionals(rest)
-    run = Path(places[-1]) if len(places) > 1 else None
-    return SettingsOrigin(known.preset, known.config, known.init_from, run)
+            return parser.parse_args([]), []
+    return known, positionals(rest)
 
 
 def parse_and_run(command: Callable[..., None], name: str, arguments: Sequence[str]) -> None:

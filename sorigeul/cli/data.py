@@ -165,10 +165,13 @@ def split(
     dev_share: Annotated[float, PART] = 0.1,
     test_share: Annotated[float, PART] = 0.1,
     seed: Annotated[int, SPLIT_SEED] = 0,
+    jobs: Annotated[int, PROCESSES] = 0,
     audio_root: str = "",
     overwrite: bool = False,
 ) -> None:
     """Draw train, dev and test of a corpus anew, by speaker and by sentence.
+
+    A corpus in which 'sorigeul data check' finds faults is refused.
 
     Args:
         out: folder of manifests, made by 'sorigeul prepare'
@@ -176,15 +179,18 @@ def split(
         dev_share: share of the speech for dev
         test_share: share of the speech for test
         seed: seed of the draw
+        jobs: processes that look at recordings; 0: one a core
         audio_root: folder that holds the recordings now, if they have moved
         overwrite: replace files in NEW that have the name of a manifest or of the report
     """
+    from sorigeul.base.process_pool import cores
     from sorigeul.corpora.options import PrepareOptions
     from sorigeul.prepared.corpus import PreparedCorpus
     from sorigeul.prepared.derivation import split_corpus
 
     options = PrepareOptions(dev_share=dev_share, test_share=test_share, seed=seed)
-    _print_report(split_corpus(PreparedCorpus(out, audio_root), new, options, overwrite), new)
+    corpus = PreparedCorpus(out, audio_root)
+    _print_report(split_corpus(corpus, new, options, overwrite, jobs or cores()), new)
 
 
 def head(out: _Out, lines: Annotated[int, COUNT] = 10, split: Split | None = None) -> None:
@@ -215,20 +221,12 @@ def check(out: _Out, jobs: Annotated[int, PROCESSES] = 0, audio_root: str = "") 
         audio_root: folder that holds the recordings now, if they have moved
     """
     from sorigeul.base.process_pool import cores
-    from sorigeul.prepared.checks import check_corpus
+    from sorigeul.prepared.checks import refuse_faults
     from sorigeul.prepared.corpus import PreparedCorpus
 
-    result = check_corpus(PreparedCorpus(out, audio_root), jobs or cores())
+    result = refuse_faults(PreparedCorpus(out, audio_root), jobs or cores())
     if result.overlap:
         print(result.overlap)
-    for line in result.lines():
-        log.warning("%s", line)
-    if result.faults:
-        faults = sum(map(len, result.faults.values()))
-        raise UserError(
-            f"{out} has {faults:,} faults, named above: make it again with 'sorigeul prepare', or "
-            "leave them out with 'sorigeul data filter --not_ids'"
-        )
     print(f"{result.utterances:,} utterances: nothing is wrong")
 
 

@@ -4,6 +4,7 @@ Each command imports what it needs when it runs, so that `sorigeul --help` does 
 """
 
 import difflib
+import errno
 import logging
 import os
 import sys
@@ -20,9 +21,12 @@ from sorigeul.cli.arguments import parse_and_run
 from sorigeul.cli.compare import compare
 from sorigeul.cli.data import data
 from sorigeul.cli.evaluate import evaluate
+from sorigeul.cli.export import export
+from sorigeul.cli.label import label
 from sorigeul.cli.language_model import language_model
 from sorigeul.cli.listen import listen
 from sorigeul.cli.prepare import prepare
+from sorigeul.cli.recipe import recipe
 from sorigeul.cli.recognize import transcribe
 from sorigeul.cli.serve import serve
 from sorigeul.cli.tools import bench, doctor, info
@@ -41,15 +45,33 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "transcribe": transcribe,
     "listen": listen,
     "align": align,
+    "label": label,
     "serve": serve,
+    "export": export,
     "info": info,
     "bench": bench,
     "doctor": doctor,
     "lm": language_model,
+    "recipe": recipe,
 }
 
 # Their defaults depend on the arguments, or they have commands of their own.
-_PARSE_THEMSELVES = ("train", "doctor", "lm", "data")
+_PARSE_THEMSELVES = ("train", "doctor", "lm", "data", "recipe")
+
+
+_WRONG_PLACE = {
+    *(errno.EEXIST, errno.EISDIR, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.EROFS),
+    *(errno.ENAMETOOLONG, errno.ELOOP, errno.ENOENT),
+}
+"""errors of the system that another path mends"""
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_OF_TRAINING = {
+    *("koreanize_matplotlib", "lhotse", "lightning_fabric", "matplotlib", "safetensors"),
+    *("tensorboard", "torch", "torchdata"),
+}
+"""libraries of the extra `train`, without which only exports are recognised"""
+_LONGEST, _LONGEST_END = 2_000, 500
+"""characters of an error or a warning, and of its end, where the remedy stands"""
 
 
 def _overview() -> str:
@@ -85,11 +107,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(_fail("interrupted", 130, debug))
-    except (FileExistsError, IsADirectoryError, NotADirectoryError, PermissionError) as error:
-        sys.exit(_fail(f"{error.filename}: {error.strerror}; choose another place", 2, debug))
+    except ModuleNotFoundError as error:
+        library = (error.name or "").partition(".")[0]
+        if library in _OF_TRAINING:
+            message = f"this needs {library}, which is not installed: pip install 'sorigeul[train]'"
+            sys.exit(_fail(message, 2, debug))
+        sys.exit(_fail(f"unexpected {type(error).__name__}: {error}", 1, debug))
     except OSError as error:
+        if error.errno in _WRONG_PLACE:
+            message = f"{error.filename}: {error.strerror}; choose another place"
+            sys.exit(_fail(message, 2, debug))
         place = f"{error.filename}: " if error.filename else ""
-        sys.exit(_fail(f"{place}{error.strerror or error}", 1, debug))
+        remedy = "; make room, and give the same command again" if error.errno in _FULL else ""
+        sys.exit(_fail(f"{place}{error.strerror or error}{remedy}", 1, debug))
     except Exception as error:  # noqa: BLE001  (no traceback without --debug)
         reason = " ".join(str(error).split())
         message = f"unexpected {type(error).__name__}: {reason} (--debug shows where)"
@@ -139,8 +169,16 @@ def _fail(message: str, status: int, debug: bool) -> int:
     with suppress(OSError):  # nobody reads standard error any more
         if debug:
             traceback.print_exc()
-        print(f"error: {printable(message)}", file=sys.stderr, flush=True)
+        print(f"error: {_line(message)}", file=sys.stderr, flush=True)
     return status
+
+
+def _line(message: str) -> str:
+    """A message as a line of standard error; what was given, or stood in a file, may be long."""
+    message = printable(message)
+    if len(message) <= _LONGEST:
+        return message
+    return f"{message[: _LONGEST - _LONGEST_END]} … {message[-_LONGEST_END:]}"
 
 
 def _log_to_standard_error() -> None:
@@ -149,7 +187,7 @@ def _log_to_standard_error() -> None:
     class LineFormatter(logging.Formatter):
         def format(self, record: logging.LogRecord) -> str:
             prefix = "warning: " if record.levelno >= logging.WARNING else ""
-            return prefix + printable(record.getMessage())
+            return prefix + _line(record.getMessage())
 
     handler = logging.StreamHandler()
     handler.setFormatter(LineFormatter())

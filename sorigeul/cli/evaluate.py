@@ -123,15 +123,19 @@ def evaluate(
     refuse_overwriting(outputs, [*places, *hyp, *([ref] if ref else [])], overwrite)
     cuts: CutSet | None = None
     if hyp or ref is not None:
-        if (
-            places
-            or degrade
-            or search != AS_TUNED
-            or audio_root
-            or precision != "float32"
-            or reliability is not None
-        ):
-            raise UserError("--hyp and --ref exclude RUN, DATA and the options of recognition")
+        of_recognition = {
+            ", ".join(places): bool(places),
+            "--degrade": bool(degrade),
+            "--audio_root": bool(audio_root),
+            "--precision": precision != "float32",
+            "--reliability": reliability is not None,
+        }
+        given = [name for name, is_given in of_recognition.items() if is_given] + search.given
+        if given:
+            raise UserError(
+                f"--hyp and --ref exclude RUN, DATA and the options of recognition: leave out "
+                f"{', '.join(given)}"
+            )
         if ref is None or not 1 <= len(hyp) <= 2:
             raise UserError("give --ref FILE, and --hyp FILE once or twice")
         systems = _judge_files(hyp, ref, split, headline)

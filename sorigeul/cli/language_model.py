@@ -15,7 +15,7 @@ from tyro.conf import Positional
 
 from sorigeul.base.errors import UserError
 from sorigeul.base.printable import printable
-from sorigeul.base.ranges import SEED, Range
+from sorigeul.base.ranges import SEED, TEMPERATURE, Range
 from sorigeul.cli.arguments import parse_and_run, positional, positionals
 from sorigeul.cli.command_group import choose_command
 from sorigeul.cli.options import File
@@ -146,7 +146,7 @@ def sample(arguments: Sequence[str]) -> None:
         lm: _Model,
         lines: Annotated[int, Range(1, 100_000)] = 10,
         start: str = "",
-        temperature: Annotated[float, Range(0, 1000, above=True)] = 1.0,
+        temperature: Annotated[float, TEMPERATURE] = 1.0,
         seed: Annotated[int, SEED] = 0,
     ) -> None:
         from sorigeul.lm.loading import load_language_model

@@ -74,8 +74,8 @@ def prepare(
         max_duration: longest utterance in seconds; longer ones are rejected
         max_syllable_rate: fastest speech in syllables a second; a transcript that takes more is
             rejected, since it is not of this recording
-        dev_share: share of the speech for dev where the corpus has no dev of its own
-        test_share: share of the speech for test where the corpus has no test of its own
+        dev_share: share of the speech for dev where the corpus has no dev of its own; 0: no dev
+        test_share: share of the speech for test where the corpus has no test of its own; 0: no test
         utterances: demo only: how many to synthesise; 0: as many as --hours says, else 3,000
         hours: demo only: hours of speech to synthesise, within some 2 %; if a text file has too few
             sentences, they are spoken again in other voices

@@ -65,9 +65,11 @@ def bench(
 
     keep_freed_memory()  # before PyTorch is loaded
     from sorigeul.base.machine import describe_machine
-    from sorigeul.bench.report import write_report
+    from sorigeul.bench.report import around_table, write_report
     from sorigeul.bench.suites import run_suites
 
+    if report is not None:
+        around_table(report)  # what is wrong with it is said before anything is measured
     machine, measurements = describe_machine(), []
     for measurement in run_suites(suites or SUITES):
         measurements.append(measurement)

@@ -47,8 +47,11 @@ def tune(
         )
     if not Path(run).is_dir():
         raise UserError(f"{run} is no folder here: 'tune' writes into the folder of a run")
-    if search != SearchRequest(beam=search.beam, lm=search.lm):
-        raise UserError("of the search options 'tune' takes --beam and --lm: it finds the weights")
+    if found := [option for option in search.given if option not in ("--beam", "--lm")]:
+        raise UserError(
+            f"{', '.join(found)}: of the search options 'tune' takes --beam and --lm, and finds "
+            "the weights itself"
+        )
     from sorigeul.data import manifests
     from sorigeul.data.sampling import evaluation_batches
     from sorigeul.evaluation.tuning import tune as tune_search
@@ -56,6 +59,8 @@ def tune(
     from sorigeul.recognition.recognizer import Recognizer
 
     recognizer = Recognizer.from_pretrained(run, request=search)
+    if recognizer.is_export:
+        raise UserError(f"{run} is an export: tune the run, and export it again")
     cuts = manifests.open_split(data, split, audio_root)
     normalizer = manifests.normalizer(cuts)
     cuts = manifests.sample(cuts, utterances)

@@ -5,6 +5,7 @@ __all__ = [
     "checking",
     "corpus_files",
     "counts",
+    "cut_corpus",
     "json_text",
     "options",
     "preparation",

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, NamedTuple
 
+from sorigeul.base.files import naming
 from sorigeul.corpora.options import Shard
 from sorigeul.corpora.sound_faults import SoundFault
 
@@ -51,12 +52,13 @@ class DurationCache:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._file = self._path.open("ab", buffering=0)
             if self._file.tell():
-                self._file.write(b"\n")  # the last line may be incomplete
-        try:
-            self._file.write(json.dumps((_VERSION, name, *duration)).encode() + b"\n")
-        except OSError as error:
-            error.filename = str(self._path)  # the error of a failed write names no file
-            raise
+                self._write(b"\n")  # the last line may be incomplete
+        self._write(json.dumps((_VERSION, name, *duration)).encode() + b"\n")
+
+    def _write(self, line: bytes) -> None:
+        assert self._file is not None
+        with naming(self._path):
+            self._file.write(line)
 
     def mark_finished(self) -> None:
         """Record that all recordings in the share of this machine have been measured."""

@@ -13,10 +13,9 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-
 from sorigeul.base.errors import UserError
 from sorigeul.base.files import check_regular
+from sorigeul.base.yaml_files import parse_yaml
 
 _READY = files("sorigeul.corpora") / "layouts"
 _SPEAKERS, _UNITS = ("corpus", "label"), ("seconds", "milliseconds")
@@ -162,13 +161,8 @@ def find_layout(name: str) -> LabelLayout:
 
 
 def _parse(text: str, name: str) -> LabelLayout:
-    try:
-        values = yaml.safe_load(text)
-    except (yaml.YAMLError, RecursionError) as error:
-        raise UserError(f"{name}: not YAML ({' '.join(str(error).split())})") from error
+    values = parse_yaml(text, name)
     known = [field.name for field in fields(LabelLayout) if field.name != "name"]
-    if not isinstance(values, dict):
-        raise UserError(f"{name}: no description; it has keys such as {', '.join(known[3:6])}")
     if unknown := [str(key) for key in values if key not in known]:
         raise UserError(f"{name}: unknown: {', '.join(unknown)}; there are {', '.join(known)}")
     checked: dict[str, Any] = {key: _value(name, key, values[key]) for key in values}

@@ -49,9 +49,9 @@ class PrepareOptions:
     """syllables a second; a transcript that would have to be spoken faster is rejected, since it is
     not of this recording. Fast speech has about 10"""
     dev_share: Annotated[float, PART] = 0.1
-    """share of the speech that becomes dev if the corpus has no dev of its own"""
+    """share of the speech that becomes dev if the corpus has no dev of its own; 0: none"""
     test_share: Annotated[float, PART] = 0.1
-    """share of the speech that becomes test if the corpus has no test of its own"""
+    """share of the speech that becomes test if the corpus has no test of its own; 0: none"""
     utterances: Annotated[int, COUNT_OR_NONE] = 0
     """demo only: number of utterances to synthesise; 0: as many as ``hours`` needs, else 3,000"""
     hours: Annotated[float, HOURS] = 0.0
@@ -65,6 +65,12 @@ class PrepareOptions:
     overwrite: bool = False
     """whether a file in the way of a manifest or the report may be replaced, or removed, even if
     ``prepare`` has not written it"""
+
+    @property
+    def unwanted_splits(self) -> tuple[str, ...]:
+        """The splits that are not to be drawn from train."""
+        shares = {"dev": self.dev_share, "test": self.test_share}
+        return tuple(split for split, share in shares.items() if not share)
 
     def __post_init__(self) -> None:
         """Raise UserError for values that make no sense."""

@@ -242,7 +242,11 @@ class _Preparation:
             sound=None if self.options.check == "header" else contents.faulty,
             invisible_characters=named_characters(contents.invisible),
             notes=contents.layout.notes,
-            warnings=tuple(warnings(contents, assignment.split_by, counts, unreadable)),
+            warnings=tuple(
+                warnings(
+                    contents, assignment.split_by, counts, unreadable, self.options.unwanted_splits
+                )
+            ),
             rejected=tuple(contents.rejected),
         )
 

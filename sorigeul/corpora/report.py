@@ -58,11 +58,12 @@ def warnings(
     split_by: str,
     counts: Mapping[str, SplitCounts],
     unreadable: Collection[UnreadableRecording],
+    unwanted: Collection[str] = (),
 ) -> Iterator[str]:
     """Yield the warnings of a report.
 
     ``counts`` are those of the splits as written; ``unreadable`` are the recordings that could not
-    be decoded for the archives.
+    be decoded for the archives; ``unwanted`` are the splits that nobody asked for.
     """
     yield from _unpublished_counts(contents)
     if contents.odd_sized:
@@ -101,7 +102,7 @@ def warnings(
     if split_by.startswith("speaker") and nameless:
         yield f"{nameless} utterances name no speaker; they were kept together as one"
     for split in ("train", "dev", "test"):
-        if split not in counts:
+        if split not in counts and split not in unwanted:
             yield f"no utterance in {split}"
 
 

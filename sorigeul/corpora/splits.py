@@ -27,7 +27,7 @@ class SplitAssignment:
 
     split_by: str
     """how the missing splits were drawn: by ``speaker``, ``speaker and sentence``, ``utterance`` or
-    ``sentence``; ``corpus`` if the corpus has all of them"""
+    ``sentence``; ``corpus`` if the corpus has all that are wanted"""
     drawn: Mapping[str, str] = field(default_factory=dict)
     """the split (dev or test) of each utterance id that was drawn from train"""
 
@@ -50,7 +50,9 @@ def assign_splits(
     shares = {"dev": options.dev_share, "test": options.test_share}
     if not set(EVALUATION_SPLITS).isdisjoint(corpus_splits):
         del shares["test"]
-    shares = {split: share for split, share in shares.items() if split not in corpus_splits}
+    shares = {
+        split: share for split, share in shares.items() if share > 0 and split not in corpus_splits
+    }
     if not shares:
         return SplitAssignment("corpus")
     seconds: dict[str, float] = {}

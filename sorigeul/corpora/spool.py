@@ -3,35 +3,41 @@
 import json
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
 from sorigeul.base.errors import UserError
+from sorigeul.base.files import naming
 from sorigeul.corpora.utterances import Utterance
 from sorigeul.sound.archive_members import ArchiveMember
 
 
 class Spool:
-    """Utterances in a temporary file. Iteration starts at the first one and keeps the order."""
+    """Utterances in a temporary file. Iteration starts at the first one and keeps the order.
 
-    def __init__(self, file: IO[str]) -> None:
-        self._file = file
+    An OSError of the file, which has no name, carries that of its `folder`.
+    """
+
+    def __init__(self, file: IO[str], folder: Path) -> None:
+        self._file, self._folder = file, folder
         self._final: Callable[[str], str] = str
 
     def add(self, utterance: Utterance) -> None:
         """Append ``utterance``; its text is final, so ``transcript`` is dropped."""
         final = replace(utterance, transcript=None, faults=None)
         fields = {**vars(final), "audio": str(final.audio)}
-        self._file.write(json.dumps(fields) + "\n")
+        with naming(self._folder):
+            self._file.write(json.dumps(fields) + "\n")
 
     def change_texts(self, change: Callable[[str], str]) -> None:
         """Apply ``change`` to the text of each utterance whenever it is read from now on."""
         self._final = change
 
     def __iter__(self) -> Iterator[Utterance]:
-        self._file.seek(0)
+        with naming(self._folder):
+            self._file.seek(0)  # writes what is left in the buffer
         for line in self._file:
             fields = json.loads(line)
             member = fields["member"]
@@ -55,5 +61,9 @@ def open_spool(out: Path) -> Iterator[Spool]:
         file = tempfile.TemporaryFile("w+", encoding="utf-8", dir=folder)  # noqa: SIM115  closed below
     except OSError as error:
         raise UserError(f"{folder}: cannot be written to ({error.strerror})") from error
-    with file:
-        yield Spool(file)
+    try:
+        yield Spool(file, folder)
+    finally:
+        # What is left in the buffer, for which there may be no room, is not needed any more.
+        with suppress(OSError):
+            file.close()

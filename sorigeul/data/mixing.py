@@ -14,6 +14,7 @@ from pathlib import Path
 from lhotse import CutSet, MonoCut
 
 from sorigeul.base.errors import UserError
+from sorigeul.base.files import given_twice
 from sorigeul.data.manifests import LazyCuts, as_lazy_cuts
 from sorigeul.data.statistics import ManifestStatistics, manifest_statistics
 
@@ -152,10 +153,10 @@ def by_name(folders: Sequence[Path]) -> dict[str, Path]:
 
     Raises UserError if one is given twice: weights are the way to read it more often.
     """
+    if (twice := given_twice(folders)) is not None:
+        raise UserError(f"{twice} is given twice: give --weights to read it more often")
     named: dict[str, Path] = {}
     for folder in folders:
-        if any(folder.absolute() == other.absolute() for other in named.values()):
-            raise UserError(f"{folder} is given twice: give --weights to read it more often")
         own = folder.absolute().name.replace("|", "_")
         names = chain([own], (f"{own}-{number}" for number in count(2)))
         named[next(name for name in names if name not in named)] = folder

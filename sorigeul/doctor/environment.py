@@ -43,7 +43,7 @@ _EXTRAS = {
 """modules of each extra of the package"""
 _LIBRARIES = {
     "arithmetic": ("numpy", "lightning-fabric", "torchdata", "safetensors"),
-    "data": ("lhotse", "huggingface_hub", "silero-vad", "rapidfuzz", "tyro"),
+    "data": ("lhotse", "huggingface_hub", "onnxruntime", "rapidfuzz", "tyro"),
 }
 _DECODERS = ("aac", "ac3", "eac3", "alac", "amrnb", "mp2", "mp3float", "opus", "vorbis", "wmav2")
 """of libav: those of phones, videos and browsers"""

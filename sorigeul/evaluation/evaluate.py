@@ -107,7 +107,7 @@ class Evaluation:
     ctc_score: Score | None
     """score of the CTC head alone, if there is one"""
     loss: float
-    """the speller's teacher-forced loss per character"""
+    """the speller's teacher-forced loss per character; not a number for an export"""
     rtf: float
     """real-time factor: seconds of recognition, from samples to texts, for a second of audio"""
 
@@ -127,7 +127,7 @@ class Evaluation:
         ctc = {f"ctc_{name}": ctc_score[name] for name in ("crr", "cer", "wer") if ctc_score}
         attention = {} if self.attention_metrics is None else vars(self.attention_metrics)
         others = {
-            "loss": self.loss,
+            **({} if math.isnan(self.loss) else {"loss": self.loss}),
             "rtf": self.rtf,
             "unknown": self.unknown,
             "failures": self.failures,
@@ -277,7 +277,7 @@ def _recognize_batch(
             speaker=batch.speakers[row],
             seconds=int(batch.lengths[row]) / SAMPLE_RATE,
             characters=[vocabulary.units[token] for token in hypothesis.tokens],
-            alignment=hypothesis.alignment.flip(1) if reversed_input else hypothesis.alignment,
+            alignment=_in_time(torch.from_numpy(hypothesis.alignment), reversed_input),
             attention_metrics=metrics[row],
         )
         for row, hypothesis in enumerate(hypotheses)
@@ -293,11 +293,14 @@ def _transcribe_batch(recognizer: Recognizer, batch: Batch) -> _RecognizedBatch:
     recordings = [SegmentedRecording.from_samples(row, recognizer.limits) for row in rows]
     transcriptions = recognizer.transcribe_all(recordings)
     seconds = time.perf_counter() - started
-    # Loss and attention are those of one pass over the whole utterance, without its silent ends.
-    batch = batch.cut([recording.speech_span for recording in recordings]).to(recognizer.device)
-    with recognizer.autocast():
-        encoded = pretrained.model.listen(*recognizer.log_mel(batch.waveforms, batch.lengths))
-        loss, metrics = _force_transcripts(pretrained.model, batch, encoded, recognizer.log_mel)
+    loss = math.nan
+    metrics: list[AttentionMetrics | None] = [None] * len(batch)
+    if not recognizer.is_export:
+        # Those of one pass over the whole utterance, without its silent ends.
+        batch = batch.cut([recording.speech_span for recording in recordings]).to(recognizer.device)
+        with recognizer.autocast():
+            encoded = pretrained.model.listen(*recognizer.log_mel(batch.waveforms, batch.lengths))
+            loss, metrics = _force_transcripts(pretrained.model, batch, encoded, recognizer.log_mel)
     has_ctc = pretrained.model.config.ctc_weight > 0
     recognitions = [
         RecognizedUtterance(
@@ -308,7 +311,7 @@ def _transcribe_batch(recognizer: Recognizer, batch: Batch) -> _RecognizedBatch:
             speaker=batch.speakers[row],
             seconds=transcription.duration,
             characters=[character for s in segments for character in s.characters],
-            alignment=torch.block_diag(*(s.alignment for s in segments)),  # type: ignore[no-untyped-call]
+            alignment=torch.block_diag(*map(_attention, segments)),  # type: ignore[no-untyped-call]
             attention_metrics=metrics[row],
             words=[word for s in segments for word in s.words],
             frame_spans=torch.cat([torch.empty(0, 2), *map(_frame_spans, segments)]),
@@ -318,6 +321,16 @@ def _transcribe_batch(recognizer: Recognizer, batch: Batch) -> _RecognizedBatch:
         for segments in [transcription.segments]
     ]
     return recognitions, loss, seconds
+
+
+def _in_time(alignment: Tensor, reversed_input: bool) -> Tensor:
+    """Attention (U, S) in the order of time."""
+    return alignment.flip(1) if reversed_input else alignment
+
+
+def _attention(segment: Segment) -> Tensor:
+    """Attention (U, S) of a segment."""
+    return torch.from_numpy(segment.alignment)
 
 
 def _frame_spans(segment: Segment) -> Tensor:

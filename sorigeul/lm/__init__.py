@@ -5,6 +5,7 @@ __all__ = [
     "loading",
     "model_files",
     "network",
+    "networks",
     "ngram",
     "perplexity",
     "recurrent",

@@ -6,18 +6,19 @@ the vocabulary does not have.
 """
 
 from abc import ABC, abstractmethod
-from typing import Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
-import torch
-from torch import Tensor
-
+from sorigeul.base.arrays import Array
 from sorigeul.text.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    import torch
 
 
 class LanguageModelState(Protocol):
     """What a language model knows of N texts."""
 
-    def select(self: "State", rows: Tensor) -> "State":
+    def select(self: "State", rows: Array) -> "State":
         """The state of the texts in `rows` (M,), which may repeat."""
 
 
@@ -32,7 +33,7 @@ class LanguageModel(ABC, Generic[State]):
     """tells this model from any other"""
 
     @abstractmethod
-    def to(self, device: torch.device) -> None:
+    def to(self, device: "torch.device | str") -> None:
         """Move to a device, where all later states and scores are."""
 
     @abstractmethod
@@ -40,12 +41,12 @@ class LanguageModel(ABC, Generic[State]):
         """The state of so many empty texts."""
 
     @abstractmethod
-    def scores(self, state: State) -> Tensor:
+    def scores(self, state: State) -> Array:
         """Natural log-probabilities of the next character and of ``</s>`` (N, V), in float32.
 
         ``<s>`` and ``_`` have -inf; the rest sums to one.
         """
 
     @abstractmethod
-    def advance(self, state: State, tokens: Tensor) -> State:
+    def advance(self, state: State, tokens: Array) -> State:
         """The state after one more character in each text, `tokens` (N,)."""

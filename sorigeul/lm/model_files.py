@@ -72,9 +72,7 @@ def read_description(folder: Path) -> LanguageModelDescription:
             f"{path} is damaged, or not of a language model ({error}): restore it, or name the "
             "folder of a model made by 'sorigeul lm train'"
         ) from error
-    # Invalid bytes may be replaced, since `from_json` compares the hash and refuses the result.
-    vocabulary_json = (folder / VOCABULARY).read_text(encoding="utf-8", errors="replace")
-    vocabulary = Vocabulary.from_json(vocabulary_json, str(folder / VOCABULARY))
+    vocabulary = Vocabulary.read(folder / VOCABULARY)
     if vocabulary.hash != config.vocabulary_hash:
         raise UserError(
             f"{folder / VOCABULARY} is not the vocabulary of the model: restore the one it was "

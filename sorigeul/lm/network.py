@@ -107,7 +107,7 @@ class NetworkModel(LanguageModel[NetworkState]):
         self.fingerprint = _fingerprint(network)
         network.eval()
 
-    def to(self, device: torch.device) -> None:
+    def to(self, device: torch.device | str) -> None:
         """Move to a device."""
         self.network.to(device)
 

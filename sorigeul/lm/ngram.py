@@ -2,9 +2,11 @@
 
 Interpolated modified Kneser-Ney in the units of a recogniser's vocabulary. N texts side by side,
 V vocabulary. A text is known by its last n - 1 tokens, packed into one integer, for order n; before
-its beginning stands ``<s>``. Computes in NumPy on the CPU, whatever the device of the scores.
+its beginning stands ``<s>``. Computes in NumPy on the CPU, whatever the device of the scores, and
+needs no PyTorch: where that is not loaded, scores are arrays of NumPy.
 """
 
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from hashlib import sha256
@@ -13,14 +15,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
+from sorigeul.base.arrays import Array, to_numpy
 from sorigeul.base.errors import UserError
 from sorigeul.base.progress import progress_bar
 from sorigeul.base.ranges import COUNT_OR_NONE, Range, check_ranges
-from sorigeul.base.weights import read_weights, write_weights
+from sorigeul.base.weight_arrays import read_arrays
 from sorigeul.lm.kneser_ney import count_ngrams, ngram_table, unigram_probabilities
 from sorigeul.lm.language_model import LanguageModel
 from sorigeul.lm.model_files import (
@@ -34,6 +35,8 @@ from sorigeul.lm.ngram_tables import NgramTable, Packing, with_line_starts
 from sorigeul.text.vocabulary import Vocabulary
 
 if TYPE_CHECKING:  # text is read with lhotse, which recognition should not wait a second for
+    import torch
+
     from sorigeul.lm.text_data import TextData
 
 _CHUNK = 1 << 18  # tokens of a long text that are scored at a time
@@ -68,12 +71,12 @@ class NgramOptions:
 class NgramState:
     """The last tokens of N texts."""
 
-    contexts: Tensor
-    """packed, int64 (N,)"""
+    contexts: NDArray[np.int64]
+    """packed (N,)"""
 
-    def select(self, rows: Tensor) -> "NgramState":
+    def select(self, rows: Array) -> "NgramState":
         """The state of the texts in `rows` (M,), which may repeat."""
-        return NgramState(self.contexts[rows])
+        return NgramState(self.contexts[to_numpy(rows)])
 
 
 class NgramModel(LanguageModel[NgramState]):
@@ -102,31 +105,31 @@ class NgramModel(LanguageModel[NgramState]):
         self.unigrams, self.tables = unigrams, tuple(tables)
         self.fingerprint = _fingerprint(vocabulary, options, unigrams, tables)
         self._packing = Packing(len(vocabulary))
-        self._device = torch.device("cpu")
+        self._device: torch.device | str = "cpu"
 
     @property
     def order(self) -> int:
         """Characters of the longest n-grams."""
         return len(self.tables) + 1
 
-    def to(self, device: torch.device) -> None:
-        """Return states and scores on `device` from now on; the n-grams stay where they are."""
+    def to(self, device: "torch.device | str") -> None:
+        """Return scores on `device` from now on; the n-grams stay where they are."""
         self._device = device
 
     def start(self, rows: int) -> NgramState:
         """The state of so many empty texts."""
         # Only one <s> counts. A context with two of them is in no table, so shorter ones are used.
         context = self._packing.pack([self.vocabulary.sos_id] * (self.order - 1))
-        return NgramState(torch.full((rows,), context, dtype=torch.int64, device=self._device))
+        return NgramState(np.full(rows, context, np.int64))
 
-    def advance(self, state: NgramState, tokens: Tensor) -> NgramState:
+    def advance(self, state: NgramState, tokens: Array) -> NgramState:
         """The state after one more character in each text, `tokens` (N,)."""
-        contexts = state.contexts << self._packing.bits | tokens.to(state.contexts)
+        contexts = state.contexts << self._packing.bits | to_numpy(tokens).astype(np.int64)
         return NgramState(contexts & self._packing.mask(self.order - 1))
 
-    def scores(self, state: NgramState) -> Tensor:
+    def scores(self, state: NgramState) -> Array:
         """Natural log-probabilities of the next character and of ``</s>`` (N, V), in float32."""
-        contexts = state.contexts.cpu().numpy()
+        contexts = state.contexts
         size = len(self.unigrams)
         probabilities = np.tile(self.unigrams, len(contexts))
         for length, table in enumerate(self.tables, 1):
@@ -138,7 +141,10 @@ class NgramModel(LanguageModel[NgramState]):
             probabilities.reshape(-1, size)[:] *= backoffs
             lengths, tokens, weights = table.continuations(places)
             probabilities[np.repeat(rows * size, lengths) + tokens] += weights
-        return torch.from_numpy(probabilities.reshape(-1, size)).to(self._device).log()
+        with np.errstate(divide="ignore"):
+            scores = np.log(probabilities.reshape(-1, size))
+        torch = sys.modules.get("torch")
+        return scores if torch is None else torch.from_numpy(scores).to(self._device)
 
     def log_probabilities(self, ids: NDArray[np.integer[Any]]) -> NDArray[np.float64]:
         """Natural log-probability of each token of a text, in order.
@@ -176,6 +182,10 @@ class NgramModel(LanguageModel[NgramState]):
 
         Raises OSError if a file cannot be written.
         """
+        import torch
+
+        from sorigeul.base.weights import write_weights
+
         arrays = {"unigrams": self.unigrams}
         for order, table in enumerate(self.tables, 2):
             arrays |= {f"{order}.{part}": getattr(table, part) for part in _PARTS}
@@ -195,7 +205,7 @@ class NgramModel(LanguageModel[NgramState]):
             raise UserError(f"{folder} holds no n-gram model, but a {description.kind} one")
         options = build_settings(NgramOptions, description)
         path, size = folder / WEIGHTS, len(description.vocabulary)
-        arrays = {name: tensor.numpy() for name, tensor in read_weights(path)[0].items()}
+        arrays = read_arrays(path)
         try:
             unigrams = arrays["unigrams"]
             tables = [

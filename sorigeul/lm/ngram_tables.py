@@ -103,7 +103,9 @@ class NgramTable:
             raise ValueError("n-grams of a table are not in order")
         if len(self.backoffs) and not (self.backoffs.min() >= 0 and self.backoffs.max() <= 1):
             raise ValueError("backoffs of a table are no probabilities")
-        if len(self.values) and not self.values.min() > 0:
+        # A discount may take all of a count; no n-gram may have what is left of that.
+        useless = np.flatnonzero(~(self.values > 0))
+        if any((self.codes == code).any() for code in useless):
             raise ValueError("values of a table are not above 0")
         if len(self.tokens) and not (
             self.tokens.max() < vocabulary_size and self.codes.max() < len(self.values)

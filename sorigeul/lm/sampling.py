@@ -5,6 +5,7 @@ from typing import Any
 import torch
 
 from sorigeul.base.errors import UserError
+from sorigeul.base.ranges import TEMPERATURE, check_number
 from sorigeul.lm.language_model import LanguageModel
 
 _LONGEST = 200
@@ -17,12 +18,11 @@ def sample_lines(
 ) -> list[str]:
     """Draw lines that begin with `start`, all of them side by side, each up to its end.
 
-    Raises UserError for a number of lines below 1 or a temperature that is not above 0.
+    Raises UserError for a number of lines below 1 or a temperature out of range.
     """
     if count < 1:
         raise UserError(f"lines is {count}, but must be at least 1")
-    if temperature <= 0:
-        raise UserError(f"temperature is {temperature}, but must be above 0")
+    check_number("temperature", temperature, TEMPERATURE)
     vocabulary = model.vocabulary
     random = torch.Generator().manual_seed(seed)
     state = model.start(count)

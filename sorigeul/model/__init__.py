@@ -7,9 +7,12 @@ U characters, D width, V vocabulary, K beam.
 __all__ = [
     "attention",
     "config",
+    "conformer",
     "ctc_alignment",
+    "front_end",
     "jamo_embedding",
     "las",
+    "listener",
     "losses",
     "rotary",
     "speller",

@@ -7,12 +7,10 @@ merges the weighted sum (the context) with the query: ``tanh(W [context; query])
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
-
-ScoreFunction = Literal["self", "dot", "additive", "location", "multi-head"]
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,10 @@ import tyro
 
 from sorigeul.base.errors import UserError
 from sorigeul.base.ranges import SHARE_BELOW_1, WEIGHT, Range, check_ranges
-from sorigeul.model.attention import ScoreFunction
-from sorigeul.model.recurrent import CELLS, Cell
 
 ListenerKind = Literal["pyramid", "conformer"]
+ScoreFunction = Literal["self", "dot", "additive", "location", "multi-head"]
+Cell = Literal["gru", "lstm", "rnn"]
 
 LAYERS = Range(1, 100)
 
@@ -46,8 +46,17 @@ class LASConfig:
     """number of speller's RNN layers"""
     hidden_size: Annotated[int, Range(1, 16_384)] = 256
     """size of hidden state of RNN; the speller's is twice that if the listener is bidirectional"""
+    speller_size: Annotated[int, Range(0, 32_768)] = 0
+    """size of hidden state of the speller's RNN, to which the listener's frames are projected; 0:
+    that which hidden_size gives"""
     dropout: Annotated[float, SHARE_BELOW_1] = 0.5
     """dropout probability"""
+    junction_dropout: Annotated[float, SHARE_BELOW_1] = 0.0
+    """dropout between the parts of the model: after the convolutions, after each listener stack,
+    and before the speller's output; for trainings of many passes"""
+    junction_norm: bool = False
+    """layer normalisation of the frames after the convolutions and after each stack of the
+    pyramid; a Conformer has norms of its own"""
     time_reduction: int = 16
     """factor by which convolutions and pyramid shorten the sequence of frames: 8 or 16"""
     cell: Cell = "gru"
@@ -89,16 +98,22 @@ class LASConfig:
             refuse("listener", "one of " + ", ".join(get_args(ListenerKind)))
         if self.score_function not in get_args(ScoreFunction):
             refuse("score_function", "one of " + ", ".join(get_args(ScoreFunction)))
-        if self.cell not in CELLS:
-            refuse("cell", "one of " + ", ".join(CELLS))
+        if self.cell not in get_args(Cell):
+            refuse("cell", "one of " + ", ".join(get_args(Cell)))
         if self.time_reduction not in (8, 16):
             refuse("time_reduction", "8 or 16 (use_pyramidal False gives 4)")
         if self.listener_layer_size < self.pyramid_levels + 1:
             refuse("listener_layer_size", f"at least {self.pyramid_levels + 1}: one layer a stack")
         if self.guide_weight > 0 and not (self.ctc_weight > 0 and self.use_attention):
             refuse("guide_weight", "0 without ctc_weight and use_attention: CTC guides attention")
-        if self.score_function == "multi-head" and self.width % self.attention_heads:
-            refuse("attention_heads", f"a divisor of the speller's width {self.width}")
+        if self.score_function == "multi-head" and self.speller_width % self.attention_heads:
+            refuse("attention_heads", f"a divisor of the speller's width {self.speller_width}")
+        if self.speller_size and not self.use_attention:
+            refuse(
+                "speller_size", "0 without use_attention: the speller starts from frames as wide"
+            )
+        if self.junction_norm and self.listener == "conformer":
+            refuse("junction_norm", "False with a conformer, which has norms of its own")
         if self.listener == "conformer" and self.width % (2 * self.attention_heads):
             refuse("attention_heads", f"a divisor of half the listener's width {self.width}")
 
@@ -119,8 +134,13 @@ class LASConfig:
 
     @property
     def width(self) -> int:
-        """Width D of the listener's frames and of the speller."""
+        """Width D of the listener's frames, and of the speller unless `speller_size` is set."""
         return self.hidden_size * (2 if self.use_bidirectional else 1)
+
+    @property
+    def speller_width(self) -> int:
+        """Width of the speller, and of the frames in its memory."""
+        return self.speller_size or self.width
 
     @property
     def sos_id(self) -> int:

@@ -34,6 +34,7 @@ class ConformerListener(FrontEnd):
         self.stacks = nn.ModuleList(
             ConformerStack(config, width, size) for width, size in zip(widths, sizes, strict=True)
         )
+        self.output_dropout = nn.Dropout(config.junction_dropout)
 
     def forward(self, features: Tensor, lengths: Tensor) -> list[tuple[Tensor, Tensor]]:
         """Features (B, T, F), lengths (B,) -> the output (B, S, D) and lengths (B,) of every stack.
@@ -46,7 +47,7 @@ class ConformerListener(FrontEnd):
             if number:
                 frames, lengths = join_pairs(frames, lengths)
             frames = stack(frames, lengths)
-            outputs.append((frames, lengths))
+            outputs.append((self.output_dropout(frames), lengths))
         return outputs
 
 

@@ -5,11 +5,14 @@ layers halves it (Chan et al. 2016, section 3.1). Padding has no effect on the o
 backward recurrent layers neither.
 """
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 
 from sorigeul.model.config import LASConfig
 from sorigeul.model.front_end import FrontEnd
+from sorigeul.model.junction import make_junctions
 from sorigeul.model.recurrent import recurrent, run_padded
 
 
@@ -59,6 +62,8 @@ class Listener(FrontEnd):
             config.dropout,
             bidirectional=config.use_bidirectional,
         )
+        stack_widths = [config.width] * stacks
+        self.junctions = make_junctions(config, [self.width, *stack_widths])
         self._pyramid = ["middle_rnn", "top_rnn"][: config.pyramid_levels]
         for name, size in zip(self._pyramid, sizes[1:], strict=True):
             self.add_module(name, PyramidalRNN(config, size))
@@ -69,7 +74,17 @@ class Listener(FrontEnd):
         The speller attends to the last one; the earlier ones have more frames.
         """
         frames, lengths = self.convolve(features, lengths)
-        outputs = [(run_padded(self.bottom_rnn, frames, lengths), lengths)]
-        for name in self._pyramid:
-            outputs.append(self.get_submodule(name)(*outputs[-1]))
+        frames = self._join(0, frames, lengths)
+        frames = self._join(1, run_padded(self.bottom_rnn, frames, lengths), lengths)
+        outputs = [(frames, lengths)]
+        for number, name in enumerate(self._pyramid, 2):
+            frames, lengths = self.get_submodule(name)(frames, lengths)
+            frames = self._join(number, frames, lengths)
+            outputs.append((frames, lengths))
         return outputs
+
+    def _join(self, number: int, frames: Tensor, lengths: Tensor) -> Tensor:
+        """Frames (B, S, D) of a part, by its number, as the next one reads them."""
+        if self.junctions is None:
+            return frames
+        return cast(Tensor, self.junctions[number](frames, lengths))

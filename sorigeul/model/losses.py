@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from sorigeul.model.config import LASConfig
-from sorigeul.model.ctc_alignment import ctc_align
+from sorigeul.model.ctc_alignment import ctc_spans
 from sorigeul.model.las import LASOutput
 
 GUIDE_WIDTH = 2.0
@@ -96,17 +96,16 @@ def _guided_attention(
     by the `certainty` (B,) of CTC about its text, 0 to 1, since the first alignments are random.
     """
     assert output.ctc_logits is not None
-    position, aligned = ctc_align(
-        output.ctc_logits, output.ctc_lengths, tokens, token_lengths, config.pad_id
-    )
-    frame = torch.arange(output.alignments.shape[2], device=position.device)
+    spans = ctc_spans(output.ctc_logits, output.ctc_lengths, tokens, token_lengths, config.pad_id)
+    frame = torch.arange(output.alignments.shape[2], device=tokens.device)
     # One listener frame covers several CTC frames; their middle is compared with the position.
     ctc_frames_per_frame = config.reduction / config.ctc_reduction
     middle = frame * ctc_frames_per_frame + (ctc_frames_per_frame - 1) / 2
-    distance = middle - position.unsqueeze(2)
+    distance = middle - spans.middle.unsqueeze(2)
     penalty = 1 - torch.exp(-0.5 * (distance / GUIDE_WIDTH).square())
     misplaced = (output.alignments[:, :-1].float() * penalty).sum(2)
-    return (misplaced * aligned * certainty.unsqueeze(1)).sum()
+    weighted: Tensor = misplaced * spans.aligned * certainty.unsqueeze(1)
+    return weighted.sum()
 
 
 def speller_targets(config: LASConfig, tokens: Tensor, token_lengths: Tensor) -> Tensor:

@@ -7,14 +7,12 @@ The layers print as in the seed's model.
 """
 
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
-
-Cell = Literal["gru", "lstm", "rnn"]
 
 _MIN_ROWS_TO_CAST = 4
 """batch size below which converting to bfloat16 takes longer than it saves"""

@@ -14,9 +14,13 @@ Rotation = tuple[Tensor, Tensor]
 
 def rotation(positions: Tensor, width: int) -> Rotation:
     """Positions (S,), the width D of a head -> how vectors at them are turned."""
-    exponents = torch.arange(0, width, 2, device=positions.device) / width
-    angles = positions.unsqueeze(1) * _BASE**-exponents
+    angles = positions.unsqueeze(1) * frequencies(width).to(positions.device)
     return angles.cos(), angles.sin()
+
+
+def frequencies(width: int) -> Tensor:
+    """By how much each pair of channels is turned from one position to the next (D / 2,)."""
+    return _BASE ** -(torch.arange(0, width, 2) / width)
 
 
 def rotate(vectors: Tensor, turned: Rotation) -> Tensor:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from sorigeul.model.attention import Attention, Memory
 from sorigeul.model.config import LASConfig
@@ -44,7 +45,11 @@ class Speller(nn.Module):
 
     def __init__(self, config: LASConfig) -> None:
         super().__init__()
-        width, dropout = config.width, config.dropout
+        width, dropout = config.speller_width, config.dropout
+        self.project: nn.Linear | None = None
+        """from the width of the listener's frames to the speller's, if they differ"""
+        if width != config.width:
+            self.project = nn.Linear(config.width, width)
         self.feed_context = config.feed_context
         self.bidirectional_memory = config.use_bidirectional
         """whether the listener's frames have a forward and a backward half"""
@@ -58,6 +63,7 @@ class Speller(nn.Module):
             if config.use_attention
             else None
         )
+        self.output_dropout = config.junction_dropout
         self.out = nn.Linear(width, config.vocabulary_size)
 
     @property
@@ -66,8 +72,10 @@ class Speller(nn.Module):
         return self.attention is not None and not self.attention.recurrent
 
     def make_memory(self, frames: Tensor, lengths: Tensor) -> Memory:
-        """Listener frames (B, S, D), lengths (B,) -> the memory that every step attends to."""
+        """Listener frames (B, S, D'), lengths (B,) -> the memory that every step attends to."""
         valid = torch.arange(frames.shape[1], device=frames.device) < lengths.unsqueeze(1)
+        if self.project is not None:
+            frames = self.project(frames)
         if self.attention is None:
             return Memory(frames, frames, valid)
         return self.attention.make_memory(frames, valid)
@@ -116,6 +124,7 @@ class Speller(nn.Module):
                 outputs.append((merged, alignments))
             merged = torch.cat([merged for merged, _ in outputs], dim=1)
             alignments = torch.cat([alignments for _, alignments in outputs], dim=1)
+        merged = functional.dropout(merged, self.output_dropout, self.training)
         return self.out(merged), alignments, state
 
     def free_run(self, first: Tensor, steps: int, memory: Memory) -> tuple[Tensor, Tensor]:

@@ -1,12 +1,14 @@
 """Checks of a prepared corpus: ids, texts, lengths, recordings, and whether the report fits."""
 
 import json
+import logging
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
+from sorigeul.base.errors import UserError
 from sorigeul.base.process_pool import map_in_order, with_progress
 from sorigeul.corpora.corpus_files import REPORT
 from sorigeul.corpora.counts import SplitCounts, summary
@@ -15,6 +17,8 @@ from sorigeul.corpora.splits import EVALUATION_SPLITS
 from sorigeul.data.cut_audio import read_archived
 from sorigeul.prepared.corpus import Item, PreparedCorpus
 from sorigeul.sound.audio import AudioError, probe
+
+log = logging.getLogger(__name__)
 
 _TOLERANCE = 0.05  # seconds by which a header and what is decoded may differ
 _CHUNK_SIZE = 32  # recordings sent to a process at a time
@@ -35,6 +39,20 @@ class CheckResult:
         for fault, names in self.faults.items():
             more = ", ..." if len(names) > 5 else ""
             yield f"{len(names):,} x {fault}: {', '.join(names[:5])}{more}"
+
+
+def refuse_faults(corpus: PreparedCorpus, jobs: int) -> CheckResult:
+    """Check a corpus, log a line for each kind of fault, and raise UserError if there is any."""
+    result = check_corpus(corpus, jobs)
+    for line in result.lines():
+        log.warning("%s", line)
+    if result.faults:
+        faults = sum(map(len, result.faults.values()))
+        raise UserError(
+            f"{corpus.folder} has {faults:,} faults, named above: make it again with 'sorigeul "
+            "prepare', or leave them out with 'sorigeul data filter --not_ids'"
+        )
+    return result
 
 
 def check_corpus(corpus: PreparedCorpus, jobs: int) -> CheckResult:

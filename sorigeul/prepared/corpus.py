@@ -145,7 +145,11 @@ def write_corpus(
                 normalizers[item.normalizer] = None
                 sentence_ends.add(item.text)
             if not counts:
-                raise UserError(f"nothing is left for {out}: not one utterance is as asked for")
+                asked = [f"{name} {value}" for name, value in derivation.options.items() if value]
+                raise UserError(
+                    f"nothing is left for {out}: not one utterance is as asked for"
+                    + (f", by {', '.join(asked)}" if asked else "")
+                )
             ordered = {split: counts[split] for split in SPLITS if split in counts}
             report = _report(derivation, ordered, list(normalizers), sentence_ends)
             report_file.write_text(report.to_json(), encoding="utf-8")

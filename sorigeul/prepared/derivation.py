@@ -7,13 +7,16 @@ from pathlib import Path
 from typing import Annotated
 
 from sorigeul.base.errors import UserError
+from sorigeul.base.files import given_twice
 from sorigeul.base.ranges import SECONDS, check_ranges
 from sorigeul.corpora.checking import syllables
+from sorigeul.corpora.corpus_files import refuse_unusable_places
 from sorigeul.corpora.options import PrepareOptions
 from sorigeul.corpora.ranges import SYLLABLE_RATE_OR_NONE
 from sorigeul.corpora.report import Report
 from sorigeul.corpora.splits import SPLITS, assign_splits
 from sorigeul.corpora.utterances import Rejected
+from sorigeul.prepared.checks import refuse_faults
 from sorigeul.prepared.corpus import Derivation, Item, PreparedCorpus, write_corpus
 from sorigeul.text.file_encoding import decode_text
 
@@ -45,6 +48,12 @@ class FilterOptions:
 
     def __post_init__(self) -> None:
         check_ranges(self)
+        for low, high in (("min_duration", "max_duration"), ("min_rate", "max_rate")):
+            if 0 < getattr(self, high) < getattr(self, low):
+                raise UserError(
+                    f"{low} is {getattr(self, low):g}, but must be at most {high}, which is "
+                    f"{getattr(self, high):g}"
+                )
         for name in ("text", "not_text"):
             try:
                 re.compile(getattr(self, name))
@@ -60,7 +69,12 @@ def merge(sources: Sequence[PreparedCorpus], out: Path, overwrite: bool = False)
     """Write a corpus whose splits are those of all `sources`, one after another.
 
     Where an id is in two corpora, all ids of the later one get the name of its folder before them.
+    Raises UserError if a corpus is given twice, by whatever path.
     """
+    if (again := given_twice([source.folder for source in sources])) is not None:
+        raise UserError(
+            f"{again} is given twice: all its utterances would be there twice; leave it out once"
+        )
     prefixes, warnings = _prefixes(sources)
     derivation = Derivation("merged", sources, {}, warnings=warnings)
 
@@ -161,13 +175,19 @@ def _listed(path: str) -> set[str]:
 
 
 def split_corpus(
-    source: PreparedCorpus, out: Path, options: PrepareOptions, overwrite: bool = False
+    source: PreparedCorpus,
+    out: Path,
+    options: PrepareOptions,
+    overwrite: bool = False,
+    jobs: int = 1,
 ) -> Report:
     """Write a corpus whose dev and test are drawn anew from all utterances.
 
     As `prepare` draws them: by speaker, and by sentence if they repeat. Of `options` the shares and
-    the seed count.
+    the seed count. So many processes check the corpus first; UserError if it has faults.
     """
+    refuse_unusable_places(source.files, out, overwrite)
+    refuse_faults(source, jobs)
     assignment = assign_splits((item.utterance for item in _pooled(source)), {""}, options)
     shares = {"dev_share": options.dev_share, "test_share": options.test_share}
     derivation = Derivation("split", [source], shares, options.seed, assignment.split_by)

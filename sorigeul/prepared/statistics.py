@@ -33,6 +33,7 @@ _SCRIPT_BY_NAME = {
     "KATAKANA": "Kana",
 }
 """by the first word of the name that Unicode gives a character"""
+_SYLLABLES = frozenset((" ", ".", *map(chr, range(ord("가"), ord("힣") + 1))))
 
 
 def script_of(character: str) -> str:
@@ -45,6 +46,13 @@ def script_of(character: str) -> str:
         return "digits"
     word = unicodedata.name(character, "").split(" ")[0]
     return _SCRIPT_BY_NAME.get(word, "others")
+
+
+def scripts_in(text: str) -> set[str]:
+    """The scripts in a text besides Hangul."""
+    # Most texts have nothing else, and there may be a million of them.
+    beyond = set(text).difference(_SYLLABLES)
+    return {script_of(one) for one in beyond} - {"", "Hangul"} if beyond else set()
 
 
 @dataclass
@@ -65,11 +73,13 @@ class SplitStatistics:
 
     def add(self, item: Item) -> None:
         """Count an utterance."""
-        self.counts.add(item.utterance)
-        self.durations.append(item.duration)
-        self.rates.append(syllables(item.text) / item.duration if item.duration else 0.0)
-        self.lengths.append(len(item.text))
-        self.scripts.update({script_of(one) for one in set(item.text)} - {"", "Hangul"})
+        utterance = item.utterance
+        text, seconds = utterance.text, utterance.duration
+        self.counts.add(utterance)
+        self.durations.append(seconds)
+        self.rates.append(syllables(text) / seconds if seconds else 0.0)
+        self.lengths.append(len(text))
+        self.scripts.update(scripts_in(text))
 
     @property
     def repeated(self) -> int:
@@ -93,14 +103,27 @@ class CorpusStatistics:
     splits: dict[str, SplitStatistics] = field(default_factory=dict)
     seconds_of: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     """seconds of each speaker who is named"""
-    times_said: dict[int, list[str]] = field(default_factory=dict)
-    """by sentence: a text of it, and the splits of those who said it"""
+    said_again: dict[int, list[str]] = field(default_factory=dict)
+    """by sentence that is there more than once: a text of it, and the split of each utterance"""
     examples: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     """texts with characters of each script besides Hangul"""
     unreadable: list[str] = field(default_factory=list)
     """reasons"""
     clipped: list[str] = field(default_factory=list)
     """ids, of the recordings that were listened to"""
+
+    def note_sentence(self, item: Item) -> None:
+        """Keep the sentence of an utterance that is about to be counted, if it was there before.
+
+        Texts of all sentences of a large corpus would fill the memory.
+        """
+        key = sentence(item.text)
+        if key not in self.said_again:
+            before = [name for name, one in self.splits.items() if key in one.counts.sentences]
+            if not before:
+                return
+            self.said_again[key] = [item.text[:_REMEMBERED], *before]
+        self.said_again[key].append(item.split)
 
     @cached_property
     def overlap(self) -> tuple[str, bool]:
@@ -109,8 +132,7 @@ class CorpusStatistics:
 
     def most_repeated(self, most: int) -> list[tuple[str, Counter[str]]]:
         """The sentences that are said most, and how often in each split; only what is repeated."""
-        repeated = [one for one in self.times_said.values() if len(one) > 2]
-        repeated.sort(key=lambda one: (-len(one), one[0]))
+        repeated = sorted(self.said_again.values(), key=lambda one: (-len(one), one[0]))
         return [(text, Counter(splits)) for text, *splits in repeated[:most]]
 
     @property
@@ -134,13 +156,12 @@ def corpus_statistics(
     """
     statistics = CorpusStatistics()
     for item in _once(corpus):
+        statistics.note_sentence(item)
         split = statistics.splits.setdefault(item.split, SplitStatistics())
         split.add(item)
         if item.speaker is not None:
             statistics.seconds_of[item.speaker] += item.duration
-        said = statistics.times_said.setdefault(sentence(item.text), [item.text[:_REMEMBERED]])
-        said.append(item.split)
-        for script in {script_of(one) for one in set(item.text)} - {"", "Hangul"}:
+        for script in scripts_in(item.text):
             if len(statistics.examples[script]) < 5:
                 statistics.examples[script].append(item.text[:_REMEMBERED])
     _listen(corpus, statistics, sample, jobs, seed)

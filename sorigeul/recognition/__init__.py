@@ -8,6 +8,7 @@ __all__ = [
     "folders",
     "listening",
     "live",
+    "model_loading",
     "overlaps",
     "recognizer",
     "search_setup",

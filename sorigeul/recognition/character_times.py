@@ -3,18 +3,20 @@
 B utterances, S frames, U characters.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
 
+from sorigeul.base.arrays import Array, to_numpy
 from sorigeul.model.ctc_alignment import ctc_spans
-from sorigeul.model.las import ListenAttendSpell, ListenerOutput
-from sorigeul.search.hypothesis import Hypothesis
+from sorigeul.search.hypothesis import Alignment, Hypothesis
+
+if TYPE_CHECKING:
+    from sorigeul.model.las import ListenAttendSpell, ListenerOutput
 
 Spans = np.ndarray[Any, np.dtype[np.float64]]
 """start and end of each character (U, 2)"""
@@ -46,7 +48,7 @@ def character_times(
     """
     logits = None if reversed_input else model.ctc_logits(encoded)
     if logits is not None:
-        tokens = [torch.tensor(hypothesis.tokens, dtype=torch.long) for hypothesis in hypotheses]
+        tokens = [hypothesis.tokens for hypothesis in hypotheses]
         return _align(logits, encoded.ctc_lengths, tokens, model.config.pad_id, by_ctc=True)
     if model.config.use_attention:
         alignments = [hypothesis.alignment for hypothesis in hypotheses]
@@ -54,36 +56,37 @@ def character_times(
     return [CharacterTimes(_even_spans(len(row.tokens)), None) for row in hypotheses]
 
 
-def _align_attention(alignments: Sequence[Tensor], reversed_input: bool) -> list[CharacterTimes]:
+def _align_attention(alignments: Sequence[Alignment], reversed_input: bool) -> list[CharacterTimes]:
     """The best path through each attention (U, S): from character to character, frame by frame.
 
     It is found like a CTC path. In a frame, the units are the characters of this utterance; the
     blank is as probable as a character that is attended to in all frames alike.
     """
-    lengths = torch.tensor([alignment.shape[1] for alignment in alignments])
-    tokens = [torch.arange(len(alignment)) for alignment in alignments]
+    lengths = np.array([alignment.shape[1] for alignment in alignments])
+    tokens = [list(range(len(alignment))) for alignment in alignments]
     blank = max(map(len, tokens), default=0)
-    logits = torch.full((len(alignments), int(lengths.max()), blank + 1), -torch.inf)
+    logits = np.full((len(alignments), lengths.max(), blank + 1), -np.inf, np.float32)
     for row, alignment in enumerate(alignments):
         characters, frames = alignment.shape
-        in_order = alignment.flip(1) if reversed_input else alignment
-        logits[row, :frames, :characters] = in_order.T.float().clamp_min(_LEAST_ATTENTION).log()
-    logits[:, :, blank] = -lengths.clamp_min(1).log().unsqueeze(1)
+        in_order = alignment[:, ::-1] if reversed_input else alignment
+        logits[row, :frames, :characters] = np.log(in_order.T.clip(_LEAST_ATTENTION))
+    logits[:, :, blank] = -np.log(lengths.clip(1))[:, None]
     return _align(logits, lengths, tokens, blank, by_ctc=False)
 
 
 def _align(
-    logits: Tensor, lengths: Tensor, tokens: Sequence[Tensor], blank: int, by_ctc: bool
+    logits: Array, lengths: Array, tokens: Sequence[Sequence[int]], blank: int, by_ctc: bool
 ) -> list[CharacterTimes]:
     """The spans on the best paths through `logits` (B, S, V) of texts (U) of each utterance."""
     counts = [len(row) for row in tokens]
-    padded = pad_sequence(list(tokens), batch_first=True).to(logits.device)
-    token_lengths = torch.tensor(counts, device=logits.device)
-    found = ctc_spans(logits, lengths, padded, token_lengths, blank)
-    edges = torch.stack((found.first, found.last + 1), dim=2) / lengths.cpu().view(-1, 1, 1)
+    padded = np.zeros((len(tokens), max(counts)), np.int64)
+    for row, ids in enumerate(tokens):
+        padded[row, : len(ids)] = ids
+    found = ctc_spans(logits, lengths, padded, np.array(counts), blank)
+    edges = np.stack((found.first, found.last + 1), axis=2) / to_numpy(lengths)[:, None, None]
     return [
         CharacterTimes(
-            edges[row, :count].double().numpy(),
+            edges[row, :count],
             found.probability[row, :count].tolist() if by_ctc else None,
         )
         if bool(found.aligned[row, :count].all())

@@ -26,20 +26,20 @@ from sorigeul.base.process_pool import map_in_order
 from sorigeul.base.progress import progress_bar
 from sorigeul.base.ranges import BATCH_SECONDS, PROCESSES, check_ranges
 from sorigeul.base.stopping import StopRequests
-from sorigeul.pretrained.loading import PretrainedModel, load_pretrained
+from sorigeul.exporting.runtime import exported_model
+from sorigeul.pretrained.description import PretrainedModel
 from sorigeul.recognition.batching import Batch, assign_batches, length_batches
-from sorigeul.recognition.recognizer import Recognizer, default_device
+from sorigeul.recognition.model_loading import load_model, with_own_language_model
+from sorigeul.recognition.recognizer import Recognizer
 from sorigeul.recognition.recording_list import RecordingEntry, read_recording_list
 from sorigeul.recognition.search_setup import SearchSetup
 from sorigeul.recognition.shard_results import Row, ShardResults, shard_files
 from sorigeul.recognition.transcription import Transcription
 from sorigeul.recognition.writers import spoken_fields
 from sorigeul.recognition.written_text import written_transcription
-from sorigeul.search.inference import Precision
-from sorigeul.search.options import SearchRequest
+from sorigeul.search.options import Precision, SearchRequest
 from sorigeul.sound.audio import AudioError
 from sorigeul.sound.segments import SegmentedRecording, SegmentLimits
-from sorigeul.text import written_form
 
 log = logging.getLogger(__name__)
 
@@ -103,8 +103,8 @@ def transcribe_corpus(
     refuse_overwriting([Output(out, "--out")], inputs, options.overwrite or begun, remedy)
     if torch.cuda.is_available():
         torch.cuda.set_device(local_rank % torch.cuda.device_count())
-    pretrained = load_pretrained(run, default_device())
-    setup = SearchSetup.load(pretrained, options.search, default_device())
+    pretrained = load_model(run)
+    setup = SearchSetup.load(pretrained, with_own_language_model(run, options.search))
     basis = {
         "model": model_hash(pretrained),
         "precision": options.precision,
@@ -112,6 +112,8 @@ def transcribe_corpus(
         "manifest": _manifest_hash(entries),
     }
     if options.written:
+        from sorigeul.text import written_form  # a third of a second goes into its patterns
+
         basis["text form (--written)"] = str(written_form.VERSION)
     recognizer = Recognizer(pretrained, options.precision, setup)
     recognizer.batch_seconds = options.batch_seconds or recognizer.batch_seconds
@@ -141,8 +143,8 @@ def _transcribe_batches(
     stop: StopRequests,
 ) -> None:
     """Transcribe the batches of this process. The first process then waits for the others."""
-    device = recognizer.device.type
-    jobs = options.jobs or (1 if device == "cpu" else _GPU_JOBS)  # recognition keeps a CPU busy
+    on_cpu = str(recognizer.device) == "cpu"
+    jobs = options.jobs or (1 if on_cpu else _GPU_JOBS)  # recognition keeps a CPU busy
     load = partial(_load_batch, entries, recognizer.limits)
     total = sum(results.durations)
     with progress_bar("transcribing", total, results.seconds, counted=False) as advance:
@@ -303,6 +305,9 @@ def model_hash(pretrained: PretrainedModel) -> str:
     digest = hashlib.sha256(
         f"{model.config} {pretrained.features} {pretrained.vocabulary.hash}".encode()
     )
+    if (graphs := exported_model(pretrained)) is not None:
+        digest.update(graphs.fingerprint.encode())
+        return digest.hexdigest()
     for name, weights in model.state_dict().items():
         digest.update(name.encode())
         digest.update(weights.cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
@@ -316,7 +321,7 @@ def search_hash(setup: SearchSetup) -> str:
     for partner in setup.partners:
         digest.update(model_hash(partner).encode())
     if setup.terms is not None:
-        digest.update(setup.terms.bonuses.cpu().numpy().tobytes())
+        digest.update(setup.terms.bonuses.tobytes())
     return digest.hexdigest()
 
 

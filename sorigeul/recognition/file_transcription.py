@@ -290,4 +290,4 @@ def _draw_attention(path: Path, segment: Segment) -> None:
     from sorigeul.base import plots  # matplotlib takes a second to load
 
     seconds = segment.end - segment.start
-    plots.attention(path, segment.alignment.numpy(), segment.characters, seconds, segment.text)
+    plots.attention(path, segment.alignment, segment.characters, seconds, segment.text)

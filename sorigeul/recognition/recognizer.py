@@ -1,19 +1,20 @@
 """`Recognizer`: from a recording of any length to a transcription with segments and confidence."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from copy import copy
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import torch
+import numpy as np
 from rapidfuzz.distance import LCSseq
-from torch import Tensor
 
-from sorigeul.base.errors import UserError
-from sorigeul.model.las import ListenerOutput
-from sorigeul.pretrained.loading import PretrainedModel, load_pretrained
+from sorigeul.base.arrays import Array, inference
+from sorigeul.pretrained.description import PretrainedModel
 from sorigeul.recognition.batching import group_by_seconds
 from sorigeul.recognition.character_times import CharacterTimes, character_times
 from sorigeul.recognition.confidence import (
@@ -21,26 +22,32 @@ from sorigeul.recognition.confidence import (
     geometric_mean,
     raw_confidence,
 )
+from sorigeul.recognition.engines import make_engine
+from sorigeul.recognition.model_loading import device_of, load_model, with_own_language_model
 from sorigeul.recognition.overlaps import RecognizedSegment, join_overlaps
 from sorigeul.recognition.search_setup import SearchSetup
 from sorigeul.recognition.streaming import TranscriptionStream
 from sorigeul.recognition.transcription import Alternative, Segment, Transcription
 from sorigeul.recognition.word_times import settle_boundaries, word_ranges
-from sorigeul.search import inference
 from sorigeul.search.decoding import Search
+from sorigeul.search.greedy import Path as CtcPath
 from sorigeul.search.greedy import ctc_best_paths, ctc_collapse
 from sorigeul.search.hypothesis import Hypothesis
-from sorigeul.search.inference import Precision
-from sorigeul.search.options import CTC_WEIGHT, SearchOptions, SearchRequest
-from sorigeul.search.rescoring import RESCORED_TEXTS, Rescorer
+from sorigeul.search.options import (
+    CTC_WEIGHT,
+    RESCORED_TEXTS,
+    Precision,
+    SearchOptions,
+    SearchRequest,
+)
 from sorigeul.search.terms import Terms
 from sorigeul.sound import audio
 from sorigeul.sound.audio import SAMPLE_RATE, AudioOptions, Samples
-from sorigeul.sound.features import LogMel
 from sorigeul.sound.segments import SegmentedRecording, SegmentLimits, SpeechSegment
 
-_CPU_BATCH_SECONDS = 30.0  # more does not fit the caches
-_GPU_BATCH_SECONDS = 600.0  # not measured
+if TYPE_CHECKING:
+    from sorigeul.search.rescoring import Rescorer
+    from sorigeul.sound.features import LogMel
 
 
 class Recognizer:
@@ -66,59 +73,43 @@ class Recognizer:
         """Take over a model, which can no longer be trained afterwards.
 
         Without a `setup` the search is the one that was tuned for the model, if any was. In int8,
-        recurrent and linear layers are quantized to eight bits. Raises UserError for int8 on a GPU.
+        recurrent and linear layers are quantized to eight bits. Raises UserError for int8 on a GPU,
+        and for a precision other than the own one of an export.
         """
         self.pretrained = pretrained
-        self.device = next(pretrained.model.parameters()).device
-        self.setup = setup or SearchSetup.load(pretrained, SearchRequest(), self.device)
-        if precision == "int8" and self.device.type != "cpu":
-            raise UserError("precision int8 is for a CPU: choose bfloat16 or float32 on a GPU")
+        self.setup = setup or SearchSetup.load(pretrained, SearchRequest())
         self._members = (pretrained, *self.setup.partners)
-        rescorer = self.setup.rescorer
-        for member in (*self._members, *([rescorer] if rescorer else [])):
-            if precision == "int8":
-                inference.quantize(member.model)
-            elif self.device.type == "cpu":
-                inference.optimize_layout(member.model)
+        self._engine = make_engine(self._members, precision)
         self.calibration = None
         if self.setup.calibration:
             self.calibration = ConfidenceCalibration.from_json(
                 self.setup.calibration, "the confidence of search.json"
             )
-        self._use_bfloat16 = precision == "bfloat16"
-        on_cpu = self.device.type == "cpu"
-        self.batch_seconds = _CPU_BATCH_SECONDS if on_cpu else _GPU_BATCH_SECONDS
+        self.batch_seconds = self._engine.batch_seconds
         self.limits = SegmentLimits.for_longest_utterance(pretrained.longest_utterance)
-        self._log_mels = [LogMel(member.features).to(self.device) for member in self._members]
-        self._rescorer = None
-        if rescorer is not None:
-            log_mel = LogMel(rescorer.features).to(self.device)
-            tuned = rescorer.search.find([])
-            ctc_weight = CTC_WEIGHT if tuned is None else tuned.options.ctc_weight
-            model, vocabulary = rescorer.model, rescorer.vocabulary
-            self._rescorer = Rescorer(model, log_mel, vocabulary, ctc_weight)
+        self._rescorer = _make_rescorer(self.setup.rescorer, precision)
 
     @classmethod
     def from_pretrained(
         cls,
         source: str | Path,
-        device: str | torch.device | None = None,
+        device: str | Any | None = None,
         precision: Precision = "float32",
         beam: int = 0,
         request: SearchRequest | None = None,
         nbest: int = 1,
-    ) -> "Recognizer":
-        """Load a model from a run folder or by its Hugging Face id.
+    ) -> Recognizer:
+        """Load a model from a run folder, by its Hugging Face id, or from the folder of an export.
 
         Without a `device` it runs on a GPU if there is one. `request` asks for language models and
         other ways to search, and `beam` is short for one that asks for a width only; `nbest` is the
-        number of texts of each segment. Raises UserError if `source` is neither a run nor an id, or
-        is damaged, and if `request` names such a thing.
+        number of texts of each segment. An export runs on the CPU, without PyTorch, and with the
+        language model that it has, unless `request` names others. Raises UserError if `source` is
+        none of these, or is damaged, and if `request` names such a thing.
         """
-        device = device or default_device()
-        pretrained = load_pretrained(source, device)
-        setup = SearchSetup.load(pretrained, request or SearchRequest(beam), device, nbest)
-        return cls(pretrained, precision, setup)
+        request = with_own_language_model(source, request or SearchRequest(beam))
+        pretrained = load_model(source, device)
+        return cls(pretrained, precision, SearchSetup.load(pretrained, request, nbest))
 
     @property
     def search(self) -> Search:
@@ -130,40 +121,45 @@ class Recognizer:
         return Search(models, options, setup.language_models, setup.terms)
 
     @property
-    def log_mel(self) -> LogMel:
-        """The features of the model."""
-        return self._log_mels[0]
+    def device(self) -> Any:
+        """Where the model is: a device of PyTorch, or "cpu" for an export."""
+        return self._engine.device
 
-    def with_options(self, options: SearchOptions) -> "Recognizer":
+    @property
+    def is_export(self) -> bool:
+        """Whether the model is an export, which only recognises."""
+        return device_of(self.pretrained) is None
+
+    @property
+    def log_mel(self) -> LogMel:
+        """The features of a model of PyTorch."""
+        features: LogMel = self._engine.log_mels[0]  # type: ignore[attr-defined]
+        return features
+
+    def with_options(self, options: SearchOptions) -> Recognizer:
         """The same recogniser with other options of the search, and with raw confidences."""
         other = copy(self)
         other.setup = replace(self.setup, options=options)
         other.calibration = None
         return other
 
-    def with_terms(self, terms: Terms | None) -> "Recognizer":
+    def with_terms(self, terms: Terms | None) -> Recognizer:
         """The same recogniser with other terms to favour."""
         other = copy(self)
         other.setup = replace(self.setup, terms=terms)
         return other
 
-    def padded(self, batch: Sequence[SpeechSegment]) -> tuple[Tensor, Tensor]:
+    def padded(self, batch: Sequence[SpeechSegment]) -> tuple[Array, Array]:
         """Segments of speech -> waveforms (B, N) on the device, lengths (B,)."""
-        waveforms = torch.nn.utils.rnn.pad_sequence(
-            [torch.from_numpy(speech.samples) for speech in batch], batch_first=True
-        ).to(self.device)
-        return waveforms, torch.tensor([len(one.samples) for one in batch], device=self.device)
+        return self._engine.padded(batch)
 
-    def encode(self, waveforms: Tensor, lengths: Tensor) -> list[ListenerOutput]:
+    def encode(self, waveforms: Array, lengths: Array) -> list[Any]:
         """Waveforms (B, N), lengths (B,) -> the listener's frames, by each model of an ensemble."""
-        return [
-            member.model.listen(*log_mel(waveforms, lengths))
-            for member, log_mel in zip(self._members, self._log_mels, strict=True)
-        ]
+        return self._engine.encode(waveforms, lengths)
 
-    def autocast(self) -> torch.autocast:
+    def autocast(self) -> AbstractContextManager[Any]:
         """The context in which the model computes at the precision of this recognizer."""
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self._use_bfloat16)
+        return self._engine.precision_context()
 
     def transcribe(
         self,
@@ -236,7 +232,7 @@ class Recognizer:
             [SegmentedRecording.from_samples(samples, self.limits) for samples in recordings]
         )
 
-    @torch.no_grad()
+    @inference()
     def recognize(self, batch: Sequence[SpeechSegment]) -> list[RecognizedSegment]:
         """Recognise segments of speech in one batch."""
         model = self.pretrained.model
@@ -250,7 +246,7 @@ class Recognizer:
                 judged = self._rescorer(waveforms, lengths, ranked, own, weight)
                 ranked = [hypotheses[: self.setup.options.nbest] for hypotheses in judged]
             hypotheses = [best for best, *_ in ranked]
-            paths: list[Tensor] | list[None] = [None] * len(batch)
+            paths: list[CtcPath] | list[None] = [None] * len(batch)
             if model.config.ctc_weight > 0:
                 paths = ctc_best_paths(model, encoded)
             reversed_input = self.pretrained.features.input_reverse
@@ -266,7 +262,7 @@ class Recognizer:
         self,
         speech: SpeechSegment,
         hypotheses: Sequence[Hypothesis],
-        path: Tensor | None,
+        path: CtcPath | None,
         times: CharacterTimes,
     ) -> RecognizedSegment:
         """A segment with its characters in time and the confidence of its words.
@@ -315,11 +311,14 @@ class Recognizer:
         return [Alternative(text, score) for text, score in texts.items()]
 
     def _segment(
-        self, speech: SpeechSegment, hypothesis: Hypothesis, path: Tensor | None
+        self, speech: SpeechSegment, hypothesis: Hypothesis, path: CtcPath | None
     ) -> Segment:
         """A segment with its text; `path` is the best path of the CTC head, if there is one."""
         vocabulary, config = self.pretrained.vocabulary, self.pretrained.model.config
         alignment = hypothesis.alignment
+        in_time = alignment
+        if self.pretrained.features.input_reverse:
+            in_time = np.ascontiguousarray(alignment[:, ::-1])
         agreement, ctc_text = 1.0, None
         if path is not None:
             agreement = LCSseq.normalized_similarity(hypothesis.tokens, ctc_collapse(path, config))
@@ -332,7 +331,7 @@ class Recognizer:
             confidence=geometric_mean(hypothesis.probabilities),
             finished=hypothesis.finished,
             characters=[vocabulary.units[token] for token in hypothesis.tokens],
-            alignment=alignment.flip(1) if self.pretrained.features.input_reverse else alignment,
+            alignment=in_time,
             ctc_text=ctc_text,
             ctc_agreement=agreement,
         )
@@ -346,6 +345,14 @@ class Recognizer:
         return slice(before, frames - after)
 
 
-def default_device() -> str:
-    """A GPU if there is one, else the CPU."""
-    return "cuda" if torch.cuda.is_available() else "cpu"
+def _make_rescorer(rescorer: PretrainedModel | None, precision: Precision) -> Rescorer | None:
+    """A model that ranks the n-best texts anew, which only PyTorch computes."""
+    if rescorer is None:
+        return None
+    from sorigeul.recognition.torch_engine import TorchEngine
+    from sorigeul.search.rescoring import Rescorer
+
+    log_mel = TorchEngine([rescorer], precision).log_mels[0]
+    tuned = rescorer.search.find([])
+    ctc_weight = CTC_WEIGHT if tuned is None else tuned.options.ctc_weight
+    return Rescorer(rescorer.model, log_mel, rescorer.vocabulary, ctc_weight)

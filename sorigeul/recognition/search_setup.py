@@ -5,12 +5,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import torch
-
 from sorigeul.base.errors import UserError
 from sorigeul.lm.language_model import LanguageModel
 from sorigeul.lm.loading import load_language_model
-from sorigeul.pretrained.loading import PretrainedModel, load_pretrained
+from sorigeul.pretrained.description import PretrainedModel
+from sorigeul.recognition.model_loading import device_of, load_model
 from sorigeul.search.options import RESCORE_WEIGHT, SearchOptions, SearchRequest
 from sorigeul.search.terms import Terms
 from sorigeul.text.vocabulary import Vocabulary
@@ -39,15 +38,17 @@ class SearchSetup:
         cls,
         pretrained: PretrainedModel,
         request: SearchRequest,
-        device: torch.device | str,
         nbest: int = 1,
     ) -> "SearchSetup":
         """Load what a user asks for, with the weights that were tuned for it if there are any.
 
-        Raises UserError if something cannot be loaded, or has other characters than the model.
+        All go where the model is. Raises UserError if something cannot be loaded, has other
+        characters than the model, or needs PyTorch beside an export.
         """
-        vocabulary = pretrained.vocabulary
-        partners = [load_pretrained(source, device) for source in request.ensemble]
+        vocabulary, device = pretrained.vocabulary, device_of(pretrained)
+        if request.rescore and device is None:
+            raise UserError("--rescore needs PyTorch: give a run rather than an export")
+        partners = [load_model(source, device) for source in request.ensemble]
         for source, partner in zip(request.ensemble, partners, strict=True):
             _require_same_characters(source, partner.vocabulary, vocabulary)
         language_models = [load_language_model(source, device) for source in request.lm]
@@ -71,7 +72,7 @@ class SearchSetup:
             partners=partners,
             language_models=language_models,
             terms=terms,
-            rescorer=load_pretrained(request.rescore, device) if request.rescore else None,
+            rescorer=load_model(request.rescore, device) if request.rescore else None,
             rescore_weight=RESCORE_WEIGHT if weight is None else weight,
             calibration={} if tuned is None else tuned.calibration,
         )

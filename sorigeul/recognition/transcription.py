@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass, field
 
-from torch import Tensor
+from sorigeul.search.hypothesis import Alignment
 
 MIN_CONFIDENCE = 0.3
 """a segment with less confidence is doubtful: on dev of Pansori more than half of its characters
@@ -55,7 +55,7 @@ class Segment:
     """whether the model reached the end of the sentence; otherwise the text is not reliable"""
     characters: list[str]
     """the vocabulary units of the text (U)"""
-    alignment: Tensor
+    alignment: Alignment
     """attention of each character over the listener frames, in the order of time (U, S)"""
     ctc_text: str | None = None
     """what the CTC head alone reads, if there is one"""

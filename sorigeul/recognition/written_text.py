@@ -7,7 +7,6 @@ from dataclasses import replace
 
 from sorigeul.recognition.live import FinalSegment, LiveEvent, ProvisionalText
 from sorigeul.recognition.transcription import Segment, Transcription, Word
-from sorigeul.text.written_form import written, written_words
 
 
 def written_transcription(transcription: Transcription) -> Transcription:
@@ -27,11 +26,17 @@ def written_segment(segment: Segment) -> Segment:
     """
     return replace(
         segment,
-        text=written(segment.text),
+        text=_written(segment.text),
         spoken=segment.text,
         words=_written_words(segment),
-        alternatives=[replace(one, text=written(one.text)) for one in segment.alternatives],
+        alternatives=[replace(one, text=_written(one.text)) for one in segment.alternatives],
     )
+
+
+def _written(text: str) -> str:
+    from sorigeul.text.written_form import written  # a third of a second goes into its patterns
+
+    return written(text)
 
 
 def written_event(event: LiveEvent) -> LiveEvent:
@@ -40,11 +45,13 @@ def written_event(event: LiveEvent) -> LiveEvent:
         case FinalSegment(segment):
             return replace(event, segment=written_segment(segment))
         case ProvisionalText(text):
-            return ProvisionalText(written(text))
+            return ProvisionalText(_written(text))
     return event
 
 
 def _written_words(segment: Segment) -> list[Word]:
+    from sorigeul.text.written_form import written_words
+
     spoken = segment.words
     if [word.word for word in spoken] != segment.text.split():
         return []  # their times are not known

@@ -7,10 +7,11 @@ successive rows, U characters, S listener frames, V vocabulary. Does not know ab
 import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import inf
 
-import torch
-from torch import Tensor
+import numpy as np
 
+from sorigeul.base.arrays import Array, inference, largest, namespace, to_numpy
 from sorigeul.search.hypothesis import Hypothesis
 from sorigeul.search.scorers import RepetitionGuard, Scorer, SpellerScorer
 
@@ -35,7 +36,7 @@ class _Complete:
     @property
     def bar(self) -> float:
         """The score that a further hypothesis must exceed."""
-        return self.heap[0][0] if len(self.heap) == self.nbest else -torch.inf
+        return self.heap[0][0] if len(self.heap) == self.nbest else -inf
 
     def add(self, hypothesis: Hypothesis) -> None:
         entry = (hypothesis.score, -len(self.heap), hypothesis)
@@ -57,45 +58,48 @@ class _Beam:
         self.speller, self.scorers = speller, (speller, *others)
         self.special = special
         hypotheses, device = len(speller.attention), speller.attention.device
-        self.tokens = torch.zeros(hypotheses, 0, dtype=torch.long, device=device)
+        xp = namespace(speller.attention)
+        self.tokens = xp.zeros((hypotheses, 0), dtype=xp.int64, device=device)
         self.totals = {
-            scorer.name: torch.zeros(hypotheses, dtype=torch.float64, device=device)
+            scorer.name: xp.zeros(hypotheses, dtype=xp.float64, device=device)
             for scorer in self.scorers
         }
         """sum of each scorer's scores, without its weight (N,)"""
 
-    def score(self) -> Tensor:
+    def score(self) -> Array:
         """The score of each hypothesis with each next character (N, V)."""
         self._steps = {scorer.name: scorer.score() for scorer in self.scorers}
-        sums = torch.zeros_like(self._steps[self.speller.name])
+        steps = self._steps[self.speller.name]
+        sums = namespace(steps).zeros_like(steps)
         for scorer in self.scorers:
             if scorer.weight != 0:
-                total = self.totals[scorer.name].unsqueeze(1)
+                total = self.totals[scorer.name][:, None]
                 sums += scorer.weight * (total + self._steps[scorer.name])
-        sums[:, [self.special.sos_id, self.special.pad_id]] = -torch.inf
+        sums[:, [self.special.sos_id, self.special.pad_id]] = -inf
         return sums
 
-    def certain_end(self) -> Tensor:
+    def certain_end(self) -> Array:
         """The scores (N,) of hypotheses that end here, forbidden or not."""
-        sums = torch.zeros_like(self.totals[self.speller.name])
+        xp = namespace(self.tokens)
+        sums = xp.zeros_like(self.totals[self.speller.name])
         for scorer in self.scorers:
             step = self._steps[scorer.name][:, self.special.eos_id]
-            step = torch.where(step.isinf(), 0.0, step)
+            step = xp.where(xp.isinf(step), 0.0, step)
             sums += scorer.weight * (self.totals[scorer.name] + step)
         return sums
 
-    def most_gain(self, characters: Tensor) -> Tensor:
+    def most_gain(self, characters: Array) -> Array:
         """The most that so many further characters (B,) can add to a score."""
         gains = [scorer.weight * scorer.most_gain(characters) for scorer in self.scorers]
-        return torch.stack(gains).clamp_min(0).sum(0)
+        return namespace(characters).stack(gains).clip(0).sum(0)
 
-    def select(self, rows: Tensor, tokens: Tensor) -> None:
+    def select(self, rows: Array, tokens: Array) -> None:
         """Go on with the hypotheses in `rows` (N,), each extended by one of `tokens` (N,)."""
         for scorer in self.scorers:
             step = self._steps[scorer.name][rows, tokens]
             self.totals[scorer.name] = self.totals[scorer.name][rows] + step
             scorer.select(rows, tokens)
-        self.tokens = torch.cat((self.tokens[rows], tokens.unsqueeze(1)), dim=1)
+        self.tokens = namespace(tokens).concat((self.tokens[rows], tokens[:, None]), axis=1)
 
     def hypothesis(self, row: int, frames: int, score: float, finished: bool) -> Hypothesis:
         """The hypothesis in a row, which ends here, of an utterance with so many valid frames."""
@@ -104,7 +108,7 @@ class _Beam:
             tokens=self.tokens[row].tolist(),
             probabilities=self.speller.probabilities[row].tolist(),
             # A copy, so that the batch can be freed.
-            alignment=self.speller.alignment[row, :, :frames].cpu().clone(),
+            alignment=to_numpy(self.speller.alignment[row, :, :frames]).copy(),
             finished=finished,
             score=score,
             scores={
@@ -121,12 +125,12 @@ class _Beam:
         )
 
 
-@torch.no_grad()
+@inference()
 def beam_search(
     speller: SpellerScorer,
     others: Sequence[Scorer],
     special: SpecialTokens,
-    limits: Tensor,
+    limits: Array,
     frames: Sequence[int],
     nbest: int = 1,
 ) -> list[list[Hypothesis]]:
@@ -140,39 +144,40 @@ def beam_search(
     ones.
     """
     beam = _Beam(speller, others, special)
-    batch, device = len(limits), limits.device
+    xp, batch, device = namespace(limits), len(limits), limits.device
     hypotheses = len(speller.attention)
     width = hypotheses // batch
-    utterance = torch.arange(batch, device=device).repeat_interleave(width)
+    utterance = xp.arange(hypotheses, device=device) // width
     # All hypotheses of an utterance start out the same: only the first counts.
-    active = torch.arange(hypotheses, device=device) % width == 0
+    active = xp.arange(hypotheses, device=device) % width == 0
     complete = [_Complete(nbest) for _ in range(batch)]
-    bars = torch.full((batch,), -torch.inf, dtype=torch.float64, device=device)
+    bars = xp.full((batch,), -inf, dtype=xp.float64, device=device)
     for step in range(int(limits.max()) + 1):
         scores = beam.score()
-        ending = scores[:, special.eos_id].masked_fill(~active, -torch.inf)
-        scores[~active] = -torch.inf
-        scores[:, special.eos_id] = -torch.inf
-        scores[(step >= limits)[utterance]] = -torch.inf
-        top_scores, top_places = scores.view(batch, -1).topk(width, dim=1)
+        ending = xp.where(active, scores[:, special.eos_id], -inf)
+        scores[~active] = -inf
+        scores[:, special.eos_id] = -inf
+        scores[(step >= limits)[utterance]] = -inf
+        top_scores, top_places = largest(scores.reshape(batch, -1), width)
         # If an utterance has no complete hypothesis yet, and its hypotheses can be neither extended
         # nor completed, they end here, as if nothing forbade it.
-        none_yet = torch.tensor([not kept.heap for kept in complete], device=device)
-        cut_off = (none_yet & top_scores[:, 0].isinf())[utterance] & ending.isinf() & active
+        none_yet = xp.asarray([not kept.heap for kept in complete], device=device)
+        stuck = none_yet & xp.isinf(top_scores[:, 0])
+        cut_off = stuck[utterance] & xp.isinf(ending) & active
         if cut_off.any():
-            ending = torch.where(cut_off, beam.certain_end(), ending)
-        better = (ending > bars[utterance]).nonzero().flatten().tolist()
+            ending = xp.where(cut_off, beam.certain_end(), ending)
+        better = xp.argwhere(ending > bars[utterance])[:, 0].tolist()
         for row in sorted(better, key=lambda row: -float(ending[row])):
             index, score = row // width, float(ending[row])
             if score > complete[index].bar:
                 finished = not bool(cut_off[row])
                 complete[index].add(beam.hypothesis(row, frames[index], score, finished))
-        bars = torch.tensor([kept.bar for kept in complete], dtype=torch.float64, device=device)
-        reachable = top_scores + beam.most_gain((limits - step - 1).clamp_min(0)).unsqueeze(1)
-        active = ((reachable > bars.unsqueeze(1)) & ~top_scores.isinf()).flatten()
+        bars = xp.asarray([kept.bar for kept in complete], dtype=xp.float64, device=device)
+        reachable = top_scores + beam.most_gain((limits - step - 1).clip(0))[:, None]
+        active = ((reachable > bars[:, None]) & ~xp.isinf(top_scores)).reshape(-1)
         if not active.any():
             break
-        flat = top_places.flatten()
+        flat = top_places.reshape(-1)
         beam.select(utterance * width + flat // scores.shape[1], flat % scores.shape[1])
-    empty = Hypothesis([], [], torch.zeros(0, 0), finished=False)
+    empty = Hypothesis([], [], np.zeros((0, 0), np.float32), finished=False)
     return [kept.ranked() or [empty] for kept in complete]

@@ -1,15 +1,12 @@
 """From encoder output to character ids: greedy search, or a beam with the scorers one asks for."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor
-
-from sorigeul.lm.language_model import LanguageModel
-from sorigeul.model.attention import Memory
-from sorigeul.model.las import ListenAttendSpell, ListenerOutput
+from sorigeul.base.arrays import Array, inference, namespace
 from sorigeul.search.beam_search import SpecialTokens, beam_search
 from sorigeul.search.greedy import greedy_search
 from sorigeul.search.hypothesis import Hypothesis, length_limits
@@ -25,6 +22,10 @@ from sorigeul.search.scorers import (
     TermScorer,
 )
 from sorigeul.search.terms import Terms
+
+if TYPE_CHECKING:
+    from sorigeul.lm.language_model import LanguageModel
+    from sorigeul.model.las import ListenAttendSpell, ListenerOutput
 
 
 @dataclass(frozen=True)
@@ -52,9 +53,9 @@ class Search:
         alone = len(self.models) == 1 and not self.language_models and self.terms is None
         return alone and self.width == 1 and self.options.nbest == 1
 
-    @torch.no_grad()
+    @inference()
     def __call__(
-        self, encoded: Sequence[ListenerOutput], limits: Tensor | None = None
+        self, encoded: Sequence[ListenerOutput], limits: Array | None = None
     ) -> list[list[Hypothesis]]:
         """The best hypotheses of each utterance, the best first, from each model's frames.
 
@@ -65,9 +66,10 @@ class Search:
         config = self.models[0].config
         if limits is None:
             pairs = zip(self.models, encoded, strict=True)
-            limits = torch.stack([length_limits(*pair) for pair in pairs]).amin(0)
-        utterance = torch.arange(len(limits), device=limits.device)
-        utterance = utterance.repeat_interleave(self.width)
+            each = [length_limits(*pair) for pair in pairs]
+            limits = namespace(each[0]).amin(namespace(each[0]).stack(each), axis=0)
+        xp = namespace(limits)
+        utterance = xp.arange(len(limits) * self.width, device=limits.device) // self.width
         spellers, heads = self._recognizers(encoded, utterance)
         judges = self._other_scorers(spellers[0], encoded[0], utterance)
         return beam_search(
@@ -80,7 +82,7 @@ class Search:
         )
 
     def _recognizers(
-        self, encoded: Sequence[ListenerOutput], utterance: Tensor
+        self, encoded: Sequence[ListenerOutput], utterance: Array
     ) -> tuple[list[SpellerScorer], list[CtcScorer]]:
         """The spellers and the CTC heads of all models."""
         with_ctc = sum(model.config.ctc_weight > 0 for model in self.models)
@@ -97,30 +99,29 @@ class Search:
         return spellers, heads
 
     def _other_scorers(
-        self, speller: SpellerScorer, encoded: ListenerOutput, utterance: Tensor
+        self, speller: SpellerScorer, encoded: ListenerOutput, utterance: Array
     ) -> list[Scorer]:
         """What judges a text besides the recognisers."""
-        options, device = self.options, utterance.device
-        hypotheses, vocabulary = speller.score().shape
+        options = self.options
         eos_id = self.models[0].config.eos_id
-        scorers: list[Scorer] = [RepetitionGuard(hypotheses, vocabulary, device)]
+        scorers: list[Scorer] = [RepetitionGuard(speller)]
         if options.length_bonus != 0:
-            bonus = options.length_bonus
-            scorers.append(LengthBonus(hypotheses, vocabulary, eos_id, bonus, device))
+            scorers.append(LengthBonus(speller, eos_id, options.length_bonus))
         if options.coverage_weight > 0:
             scorers.append(CoverageScorer(speller, options.coverage_weight))
         for number, model in enumerate(self.language_models):
             weight = options.lm_weights[number]
-            scorers.append(LanguageModelScorer(model, hypotheses, weight, f"lm_{number + 1}"))
+            scorers.append(LanguageModelScorer(model, utterance, weight, f"lm_{number + 1}"))
         # What is subtracted may raise a score: the search does not wait for that.
         if options.internal_lm_weight > 0:
             memory = self.models[0].make_memory(encoded)
-            silence = torch.zeros_like(memory.values), torch.zeros_like(memory.keys)
-            deaf = Memory(*silence, memory.valid)
+            xp = namespace(memory.values)
+            silence = xp.zeros_like(memory.values), xp.zeros_like(memory.keys)
+            deaf = replace(memory, values=silence[0], keys=silence[1])
             weight = -options.internal_lm_weight
             scorers.append(SpellerScorer(self.models[0], deaf, utterance, weight, "internal_lm"))
         if self.terms is not None:
-            scorers.append(TermScorer(self.terms, hypotheses, options.term_weight, device))
+            scorers.append(TermScorer(self.terms, utterance, options.term_weight))
         return scorers
 
 

@@ -4,14 +4,12 @@ A model that was changed here can no longer be trained.
 """
 
 import warnings
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from sorigeul.model.las import ListenAttendSpell
-
-Precision = Literal["float32", "bfloat16", "int8"]
 
 
 def optimize_layout(model: ListenAttendSpell) -> ListenAttendSpell:
@@ -29,7 +27,7 @@ def optimize_layout(model: ListenAttendSpell) -> ListenAttendSpell:
 def quantize(model: ListenAttendSpell) -> ListenAttendSpell:
     """Quantize the matrices of recurrent and linear layers to eight bits, in place.
 
-    Dynamic quantization: weights have one scale per matrix, and activations are rounded as they
+    Dynamic quantization: weights have one scale a row, and activations are rounded as they
     come. Convolutions are not quantized, but run in bfloat16 if the processor multiplies in it.
     """
     with warnings.catch_warnings():
@@ -49,7 +47,7 @@ def _as_bfloat16(_: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]
 
 def _quantize_children(module: nn.Module) -> None:
     from torch.ao.nn.quantized import dynamic
-    from torch.ao.quantization import default_dynamic_qconfig
+    from torch.ao.quantization import per_channel_dynamic_qconfig
 
     quantized: dict[type[nn.Module], Any] = {
         nn.GRU: dynamic.GRU,
@@ -64,7 +62,7 @@ def _quantize_children(module: nn.Module) -> None:
         layer: Any = child
         if isinstance(child, nn.RNNBase):
             layer = _as_torch_layer(child, kind)
-        layer.qconfig = default_dynamic_qconfig
+        layer.qconfig = per_channel_dynamic_qconfig
         setattr(module, name, quantized[kind].from_float(layer))
 
 

@@ -1,13 +1,16 @@
 """How to search: the width of the beam, and what each scorer counts for."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
 from sorigeul.base.errors import UserError
 from sorigeul.base.ranges import SHARE, TEXTS, WEIGHT, Range, check_ranges
+
+Precision = Literal["float32", "bfloat16", "int8"]
+"""number format of the heavy arithmetic"""
 
 BEAM, BONUS = Range(0, 1000), Range(-1000, 1000)
 
@@ -22,6 +25,8 @@ LM_WEIGHT = 0.3
 """weight of a language model that no weights have been fitted for"""
 LM_LENGTH_BONUS = 1.0
 """bonus for each character beside such a language model, which shortens texts further"""
+RESCORED_TEXTS = 10
+"""how many texts of each utterance are judged again by such a model, if no more are asked for"""
 RESCORE_WEIGHT = 0.5
 """weight of a model that ranks the n-best texts anew; on dev of Pansori 0.3 is as good, 1 worse"""
 
@@ -109,6 +114,15 @@ class SearchRequest:
             raise UserError("--term_weight goes with --terms FILE")
         if self.rescore_weight is not None and not self.rescore:
             raise UserError("--rescore_weight goes with --rescore RUN")
+
+    @property
+    def given(self) -> list[str]:
+        """The options that were given, with their hyphens."""
+        return [
+            f"--{field.name}"
+            for field in fields(self)
+            if getattr(self, field.name) != field.default
+        ]
 
     def options(self, tuned: SearchOptions | None, nbest: int = 1) -> SearchOptions:
         """The options of the search, where `tuned` are those fitted for these language models."""

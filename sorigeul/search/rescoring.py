@@ -18,8 +18,6 @@ from sorigeul.search.hypothesis import Hypothesis
 from sorigeul.sound.features import LogMel
 from sorigeul.text.vocabulary import Vocabulary
 
-RESCORED_TEXTS = 10
-"""how many texts of each utterance are judged again, if no more are asked for"""
 _LEAST = -1e4  # for a text that cannot be: finite, so that it can be written as JSON
 
 

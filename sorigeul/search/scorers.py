@@ -5,18 +5,21 @@ successive rows, U characters, S listener frames, V vocabulary. The end of sente
 here too. A scorer belongs to one search of one batch, and keeps the state of its hypotheses.
 """
 
+from __future__ import annotations
+
 from abc import ABC, abstractmethod
-from typing import Any
+from math import inf
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor
-
-from sorigeul.lm.language_model import LanguageModel
-from sorigeul.model.attention import Memory
-from sorigeul.model.las import ListenAttendSpell, ListenerOutput
-from sorigeul.model.speller import SpellerState
+from sorigeul.base.arrays import Array, astype, log_softmax, namespace
 from sorigeul.search.ctc_prefix_scorer import PrefixScorer
 from sorigeul.search.terms import Terms
+
+if TYPE_CHECKING:
+    from sorigeul.lm.language_model import LanguageModel
+    from sorigeul.model.attention import Memory
+    from sorigeul.model.las import ListenAttendSpell, ListenerOutput
+    from sorigeul.model.speller import SpellerState
 
 
 class Scorer(ABC):
@@ -25,16 +28,17 @@ class Scorer(ABC):
     name: str
     weight: float
 
-    def most_gain(self, characters: Tensor) -> Tensor:
+    def most_gain(self, characters: Array) -> Array:
         """The most that so many further characters (B,) can add; 0 for probabilities."""
-        return torch.zeros_like(characters, dtype=torch.float64)
+        xp = namespace(characters)
+        return xp.zeros_like(characters, dtype=xp.float64)
 
     @abstractmethod
-    def score(self) -> Tensor:
+    def score(self) -> Array:
         """What each next character adds to the score of each hypothesis (N, V)."""
 
     @abstractmethod
-    def select(self, rows: Tensor, tokens: Tensor) -> None:
+    def select(self, rows: Array, tokens: Array) -> None:
         """Go on with the hypotheses in `rows` (N,), each extended by one of `tokens` (N,).
 
         A row belongs to the same utterance as before.
@@ -48,7 +52,7 @@ class SpellerScorer(Scorer):
         self,
         model: ListenAttendSpell,
         memory: Memory,
-        utterance: Tensor,
+        utterance: Array,
         weight: float,
         name: str = "speller",
     ) -> None:
@@ -57,34 +61,33 @@ class SpellerScorer(Scorer):
         shared = model.speller.shares_memory
         self._model, self._memory = model, memory if shared else memory.select(utterance)
         hypotheses, frames = len(utterance), memory.values.shape[1]
-        device = memory.values.device
-        self.probabilities = torch.zeros(hypotheses, 0, device=device)
+        xp, device = namespace(utterance), utterance.device
+        self.probabilities = xp.zeros((hypotheses, 0), dtype=xp.float32, device=device)
         """of each character so far (N, U)"""
-        self.alignment = torch.zeros(hypotheses, 0, frames, device=device)
+        self.alignment = xp.zeros((hypotheses, 0, frames), dtype=xp.float32, device=device)
         """attention of each character so far (N, U, S)"""
-        start = torch.full((hypotheses,), model.config.sos_id, device=device)
+        start = xp.full((hypotheses,), model.config.sos_id, device=device)
         self._step(start, model.speller.start(memory).select(utterance))
 
-    def _step(self, tokens: Tensor, state: SpellerState) -> None:
-        logits, attention, self._state = self._model.speller(
-            tokens.unsqueeze(1), self._memory, state
-        )
-        scores: Tensor = logits[:, -1].double()
-        config = self._model.config
-        scores[:, [config.sos_id, config.pad_id]] = -torch.inf  # never characters
-        self._log_probabilities: Tensor = scores.log_softmax(-1)
-        self.attention: Tensor = attention.float()
+    def _step(self, tokens: Array, state: SpellerState) -> None:
+        logits, attention, self._state = self._model.speller(tokens[:, None], self._memory, state)
+        xp, config = namespace(logits), self._model.config
+        scores = astype(logits[:, -1], xp.float64)
+        scores[:, [config.sos_id, config.pad_id]] = -inf  # never characters
+        self._log_probabilities = log_softmax(scores)
+        self.attention = astype(attention, xp.float32)
         """attention of the character that is scored now (N, 1, S)"""
 
-    def score(self) -> Tensor:
+    def score(self) -> Array:
         """The speller's log-probabilities (N, V), in float64."""
         return self._log_probabilities
 
-    def select(self, rows: Tensor, tokens: Tensor) -> None:
+    def select(self, rows: Array, tokens: Array) -> None:
         """Run the speller one step further."""
-        chosen = self._log_probabilities[rows, tokens].exp().float().unsqueeze(1)
-        self.probabilities = torch.cat((self.probabilities[rows], chosen), dim=1)
-        self.alignment = torch.cat((self.alignment[rows], self.attention[rows]), dim=1)
+        xp = namespace(rows)
+        chosen = astype(xp.exp(self._log_probabilities[rows, tokens]), xp.float32)[:, None]
+        self.probabilities = xp.concat((self.probabilities[rows], chosen), axis=1)
+        self.alignment = xp.concat((self.alignment[rows], self.attention[rows]), axis=1)
         self._step(tokens, self._state.select(rows))
 
 
@@ -107,16 +110,18 @@ class CtcScorer(Scorer):
         self._eos_id = model.config.eos_id
         self._scorer = PrefixScorer(logits, encoded.ctc_lengths, model.config.pad_id, width)
         self._prefixes = self._scorer.empty_prefixes()
-        self._totals = torch.zeros_like(self._prefixes.ends_in_blank[:, 0])
+        ends = self._prefixes.ends_in_blank
+        self._totals = namespace(ends).zeros_like(ends[:, 0])
 
-    def score(self) -> Tensor:
+    def score(self) -> Array:
         """What each character changes in the log-probability of the prefix (N, V)."""
         self._extended = self._scorer.extension_scores(self._prefixes)
         self._extended[:, self._eos_id] = self._scorer.complete_scores(self._prefixes)
-        change = self._extended - self._totals.unsqueeze(1)
-        return change.masked_fill(self._extended.isinf(), -torch.inf)
+        xp = namespace(self._extended)
+        change = self._extended - self._totals[:, None]
+        return xp.where(xp.isinf(self._extended), -inf, change)
 
-    def select(self, rows: Tensor, tokens: Tensor) -> None:
+    def select(self, rows: Array, tokens: Array) -> None:
         """Extend the prefixes."""
         self._totals = self._extended[rows, tokens]
         self._prefixes = self._scorer.extend(self._prefixes, rows, tokens)
@@ -126,17 +131,20 @@ class LanguageModelScorer(Scorer):
     """Log-probabilities of a language model: shallow fusion (Gulcehre et al. 2015)."""
 
     def __init__(
-        self, model: LanguageModel[Any], hypotheses: int, weight: float, name: str
+        self, model: LanguageModel[Any], utterance: Array, weight: float, name: str
     ) -> None:
+        """`utterance` is that of each hypothesis (N,)."""
         self.name, self.weight = name, weight
-        self._model = model
-        self._state = model.start(hypotheses)
+        self._model, self._xp = model, namespace(utterance)
+        self._state = model.start(len(utterance))
 
-    def score(self) -> Tensor:
+    def score(self) -> Array:
         """The language model's log-probabilities (N, V)."""
-        return self._model.scores(self._state).double()
+        scores = self._model.scores(self._state)
+        # An n-gram model gives what suits PyTorch wherever that is loaded.
+        return self._xp.asarray(scores, dtype=self._xp.float64)
 
-    def select(self, rows: Tensor, tokens: Tensor) -> None:
+    def select(self, rows: Array, tokens: Array) -> None:
         """Let the language model read the new characters."""
         self._state = self._model.advance(self._state.select(rows), tokens)
 
@@ -146,22 +154,20 @@ class LengthBonus(Scorer):
 
     name = "length"
 
-    def __init__(
-        self, hypotheses: int, vocabulary: int, eos_id: int, weight: float, device: torch.device
-    ) -> None:
+    def __init__(self, speller: SpellerScorer, eos_id: int, weight: float) -> None:
         self.weight = weight
-        self._ones = torch.ones(hypotheses, vocabulary, dtype=torch.float64, device=device)
+        self._ones = namespace(speller.score()).ones_like(speller.score())
         self._ones[:, eos_id] = 0.0
 
-    def most_gain(self, characters: Tensor) -> Tensor:
+    def most_gain(self, characters: Array) -> Array:
         """One for each (B,)."""
-        return characters.double()
+        return astype(characters, namespace(characters).float64)
 
-    def score(self) -> Tensor:
+    def score(self) -> Array:
         """One for each character, nothing for the end of sentence (N, V)."""
         return self._ones
 
-    def select(self, rows: Tensor, tokens: Tensor) -> None:
+    def select(self, rows: Array, tokens: Array) -> None:
         """Nothing to follow."""
 
 
@@ -179,19 +185,20 @@ class CoverageScorer(Scorer):
         self.weight = weight
         self._speller = speller
 
-    def most_gain(self, characters: Tensor) -> Tensor:
+    def most_gain(self, characters: Array) -> Array:
         """All frames, however many characters there are (B,)."""
-        frames = float(self._speller.attention.shape[2])
-        return torch.where(characters > 0, frames, 0.0).double()
+        xp = namespace(characters)
+        return astype(characters > 0, xp.float64) * self._speller.attention.shape[2]
 
-    def score(self) -> Tensor:
+    def score(self) -> Array:
         """How many frames the next character is the first to cover, the same for all (N, V)."""
         before = self._speller.alignment.sum(1)
         after = before + self._speller.attention[:, 0]
-        gained: Tensor = ((after > self._ENOUGH) & (before <= self._ENOUGH)).sum(1, keepdim=True)
-        return gained.double().expand(-1, self._speller.score().shape[1])
+        xp = namespace(before)
+        gained = ((after > self._ENOUGH) & (before <= self._ENOUGH)).sum(1)[:, None]
+        return xp.broadcast_to(astype(gained, xp.float64), self._speller.score().shape)
 
-    def select(self, rows: Tensor, tokens: Tensor) -> None:
+    def select(self, rows: Array, tokens: Array) -> None:
         """Nothing to follow: the speller keeps its attention."""
 
 
@@ -203,20 +210,21 @@ class TermScorer(Scorer):
 
     name = "terms"
 
-    def __init__(self, terms: Terms, hypotheses: int, weight: float, device: torch.device) -> None:
+    def __init__(self, terms: Terms, utterance: Array, weight: float) -> None:
+        """`utterance` is that of each hypothesis (N,)."""
         self.weight = weight
-        self._terms = terms.to(device)
-        self._nodes = torch.zeros(hypotheses, dtype=torch.long, device=device)
+        self._terms = terms.like(utterance)
+        self._nodes = namespace(utterance).zeros_like(utterance)
 
-    def most_gain(self, characters: Tensor) -> Tensor:
+    def most_gain(self, characters: Array) -> Array:
         """The largest bonus for each (B,)."""
-        return self._terms.most_gain * characters.double()
+        return self._terms.most_gain * astype(characters, namespace(characters).float64)
 
-    def score(self) -> Tensor:
+    def score(self) -> Array:
         """The bonus gained or lost by each next character (N, V)."""
         return self._terms.gains(self._nodes)
 
-    def select(self, rows: Tensor, tokens: Tensor) -> None:
+    def select(self, rows: Array, tokens: Array) -> None:
         """Follow the characters in the tree of terms."""
         self._nodes = self._terms.next_nodes(self._nodes[rows], tokens)
 
@@ -233,37 +241,38 @@ class RepetitionGuard(Scorer):
     _TIMES = 4
     _LEAST_CHARACTERS = 12
 
-    def __init__(self, hypotheses: int, vocabulary: int, device: torch.device) -> None:
-        self._vocabulary = vocabulary
-        self._tokens = torch.zeros(hypotheses, 0, dtype=torch.long, device=device)
-        periods = torch.arange(1, self._LONGEST + 1, device=device)
-        copies = torch.clamp(-(-self._LEAST_CHARACTERS // periods), min=self._TIMES)
+    def __init__(self, speller: SpellerScorer) -> None:
+        self._speller = speller
+        hypotheses, device = len(speller.attention), speller.attention.device
+        xp = namespace(speller.attention)
+        self._tokens = xp.zeros((hypotheses, 0), dtype=xp.int64, device=device)
+        periods = xp.arange(1, self._LONGEST + 1, device=device)
+        copies = (-(-self._LEAST_CHARACTERS // periods)).clip(self._TIMES)
         self._most_matches = (copies - 1) * periods
-        self._matches = torch.zeros(hypotheses, self._LONGEST, dtype=torch.long, device=device)
+        self._matches = xp.zeros((hypotheses, self._LONGEST), dtype=xp.int64, device=device)
         """for each period p, how many of the last characters equal the one p before them"""
-        self.repetitive = torch.zeros(hypotheses, dtype=torch.bool, device=device)
+        self.repetitive = xp.zeros(hypotheses, dtype=xp.bool, device=device)
         """whether a hypothesis was stopped from repeating itself (N,)"""
 
-    def score(self) -> Tensor:
+    def score(self) -> Array:
         """Minus infinity for a character that would go on with the repetition, else 0 (N, V)."""
-        hypotheses, characters = self._tokens.shape
-        scores = torch.zeros(
-            hypotheses, self._vocabulary, dtype=torch.float64, device=self._tokens.device
-        )
+        xp, characters = namespace(self._tokens), self._tokens.shape[1]
+        scores = xp.zeros_like(self._speller.score())
         looping = self._matches >= self._most_matches
-        for row, period in looping.nonzero().tolist():
-            scores[row, self._tokens[row, characters - period - 1]] = -torch.inf
+        for row, period in xp.argwhere(looping).tolist():
+            scores[row, self._tokens[row, characters - period - 1]] = -inf
         self.repetitive = self.repetitive | looping.any(1)
         return scores
 
-    def select(self, rows: Tensor, tokens: Tensor) -> None:
+    def select(self, rows: Array, tokens: Array) -> None:
         """Count how long each hypothesis has been repeating itself."""
         history = self._tokens[rows]
         self.repetitive = self.repetitive[rows]
-        matches = torch.zeros_like(self._matches)
+        xp = namespace(tokens)
+        matches = xp.zeros_like(self._matches)
         most = min(self._LONGEST, history.shape[1])
-        recent = history.flip(1)[:, :most]
-        equal = recent == tokens.unsqueeze(1)
-        matches[:, :most] = torch.where(equal, self._matches[rows, :most] + 1, 0)
+        recent = xp.flip(history, (1,))[:, :most]
+        equal = recent == tokens[:, None]
+        matches[:, :most] = xp.where(equal, self._matches[rows][:, :most] + 1, 0)
         self._matches = matches
-        self._tokens = torch.cat((history, tokens.unsqueeze(1)), dim=1)
+        self._tokens = xp.concat((history, tokens[:, None]), axis=1)

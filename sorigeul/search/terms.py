@@ -10,9 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import torch
-from torch import Tensor
 
+from sorigeul.base.arrays import Array, astype, namespace
 from sorigeul.base.errors import UserError
 from sorigeul.text.file_encoding import decode_text
 from sorigeul.text.normalization import normalizer
@@ -25,9 +24,9 @@ _MOST_CELLS = 50_000_000  # nodes times vocabulary: 600 MB
 class Terms:
     """An automaton of P nodes over V characters. Node 0 is the beginning of all terms."""
 
-    following: Tensor
+    following: Array
     """the node after each character (P, V)"""
-    bonuses: Tensor
+    bonuses: Array
     """what a hypothesis gains or loses with each character (P, V)"""
     unknown: tuple[str, ...] = ()
     """terms with characters that the vocabulary does not have; they are left out"""
@@ -96,23 +95,26 @@ class Terms:
         """The most that one character can gain."""
         return float(self.bonuses.max())
 
-    def to(self, device: torch.device) -> "Terms":
-        """The same on another device."""
-        moved = (self.following.to(device), self.bonuses.to(device))
-        return Terms(*moved, self.unknown, self.weights)
+    def like(self, array: Array) -> "Terms":
+        """The same in arrays of the kind of this one, on its device."""
+        xp, tables = namespace(array), (self.following, self.bonuses)
+        moved = [xp.asarray(table, device=array.device) for table in tables]
+        return Terms(moved[0], moved[1], self.unknown, self.weights)
 
-    def gains(self, nodes: Tensor) -> Tensor:
+    def gains(self, nodes: Array) -> Array:
         """What each next character gains or loses at `nodes` (N,) -> (N, V)."""
-        return self.bonuses[nodes].double()
+        bonuses = self.bonuses[nodes]
+        return astype(bonuses, namespace(bonuses).float64)
 
-    def next_nodes(self, nodes: Tensor, tokens: Tensor) -> Tensor:
+    def next_nodes(self, nodes: Array, tokens: Array) -> Array:
         """The nodes (N,) after one of `tokens` (N,) at each of `nodes` (N,)."""
-        return self.following[nodes, tokens].long()
+        following = self.following[nodes, tokens]
+        return astype(following, namespace(following).int64)
 
 
 def _automaton(
     children: list[dict[int, int]], worths: list[float], complete: list[bool], vocabulary: int
-) -> tuple[Tensor, Tensor]:
+) -> tuple[Array, Array]:
     """The tables `following` and `bonuses` of a tree.
 
     What a node is worth is in part certain, by a complete term that its text ends in or has gone
@@ -136,4 +138,4 @@ def _automaton(
             pending[child] = max(worths[child] - certain[child], 0.0)
             nodes.append(child)
     arriving = certain - certain[parents] + pending
-    return torch.from_numpy(following), torch.from_numpy(arriving[following] - pending[:, None])
+    return following, arriving[following] - pending[:, None]

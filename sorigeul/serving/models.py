@@ -12,8 +12,7 @@ from sorigeul.base.errors import UserError
 from sorigeul.base.memory import return_freed_memory
 from sorigeul.recognition.overlaps import RecognizedSegment
 from sorigeul.recognition.recognizer import Recognizer
-from sorigeul.search.inference import Precision
-from sorigeul.search.options import SearchRequest
+from sorigeul.search.options import Precision, SearchRequest
 from sorigeul.search.terms import Terms
 from sorigeul.serving.batch_queue import BatchQueue, TermList
 from sorigeul.serving.metrics import Metrics

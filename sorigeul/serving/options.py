@@ -60,6 +60,8 @@ class ServingOptions:
         """Check the values."""
         check_ranges(self)
         refuse_too_many_processes("workers", self.workers)
+        if self.wyoming and self.wyoming == self.port:
+            raise UserError(f"port and wyoming are both {self.port}: give each its own port")
         for origin in self.cors_origin:
             if not _ORIGIN.fullmatch(origin):
                 raise UserError(

@@ -8,8 +8,7 @@ from types import FrameType
 
 import uvicorn
 
-from sorigeul.search.inference import Precision
-from sorigeul.search.options import SearchRequest
+from sorigeul.search.options import Precision, SearchRequest
 from sorigeul.serving.admission import Admission
 from sorigeul.serving.application import create_application
 from sorigeul.serving.authentication import ApiKeys

@@ -11,6 +11,8 @@ import zlib
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from sorigeul.recognition.transcription import Segment, Transcription
 from sorigeul.recognition.writers import segment_fields, spoken_fields, word_fields, write
 from sorigeul.serving.api_errors import ApiError
@@ -108,9 +110,9 @@ def error_event(error: ApiError) -> str:
 
 def attention_fields(segment: Segment) -> dict[str, Any]:
     """The attention (U, S) of a segment in eight bits: base64 of its rows, 255 the largest."""
-    weights = segment.alignment.float()
-    scale = 255 / max(float(weights.max()), 1e-9) if weights.numel() else 0.0
-    eight_bits = (weights * scale).round().clamp(0, 255).byte().numpy()
+    weights = segment.alignment
+    scale = 255 / max(float(weights.max()), 1e-9) if weights.size else 0.0
+    eight_bits = np.rint(weights * scale).clip(0, 255).astype(np.uint8)
     return {
         "characters": segment.characters,
         "frames": weights.shape[1],

@@ -57,8 +57,8 @@ def _bind(options: ServingOptions, port: int) -> socket.socket:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind(address[4])
         bound.listen(1)  # so that nobody else can listen there; uvicorn sets the real length
-    except OSError as error:
-        reason = error.strerror or str(error)
+    except (OSError, UnicodeError) as error:  # UnicodeError: of a name that no host can have
+        reason = (isinstance(error, OSError) and error.strerror) or str(error)
         raise UserError(
             f"{options.host}:{port} cannot be listened on ({reason}): choose another port or host"
         ) from None

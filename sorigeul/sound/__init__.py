@@ -2,9 +2,11 @@
 
 __all__ = [
     "archive_members",
+    "array_features",
     "audio",
     "augmentation",
     "degradations",
+    "feature_config",
     "features",
     "microphone",
     "moved_recordings",

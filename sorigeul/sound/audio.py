@@ -21,7 +21,6 @@ from sorigeul.sound.channels import CHOICES, Mixer, is_choice, output_channels
 from sorigeul.sound.container_length import missing_bytes
 from sorigeul.sound.headerless import HeaderlessDecoder, named_headerless
 from sorigeul.sound.joined_recordings import joined_recordings
-from sorigeul.sound.libav import LibavDecoder, has_gaps, open_container
 from sorigeul.sound.libsndfile import LibsndfileDecoder, open_sound_file
 from sorigeul.sound.source import (
     AudioError,
@@ -254,15 +253,23 @@ def _open_decoder(
         if not isinstance(file, Pipe):
             sound_file = open_sound_file(file, head, name)
             # libsndfile ignores the time stamps of Ogg, and a paused browser recording has holes.
-            if sound_file is not None and b"OpusHead" in head[:64] and has_gaps(file, name):
+            if sound_file is not None and b"OpusHead" in head[:64] and _has_gaps(file, name):
                 sound_file = None
         if sound_file is not None:
             _check_only_track(options.track, name)
             with sound_file:
                 yield LibsndfileDecoder(sound_file, name), file
             return
+        from sorigeul.sound.libav import LibavDecoder, open_container  # a tenth of a second
+
         with open_container(file, name) as container:
             yield LibavDecoder(container, name, options.track), file
+
+
+def _has_gaps(file: InputFile, name: str) -> bool:
+    from sorigeul.sound.libav import has_gaps
+
+    return has_gaps(file, name)
 
 
 def _check_only_track(track: str, name: str) -> None:

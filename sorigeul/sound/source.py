@@ -12,6 +12,7 @@ from typing import BinaryIO, TypeVar, cast
 
 from sorigeul.base.errors import UserError
 from sorigeul.base.files import check_regular
+from sorigeul.base.printable import printable
 from sorigeul.base.ranges import SAMPLING_RATE
 
 HEAD_SIZE = 4096
@@ -130,8 +131,8 @@ def display_name(source: Source, name: str | None) -> str:
     if name is None:
         path = source if isinstance(source, str | Path) else getattr(source, "name", None)
         name = str(path) if isinstance(path, str | Path) else "recording"
-    # The name of an upload may contain line breaks, but a message is one line.
-    return " ".join(name.splitlines())
+    # It may contain line breaks, but a message is one line.
+    return printable(name)
 
 
 @contextmanager

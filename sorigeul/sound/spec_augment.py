@@ -11,7 +11,7 @@ from torch import Tensor
 
 from sorigeul.base.errors import UserError
 from sorigeul.base.ranges import SHARE, Range, check_ranges
-from sorigeul.sound.features import valid_mask
+from sorigeul.sound.frame_normalization import valid_mask
 from sorigeul.sound.vocal_tract import perturb_vocal_tract
 
 

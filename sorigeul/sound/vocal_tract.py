@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from sorigeul.sound.audio import SAMPLE_RATE
-from sorigeul.sound.features import mel_band_centres
+from sorigeul.sound.mel import mel_band_centres
 
 _NYQUIST = SAMPLE_RATE / 2
 _HIGHEST_FORMANTS = 4800.0  # Hz; up to here frequencies are multiplied, as in the paper
@@ -35,7 +35,7 @@ def band_positions(factors: Tensor, bands: int) -> Tensor:
     Frequencies are multiplied by the factor up to the highest formants, and above so that the
     Nyquist frequency stays (Jaitly and Hinton 2013, section 3).
     """
-    centres = mel_band_centres(bands)
+    centres = torch.from_numpy(mel_band_centres(bands))
     factors = factors.unsqueeze(1)
     bend = _HIGHEST_FORMANTS * factors.clamp_max(1.0) / factors
     slope = (_NYQUIST - bend * factors) / (_NYQUIST - bend)

@@ -5,15 +5,13 @@ quiet side of a call are found too. Does not know where segments begin and end.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor, nn
 
 from sorigeul.sound.audio import Samples
 
@@ -22,6 +20,9 @@ WINDOW = 512
 _BLOCK_WINDOWS = 16  # judged together, half a second: several times as fast as one by one
 _BLOCK_SAMPLES = _BLOCK_WINDOWS * WINDOW
 _CONTEXT = 64  # samples of the window before that the detector hears again
+_STATE = 128  # numbers that its recurrent layer keeps, twice
+_NETWORK = Path(__file__).parent / "silero_vad" / "silero_vad_16k_sequence.onnx"
+"""as in the wheel of silero-vad 6.2.3, which needs PyTorch itself"""
 
 _TARGET_LEVEL = -20.0  # dB; speech is brought to this level
 _LEVEL_REACH = 16  # windows on either side in which the loudest one sets the gain: half a second
@@ -138,7 +139,7 @@ class _Leveller:
         return gains
 
 
-def _amplified(samples: Samples, gains: Values) -> Tensor:
+def _amplified(samples: Samples, gains: Values) -> Values:
     """Samples (N,) with the gains (W,) of their windows in dB -> windows (W, 512)."""
     factors = (10 ** (gains / 20)).astype(np.float32)
     padded = np.zeros(len(gains) * WINDOW, np.float32)
@@ -146,66 +147,40 @@ def _amplified(samples: Samples, gains: Values) -> Tensor:
     windows = padded.reshape(-1, WINDOW)
     # Without its mean: a constant offset, of a bad sound card, would drown quiet speech.
     centred = windows - windows.mean(axis=1, keepdims=True)
-    return torch.from_numpy(centred * factors[:, None]).clamp_(-1, 1)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Compute in one thread: the detector gains nothing from more.
-
-    Its import, too, would leave the whole process with one. And it runs in forked processes that
-    read recordings, in which OpenMP hangs if it wants threads.
-    """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
+    return np.asarray((centred * factors[:, None]).clip(-1, 1), np.float32)
 
 
 @cache
-def _load_silero() -> tuple[Any, nn.LSTM]:
-    """Silero's network, and its recurrent layer as one that takes many windows at a time."""
-    import silero_vad  # imported here: `--help` does not need the model
+def _load_silero() -> Any:
+    """Silero's network for successive windows, in ONNX Runtime.
 
-    network = silero_vad.load_silero_vad()._model
-    weights = {
-        name.removeprefix("decoder.rnn.") + "_l0": value
-        for name, value in network.state_dict().items()
-        if name.startswith("decoder.rnn.")
-    }
-    size = weights["weight_hh_l0"].shape[1]
-    # Without initial weights, which would be drawn from the random numbers of the user.
-    recurrent = nn.LSTM(size, size, batch_first=True, device="meta")
-    recurrent.load_state_dict(weights, assign=True)
-    return network, recurrent
+    In one thread: the detector gains nothing from more, and it runs in forked processes that read
+    recordings, which have none of their parent's threads.
+    """
+    import onnxruntime  # imported here: `--help` does not need the model
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 3  # errors
+    return onnxruntime.InferenceSession(_NETWORK, options, providers=["CPUExecutionProvider"])
 
 
 class _Detector:
-    """Silero VAD on one recording.
-
-    Silero's own interface takes one window at a time. Only its recurrent layer needs to: here the
-    layers before it work on all windows of a block together, which gives the same probabilities.
-    """
+    """Silero VAD on one recording. Many windows are judged at a time, which is faster."""
 
     def __init__(self) -> None:
-        with _one_thread():
-            self._network, self._recurrent = _load_silero()
-        self._context = torch.zeros(_CONTEXT)
-        self._state: tuple[Tensor, Tensor] | None = None
+        self._network = _load_silero()
+        self._context = np.zeros(_CONTEXT, np.float32)
+        self._state = np.zeros((2, 1, 1, _STATE), np.float32)
 
-    @_one_thread()
-    @torch.no_grad()
-    def __call__(self, windows: Tensor) -> Values:
+    def __call__(self, windows: Values) -> Values:
         """Successive windows (W, 512) -> the probability of speech in each (W,)."""
         ends = windows[:, -_CONTEXT:]
-        contexts = torch.cat((self._context.unsqueeze(0), ends[:-1]))
+        contexts = np.concatenate((self._context[None], ends[:-1]))
         self._context = ends[-1]
-        network = self._network
-        encoded = network.encoder(network.run_extractors(torch.cat((contexts, windows), dim=1)))
-        hidden, self._state = self._recurrent(
-            encoded.transpose(1, 2).flatten(0, 1)[None], self._state
-        )
-        probabilities = network.decoder.decoder(hidden[0].unsqueeze(-1))
-        return np.asarray(probabilities.flatten().numpy(), np.float32)
+        hidden, cells = self._state
+        feeds = {"input": np.concatenate((contexts, windows), axis=1), "h": hidden, "c": cells}
+        names = ["speech_probs", "hn", "cn"]
+        probabilities, *state = self._network.run(names, feeds)
+        self._state = np.stack(state)
+        return np.asarray(probabilities, np.float32)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from sorigeul.base.errors import UserError
-from sorigeul.text import punctuation, spoken_form, written_form
+from sorigeul.text import punctuation
 
 Numbers = Literal["keep", "spoken", "written"]
 """how numbers, units and Latin letters are written: as in the transcript, as they are spoken (in
@@ -45,8 +45,7 @@ class Normalizer:
     def rewritten(self, text: str) -> str:
         """Return a normalised text with numbers and punctuation as this normaliser has them."""
         if self.numbers != "keep":
-            convert = spoken_form.spoken if self.numbers == "spoken" else written_form.written
-            text = " ".join(convert(text).split())
+            text = " ".join(self._convert()[0](text).split())
         if self.punctuation == "keep":
             return text
         unpunctuated = punctuation.drop_punctuation(text)
@@ -54,11 +53,21 @@ class Normalizer:
             return unpunctuated
         return self.rewritten(unpunctuated)  # signs may have hidden a number: A-B becomes A B
 
+    def _convert(self) -> tuple[Callable[[str], str], int]:
+        """What rewrites numbers, and its version."""
+        # Imported here: a third of a second goes into their patterns.
+        if self.numbers == "spoken":
+            from sorigeul.text import spoken_form
+
+            return spoken_form.spoken, spoken_form.VERSION
+        from sorigeul.text import written_form
+
+        return written_form.written, written_form.VERSION
+
     def __str__(self) -> str:
         name = f"{self.name}/{self.version}"
         if self.numbers != "keep":
-            form = spoken_form if self.numbers == "spoken" else written_form
-            name += f"+{self.numbers}/{form.VERSION}"
+            name += f"+{self.numbers}/{self._convert()[1]}"
         if self.punctuation == "drop":
             name += f"+unpunctuated/{punctuation.VERSION}"
         return name

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from sorigeul.base.errors import UserError
+from sorigeul.base.files import check_regular
 from sorigeul.text.file_encoding import decode_text
 
 SPECIALS = ("<s>", "</s>", "_")
@@ -128,6 +129,17 @@ class Vocabulary:
         known = set(self.units)
         added = [unit for unit in other.units if unit not in known]
         return Vocabulary((*self.units[:-3], *added, *SPECIALS), self.kind) if added else self
+
+    @classmethod
+    def read(cls, path: Path) -> "Vocabulary":
+        """Read a file that holds what ``to_json`` wrote; UserError if that is not possible."""
+        try:
+            check_regular(path)
+            # Invalid bytes may be replaced: the result does not have the hash that stands there.
+            text = path.read_text(encoding="utf-8", errors="replace")
+        except OSError as error:
+            raise UserError(f"{path} cannot be read ({error.strerror})") from error
+        return cls.from_json(text, str(path))
 
     @classmethod
     def from_json(cls, text: str, name: str) -> "Vocabulary":

@@ -296,7 +296,7 @@ def load_vocabulary(run: Path) -> Vocabulary | None:
     path = run / CHECKPOINTS / VOCABULARY
     if not path.exists():
         return None
-    return Vocabulary.from_json(path.read_text(encoding="utf-8", errors="replace"), str(path))
+    return Vocabulary.read(path)
 
 
 # The weights of the best epochs, small enough to keep several of them, to be averaged at the end.

@@ -28,9 +28,9 @@ from sorigeul.base.records import build
 from sorigeul.base.stopping import StopRequests
 from sorigeul.base.streams import print_line
 from sorigeul.base.weights import not_finite
-from sorigeul.lm.loading import NETWORKS
 from sorigeul.lm.model_files import CONFIG, VOCABULARY, read_description
 from sorigeul.lm.network import NetworkModel
+from sorigeul.lm.networks import NETWORKS
 from sorigeul.lm.ngram import train_ngram
 from sorigeul.lm.recurrent import RecurrentNetwork
 from sorigeul.lm.text_data import TextData, TextOptions, load_text, prepare_text

@@ -168,6 +168,8 @@ class Run:
         self.metrics = MetricsLog(folder, fabric.device)
         self.position = RunPosition(started=datetime.now(timezone.utc).strftime("%Y/%m/%d"))
         self.totals = EpochTotals()
+        self.clock = 0.0
+        """seconds of training before the current step, by the first process"""
         self.saved_loader_position: dict[str, Any] | None = None
         """where the next epoch continues, if the run resumes in the middle of it"""
         if fabric.is_global_zero:
@@ -371,7 +373,7 @@ class Run:
             log.warning("%s left out: %s", failure.id, failure.reason)
         failures = sum(len(batch.failures) for batch in batches)
         self.position.step += 1
-        *characters, utterances, failed, samples, limit_reached, stop_requested = (
+        *characters, utterances, failed, samples, limit_reached, self.clock, stop_requested = (
             devices.sum_over_processes(
                 self.fabric,
                 [
@@ -381,6 +383,7 @@ class Run:
                     sum(int(batch.lengths.sum()) for batch in batches),
                     # Decided by one process, since the clocks of others differ a little.
                     self.fabric.is_global_zero and self._limit_reached(waited),
+                    self.position.seconds if self.fabric.is_global_zero else 0.0,
                     stop.requested,
                 ],
             )
@@ -409,7 +412,7 @@ class Run:
         """The learning rate of the current step."""
         epoch_size = self.mixture.utterances * self.settings.data.items_per_utterance
         epochs = self.position.epoch + self.totals.utterances / epoch_size
-        return learning_rate(self.settings.training, self.position.step, epochs)
+        return learning_rate(self.settings.training, self.position.step, epochs, self.clock)
 
     def scheduled_sampling(self) -> float:
         """The share of its input that the speller now reads from its own guesses."""

@@ -10,8 +10,7 @@ from typing import Any, ClassVar, Literal, TypeVar, get_args, get_origin, get_ty
 import yaml
 
 from sorigeul.base.errors import UserError
-
-_LARGEST = 1 << 20  # bytes of a file; those of all settings are some 3,000
+from sorigeul.base.yaml_files import read_yaml
 
 Self = TypeVar("Self", bound="SectionedSettings")
 
@@ -92,16 +91,7 @@ class SectionedSettings:
 
         Raises UserError if the file cannot be read or is not valid.
         """
-        try:
-            with path.open("rb") as file:
-                values = yaml.safe_load(file.read(_LARGEST).decode("utf-8"))
-        except FileNotFoundError:
-            raise UserError(f"{path}: there is no such file of settings") from None
-        except (yaml.YAMLError, ValueError, RecursionError, OSError) as error:
-            reason = " ".join(str(error).split())
-            raise UserError(f"{path} cannot be read as YAML: {reason}") from error
-        if not isinstance(values, dict):
-            raise UserError(f"{path} must hold lines of the form 'setting: value'")
+        values, _ = read_yaml(path, "file of settings")
         return (base or cls()).changed(values, str(path))
 
 

@@ -36,7 +36,7 @@ RUN_CONFIG = "config.yaml"
 """file in a run folder that holds its settings"""
 
 Precision = Literal["auto", "bfloat16", "float16", "float32", "tf32"]
-LearningRateSchedule = Literal["constant", "cosine"]
+LearningRateSchedule = Literal["constant", "cosine", "timed-cosine"]
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,8 @@ class TrainingConfig:
     lr: Annotated[float, LEARNING_RATE] = 1e-4
     """learning rate"""
     lr_schedule: LearningRateSchedule = "constant"
-    """constant, or cosine: falls to 0 at the end of max_epochs or max_steps"""
+    """constant; cosine: falls to 0 at the end of max_epochs or max_steps; timed-cosine: at the end
+    of max_seconds, for a machine that is there for so long; then two runs are not alike"""
     warmup_steps: Annotated[int, COUNT_OR_NONE] = 0
     """steps over which the learning rate rises to lr"""
     weight_decay: Annotated[float, WEIGHT] = 0.0
@@ -119,6 +120,8 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         check_ranges(self)
+        if self.lr_schedule == "timed-cosine" and not self.max_seconds:
+            raise UserError("lr_schedule timed-cosine needs max_seconds: set it, or choose cosine")
         # Absolute paths, since a run may be resumed from another working directory.
         if self.vocabulary not in get_args(Kind):
             object.__setattr__(self, "vocabulary", str(Path(self.vocabulary).absolute()))

@@ -28,7 +28,7 @@ def find_vocabulary(source: str) -> Vocabulary:
                 "a file vocabulary.json"
             )
     if path.suffix == ".json" and path.is_file():
-        return Vocabulary.from_json(path.read_text("utf-8", errors="replace"), str(path))
+        return Vocabulary.read(path)
     if path.is_file():
         return Vocabulary.from_csv(path)
     return describe_pretrained(source).vocabulary

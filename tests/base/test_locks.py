@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from helpers.full_disk import limited_file_size
 
 from sorigeul.base.errors import UserError
 from sorigeul.base.locks import locked_folder
@@ -84,6 +85,16 @@ def test_a_folder_is_made_and_remains_only_if_something_was_written(tmp_path: Pa
     with locked_folder(folder):
         (folder / "kept").touch()
     assert [path.name for path in folder.iterdir()] == ["kept"]
+
+
+def test_a_full_disk_does_not_hide_behind_the_lock(tmp_path: Path) -> None:
+    with limited_file_size(0), locked_folder(tmp_path):  # what is written next names its file
+        assert (tmp_path / ".lock").read_text() == ""
+        with (
+            pytest.raises(UserError, match="is being written by another process: wait"),
+            locked_folder(tmp_path),
+        ):
+            pass
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:

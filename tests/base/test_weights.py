@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import save_file
 
 from sorigeul.base.errors import UserError
+from sorigeul.base.weight_arrays import read_arrays
 from sorigeul.base.weights import not_finite, read_weights, write_weights
 
 
@@ -40,6 +41,39 @@ def test_values_that_are_not_finite_are_neither_written_nor_read(
     save_file(weights, tmp_path / "w")
     with pytest.raises(UserError, match="its w has values that are not finite"):
         read_weights(tmp_path / "w")
+
+
+def test_a_single_bit_that_has_changed_is_noticed(tmp_path: Path) -> None:
+    weights = {
+        "a": torch.randn(50),
+        "b": torch.randn(9, 3).to(torch.bfloat16),
+        "c": torch.tensor(2),
+    }
+    write_weights(tmp_path / "w", weights)
+    whole = (tmp_path / "w").read_bytes()
+    numbers = 4 * 50 + 2 * 27 + 8
+    for place in range(len(whole) - numbers, len(whole), 7):
+        changed = bytearray(whole)
+        changed[place] ^= 1
+        (tmp_path / "w").write_bytes(changed)
+        with pytest.raises(
+            UserError, match=r"is damaged \(its checksum is another\): copy it again"
+        ):
+            read_weights(tmp_path / "w")
+    assert len(read_arrays_of(tmp_path, weights)) == 2
+
+
+def read_arrays_of(folder: Path, weights: dict[str, torch.Tensor]) -> dict[str, object]:
+    """What the reader without PyTorch finds, which knows no bfloat16, and checks as well."""
+    numbers = {name: weights[name] for name in ("a", "c")}
+    write_weights(folder / "w", numbers)
+    found = read_arrays(folder / "w")
+    whole = bytearray((folder / "w").read_bytes())
+    whole[-20] ^= 1
+    (folder / "w").write_bytes(whole)
+    with pytest.raises(UserError, match="its checksum is another"):
+        read_arrays(folder / "w")
+    return dict(found)
 
 
 @pytest.mark.parametrize("metadata", ["[]", "{", '{"a": 1}', "[" * 10**5])

@@ -6,7 +6,7 @@ import pytest
 
 from sorigeul.base.errors import UserError
 from sorigeul.bench.measurements import Measurement, Point
-from sorigeul.bench.report import write_report
+from sorigeul.bench.report import around_table, write_report
 
 MARKS = "<!-- figures -->\n<!-- end of figures -->\n"
 
@@ -35,3 +35,7 @@ def test_a_file_without_marks_is_refused_and_left_alone(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"NOTES\.md has no lines '<!-- figures -->'"):
         write_report(path, "sorigeul bench", "a machine", [])
     assert path.read_text(encoding="utf-8") == "mine\n"
+    path.write_bytes(b"\xff\0")
+    for place, message in ((path, "has no lines"), (tmp_path, "is a folder")):
+        with pytest.raises(UserError, match=message):
+            around_table(place)

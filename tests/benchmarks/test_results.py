@@ -184,3 +184,14 @@ def test_scores_on_degraded_copies_have_a_table(
     row = " | ".join(["| degraded", *(f"{rate:.2f}" for rate in rates)]) + " |"
     assert table.splitlines()[2] == row
     assert "| plain |" not in table.split("\n\n")[0]
+
+
+def test_all_corpora_of_a_run_are_named(evaluated: Path, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(evaluated, tmp_path / "run"))
+    record = json.loads((run / "run.json").read_text(encoding="utf-8"))
+    record["command"] = "sorigeul train data/a data/b runs/mixed --weights 0.7 0.3"
+    (run / "run.json").write_text(json.dumps(record), encoding="utf-8")
+    run_script(tmp_path, "keep", run, "mixed", "--group", "mixtures")
+    run_script(tmp_path, "write")
+    page = (tmp_path / "results.md").read_text(encoding="utf-8")
+    assert "On test, in %: a and b, 4 utterances" in page

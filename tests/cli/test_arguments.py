@@ -4,8 +4,9 @@ import re
 
 import pytest
 from helpers.commands import Command, in_a_process
+from helpers.option_help import joined_lines, option_help
 
-from sorigeul.cli.arguments import positionals
+from sorigeul.cli.arguments import positionals, training_corpora
 from sorigeul.cli.entry import COMMANDS
 from sorigeul.training.settings import Settings
 
@@ -34,18 +35,6 @@ SEED_HELP = {
     "window": "analysis window",
 }
 """Help of the seed's hyperparameters, in its own words; a word from the help of its features'."""
-
-
-def option_help(text: str) -> dict[str, str]:
-    """Options and their help, from a help text."""
-    pieces = re.split(r"(?:^| )--([a-z_]+) (?=[A-Z{[])", joined_lines(text))
-    return dict(zip(pieces[1::2], pieces[2::2], strict=True))
-
-
-def joined_lines(text: str) -> str:
-    """A help text without its box and its line breaks."""
-    lines = [line.strip("│╭╮╰╯─ ") for line in text.splitlines()]
-    return " ".join(line for line in lines if line)
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -130,3 +119,17 @@ def test_a_terminal_without_line_drawing_gets_the_same_line() -> None:
 def test_positional_arguments_are_found_among_options() -> None:
     arguments = ["data", "--lr", "0.1", "--seed=3", "run", "--preset", "small"]
     assert positionals(arguments) == ["data", "run"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "corpora"),
+    [
+        ("data run", ["data"]),
+        ("a b c run --lr 0.1", ["a", "b", "c"]),
+        ("a b --weights 0.7 0.3 --seed 1", ["a"]),
+        ("--restart a b run --weights 0.7 0.3", ["a", "b"]),
+        ("--config", []),
+    ],
+)
+def test_the_corpora_of_a_training_are_found(arguments: str, corpora: list[str]) -> None:
+    assert training_corpora(arguments.split()) == corpora

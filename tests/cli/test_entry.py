@@ -40,9 +40,11 @@ def test_debug_shows_where_an_error_arose(sorigeul: Command) -> None:
     assert "Traceback" not in plain.err
 
 
-def test_an_output_that_is_a_folder_is_refused(run: Path, corpus: Path, tmp_path: Path) -> None:
+def test_an_output_that_is_a_folder_is_refused(
+    sorigeul: Command, run: Path, corpus: Path, tmp_path: Path
+) -> None:
     (tmp_path / "results").mkdir()
-    done = in_a_process("evaluate", run, corpus, "--json", tmp_path / "results")
+    done = sorigeul("evaluate", run, corpus, "--json", tmp_path / "results")
     assert done.status == 2
     assert done.error() == f"{tmp_path / 'results'}: is a folder; give a regular file"
     assert [path.name for path in tmp_path.iterdir()] == ["results"]
@@ -97,6 +99,10 @@ def test_a_removed_working_directory_is_said_in_one_line(tmp_path: Path) -> None
         ("info", "Missing from sorigeul info: RUN"),
         ("info ./nowhere", "./nowhere is neither a run folder"),
         ("bench speed", "features"),
+        ("bench features --report .", ".: is a folder; give a regular file"),
+        (f"info {'x' * 5_000}", "File name too long; choose another place"),
+        ("evaluate --hyp a --ref b --beam 3", "leave out --beam"),
+        ("tune . data --ctc_weight 0.1", "--ctc_weight: of the search options 'tune' takes"),
     ],
 )
 def test_a_mistake_is_reported_in_one_line(
@@ -111,4 +117,5 @@ def test_a_mistake_is_reported_in_one_line(
     assert done.status == 2
     assert done.out == ""
     assert message in done.error()
+    assert len(done.err) < 2_100
     assert not list(tmp_path.iterdir())

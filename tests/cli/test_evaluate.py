@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 from helpers import tones
-from helpers.commands import Command, in_a_process
+from helpers.commands import Command
+from helpers.processes import Forked
 
 RESULT_KEYS = {
     "crr",
@@ -60,7 +61,7 @@ def test_unreadable_recordings_count_as_errors_the_status_says_so_and_only_json_
 ) -> None:
     folder = tones.manifests(tmp_path, tones.texts(6), ["test"] * 6)
     (tmp_path / "audio" / "u02.wav").unlink()
-    done = in_a_process("evaluate", run, folder, "--json", "-")
+    done = Forked(tmp_path / "process", "evaluate", run, folder, "--json", "-").done()
     assert done.status == 2
     results = json.loads(done.out)
     assert results.keys() >= RESULT_KEYS | {"rtf", "loss", "ctc_crr", "diagonality"}
@@ -240,9 +241,8 @@ def test_missing_texts_count_as_nothing_and_are_named(sorigeul: Command, tmp_pat
     reference = write_texts(tmp_path, "ref.tsv", 0.0)
     lines = reference.read_text(encoding="utf-8").splitlines(keepends=True)
     (tmp_path / "hyp.tsv").write_text("".join([*lines[1:], "x\t가\n"]), encoding="utf-8")
-    done = in_a_process(
-        "evaluate", "--hyp", tmp_path / "hyp.tsv", "--ref", reference, "--json", "-"
-    )
+    files = ("--hyp", tmp_path / "hyp.tsv", "--ref", reference)
+    done = Forked(tmp_path / "process", "evaluate", *files, "--json", "-").done()
     results = json.loads(done.out)
     assert (results["missing"], results["without_reference"]) == (["u00"], ["x"])
     assert results["deletions"] == len(REFERENCES[0].replace(" ", ""))

@@ -16,6 +16,8 @@ from sorigeul.base.locks import locked_folder
 from sorigeul.text.vocabulary import Vocabulary
 from sorigeul.training.metrics import read_metrics
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 TINY = [
     *("--hidden_size", "16"),
     *("--batch_characters", "256"),

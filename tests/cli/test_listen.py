@@ -66,7 +66,8 @@ def test_a_file_in_place_of_the_microphone_has_the_text_of_transcribe(
     expected = Recognizer.from_pretrained(run, "cpu").transcribe(recording)
     assert len(expected.segments) == 2
     out = tmp_path / "kept"
-    done = in_a_process("listen", run, "--file", recording, "--fast", "--out", out)
+    arguments = ("listen", run, "--file", recording, "--fast", "--out", out)
+    done = Forked(tmp_path / "process", *arguments).done()
     assert done.status == 0, done.err
     assert texts(done.out) == [segment.text for segment in expected.segments]
     assert done.out.startswith("[00:00.")

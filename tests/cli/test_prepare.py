@@ -6,6 +6,7 @@ from pathlib import Path
 
 from helpers import tones
 from helpers.commands import Command
+from helpers.full_disk import limited_file_size
 from helpers.trees import texts_by_id, write_speakers, write_table
 
 from sorigeul.text import spoken_form, written_form
@@ -62,3 +63,16 @@ def test_a_table_without_the_columns_is_refused(sorigeul: Command, tmp_path: Pat
     assert "no column text" in done.error()
     assert "audio, words" in done.error()
     assert not (tmp_path / "out").exists()
+
+
+def test_a_full_disk_is_named_with_the_remedy(
+    sorigeul: Command, audio: Path, tmp_path: Path
+) -> None:
+    with limited_file_size(100):
+        done = sorigeul("prepare", "table", audio / "table.csv", tmp_path / "out", "--jobs", "1")
+    assert done.status == 1
+    assert re.fullmatch(
+        rf"error: {tmp_path}\S*: File too large; make room, and give the same command again\n",
+        done.err,
+    )
+    assert not list((tmp_path / "out").glob("*.json*"))

@@ -1,13 +1,12 @@
 """Tests of the command `serve`: what it refuses, and that it serves."""
 
 import signal
-import subprocess
-import sys
 from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
 from helpers.commands import Command
+from helpers.servers import serving
 
 
 def test_a_model_is_needed(sorigeul: Command) -> None:
@@ -54,12 +53,9 @@ def test_it_says_what_to_install(
     assert f"pip install 'sorigeul[{extra}]'" in done.error()
 
 
-def test_the_address_is_printed_when_the_server_answers(run: Path) -> None:
-    command = [sys.executable, "-m", "sorigeul", "serve", str(run), "--port", "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        address = process.stdout.readline().strip()
-        with urlopen(f"{address}/readyz") as reply:
+def test_the_address_is_printed_when_the_server_answers(run: Path, tmp_path: Path) -> None:
+    with serving(tmp_path, run) as server:  # waits for the address
+        with urlopen(f"{server.url}/readyz") as reply:
             assert reply.status == 200
-        process.send_signal(signal.SIGINT)
-        assert process.wait(60) == 0
+        server.process.kill(signal.SIGINT)
+        assert server.process.done().status == 0

@@ -10,6 +10,8 @@ from helpers.commands import Command
 from sorigeul.training import checkpoints
 from sorigeul.training.metrics import read_metrics
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 
 def test_it_needs_manifests(sorigeul: Command, tmp_path: Path) -> None:
     done = sorigeul("train", tmp_path / "nowhere", tmp_path / "run")

@@ -17,8 +17,8 @@ from sorigeul.corpora.label_layouts import (
 @pytest.mark.parametrize(
     ("content", "fault"),
     [
-        ("text: [a", "not YAML"),
-        ("- text", "no description; it has keys such as"),
+        ("text: [a", "cannot be read as YAML"),
+        ("- text", "must hold lines of the form"),
         ("audio: a", "neither text nor text_file says what holds the text"),
         ("text: a\nstart: b", "start and end go together"),
         ("text: a\nspeekers: b", "unknown: speekers; there are about, source"),
@@ -33,7 +33,7 @@ def test_a_description_that_makes_no_sense_is_refused(
     tmp_path: Path, content: str, fault: str
 ) -> None:
     path = write_text(tmp_path / "mine.yaml", content)
-    with pytest.raises(UserError, match=f"mine.yaml: {fault}"):
+    with pytest.raises(UserError, match=f"mine.yaml:? {fault}"):
         find_layout(str(path))
 
 

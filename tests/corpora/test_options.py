@@ -13,7 +13,7 @@ from sorigeul.corpora.options import PrepareOptions, Shard
 @pytest.mark.parametrize(
     "options",
     [
-        {"dev_share": 0},
+        {"dev_share": -0.1},
         {"dev_share": 0.5, "test_share": 0.5},
         {"max_duration": 0.1},
         {"utterances": -1},

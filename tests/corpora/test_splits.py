@@ -187,3 +187,16 @@ def test_hold_out_comes_close_to_the_shares() -> None:
 
     assert share("dev") == pytest.approx(0.1, abs=0.002)
     assert share("test") == pytest.approx(0.2, abs=0.002)
+
+
+def test_a_share_of_nothing_draws_no_split(tmp_path: Path) -> None:
+    table = write_speakers(tmp_path / "in", speakers=10)
+    options = PrepareOptions(dev_share=0.0, test_share=0.2)
+    assert set(prepare(CORPORA["table"], table, tmp_path / "out", options).splits) == {
+        *("train", "test")
+    }
+    whole = PrepareOptions(dev_share=0.0, test_share=0.0)
+    report = prepare(CORPORA["table"], table, tmp_path / "out", whole)
+    assert set(report.splits) == {"train"}
+    assert not any("no utterance in" in warning for warning in report.warnings)
+    assert not (tmp_path / "out" / "test.jsonl").exists()  # of the call before

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers.full_disk import limited_file_size
 
 from sorigeul.base.errors import UserError
 from sorigeul.corpora.spool import open_spool
@@ -33,6 +34,25 @@ def test_utterances_come_back_in_order_as_often_as_wanted(tmp_path: Path) -> Non
             spool.add(utterance)
         assert list(spool) == utterances
         assert list(spool) == utterances
+    assert not list(tmp_path.iterdir())
+
+
+def _fill_and_read(out: Path, count: int) -> None:
+    with open_spool(out) as spool:
+        for number in range(count):
+            spool.add(Utterance(f"{number}", Path("a.wav"), "말" * 20))
+        list(spool)
+
+
+def test_a_full_disk_is_named_by_its_folder(tmp_path: Path) -> None:
+    few, many = 3, 200  # the few stay in a buffer until they are read
+    for count in (few, many):
+        with (
+            limited_file_size(100),
+            pytest.raises(OSError, match="File too large") as raised,
+        ):
+            _fill_and_read(tmp_path / "out", count)
+        assert raised.value.filename == str(tmp_path)
     assert not list(tmp_path.iterdir())
 
 

@@ -123,3 +123,6 @@ def test_corpora_are_told_apart_by_the_names_of_their_folders(tmp_path: Path) ->
     assert by_name(folders) == dict(zip(("data", "data-2", "x_y"), folders, strict=True))
     with pytest.raises(UserError, match=r"a/data is given twice: give --weights"):
         by_name([folders[0], folders[0].absolute()])
+    (tmp_path / "link").symlink_to(tmp_path / "there")
+    with pytest.raises(UserError, match="link is given twice"):
+        by_name([tmp_path / "there", tmp_path / "link"])

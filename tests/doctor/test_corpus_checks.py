@@ -108,15 +108,15 @@ def test_too_few_utterances_are_not_judged(demo: Path) -> None:
     assert check_corpus(measured_sample(with_shuffled_texts(rows(demo)[:8])), 0.1) == []
 
 
-def test_8_khz_labelled_16_khz(sorigeul: Command, demo: Path, tmp_path: Path) -> None:
-    done = sorigeul("doctor", copy_corpus(demo, tmp_path / "fast", recorded_at_8_khz))
+def test_8_khz_labelled_16_khz(sorigeul: Command, small_demo: Path, tmp_path: Path) -> None:
+    done = sorigeul("doctor", copy_corpus(small_demo, tmp_path / "fast", recorded_at_8_khz))
     assert done.status == 2
     assert "they play at about double speed" in done.error()
     assert "recorded at 8 kHz and their headers say 16 kHz" in done.error()
 
 
-def test_8_khz_upsampled_is_a_warning(sorigeul: Command, demo: Path, tmp_path: Path) -> None:
-    narrow = copy_corpus(demo, tmp_path / "narrow", upsampled_from_8_khz)
+def test_8_khz_upsampled_is_a_warning(sorigeul: Command, small_demo: Path, tmp_path: Path) -> None:
+    narrow = copy_corpus(small_demo, tmp_path / "narrow", upsampled_from_8_khz)
     done = sorigeul("doctor", narrow, "--preset", "quickstart", "--time_limit", "1")
     assert "warning: 100 % of the recordings hold nothing above 4 kHz: telephone" in done.err
     assert "overfit test" in done.error(), "the data alone are no reason to refuse"
@@ -129,24 +129,26 @@ def test_half_speed_is_a_warning(demo: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["faint", "noise", "zeros"])
-def test_silent_recordings(sorigeul: Command, demo: Path, tmp_path: Path, kind: str) -> None:
+def test_silent_recordings(sorigeul: Command, small_demo: Path, tmp_path: Path, kind: str) -> None:
     def silence_a_quarter(number: int, samples: audio.Samples) -> audio.Samples:
         if number % 4:
             return samples
         noise = np.random.default_rng(number).standard_normal(len(samples)) * 0.05
         return {"faint": samples * 1e-4, "noise": noise, "zeros": samples * 0}[kind]
 
-    error = sorigeul("doctor", copy_corpus(demo, tmp_path / "silent", silence_a_quarter)).error()
-    assert re.match(r"68 of 272 recordings ", error)
+    error = sorigeul(
+        "doctor", copy_corpus(small_demo, tmp_path / "silent", silence_a_quarter)
+    ).error()
+    assert re.match(r"20 of 80 recordings ", error)
     assert "only silence" in error if kind == "zeros" else "hold silence or steady noise" in error
 
 
-def test_unreadable_recordings(sorigeul: Command, demo: Path, tmp_path: Path) -> None:
-    copy = copy_corpus(demo, tmp_path / "unreadable", unchanged)
+def test_unreadable_recordings(sorigeul: Command, small_demo: Path, tmp_path: Path) -> None:
+    copy = copy_corpus(small_demo, tmp_path / "unreadable", unchanged)
     for path in sorted(copy.glob("*.wav"))[::4]:
         path.write_bytes(path.read_bytes()[:1000])
     error = sorigeul("doctor", copy).error()
-    assert re.match(r"68 of 272 recordings cannot be read, such as .*\.wav: cut short", error)
+    assert re.match(r"20 of 80 recordings cannot be read, such as .*\.wav: cut short", error)
     shutil.rmtree(copy)
 
 

@@ -27,7 +27,11 @@ TINY = [
 
 
 def test_a_corpus_that_can_be_learnt_is_fit_to_train(
-    sorigeul: Command, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    sorigeul: Command,
+    corpus: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    clock: FakeClock,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     done = sorigeul("doctor", corpus, *TINY, "--time_limit", "2000")
@@ -35,14 +39,15 @@ def test_a_corpus_that_can_be_learnt_is_fit_to_train(
     assert done.out.endswith("fit to train\n")
     assert re.search(r"overfit test on \d+ utterances", done.out)
     assert re.search(r"CRR \d+\.\d % of the speller, \d+\.\d % of the CTC head", done.out)
+    assert clock.now < 1000, "the overfit test ends as soon as the utterances are recited"
     assert not list(tmp_path.iterdir()), "nothing is left behind"
 
 
 def test_a_time_limit_that_is_too_short_is_named(
-    sorigeul: Command, demo: Path, clock: FakeClock
+    sorigeul: Command, small_demo: Path, clock: FakeClock
 ) -> None:
     """The data pass, but five steps are too few for the overfit test."""
-    done = sorigeul("doctor", demo, *TINY, "--time_limit", "5")
+    done = sorigeul("doctor", small_demo, *TINY, "--time_limit", "5")
     assert done.status == 2
     assert re.match(r"5 s were too short for the overfit test on \d+ utterances", done.error())
     assert "raise --time_limit" in done.error()
@@ -60,15 +65,17 @@ def test_slow_recordings_leave_time_for_the_overfit_test(
     assert clock.now == 10
 
 
-def test_the_settings_are_those_of_train(sorigeul: Command, demo: Path, tmp_path: Path) -> None:
-    assert "perhaps --hidden_size" in sorigeul("doctor", demo, "--hiden_size", "4").error()
+def test_the_settings_are_those_of_train(
+    sorigeul: Command, small_demo: Path, tmp_path: Path
+) -> None:
+    assert "perhaps --hidden_size" in sorigeul("doctor", small_demo, "--hiden_size", "4").error()
     config = tmp_path / "config.yaml"
     config.write_text("time_reduction: 16\nlistener_layer_size: 3\n", encoding="utf-8")
-    by_file = sorigeul("doctor", demo, "--config", config).error()
-    by_preset = sorigeul("doctor", demo, "--preset", "seed").error()
+    by_file = sorigeul("doctor", small_demo, "--config", config).error()
+    by_preset = sorigeul("doctor", small_demo, "--preset", "seed").error()
     assert by_file == by_preset
     assert "16-fold time_reduction" in by_file
-    assert "time_limit is 0" in sorigeul("doctor", demo, "--time_limit", "0").error()
+    assert "time_limit is 0" in sorigeul("doctor", small_demo, "--time_limit", "0").error()
 
 
 def test_a_folder_without_manifests_is_refused(sorigeul: Command, tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ def parsed(*texts: str) -> list[Degradation]:
 
 
 def test_degraded_scores_are_the_same_at_every_call(recognizer: Recognizer, corpus: Path) -> None:
-    cuts = manifests.required_manifest(corpus, "train")
+    cuts = manifests.required_manifest(corpus, "dev")
     degradations = parsed("white:-5", "babble:0", "silence:2+level:-20")
     first = degraded_scores(recognizer, cuts, degradations)
     assert list(first) == ["white:-5", "babble:0", "silence:2+level:-20"]

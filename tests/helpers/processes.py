@@ -7,7 +7,9 @@ says by steps or events when a process is interrupted, never by time: see `Pause
 import functools
 import itertools
 import os
+import pty
 import resource
+import runpy
 import signal
 import sys
 import time
@@ -61,7 +63,8 @@ class Pause:
 class Forked:
     """A running command, whose output goes to files in `folder`.
 
-    Its memory may be limited to `spare_memory` bytes more than it has at first, its files to
+    It is a command of sorigeul, or, if a `module` is given, what `python -m` makes of that. Its
+    memory may be limited to `spare_memory` bytes more than it has at first, its files to
     `largest_file` bytes. It stops itself at `pause`, if one is given.
     """
 
@@ -69,6 +72,7 @@ class Forked:
         self,
         folder: Path,
         *arguments: str | Path,
+        module: str = "",
         spare_memory: int = 0,
         largest_file: int = 0,
         pause: Pause | None = None,
@@ -85,7 +89,9 @@ class Forked:
                 _limit(resource.RLIMIT_FSIZE, largest_file)
             if pause is not None:
                 pause.install()
-            _run_and_exit([str(argument) for argument in arguments], self.outputs, environment)
+            for descriptor, path in zip((1, 2), self.outputs, strict=True):
+                os.dup2(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND), descriptor)
+            _run_and_exit([str(argument) for argument in arguments], environment, module)
         self._status: int | None = None
 
     def running(self) -> bool:
@@ -128,6 +134,17 @@ class Forked:
         """Wait for its end, and return it; a negative status is the signal that killed it."""
         self.wait_until(lambda: not self.running())
         return Done(self._status, *(path.read_text(encoding="utf-8") for path in self.outputs))
+
+
+def forked_on_a_terminal(*arguments: str | Path, **environment: str) -> tuple[int, int]:
+    """Run a command in the foreground of a terminal of its own.
+
+    Returns its process, and the other end of the terminal as a file descriptor.
+    """
+    pid, terminal = pty.fork()
+    if pid == 0:
+        _run_and_exit([str(argument) for argument in arguments], environment)
+    return pid, terminal
 
 
 class Rendezvous:
@@ -217,20 +234,20 @@ def _address_space() -> int:
     return pages * resource.getpagesize()
 
 
-def _run_and_exit(
-    arguments: list[str], outputs: Sequence[Path], environment: dict[str, str]
-) -> None:
+def _run_and_exit(arguments: list[str], environment: dict[str, str], module: str = "") -> None:
     """Run the command and exit, so that the forked process never returns to the test."""
     status = 1
     try:
-        for descriptor, path in zip((1, 2), outputs, strict=True):
-            os.dup2(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND), descriptor)
         sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w", buffering=1)
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.default_int_handler)
         os.environ.update(environment)
-        main(arguments)
+        if module:
+            sys.argv[1:] = arguments
+            runpy.run_module(module, run_name="__main__", alter_sys=True)
+        else:
+            main(arguments)
         status = 0
     except SystemExit as end:
         status = end.code if isinstance(end.code, int) else int(end.code is not None)

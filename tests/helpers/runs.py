@@ -19,9 +19,9 @@ TINY: dict[str, Any] = {
     "lr": 0.01,
 }
 
-FOUR_EPOCHS: dict[str, Any] = {
+THREE_EPOCHS: dict[str, Any] = {
     "max_steps": 0,
-    "max_epochs": 4,
+    "max_epochs": 3,
     "checkpoint_every": 3,
     "log_every": 2,
     # Everything that draws random numbers, shares weights or averages them.

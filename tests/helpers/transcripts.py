@@ -6,7 +6,6 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import soundfile
-import torch
 
 from sorigeul.recognition.transcription import Transcription
 
@@ -30,4 +29,4 @@ def assert_same(
         assert segment.characters == other.characters
         assert segment.finished == other.finished
         assert segment.confidence == pytest.approx(other.confidence, abs=tolerance)
-        assert torch.allclose(segment.alignment, other.alignment, atol=tolerance)
+        assert np.allclose(segment.alignment, other.alignment, atol=tolerance)

@@ -16,6 +16,8 @@ from helpers.commands import Command
 from sorigeul.training.metrics import read_metrics
 from sorigeul.training.settings import Settings
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 OLD_RUN = Path(__file__).parent / "old_run"
 STEPS_BEFORE = 90  # of 336; an epoch has about 80
 
@@ -38,9 +40,12 @@ def test_it_transcribes_and_evaluates(old_run: Path, corpus: Path, sorigeul: Com
 def test_it_resumes_in_the_middle_of_an_epoch(
     old_run: Path, corpus: Path, sorigeul: Command
 ) -> None:
-    """From its checkpoint on, the run takes the steps that the old code took without a stop."""
-    expected = read_metrics(OLD_RUN)
-    done = sorigeul("train", corpus, old_run)
+    """From its checkpoint on, the run takes the steps that the old code took without a stop.
+
+    Of five epochs the first three are enough.
+    """
+    expected = [row for row in read_metrics(OLD_RUN) if row["epoch"] < 3]
+    done = sorigeul("train", corpus, old_run, "--max_epochs", "3")
     assert done.status == 0, done.err
     assert f"step {STEPS_BEFORE}" in done.err
     resumed = read_metrics(old_run)
@@ -52,7 +57,7 @@ def test_it_resumes_in_the_middle_of_an_epoch(
         # Later, differences in rounding between processors may have grown.
         if row["kind"] == "step" and STEPS_BEFORE < row["step"] <= STEPS_BEFORE + 20:
             assert losses(row) == pytest.approx(losses(old), rel=0.05)
-    assert resumed[-1]["train_crr"] > 95
+    assert resumed[-1]["train_crr"] > 70
 
 
 def losses(row: dict[str, Any]) -> dict[str, float]:

@@ -42,3 +42,5 @@ def test_impossible_requests_are_refused(model: NetworkModel) -> None:
         sample_lines(model, 0)
     with pytest.raises(UserError, match="temperature is 0"):
         sample_lines(model, 1, temperature=0)
+    with pytest.raises(UserError, match=r"temperature is .*, but must be at least 0\.0001"):
+        sample_lines(model, 1, temperature=1e-320)

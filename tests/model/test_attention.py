@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from sorigeul.model.attention import Attention, Memory, ScoreFunction
+from sorigeul.model.attention import Attention, Memory
+from sorigeul.model.config import ScoreFunction
 
 KINDS = get_args(ScoreFunction)
 WIDTH, HEADS = 8, 2

@@ -8,8 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from sorigeul.model.attention import ScoreFunction
-from sorigeul.model.config import LASConfig
+from sorigeul.model.config import LASConfig, ScoreFunction
 from sorigeul.model.las import ListenAttendSpell
 from sorigeul.model.losses import joint_losses
 from sorigeul.model.recurrent import CELLS

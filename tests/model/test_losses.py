@@ -9,7 +9,7 @@ from helpers.ctc_paths import BLANK, collapse
 from torch import nn
 
 from sorigeul.model.config import LASConfig
-from sorigeul.model.ctc_alignment import ctc_align
+from sorigeul.model.ctc_alignment import ctc_spans
 from sorigeul.model.las import LASOutput
 from sorigeul.model.losses import GUIDE_WIDTH, joint_losses, speller_targets
 
@@ -172,7 +172,7 @@ def test_guide_by_hand() -> None:
     """Attention away from a character's position, weighted by CTC's certainty about the text."""
     output = random_output(6, 5)
     losses = joint_losses(small_config(guide_weight=2.0), output, TOKENS, TOKEN_LENGTHS)
-    positions, _ = ctc_align(output.ctc_logits, output.ctc_lengths, TOKENS, TOKEN_LENGTHS, BLANK)
+    spans = ctc_spans(output.ctc_logits, output.ctc_lengths, TOKENS, TOKEN_LENGTHS, BLANK)
     expected = 0.0
     for row, size in enumerate(TOKEN_LENGTHS.tolist()):
         alone = output._replace(
@@ -185,7 +185,7 @@ def test_guide_by_hand() -> None:
         certainty = math.exp(-((ctc * (size + 1) / size / 2.5) ** 4))
         for character in range(size):
             for frame in range(3):  # each covers two CTC frames
-                distance = (2 * frame + 0.5 - float(positions[row, character])) / GUIDE_WIDTH
+                distance = (2 * frame + 0.5 - float(spans.middle[row, character])) / GUIDE_WIDTH
                 attention = float(output.alignments[row, character, frame].detach())
                 expected += certainty * attention * (1 - math.exp(-(distance**2) / 2))
     assert float(losses.guide.detach()) == pytest.approx(expected / 6, rel=1e-4)

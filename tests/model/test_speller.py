@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from sorigeul.model.attention import Memory, ScoreFunction
+from sorigeul.model.attention import Memory
+from sorigeul.model.config import ScoreFunction
 from sorigeul.model.las import ListenAttendSpell
 from sorigeul.model.recurrent import CELLS
 

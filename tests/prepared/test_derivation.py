@@ -78,11 +78,13 @@ def test_names_that_the_corpus_does_not_have_are_told(
 def test_what_cannot_be_filtered_by_is_refused(prepared: PreparedCorpus, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="text \\(: is no regular expression"):
         FilterOptions(text="(")
+    with pytest.raises(UserError, match="min_rate is 9, but must be at most max_rate, which is 1"):
+        FilterOptions(min_rate=9, max_rate=1)
     with pytest.raises(UserError, match="splits: tset is none of train, dev"):
         FilterOptions(splits=("tset",))
     for options, message in (
         (FilterOptions(ids=str(tmp_path / "none")), "no such file of ids"),
-        (FilterOptions(text="없는 글"), "not one utterance is as asked for"),
+        (FilterOptions(text="없는 글"), "not one utterance is as asked for, by text 없는 글"),
     ):
         with pytest.raises(UserError, match=message):
             filter_corpus(prepared, tmp_path / "new", options)
@@ -110,10 +112,20 @@ def test_merged_corpora_keep_their_splits_and_get_ids_of_their_own(
     assert last.id == last.supervisions[0].id == "data/a.wav"
     assert len(load_cut_audio(last)) == 16000
     assert not check_corpus(PreparedCorpus(tmp_path / "new"), 1).faults
-    smaller = merge([other, other], tmp_path / "new")  # what was there before is removed
+    copy = PreparedCorpus(shutil.copytree(other.folder, tmp_path / "data"))
+    smaller = merge([other, copy], tmp_path / "new")  # what was there before is removed
     assert sorted(smaller.splits) == ["test", "train"]
     assert not (tmp_path / "new" / "dev.jsonl").exists()
     assert sorted(texts_by_id(tmp_path / "new", "test")) == ["data/z.wav", "z.wav"]
+
+
+def test_a_corpus_is_not_merged_with_itself(prepared: PreparedCorpus, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(prepared.folder)
+    names = (prepared.folder, tmp_path / "link", prepared.folder / ".." / prepared.folder.name)
+    for name in names:
+        with pytest.raises(UserError, match=f"{name} is given twice"):
+            merge([prepared, PreparedCorpus(name)], tmp_path / "new")
+    assert not (tmp_path / "new").exists()
 
 
 def test_a_split_is_drawn_as_prepare_draws_it(tmp_path: Path) -> None:
@@ -130,6 +142,18 @@ def test_a_split_is_drawn_as_prepare_draws_it(tmp_path: Path) -> None:
         )
         assert new == wanted
     assert report.splits == expected.splits
+
+
+def test_a_corpus_with_faults_is_not_split(
+    prepared: PreparedCorpus, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    train = prepared.folder / "train.jsonl"
+    lines = train.read_text(encoding="utf-8").splitlines(keepends=True)
+    train.write_text("".join([*lines, lines[0]]), encoding="utf-8")
+    with pytest.raises(UserError, match="has 2 faults, named above"):
+        split_corpus(PreparedCorpus(prepared.folder), tmp_path / "new", PrepareOptions())
+    assert "1 x id more than once in train: a.wav" in caplog.text
+    assert not (tmp_path / "new").exists()
 
 
 def test_recordings_that_moved_or_lie_in_archives_are_found(tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ def test_the_page_holds_the_statistics(prepared: PreparedCorpus) -> None:
     shown = contents("data", corpus_statistics(prepared, 0, 1))
     assert (shown["utterances"], shown["seconds"], shown["speakers"]) == (6, 10.0, 4)
     assert shown["longest_speakers"][0] == {"name": "가", "minutes": 0.05}
-    assert shown["repeated"] == [{"text": "안녕하세요", "times": {"train": 2, "dev": 1}}]
+    assert shown["repeated"] == [{"text": "안녕하세요.", "times": {"train": 2, "dev": 1}}]
     assert [one["name"] for one in shown["scripts"]] == ["Latin", "digits"]
     assert {*"똠방각"} <= set(shown["once"])
     assert shown["leaks"]

@@ -30,7 +30,7 @@ def test_every_figure_of_the_table(prepared: PreparedCorpus) -> None:
 def test_repeats_and_examples_are_named(prepared: PreparedCorpus) -> None:
     statistics = corpus_statistics(prepared, sample=1, jobs=1)
     assert statistics.listened == 1
-    assert statistics.most_repeated(5) == [("안녕하세요", {"train": 2, "dev": 1})]
+    assert statistics.most_repeated(5) == [("안녕하세요.", {"train": 2, "dev": 1})]
     assert statistics.examples == {"Latin": ["DSLR 3대"], "digits": ["DSLR 3대"]}
     assert statistics.seconds_of == {"가": 3.0, "나": 3.0, "다": 1.0, "라": 3.0}
     assert statistics.overlap[0].startswith("dev: 1 of 1 sentences")

@@ -94,17 +94,19 @@ def test_without_a_ctc_head_the_attention_tells_the_times(
     """Its frames are those of the model, which may have heard the recording backwards."""
     model = without_ctc(pretrained.model)
     encoded = heard(pretrained, ["가나다라", "가나"])
-    attention = torch.full((3, 10), 0.01)
+    attention = np.full((3, 10), 0.01, np.float32)
     for character, frames in enumerate(([1, 2], [4], [7, 8])):
         attention[character, frames] = 0.4
     hypotheses = [
         Hypothesis(
             tokens=[0, 1, 2],
             probabilities=[0.5] * 3,
-            alignment=attention.flip(1) if reversed_input else attention,
+            alignment=attention[:, ::-1] if reversed_input else attention,
             finished=True,
         ),
-        Hypothesis(tokens=[], probabilities=[], alignment=torch.zeros(0, 7), finished=True),
+        Hypothesis(
+            tokens=[], probabilities=[], alignment=np.zeros((0, 7), np.float32), finished=True
+        ),
     ]
     times, none = character_times(model, encoded, hypotheses, reversed_input)
     assert times.ctc_probabilities is None
@@ -117,7 +119,7 @@ def test_an_attention_that_jumps_back_gives_times_in_order(pretrained: Pretraine
     model = without_ctc(pretrained.model)
     encoded = heard(pretrained, ["가나다라"])
     generator = torch.Generator().manual_seed(3)
-    attention = torch.rand(6, 12, generator=generator).softmax(1)
+    attention = torch.rand(6, 12, generator=generator).softmax(1).numpy()
     hypothesis = Hypothesis([0] * 6, [0.5] * 6, attention, True)
     (times,) = character_times(model, encoded, [hypothesis], False)
     assert_in_order(times, 6)

@@ -4,7 +4,6 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-import torch
 
 from sorigeul.recognition.overlaps import RecognizedSegment, join_overlaps
 from sorigeul.recognition.transcription import Segment
@@ -22,7 +21,9 @@ def recognized(
     """A segment from `start` to `end` whose characters are spoken from `first` to `last`."""
     step = (last - first) / max(len(text), 1)
     return RecognizedSegment(
-        segment=Segment(start, end, text, 0.9, True, list(text), torch.zeros(len(text), 3)),
+        segment=Segment(
+            start, end, text, 0.9, True, list(text), np.zeros((len(text), 3), np.float32)
+        ),
         tokens=VOCABULARY.encode(text),
         spans=first + step * np.stack((np.arange(len(text)), 1 + np.arange(len(text))), axis=1),
         word_confidences=[len(text[slice(*part)]) / 10 for part in word_ranges(text)],

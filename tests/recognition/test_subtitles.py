@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-import torch
 from helpers.paths import ROOT, SHARED
 from helpers.subtitles import TimedWord, parse, too_fast, violations
 from hypothesis import given, settings
@@ -33,7 +32,7 @@ def segment_of(words: Sequence[TimedWord], channel: str = "") -> Segment:
         confidence=1.0,
         finished=True,
         characters=list(text),
-        alignment=torch.zeros(len(text), 1),
+        alignment=np.zeros((len(text), 1), np.float32),
         channel=channel,
         words=[Word(word, start, end, 1.0) for word, start, end in words],
     )
@@ -214,7 +213,7 @@ def test_gaps_below_half_a_second_are_closed() -> None:
 
 
 def test_a_segment_without_words_is_divided_in_proportion() -> None:
-    segment = Segment(2.0, 6.0, "가나다 라", 1.0, True, [], torch.zeros(0, 1))
+    segment = Segment(2.0, 6.0, "가나다 라", 1.0, True, [], np.zeros((0, 1), np.float32))
     (cue,) = subtitles(Transcription("", [segment], 9.0, ()))
     assert [(word.text, word.start, word.end) for word in cue.words] == [
         ("가나다", 2.0, 5.0),

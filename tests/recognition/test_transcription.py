@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
-import torch
 
 from sorigeul.recognition.transcription import Segment, Transcription
 
@@ -16,7 +16,7 @@ def segment(text: str, confidence: float, finished: bool = True) -> Segment:
         confidence=confidence,
         finished=finished,
         characters=list(text),
-        alignment=torch.zeros(len(text), 1),
+        alignment=np.zeros((len(text), 1), np.float32),
     )
 
 

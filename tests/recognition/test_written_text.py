@@ -3,8 +3,8 @@
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
-import torch
 
 from sorigeul.recognition.live import (
     FinalSegment,
@@ -27,7 +27,9 @@ def segment(text: str, start: float = 10.0) -> Segment:
         for place, word in enumerate(text.split())
     ]
     end = start + len(words)
-    return Segment(start, end, text, 0.8, True, list(text), torch.zeros(len(text), 1), words=words)
+    return Segment(
+        start, end, text, 0.8, True, list(text), np.zeros((len(text), 1), np.float32), words=words
+    )
 
 
 def test_a_written_word_covers_the_words_it_stands_for() -> None:

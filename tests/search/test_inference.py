@@ -57,6 +57,21 @@ def test_scores_in_eight_bits_are_close(
     assert (alone - after[1:]).abs().mean() < 0.05 * spread
 
 
+def test_a_row_of_small_weights_keeps_its_precision_in_eight_bits(tiny: Tiny) -> None:
+    """As it would not with one scale for the whole matrix."""
+    model = tiny(hidden_size=16)
+    sizes = torch.logspace(-3, 0, model.speller.out.out_features)
+    with torch.no_grad():
+        model.speller.out.weight.mul_(sizes.unsqueeze(1))
+        model.speller.out.bias.zero_()
+    inputs = torch.randn(50, model.speller.out.in_features)
+    with torch.no_grad():
+        expected = model.speller.out(inputs)
+        found = quantize(model).speller.out(inputs)
+    error = (found - expected).abs().mean(0) / expected.abs().mean(0)
+    assert error.max() < 0.05
+
+
 def test_eight_bits_take_about_a_quarter_of_the_space(tiny: Tiny) -> None:
     def size(model: ListenAttendSpell) -> int:
         file = io.BytesIO()

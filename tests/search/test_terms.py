@@ -3,8 +3,8 @@
 import itertools
 from pathlib import Path
 
+import numpy as np
 import pytest
-import torch
 
 from sorigeul.base.errors import UserError
 from sorigeul.search.terms import Terms
@@ -15,10 +15,10 @@ VOCABULARY = Vocabulary((*"가나다라 ", *SPECIALS))
 
 def total(terms: Terms, text: str) -> float:
     """What a whole text gains, its end included."""
-    node, gained = torch.tensor([0]), 0.0
+    node, gained = np.array([0]), 0.0
     for token in [*VOCABULARY.encode(text), VOCABULARY.eos_id]:
         gained += float(terms.gains(node)[0, token])
-        node = terms.next_nodes(node, torch.tensor([token]))
+        node = terms.next_nodes(node, np.array([token]))
     return gained
 
 

@@ -21,6 +21,7 @@ def test_sizes_are_written_as_people_do(text: str, count: int) -> None:
     [
         {"port": 70_000},
         {"wyoming": -1},
+        {"wyoming": 8000, "port": 8000},
         {"workers": 0},
         {"queue": 0},
         {"max_seconds": 0},

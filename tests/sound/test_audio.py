@@ -219,7 +219,7 @@ def test_the_format_is_detected_from_the_content_not_the_extension(tmp_path: Pat
 
 def test_messages_start_with_the_given_name_in_one_line() -> None:
     assert refused(b"", "녹음.m4a").startswith("녹음.m4a: ")
-    with pytest.raises(AudioError, match=r"^two lines\.wav: "):
+    with pytest.raises(AudioError, match=r"^two\\nlines\.wav: "):
         load(b"", "two\nlines.wav")
     with pytest.raises(AudioError, match=r"^recording: "):
         load(io.BytesIO(b""))

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import unicodedata
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sorigeul.base.errors import UserError
-from sorigeul.text.vocabulary import Kind, Vocabulary
+from sorigeul.text.vocabulary import SPECIALS, Kind, Vocabulary
 
 # No limits on time: the machine may be slow or busy.
 untimed = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -112,6 +113,16 @@ def test_damaged_json_is_refused_with_one_line(
 def test_other_json_files_are_refused(text: str) -> None:
     with pytest.raises(UserError, match=r"^v\.json: not a usable vocabulary"):
         Vocabulary.from_json(text, "v.json")
+
+
+def test_what_is_no_file_is_refused_by_name(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for name, message in (("", "is a folder"), ("pipe", "is a named pipe"), ("gone", "cannot be")):
+        with pytest.raises(UserError, match=f"{tmp_path / name}.* {message}"):
+            Vocabulary.read(tmp_path / name)
+    (tmp_path / "v.json").write_bytes(b"\xff" + Vocabulary(("a", *SPECIALS)).to_json().encode())
+    with pytest.raises(UserError, match=r"v\.json: not a usable vocabulary"):
+        Vocabulary.read(tmp_path / "v.json")
 
 
 def test_a_table_with_a_byte_order_mark_and_quotes_is_read(tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 """Fixtures of the tests of training."""
 
-import functools
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,13 +9,19 @@ import soundfile
 from helpers import tones
 from helpers.learners import PLAIN, VOCABULARY
 from helpers.processes import Ranks
-from helpers.runs import FOUR_EPOCHS, config_option
+from helpers.runs import THREE_EPOCHS, config_option
+from helpers.shared import made_once
 
 from sorigeul.corpora.catalog import CORPORA
 from sorigeul.corpora.preparation import prepare
 from sorigeul.data import manifests
 from sorigeul.data.batches import Batch
 from sorigeul.data.sampling import training_batches
+
+
+@pytest.fixture(scope="module", autouse=True)
+def plots_are_not_drawn(undrawn: None) -> None:
+    """All tests here use `undrawn`."""
 
 
 @pytest.fixture(scope="session")
@@ -41,16 +46,18 @@ def babble(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def whole_run(babble: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Path]:
-    """Gives the finished run of `FOUR_EPOCHS` that so many processes made without interruption."""
+def whole_run(
+    babble: Path, tmp_path_factory: pytest.TempPathFactory, worker_id: str
+) -> Callable[[int], Path]:
+    """Gives the finished run of `THREE_EPOCHS` that so many processes made without interruption."""
 
-    @functools.cache
     def run(processes: int) -> Path:
-        folder = tmp_path_factory.mktemp(f"whole{processes}")
-        option = config_option(folder / "s.yaml", **FOUR_EPOCHS)
-        command = ["train", babble, folder / "run", *option]
-        Ranks(folder / "output", processes, *command).expect_success()
-        return folder / "run"
+        def make(folder: Path) -> None:
+            option = config_option(folder / "s.yaml", **THREE_EPOCHS)
+            command = ["train", babble, folder / "run", *option]
+            Ranks(folder / "output", processes, *command).expect_success()
+
+        return made_once(tmp_path_factory, worker_id, f"whole{processes}", make) / "run"
 
     return run
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import time_machine
 from helpers.runs import (
-    FOUR_EPOCHS,
+    THREE_EPOCHS,
     identical,
     metrics_without_times,
     settings,
@@ -22,7 +22,7 @@ from sorigeul.training.run import train
 DAY = 86_400.0
 
 
-LIMITS: dict[str, Any] = {**FOUR_EPOCHS, "max_seconds": DAY}
+LIMITS: dict[str, Any] = {**THREE_EPOCHS, "max_seconds": DAY}
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from helpers.processes import Forked, Pause, Ranks, children, has_ended, wait_until
 from helpers.runs import (
-    FOUR_EPOCHS,
+    THREE_EPOCHS,
     checkpoints,
     config_option,
     identical,
@@ -25,7 +25,7 @@ from sorigeul.training.run import train
 
 STEP = ((Learner, "step"),)
 WholeRun = Callable[[int], Path]
-Start = Callable[..., subprocess.Popen[str]]
+Start = Callable[..., Forked]
 
 
 # Processes that die
@@ -35,7 +35,7 @@ def test_the_death_of_a_worker_is_explained_and_the_run_can_be_resumed(
     babble: Path, tmp_path: Path
 ) -> None:
     run = tmp_path / "run"
-    one_epoch = {**FOUR_EPOCHS, "max_epochs": 1}
+    one_epoch = {**THREE_EPOCHS, "max_epochs": 1}
     option = config_option(tmp_path / "s.yaml", **one_epoch, num_workers=1)
     # In the middle of the epoch, after a checkpoint at step 3.
     process = Forked(tmp_path / "output", "train", babble, run, *option, pause=Pause(5, STEP))
@@ -56,7 +56,7 @@ def test_the_death_of_a_worker_is_explained_and_the_run_can_be_resumed(
 @pytest.mark.parametrize("victim", [0, 1])
 def test_if_a_process_dies_the_other_one_ends(babble: Path, tmp_path: Path, victim: int) -> None:
     run = tmp_path / "run"
-    option = config_option(tmp_path / "s.yaml", **FOUR_EPOCHS | {"max_epochs": 1000})
+    option = config_option(tmp_path / "s.yaml", **THREE_EPOCHS | {"max_epochs": 1000})
     ranks = Ranks(tmp_path, 2, "train", babble, run, *option)
     ranks[0].wait_until(lambda: bool(checkpoints(run)))
     ranks[victim].kill(signal.SIGKILL)
@@ -70,27 +70,16 @@ def test_if_a_process_dies_the_other_one_ends(babble: Path, tmp_path: Path, vict
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
-    """Starts a module as a command, with its output in the file `output`; ends what is left."""
-    started: list[subprocess.Popen[str]] = []
+    """Starts a module as a command, and ends what is left of it."""
+    started: list[Forked] = []
 
-    def start_module(*command: str | Path) -> subprocess.Popen[str]:
-        with (tmp_path / "output").open("w") as output:
-            started.append(
-                subprocess.Popen(
-                    [sys.executable, "-m", *map(str, command)],
-                    stdout=output,
-                    stderr=output,
-                    text=True,
-                    start_new_session=True,
-                )
-            )
+    def start_module(module: str, *arguments: str | Path) -> Forked:
+        started.append(Forked(tmp_path / "output", *arguments, module=module))
         return started[-1]
 
     yield start_module
     for process in started:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+        process.kill_group(signal.SIGKILL)
 
 
 @pytest.mark.parametrize(
@@ -104,29 +93,29 @@ def start(tmp_path: Path) -> Iterator[Start]:
 def test_if_a_process_dies_the_command_ends(
     babble: Path, tmp_path: Path, start: Start, launcher: str, victim: str
 ) -> None:
-    run, output = tmp_path / "run", tmp_path / "output"
-    option = config_option(tmp_path / "s.yaml", **FOUR_EPOCHS | {"max_epochs": 100_000})
-    command: list[str | Path] = ["sorigeul", "train", babble, run, *option]
+    run = tmp_path / "run"
+    option = config_option(tmp_path / "s.yaml", **THREE_EPOCHS | {"max_epochs": 100_000})
+    command: list[str | Path] = ["train", babble, run, *option]
     if launcher == "torchrun":
-        job = start("torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", *command)
+        options = ("--standalone", "--nproc-per-node=2", "-m", "sorigeul", *command)
+        job = start("torch.distributed.run", *options)
     else:
-        job = start(*command, "--devices", "2")
+        job = start("sorigeul", *command, "--devices", "2")
 
     def reached() -> bool:
         # The launcher dies before it has met the other process, which nothing else would end.
         return bool(checkpoints(run) if victim == "child" else children(job.pid))
 
-    wait_until(lambda: reached() or job.poll() is not None)
-    assert job.poll() is None, output.read_text()
+    assert job.wait_until(reached), job.done().err
     ranks = children(job.pid)
-    assert ranks, output.read_text()
+    assert ranks
     os.kill(ranks[-1] if victim == "child" else job.pid, signal.SIGKILL)
-    all_ended = wait_until(lambda: job.poll() is not None and all(map(has_ended, ranks)))
-    assert all_ended, output.read_text()
-    assert job.returncode not in (0, None)
+    done = job.done()
+    assert wait_until(lambda: all(map(has_ended, ranks))), done.err
+    assert done.status != 0
     if victim == "child":
-        assert "another process of the run has ended" in output.read_text()
-        assert job.returncode == 1
+        assert "another process of the run has ended" in done.err
+        assert done.status == 1
 
 
 # Memory and disk
@@ -146,7 +135,7 @@ def test_a_full_disk_leaves_the_last_checkpoint(
     babble: Path, tmp_path: Path, whole_run: WholeRun
 ) -> None:
     run = tmp_path / "run"
-    option = config_option(tmp_path / "s.yaml", **FOUR_EPOCHS)
+    option = config_option(tmp_path / "s.yaml", **THREE_EPOCHS)
     first = Forked(tmp_path / "first", "train", babble, run, *option, pause=Pause(4, STEP))
     assert first.wait_until_paused()
     first.kill(signal.SIGTERM)  # it stops after step 5; the next checkpoint is due at step 6

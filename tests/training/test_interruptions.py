@@ -4,19 +4,24 @@ Where a run is interrupted is stated by its calls and steps, never by time.
 """
 
 import os
-import pty
 import re
 import signal
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
 import pytest
 import torch
-from helpers.processes import Forked, Pause, Ranks, has_ended, wait_until
+from helpers.processes import (
+    Forked,
+    Pause,
+    Ranks,
+    forked_on_a_terminal,
+    has_ended,
+    wait_until,
+)
 from helpers.runs import (
-    FOUR_EPOCHS,
+    THREE_EPOCHS,
     checkpoints,
     config_option,
     identical,
@@ -27,7 +32,6 @@ from helpers.runs import (
 from helpers.trees import file_contents
 
 from sorigeul.base.provenance import read_record
-from sorigeul.cli.entry import main
 from sorigeul.training import run as run_module
 from sorigeul.training.learner import Learner
 from sorigeul.training.metrics import MetricsLog, read_metrics
@@ -43,18 +47,18 @@ CALLS = (
     (Path, "replace"),
 )
 STEP = ((Learner, "step"),)
-LAST_CALL = 60  # of about a hundred in the whole run, so that most interruptions hit it
+LAST_CALL = 50  # of about 80 in the whole run, so that most interruptions hit it
 
 WholeRun = Callable[[int], Path]
 
 
 class InterruptedRun:
-    """A run of `FOUR_EPOCHS` that can be interrupted again and again, and then finished."""
+    """A run of `THREE_EPOCHS` that can be interrupted again and again, and then finished."""
 
     def __init__(self, corpus: Path, folder: Path, processes: int, num_workers: int) -> None:
         self.folder, self.processes = folder, processes
         self.run = folder / "run"
-        option = config_option(folder / "s.yaml", **FOUR_EPOCHS, num_workers=num_workers)
+        option = config_option(folder / "s.yaml", **THREE_EPOCHS, num_workers=num_workers)
         self.command: list[str | Path] = ["train", corpus, self.run, *option]
         self.interruptions = 0
 
@@ -133,7 +137,9 @@ def test_a_run_that_is_asked_to_stop_saves_a_checkpoint(
 ) -> None:
     """The signal goes to its worker too: torchrun, Slurm and terminals send it to all processes."""
     run = tmp_path / "run"
-    option = config_option(tmp_path / "s.yaml", **FOUR_EPOCHS | {"max_epochs": 1000}, num_workers=1)
+    option = config_option(
+        tmp_path / "s.yaml", **THREE_EPOCHS | {"max_epochs": 1000}, num_workers=1
+    )
     process = Forked(tmp_path / "output", "train", babble, run, *option)
     process.wait_until(lambda: len(read_metrics(run, "epoch")) > 0)
     process.kill_group(number)
@@ -148,18 +154,8 @@ def test_a_run_that_is_asked_to_stop_saves_a_checkpoint(
 def test_a_run_whose_terminal_is_closed_saves_a_checkpoint(babble: Path, tmp_path: Path) -> None:
     """The terminal takes its line discipline with it: each further write to it is an error."""
     run = tmp_path / "run"
-    option = config_option(tmp_path / "s.yaml", **FOUR_EPOCHS | {"max_epochs": 1000})
-    pid, terminal = pty.fork()
-    if pid == 0:
-        status = 1
-        try:
-            for number in (signal.SIGHUP, signal.SIGTERM):
-                signal.signal(number, signal.SIG_DFL)
-            sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w", buffering=1)
-            main(["train", str(babble), str(run), *map(str, option)])
-            status = 0
-        finally:
-            os._exit(status)
+    option = config_option(tmp_path / "s.yaml", **THREE_EPOCHS | {"max_epochs": 1000})
+    pid, terminal = forked_on_a_terminal("train", babble, run, *option)
     shown = b""
     while not read_metrics(run, "epoch"):  # the progress bar fills the terminal
         shown += os.read(terminal, 1000)
@@ -176,7 +172,7 @@ def test_a_run_whose_terminal_is_closed_saves_a_checkpoint(babble: Path, tmp_pat
 
 def test_the_second_of_two_runs_in_one_folder_is_refused(babble: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    option = config_option(tmp_path / "s.yaml", **FOUR_EPOCHS)
+    option = config_option(tmp_path / "s.yaml", **THREE_EPOCHS)
     first = Forked(tmp_path / "first", "train", babble, run, *option, pause=Pause(2, STEP))
     assert first.wait_until_paused()
     before = file_contents(run)
@@ -193,7 +189,7 @@ def test_the_second_of_two_runs_in_one_folder_is_refused(babble: Path, tmp_path:
 
 def test_all_processes_stop_if_one_is_asked_to(babble: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    option = config_option(tmp_path / "s.yaml", **FOUR_EPOCHS | {"max_epochs": 1000})
+    option = config_option(tmp_path / "s.yaml", **THREE_EPOCHS | {"max_epochs": 1000})
     ranks = Ranks(tmp_path, 2, "train", babble, run, *option)
     ranks[1].wait_until(lambda: len(checkpoints(run)) >= 2)
     ranks[1].kill(signal.SIGTERM)

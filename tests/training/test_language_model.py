@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from helpers.figures import drawn_plots
 from helpers.runs import checkpoints, identical
 
 from sorigeul.base.errors import UserError
@@ -69,7 +70,8 @@ def final_state(folder: Path) -> dict[str, Any]:
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a training of two epochs that was never interrupted."""
     folder = tmp_path_factory.mktemp("lm") / "whole"
-    train_network(text(), folder, settings(max_epochs=2, dropout=0.2), "sorigeul lm train …")
+    with drawn_plots():
+        train_network(text(), folder, settings(max_epochs=2, dropout=0.2), "sorigeul lm train …")
     return folder
 
 

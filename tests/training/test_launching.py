@@ -1,7 +1,5 @@
 """Starting the processes of a run: by `--devices`, by torchrun, on several nodes, under Slurm."""
 
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -51,26 +49,20 @@ def test_a_command_starts_several_processes(
     one_unreadable: Path, option: list[str | Path], expected: Path, tmp_path: Path, launcher: str
 ) -> None:
     run = tmp_path / "run"
-    command = ["sorigeul", "train", one_unreadable, run, *option]
+    command = ["train", one_unreadable, run, *option]
     if launcher == "torchrun":
-        command = ["torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", *command]
+        torchrun = ("--standalone", "--nproc-per-node=2", "-m", "sorigeul", *command)
+        done = Forked(tmp_path / "output", *torchrun, module="torch.distributed.run").done()
     else:
-        command += ["--devices", "2"]
-    done = subprocess.run(
-        [sys.executable, "-m", *map(str, command)],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=200,
-    )
-    assert done.returncode == 0, done.stderr
+        done = Forked(tmp_path / "output", *command, "--devices", "2", module="sorigeul").done()
+    assert done.status == 0, done.err
     assert metrics_without_times(run) == metrics_without_times(expected)
     assert equal(weights(run), weights(expected))
     # One process prints the table; each warns of the recordings that it cannot read.
-    assert done.stdout.count("|Epoch|") == 1
+    assert done.out.count("|Epoch|") == 1
     unexpected = [
         line
-        for line in done.stderr.splitlines()
+        for line in done.err.splitlines()
         if "left out" not in line and "OMP_NUM_THREADS" not in line and "***" not in line
     ]
     assert unexpected == []

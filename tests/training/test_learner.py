@@ -135,14 +135,14 @@ def test_a_batch_without_readable_utterances_is_skipped(batches: list[Batch]) ->
 # Number formats
 
 
-def losses_of_40_steps(settings: Settings, batches: list[Batch]) -> list[float]:
-    return [step.losses[0] for step in take_steps(new_learner(settings), batches, 40)]
+def losses_of_20_steps(settings: Settings, batches: list[Batch]) -> list[float]:
+    return [step.losses[0] for step in take_steps(new_learner(settings), batches, 20)]
 
 
 @pytest.fixture(scope="module")
 def float32_losses(batches: list[Batch]) -> list[float]:
-    losses = losses_of_40_steps(PLAIN, batches)
-    assert losses[0] - losses[-1] > 0.2  # nats a character: enough to tell formats apart
+    losses = losses_of_20_steps(PLAIN, batches)
+    assert losses[0] - min(losses) > 0.15  # nats a character: enough to tell formats apart
     return losses
 
 
@@ -151,7 +151,7 @@ def largest_difference(losses: list[float], other: list[float]) -> float:
 
 
 def test_bfloat16_follows_float32(batches: list[Batch], float32_losses: list[float]) -> None:
-    losses = losses_of_40_steps(PLAIN.changed({"precision": "bfloat16"}, "test"), batches)
+    losses = losses_of_20_steps(PLAIN.changed({"precision": "bfloat16"}, "test"), batches)
     assert 1e-6 < largest_difference(losses, float32_losses) < 0.01
 
 
@@ -162,7 +162,7 @@ def test_bfloat16_follows_float32(batches: list[Batch], float32_losses: list[flo
 def test_the_number_formats_of_gpus_follow_float32(
     batches: list[Batch], float32_losses: list[float], precision: str, tolerance: float
 ) -> None:
-    losses = losses_of_40_steps(PLAIN.changed({"precision": precision}, "test"), batches)
+    losses = losses_of_20_steps(PLAIN.changed({"precision": precision}, "test"), batches)
     assert largest_difference(losses, float32_losses) < tolerance
 
 
@@ -180,7 +180,7 @@ def float16_learner(scale: float) -> Learner:
 
 
 def test_float16_follows_float32(batches: list[Batch], float32_losses: list[float]) -> None:
-    steps = take_steps(float16_learner(2.0**10), batches, 40)
+    steps = take_steps(float16_learner(2.0**10), batches, 20)
     assert all(step.updated for step in steps)
     assert 1e-6 < largest_difference([step.losses[0] for step in steps], float32_losses) < 0.01
     # The norm is that of the gradient itself, not of the scaled one.
@@ -189,7 +189,7 @@ def test_float16_follows_float32(batches: list[Batch], float32_losses: list[floa
 
 
 def test_a_loss_scale_that_is_too_high_is_lowered(batches: list[Batch]) -> None:
-    learner = float16_learner(2.0**40)
+    learner = float16_learner(2.0**32)
     before = weights(learner)
     (first,) = take_steps(learner, batches, 1)
     assert (first.updated, first.gradient_overflow, first.suspect_ids) == (False, True, [])
@@ -200,11 +200,11 @@ def test_a_loss_scale_that_is_too_high_is_lowered(batches: list[Batch]) -> None:
         if "running" not in name and "tracked" not in name
     )
     assert learner.scaler is not None
-    assert learner.scaler.get_scale() == 2.0**39
-    later = take_steps(learner, batches, 30)
+    assert learner.scaler.get_scale() == 2.0**31
+    later = take_steps(learner, batches, 18)
     assert later[-1].updated
     state = learner.fabric.strategy.precision.state_dict()
-    assert state["scale"] == learner.scaler.get_scale() < 2.0**30
+    assert state["scale"] == learner.scaler.get_scale() < 2.0**24
     resumed = float16_learner(1.0)
     resumed.fabric.strategy.precision.load_state_dict(state)
     assert resumed.scaler is not None

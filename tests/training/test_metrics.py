@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 import time_machine
 import torch
+from helpers.figures import drawn_plots
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from sorigeul.base.errors import UserError
@@ -241,6 +243,13 @@ def test_the_environment_is_described_in_the_words_of_the_seed() -> None:
 # Learning curves
 
 
+@pytest.fixture
+def drawn() -> Iterator[None]:
+    with drawn_plots():
+        yield
+
+
+@pytest.mark.usefixtures("drawn")
 def test_the_learning_curves_are_drawn_again_after_a_while_and_at_the_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -262,6 +271,7 @@ def test_the_learning_curves_are_drawn_again_after_a_while_and_at_the_end(
     assert (whole != drawn[3]).any()
 
 
+@pytest.mark.usefixtures("drawn")
 def test_the_curves_that_a_killed_run_did_not_draw_are_drawn_by_the_next(tmp_path: Path) -> None:
     log = open_log(tmp_path)
     for number in range(2):

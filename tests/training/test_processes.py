@@ -19,7 +19,7 @@ from sorigeul.training.metrics import read_metrics
 from sorigeul.training.run import Run
 from sorigeul.training.settings import Settings
 
-STEPS = 50
+STEPS = 26
 SETTINGS = tones.TINY.changed(
     {
         # Joint CTC, guided attention, batch normalisation and drawn teacher forcing, but no noise.
@@ -120,9 +120,9 @@ def test_two_processes_end_with_the_weights_of_one(one_process: Path, two_proces
 def test_two_processes_accumulate_batches_as_one_does(one_unreadable: Path, tmp_path: Path) -> None:
     for processes in (1, 2):
         run = tmp_path / str(processes)
-        train(one_unreadable, run, processes, accumulate=3, max_steps=5)
+        train(one_unreadable, run, processes, accumulate=3, max_steps=3)
     one, two = step_losses(tmp_path / "1"), step_losses(tmp_path / "2")
-    assert len(one) == 5
+    assert len(one) == 3
     assert one == pytest.approx(two, abs=1e-4)
 
 
@@ -133,7 +133,7 @@ def test_processes_share_random_draws_only_where_they_must(
     state = torch.load(max((two_processes / "checkpoints").glob("*.pt")), weights_only=True)
     first, second = (generators["torch"] for generators in state["random"])
     assert not torch.equal(first, second), "both processes would draw the same dropout"
-    changes: dict[str, Any] = {"dropout": 0.3, "teacher_forcing": 0.5, "max_steps": 8}
+    changes: dict[str, Any] = {"dropout": 0.3, "teacher_forcing": 0.5, "max_steps": 4}
     runs = [tmp_path / name for name in ("first", "second")]
     for run in runs:
         train(one_unreadable, run, 2, **changes)

@@ -11,6 +11,7 @@ import pytest
 import soundfile
 import torch
 from helpers.fake_clock import FakeClock
+from helpers.figures import drawn_plots
 from helpers.runs import checkpoints, equal, metrics_without_times, settings, weights
 from helpers.trees import file_contents
 
@@ -28,9 +29,10 @@ from sorigeul.training.settings import Settings
 
 @pytest.fixture(scope="module")
 def default_run(babble: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run with the settings that the tests change."""
+    """A run with the settings that the tests change, and with its plots."""
     run = tmp_path_factory.mktemp("default") / "run"
-    train(babble, run, settings())
+    with drawn_plots():
+        train(babble, run, settings())
     return run
 
 
@@ -41,7 +43,8 @@ def test_a_run_folder_holds_everything_that_is_documented(default_run: Path) -> 
     assert list(default_run.glob("events.out.tfevents*"))
     plot = default_run / "plots" / "attention_epoch_000.png"
     assert plot.read_bytes().startswith(b"\x89PNG")
-    assert (default_run / "plots" / "learning_curves.png").is_file()
+    curves = default_run / "plots" / "learning_curves.png"
+    assert curves.read_bytes().startswith(b"\x89PNG")
     table = (default_run / "results.md").read_text(encoding="utf-8")
     assert "|Epoch|train CRR (%)|valid CRR (%)|test CRR (%)|" in table
     assert re.search(r"(?m)^\|0\|-?\d+\.\d\d\|-?\d+\.\d\d\|-?\d+\.\d\d\|$", table)
@@ -88,15 +91,25 @@ def test_the_same_seed_gives_the_same_run_with_all_training_aids(
 # Settings
 
 
+def trained_weights(corpus: Path, folder: Path, **changes: Any) -> dict[str, torch.Tensor]:
+    """The weights after the steps of a run, which neither recognises nor publishes anything."""
+    changed = settings(**changes)
+    run = Run(corpus, folder, changed, devices.launch(changed.training))
+    run.begin_or_resume()
+    with StopRequests() as stop:
+        assert run.train_epoch(stop)
+    return run.learner.las.state_dict()
+
+
 @pytest.mark.parametrize(
     "aid", [{"plain_epochs": 1}, {"scheduled_sampling": 0.5}, {"share_letters": True}], ids=str
 )
 def test_every_training_aid_changes_the_weights(
     babble: Path, tmp_path: Path, aid: dict[str, Any]
 ) -> None:
-    for name, changes in (("with", aid), ("without", {})):
-        train(babble, tmp_path / name, settings(teacher_forcing=1.0, **changes))
-    assert not equal(weights(tmp_path / "with"), weights(tmp_path / "without"))
+    without = trained_weights(babble, tmp_path / "without", teacher_forcing=1.0)
+    with_aid = trained_weights(babble, tmp_path / "with", teacher_forcing=1.0, **aid)
+    assert not equal(with_aid, without)
 
 
 @pytest.mark.parametrize(
@@ -129,8 +142,7 @@ def test_every_training_aid_changes_the_weights(
 def test_every_hyperparameter_of_the_seed_changes_the_weights(
     babble: Path, default_run: Path, tmp_path: Path, name: str, value: Any
 ) -> None:
-    train(babble, tmp_path / "run", settings(**{name: value}))
-    changed, default = weights(tmp_path / "run"), weights(default_run)
+    changed, default = trained_weights(babble, tmp_path, **{name: value}), weights(default_run)
     shapes, default_shapes = (
         {name: tensor.shape for name, tensor in tensors.items()} for tensors in (changed, default)
     )

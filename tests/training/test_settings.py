@@ -204,7 +204,7 @@ def test_values_that_follow_from_the_data_cannot_be_set(name: str) -> None:
         ("use_augment", "maybe", "True or False"),
         ("window", "square", "one of hamming, hann, blackman, rectangular"),
         ("score_function", "Self", "one of self, dot"),
-        ("lr_schedule", None, "one of constant, cosine"),
+        ("lr_schedule", None, "one of constant, cosine, timed-cosine"),
         ("vocabulary", None, "text"),
         ("vocabulary", ["syllable"], "text"),
     ],

@@ -10,7 +10,7 @@ import torch
 from helpers.learners import PLAIN, equal, new_learner, take_steps, weights
 from helpers.processes import Ranks
 from helpers.runs import (
-    FOUR_EPOCHS,
+    THREE_EPOCHS,
     checkpoints,
     config_option,
     identical,
@@ -89,7 +89,7 @@ def averaged_weights(state: dict[str, Any]) -> dict[str, Tensor]:
 
 # Without shared jamo embeddings, so that saved and published weights have the same names.
 AVERAGING = {
-    **FOUR_EPOCHS,
+    **THREE_EPOCHS,
     "share_letters": False,
     "jamo_ctc_weight": 0.0,
     "ema_decay": 0.9,
@@ -99,7 +99,7 @@ AVERAGING = {
 
 @pytest.fixture(scope="module")
 def averaging_run(babble: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of four epochs that averages its weights in both ways."""
+    """A run of three epochs that averages its weights in both ways."""
     run = tmp_path_factory.mktemp("averaging") / "run"
     train(babble, run, settings(**AVERAGING))
     return run
@@ -155,7 +155,7 @@ def test_every_tensor_is_averaged() -> None:
 
 def test_only_the_weights_of_the_best_epochs_are_kept(averaging_run: Path) -> None:
     rates = [(dev_crr(row), row["epoch"]) for row in read_metrics(averaging_run, "epoch")]
-    assert len(rates) == 4
+    assert len(rates) == 3
     best = sorted(rates, reverse=True)[:2]
     names = {f"best-{epoch:04d}.safetensors" for _, epoch in best}
     assert saved_weights(averaging_run).keys() == {"model.safetensors", *names}

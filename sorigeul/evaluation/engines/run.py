@@ -1,13 +1,13 @@
-"""A recogniser of ours as an engine: a run folder, or a model on the Hugging Face Hub."""
+"""A recogniser of ours as an engine: a run folder, an export, or a model on the hub."""
 
 import hashlib
 import time
 from collections.abc import Iterator, Sequence
 
 from sorigeul.evaluation.engines.engine import Recognized, Utterance
-from sorigeul.pretrained.loading import load_pretrained
 from sorigeul.recognition.corpus_transcription import model_hash, search_hash
-from sorigeul.recognition.recognizer import Recognizer, default_device
+from sorigeul.recognition.model_loading import load_model, with_own_language_model
+from sorigeul.recognition.recognizer import Recognizer
 from sorigeul.recognition.search_setup import SearchSetup
 from sorigeul.search.options import SearchRequest
 from sorigeul.sound.audio import AudioError
@@ -18,9 +18,8 @@ class Run:
 
     def __init__(self, source: str) -> None:
         """Load the model. Raises UserError if `source` is neither a run nor an id."""
-        device = default_device()
-        pretrained = load_pretrained(source, device)
-        setup = SearchSetup.load(pretrained, SearchRequest(), device)
+        pretrained = load_model(source)
+        setup = SearchSetup.load(pretrained, with_own_language_model(source, SearchRequest()))
         hashes = f"{model_hash(pretrained)} {search_hash(setup)}"
         self._fingerprint = hashlib.sha256(hashes.encode()).hexdigest()
         self._recognizer = Recognizer(pretrained, setup=setup)

@@ -1,0 +1,77 @@
+"""The arrays of NumPy in a safetensors file, memory-mapped: read when they are needed.
+
+For what computes without PyTorch; `weights` reads tensors, and writes.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sorigeul.base.checksums import check
+from sorigeul.base.errors import UserError
+
+_TYPES = {
+    "F64": "<f8",
+    "F32": "<f4",
+    "F16": "<f2",
+    "I64": "<i8",
+    "I32": "<i4",
+    "I16": "<i2",
+    "I8": "i1",
+    "U64": "<u8",
+    "U32": "<u4",
+    "U16": "<u2",
+    "U8": "u1",
+}
+METADATA = "sorigeul"
+"""the only key of our metadata: safetensors writes several in another order each time"""
+CHECKSUM = "crc32"
+"""among our metadata, what `checksum` gives for the numbers; older files have none"""
+_LONGEST_HEADER = 100_000_000  # bytes, as in the format's own library
+
+
+def read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
+    """The arrays in a safetensors file by name; changes stay in memory.
+
+    The format is a header of JSON, after its length in eight bytes, and then the numbers. Raises
+    UserError if it cannot be read, is damaged, or holds values that are not finite.
+    """
+    if not path.is_file():
+        raise UserError(f"{path} is missing: copy the whole folder of the model")
+    try:
+        arrays = _mapped(path)
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror or error})") from error
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise UserError(f"{path} is damaged ({error}): copy it again") from error
+    for name, array in arrays.items():
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise UserError(f"{path} is of no use: its {name} has values that are not finite")
+    return arrays
+
+
+def _mapped(path: Path) -> dict[str, npt.NDArray[Any]]:
+    content = np.memmap(path, np.uint8, "c")  # "r" would make PyTorch complain
+    length = int(content[:8].view("<u8")[0]) if len(content) >= 8 else len(content)
+    if length > min(len(content) - 8, _LONGEST_HEADER):
+        raise ValueError("it is cut off")
+    header = json.loads(bytes(content[8 : 8 + length]))
+    numbers = content[8 + length :]
+    arrays: dict[str, npt.NDArray[Any]] = {}
+    places: dict[str, npt.NDArray[Any]] = {}
+    for name, entry in header.items():
+        if name == "__metadata__":
+            continue
+        first, last = entry["data_offsets"]
+        if not 0 <= first <= last <= len(numbers):
+            raise ValueError("it is cut off")
+        places[name] = numbers[first:last].view(np.ndarray)
+        dtype = np.dtype(_TYPES[entry["dtype"]])
+        # Copied if its place in the file is not a multiple of its size, which writers avoid.
+        arrays[name] = places[name].view(dtype).reshape(entry["shape"])
+    ours = json.loads(header.get("__metadata__", {}).get(METADATA, "{}"))
+    check(places, ours.get(CHECKSUM))
+    return arrays

@@ -1,0 +1,168 @@
+"""Export of a trained model: a folder that runs without PyTorch, checked against the model."""
+
+import dataclasses
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+
+from sorigeul.base.errors import UserError
+from sorigeul.exporting.checks import Agreement, check_export, made_recordings
+from sorigeul.exporting.model_card import model_card
+from sorigeul.exporting.row_rounding import round_weights
+from sorigeul.exporting.runtime import (
+    FORMAT,
+    LANGUAGE_MODEL,
+    LISTENER,
+    SPELLER,
+    ExportRecord,
+    OnnxModel,
+    is_export,
+)
+from sorigeul.lm.loading import load_language_model
+from sorigeul.lm.ngram import NgramModel
+from sorigeul.pretrained.description import (
+    CONFIG,
+    EXPORT,
+    VOCABULARY,
+    PretrainedModel,
+    describe_pretrained,
+)
+from sorigeul.pretrained.loading import load_pretrained
+from sorigeul.pretrained.search_settings import SEARCH
+from sorigeul.sound import audio
+from sorigeul.sound.audio import Samples
+from sorigeul.sound.features import LogMel
+
+CARD = "README.md"
+_MOST_RECORDINGS = 8
+_LONGEST_SECONDS = 30.0  # of a recording that is compared
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """What an export holds, and what it is checked with."""
+
+    int8: bool = False
+    """whether matrices are stored with eight bits and one scale a row"""
+    lm: str = ""
+    """n-gram language model to put beside the model; none if empty"""
+    recordings: Sequence[Path] = ()
+    """recordings on which the graphs are compared with the model; if there are none, on noise"""
+    overwrite: bool = False
+    """whether an export that is there is replaced"""
+
+
+@dataclass(frozen=True)
+class ExportSummary:
+    """What came of an export."""
+
+    graph_bytes: int
+    """size of the graphs"""
+    weight_bytes: int
+    """size of the model's weights in float32"""
+    agreement: Agreement
+
+
+def export(run: str, out: Path, options: ExportOptions | None = None) -> ExportSummary:
+    """Write the model `run` as a folder `out` of ONNX graphs, and compare them with the model.
+
+    The folder appears when all of it is there and was found right, or not at all. Raises UserError
+    for a model, recordings or a language model that cannot be used, and if something else is at
+    `out`; ExportError if a graph does not compute what the model does.
+    """
+    options = options or ExportOptions()
+    if find_spec("onnx") is None:
+        raise UserError("export needs a further library: pip install 'sorigeul[export]'")
+    _refuse(out, options.overwrite)
+    recordings = [_load(path) for path in options.recordings[:_MOST_RECORDINGS]]
+    pretrained = load_pretrained(run)
+    source = describe_pretrained(run).folder
+    language_model = _language_model(options.lm, pretrained) if options.lm else None
+    model = pretrained.model
+    weight_bytes = sum(tensor.numel() * 4 for tensor in model.state_dict().values())
+    if options.int8:
+        round_weights(model)
+    with _new_folder(out) as folder:
+        _write_graphs(pretrained, folder, options.int8)
+        exported = OnnxModel(folder, model.config)
+        log_mel = LogMel(pretrained.features)
+        agreement = check_export(model, exported, log_mel, recordings or made_recordings())
+        for name in (CONFIG, VOCABULARY, SEARCH):
+            if (source / name).is_file():
+                shutil.copyfile(source / name, folder / name)
+        if language_model is not None:
+            language_model.save(folder / LANGUAGE_MODEL)
+        record = ExportRecord(
+            format=FORMAT,
+            precision="int8" if options.int8 else "float32",
+            results=pretrained.results,
+            version=version("sorigeul"),
+        )
+        graph_bytes = sum((folder / name).stat().st_size for name in (LISTENER, SPELLER))
+        card = model_card(out.resolve().name, source, pretrained, record, graph_bytes)
+        (folder / CARD).write_text(card, encoding="utf-8")
+        text = json.dumps(dataclasses.asdict(record), ensure_ascii=False, indent=2)
+        (folder / EXPORT).write_text(text + "\n", encoding="utf-8")
+    return ExportSummary(graph_bytes, weight_bytes, agreement)
+
+
+def _write_graphs(pretrained: PretrainedModel, folder: Path, int8: bool) -> None:
+    # Imported here, since they need a library that only an export does.
+    from sorigeul.exporting.listener_graph import write_listener
+    from sorigeul.exporting.speller_graph import write_speller
+
+    write_listener(pretrained.model, folder / LISTENER, int8)
+    write_speller(pretrained.model, folder / SPELLER, int8)
+
+
+def _language_model(source: str, pretrained: PretrainedModel) -> NgramModel:
+    model = load_language_model(source, None)
+    assert isinstance(model, NgramModel)  # the only kind that needs no PyTorch
+    if model.vocabulary.hash != pretrained.vocabulary.hash:
+        raise UserError(
+            f"{source} has other characters than the model: train it with the model's own "
+            "(--vocabulary RUN)"
+        )
+    return model
+
+
+def _load(path: Path) -> Samples:
+    samples = audio.load(path).samples
+    return samples[: round(_LONGEST_SECONDS * audio.SAMPLE_RATE)]
+
+
+def _refuse(out: Path, overwrite: bool) -> None:
+    """Raise UserError if something is at `out` that may not be replaced."""
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return
+    if not is_export(out):
+        raise UserError(f"{out} exists, and is no export: choose another place")
+    if not overwrite:
+        raise UserError(f"{out} exists: give --overwrite if you mean it, or choose another place")
+
+
+@contextmanager
+def _new_folder(out: Path) -> Iterator[Path]:
+    """Yield an empty folder that is put at `out` when the block ends, and removed if it raises."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    work = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name[:32]}."))
+    try:
+        folder = work / "new"
+        folder.mkdir()
+        yield folder
+        for path in folder.rglob("*"):
+            if path.is_file():
+                with path.open("rb+") as file:
+                    os.fsync(file.fileno())
+        if out.exists():
+            out.rename(work / "old")
+        folder.rename(out)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)

@@ -1,0 +1,280 @@
+"""Exported models, run by ONNX Runtime. Loads no PyTorch.
+
+`OnnxModel` stands in for `model.las.ListenAttendSpell` wherever something is recognised: the search
+and the rest of recognition take arrays of NumPy as they take tensors.
+
+B utterances, T feature frames, F mel bands, S listener frames, K hypotheses of each utterance,
+N = B K hypotheses with an utterance's in successive rows, D width, A width of the keys, L layers of
+the speller, V vocabulary.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import sha256
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from sorigeul.base.errors import UserError
+from sorigeul.base.records import build, read_object
+from sorigeul.base.threads import COUNT, usable_cores
+from sorigeul.model.config import CONV_REDUCTION, LASConfig
+from sorigeul.pretrained.description import EXPORT, PretrainedModel, read_description
+from sorigeul.pretrained.search_settings import SearchSettings
+
+LISTENER, SPELLER, LANGUAGE_MODEL = "listener.onnx", "speller.onnx", "lm"
+FORMAT = "sorigeul-export/1"
+
+Floats = npt.NDArray[np.float32]
+Integers = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What the listener makes of a batch, for the speller and for CTC."""
+
+    values: Floats
+    """frames that the speller attends to (B, S, D)"""
+    keys: Floats
+    """the frames as projected for the score function (B, S, A)"""
+    lengths: Integers
+    """number of valid frames (B,)"""
+    ctc_logits: Floats | None
+    """scores of the CTC head (B, S', V), if there is one"""
+    ctc_lengths: Integers
+    """number of valid CTC frames (B,)"""
+
+
+@dataclass(frozen=True)
+class Memory:
+    """As `model.attention.Memory`, of arrays."""
+
+    values: Floats
+    keys: Floats
+    valid: npt.NDArray[np.bool_]
+
+    def select(self, rows: Integers) -> "Memory":
+        """The memory of the utterances `rows`, one for each hypothesis of a beam search."""
+        return Memory(self.values[rows], self.keys[rows], self.valid[rows])
+
+
+@dataclass(frozen=True)
+class SpellerState:
+    """What the speller keeps from one character to the next: arrays by their names in the graph."""
+
+    arrays: Mapping[str, Floats]
+    """hidden state and cells (L, N, D), merged (N, D), previous alignment (N, S)"""
+
+    def select(self, rows: Integers) -> "SpellerState":
+        """The state of the hypotheses `rows`."""
+        return SpellerState(
+            {
+                name: array[:, rows] if _has_layers(name) else array[rows]
+                for name, array in self.arrays.items()
+            }
+        )
+
+
+def _has_layers(name: str) -> bool:
+    return name in ("hidden", "cells")
+
+
+class OnnxSpeller:
+    """The speller: one more character of every hypothesis."""
+
+    def __init__(self, path: Path, config: LASConfig) -> None:
+        self._session, self._config = _session(path), config
+        self._inputs = {value.name: value.shape for value in self._session.get_inputs()}
+        self._outputs = [value.name for value in self._session.get_outputs()]
+
+    @property
+    def shares_memory(self) -> bool:
+        """Whether the hypotheses of an utterance share its memory in a beam search."""
+        return self._config.use_attention and "previous" not in self._inputs
+
+    def start(self, memory: Memory) -> SpellerState:
+        """The state before the first character, as of `model.speller.Speller.start`."""
+        batch, _, width = memory.values.shape
+        layers = self._inputs["hidden"][0]
+        hidden = np.zeros((layers, batch, width), np.float32)
+        if not self._config.use_attention:
+            last = memory.values[np.arange(batch), memory.valid.sum(1) - 1].copy()
+            if self._config.use_bidirectional:
+                last[:, width // 2 :] = memory.values[:, 0, width // 2 :]
+            hidden[:] = last
+        uniform = memory.valid / memory.valid.sum(1, keepdims=True)
+        every = {
+            "hidden": hidden,
+            "cells": np.zeros_like(hidden),
+            "merged": np.zeros((batch, width), np.float32),
+            "previous": uniform.astype(np.float32),
+        }
+        return SpellerState({name: every[name] for name in every if name in self._inputs})
+
+    def __call__(
+        self, tokens: Integers, memory: Memory, state: SpellerState | None = None
+    ) -> tuple[Floats, Floats, SpellerState]:
+        """Tokens (N, 1) -> logits (N, 1, V), alignments (N, 1, S), the state after.
+
+        The `memory` is that of the B utterances, or of each hypothesis if it is not shared.
+        """
+        state = self.start(memory) if state is None else state
+        hypotheses, batch = len(tokens), len(memory.values)
+        width = hypotheses // batch
+        given: dict[str, npt.NDArray[Any]] = {
+            "tokens": tokens.reshape(batch, width),
+            "values": memory.values,
+            "keys": memory.keys,
+            "valid": memory.valid,
+        }
+        for name, array in state.arrays.items():
+            if _has_layers(name):
+                array = array.reshape(len(array), batch, width, -1)
+            elif name == "merged":
+                array = array.reshape(batch, width, -1)
+            given[name] = array
+        feeds = {name: given[name] for name in self._inputs}
+        results: dict[str, Any] = dict(
+            zip(self._outputs, self._session.run(self._outputs, feeds), strict=True)
+        )
+        after = {}
+        for name in state.arrays:
+            array = results[f"next_{name}"]
+            shape = (len(array), hypotheses, -1) if _has_layers(name) else (hypotheses, -1)
+            after[name] = array.reshape(shape)
+        frames = memory.values.shape[1]
+        alignment = results.get("alignment", np.zeros((hypotheses, frames), np.float32))
+        logits = results["logits"].reshape(hypotheses, 1, -1)
+        return logits, alignment.reshape(hypotheses, 1, frames), SpellerState(after)
+
+
+class OnnxModel:
+    """A model of two graphs: the listener with the CTC head, and a step of the speller."""
+
+    def __init__(self, folder: Path, config: LASConfig) -> None:
+        """Raises UserError if a graph is missing or damaged."""
+        self.config, self._folder = config, folder
+        self.speller = OnnxSpeller(folder / SPELLER, config)
+        self._listener = _session(folder / LISTENER)
+        self._outputs = [value.name for value in self._listener.get_outputs()]
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash of everything that the graphs compute."""
+        digest = sha256()
+        for name in (LISTENER, SPELLER):
+            digest.update((self._folder / name).read_bytes())
+        return digest.hexdigest()
+
+    def listen(self, features: Floats, lengths: Integers) -> Heard:
+        """Features (B, T, F), lengths (B,) -> what the listener makes of them."""
+        missing = CONV_REDUCTION - features.shape[1]
+        if missing > 0:
+            features = np.pad(features, ((0, 0), (0, missing), (0, 0)))
+        feeds = {"features": features, "lengths": lengths}
+        computed = self._listener.run(self._outputs, feeds)
+        results: dict[str, Any] = dict(zip(self._outputs, computed, strict=True))
+        values: Floats = results["values"]
+        frames: Integers = results["frames"]
+        return Heard(
+            values,
+            results.get("keys", values),
+            frames,
+            results.get("ctc_logits"),
+            results.get("ctc_frames", frames),
+        )
+
+    def make_memory(self, heard: Heard) -> Memory:
+        """The memory that the speller attends to in every step."""
+        valid = np.arange(heard.values.shape[1]) < heard.lengths[:, None]
+        return Memory(heard.values, heard.keys, valid)
+
+    def ctc_logits(self, heard: Heard) -> Floats | None:
+        """Scores of the CTC head (B, S', V); None if the model has no CTC head."""
+        return heard.ctc_logits
+
+
+@dataclass(frozen=True)
+class ExportRecord:
+    """What `export.json` says of an export."""
+
+    format: str
+    precision: Literal["float32", "int8"]
+    results: Mapping[str, Any]
+    """metrics of the model at the time of its publishing, by name"""
+    version: str
+    """of sorigeul that made it"""
+
+    def __post_init__(self) -> None:
+        if self.format != FORMAT:
+            raise ValueError(f"its format is not {FORMAT}")
+
+
+def is_export(source: str | Path) -> bool:
+    """Whether `source` is the folder of an exported model."""
+    return (Path(source) / EXPORT).is_file()
+
+
+def read_record(folder: Path) -> ExportRecord:
+    """What an export says of itself. Raises UserError if that cannot be read."""
+    path = folder / EXPORT
+    try:
+        return build(ExportRecord, read_object(path))
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"{path} is damaged, or of another version ({error}): export the model again"
+        ) from error
+
+
+def load_export(folder: Path) -> PretrainedModel:
+    """Load an exported model. Its `model` is an `OnnxModel`.
+
+    Raises UserError if its files are damaged or do not belong together, and if ONNX Runtime is not
+    installed.
+    """
+    if find_spec("onnxruntime") is None:
+        raise UserError(f"{folder} needs ONNX Runtime: pip install onnxruntime")
+    record = read_record(folder)
+    description = read_description(folder)
+    return PretrainedModel(
+        model=cast(Any, OnnxModel(folder, description.config)),
+        features=description.features,
+        vocabulary=description.vocabulary,
+        normalizer=description.normalizer,
+        results={name: str(value) for name, value in record.results.items()},
+        longest_utterance=description.longest_utterance,
+        unseen_units=description.unseen_units,
+        search=SearchSettings.read(folder),
+    )
+
+
+def exported_model(pretrained: PretrainedModel) -> OnnxModel | None:
+    """The graphs of an export; None for a model of PyTorch."""
+    model: Any = pretrained.model
+    return model if isinstance(model, OnnxModel) else None
+
+
+def _session(path: Path) -> Any:
+    """A graph, ready to run."""
+    import onnxruntime
+
+    if not path.is_file():
+        raise UserError(f"{path} is missing: copy the whole folder of the export")
+    options = onnxruntime.SessionOptions()
+    count = os.environ.get(COUNT, "")
+    options.intra_op_num_threads = int(count) if count.isdecimal() else usable_cores()
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3  # errors
+    # Eight bits are turned into float32 once, here, rather than at every step.
+    options.add_session_config_entry("session.disable_quant_qdq", "1")
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    try:
+        return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"{path} is damaged ({reason}): export the model again") from error

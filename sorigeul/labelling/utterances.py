@@ -1,0 +1,100 @@
+"""Utterances of a recording without a text, as a model heard them, and how far they are trusted."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from rapidfuzz.distance import LCSseq
+
+from sorigeul.labelling.options import LabelOptions
+from sorigeul.recognition.batching import group_by_seconds
+from sorigeul.recognition.recognizer import Recognizer
+from sorigeul.recognition.transcription import Segment
+from sorigeul.sound.audio import SAMPLE_RATE, Samples
+from sorigeul.sound.segments import Segmenter, SpeechSegment
+
+
+@dataclass(frozen=True)
+class LabelledUtterance:
+    """A stretch of speech, and what was heard in it."""
+
+    start: float
+    """in seconds"""
+    end: float
+    text: str
+    confidence: float
+    """share of the characters that the recogniser expects to be correct, 0 to 1"""
+    agreement: float
+    """share of the characters that are also in what the second judge heard, 0 to 1"""
+
+    def is_good(self, options: LabelOptions) -> bool:
+        """Whether it is trusted enough to learn from."""
+        return self.confidence >= options.min_confidence and self.agreement >= options.min_agreement
+
+
+@dataclass
+class Heard:
+    """What was heard in a recording."""
+
+    utterances: list[LabelledUtterance]
+    unusable: int = 0
+    """stretches of speech whose text says nothing: empty, broken off, repeated, or cut in a word"""
+
+
+def label_recording(
+    recognizer: Recognizer, second: Recognizer | None, blocks: Iterable[Samples]
+) -> Iterator[tuple[LabelledUtterance | None, Samples]]:
+    """Blocks of samples (n,) at 16 kHz -> each stretch of speech, with its samples (N,).
+
+    None where its text says nothing. The second judge is the `second` recogniser; without one, the
+    CTC head of the first, which reads without knowing what words there are.
+    """
+    for batch in _batches(_segments(recognizer, blocks), recognizer.batch_seconds):
+        heard = [one.segment for one in recognizer.recognize(batch)]
+        again = [one.segment for one in second.recognize(batch)] if second else [None] * len(heard)
+        for speech, segment, other in zip(batch, heard, again, strict=True):
+            yield _labelled(speech, segment, other), speech.samples
+
+
+def _labelled(
+    speech: SpeechSegment, segment: Segment, other: Segment | None
+) -> LabelledUtterance | None:
+    cut_in_a_word = speech.overlaps
+    if cut_in_a_word or not segment.text or not segment.finished or segment.repetitive:
+        return None
+    agreement = segment.ctc_agreement
+    if other is not None:
+        agreement = LCSseq.normalized_similarity(_letters(segment.text), _letters(other.text))
+    return LabelledUtterance(
+        speech.start / SAMPLE_RATE,
+        speech.end / SAMPLE_RATE,
+        segment.text,
+        segment.confidence,
+        agreement,
+    )
+
+
+def _letters(text: str) -> str:
+    return text.replace(" ", "")
+
+
+def _segments(recognizer: Recognizer, blocks: Iterable[Samples]) -> Iterator[SpeechSegment]:
+    segmenter = Segmenter(recognizer.limits)
+    for block in blocks:
+        yield from segmenter.feed(block)
+    yield from segmenter.finish()
+
+
+def _batches(
+    segments: Iterable[SpeechSegment], batch_seconds: float
+) -> Iterator[Sequence[SpeechSegment]]:
+    """Successive segments in batches, so that a long recording is never in memory as a whole."""
+    waiting: list[SpeechSegment] = []
+    for segment in segments:
+        waiting.append(segment)
+        seconds = [len(one.samples) / SAMPLE_RATE for one in waiting]
+        full, *rest = group_by_seconds(seconds, batch_seconds)
+        if rest:
+            yield waiting[full]
+            waiting = waiting[full.stop :]
+    if waiting:
+        yield waiting

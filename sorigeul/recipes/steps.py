@@ -1,0 +1,174 @@
+"""Follows a recipe: one step after the other, each a command in a process of its own.
+
+`recipe.json` in the folder tells which steps are done, and with which commands.
+"""
+
+import json
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from sorigeul.base.errors import UserError
+from sorigeul.base.files import write_text
+from sorigeul.base.locks import locked_folder
+from sorigeul.base.printable import LAYOUT, printable
+from sorigeul.base.stopping import STOP_SIGNALS, is_ignored_hangup
+from sorigeul.recipes.recipe import Recipe
+
+_RECORD = "recipe.json"
+_USED = "recipe.yaml"
+_RESULTS = "results.md"
+
+
+def follow(recipe: Recipe, corpora: Sequence[Path], texts: Sequence[Path], out: Path) -> None:
+    """Run the steps that are not done yet, write `results.md`, and print the figures.
+
+    Raises UserError if something that is given is missing, if `out` holds something else, or if a
+    step fails by a user's mistake; ChildProcessError if it fails otherwise.
+    """
+    for place in (*corpora, *texts):
+        if not place.exists():
+            raise UserError(f"{place}: no such file or folder")
+    commands = recipe.commands(corpora, texts, out)
+    record = out / _RECORD
+    if out.exists() and not record.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UserError(f"{out} holds something else: choose a new folder")
+    with locked_folder(out):
+        done = _done_steps(record, commands)
+        write_text(out / _USED, recipe.text)
+        for number, (step, command) in enumerate(commands.items(), 1):
+            heading = f"== {number} of {len(commands)}: {step} =="
+            if step in done and done[step]["ended"]:
+                print(printable(f"{heading} done before"), flush=True)
+                continue
+            print(printable(f"{heading}\n$ sorigeul {shlex.join(command)}", LAYOUT), flush=True)
+            started, status = time.monotonic(), 1
+            try:
+                status = _run_command(command)
+            finally:
+                seconds = done.get(step, {}).get("seconds", 0.0) + time.monotonic() - started
+                done[step] = {"command": command, "seconds": seconds, "ended": status == 0}
+                write_text(record, json.dumps(done, ensure_ascii=False, indent=1) + "\n")
+            if status != 0:
+                raise _failure(step, status)
+        lines = _figures(recipe, out)
+        write_text(out / _RESULTS, _report(recipe, done, lines))
+    print(printable("\n".join(["", *lines, "", f"{out / _RESULTS} has the commands, too"]), LAYOUT))
+
+
+def _done_steps(record: Path, commands: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    """What earlier calls have done of the same commands, up to the first that is another now."""
+    if not record.exists():
+        return {}
+    try:
+        content = json.loads(record.read_bytes())
+        before = {
+            str(step): {
+                "command": list(map(str, entry["command"])),
+                "seconds": float(entry["seconds"]),
+                "ended": bool(entry["ended"]),
+            }
+            for step, entry in content.items()
+        }
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise UserError(f"{record} is damaged: remove it, and all steps are gone over") from error
+    done: dict[str, Any] = {}
+    for step, command in commands.items():
+        if step not in before or before[step]["command"] != list(command):
+            break
+        done[step] = before[step]
+        if not before[step]["ended"]:
+            break
+    return done
+
+
+def _run_command(command: Sequence[str]) -> int:
+    """Run a command of ours; returns its exit status.
+
+    In a session of its own, so that a signal reaches it once: from here, not from the terminal too.
+    Raises KeyboardInterrupt, after the command has ended, if there was one.
+    """
+    process = subprocess.Popen([sys.executable, "-m", "sorigeul", *command], start_new_session=True)
+    with _forwarding_signals(process) as received:
+        status = process.wait()
+    if received:  # a training that is stopped ends well, but is not done
+        raise KeyboardInterrupt
+    return status
+
+
+@contextmanager
+def _forwarding_signals(process: "subprocess.Popen[bytes]") -> Iterator[list[int]]:
+    """Send the process what this one is sent; yields the signals so far."""
+    received: list[int] = []
+
+    def forward(number: int, _: FrameType | None) -> None:
+        received.append(number)
+        process.send_signal(number)
+
+    previous = {
+        number: signal.signal(number, forward)
+        for number in STOP_SIGNALS
+        if not is_ignored_hangup(number)
+    }
+    try:
+        yield received
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def _failure(step: str, status: int) -> Exception:
+    """The error of a step that has failed, and has said why."""
+    message = (
+        f"step {step} ended with status {status}, for the reason above: see to it, and the same "
+        "command goes on from there"
+    )
+    return UserError(message) if status == 2 else ChildProcessError(message)
+
+
+def _figures(recipe: Recipe, out: Path) -> list[str]:
+    """A line of a table for each file of figures, after the head of the table."""
+    lines = ["| | CRR | CER | WER | utterances |", "| --- | ---: | ---: | ---: | ---: |"]
+    for name, place in recipe.figures.items():
+        path = Path(place.format(out=out))
+        figures = json.loads(path.read_bytes())
+        rates = [_with_interval(figures, rate) for rate in ("crr", "cer", "wer")]
+        lines.append(f"| {name} | {' | '.join(rates)} | {figures['utterances']:,} |")
+    return lines
+
+
+def _with_interval(figures: Mapping[str, Any], rate: str) -> str:
+    interval = figures.get("intervals", {}).get(rate)
+    between = f" ({interval[0]:.1f} to {interval[1]:.1f})" if interval else ""
+    return f"{figures[rate]:.2f}{between}"
+
+
+def _report(recipe: Recipe, done: Mapping[str, Any], figures: Sequence[str]) -> str:
+    """`results.md`: the figures, and what led to them."""
+    steps = [
+        f"| {step} | {entry['seconds'] / 60:.1f} | `sorigeul {shlex.join(entry['command'])}` |"
+        for step, entry in done.items()
+    ]
+    return "\n".join(
+        [
+            f"# {recipe.name}",
+            "",
+            recipe.about,
+            "",
+            "Rates in %, with 95 % intervals.",
+            "",
+            *figures,
+            "",
+            "| step | minutes | command |",
+            "| --- | ---: | --- |",
+            *steps,
+            "",
+        ]
+    )
