@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sorigeul.base.errors import UserError
+from sorigeul.corpora.cut_corpus import refuse_unwritable_name
 from sorigeul.recognition.folders import find_recordings
 
 log = logging.getLogger(__name__)
@@ -39,7 +40,7 @@ def find_pairs(recordings: Path, texts: Path, utterances: Path) -> list[Pair]:
         if not text.is_file():
             wanted = texts / f"{recordings.stem}.txt" if texts.is_dir() else texts
             raise UserError(f"{wanted}: no such file; it must hold the text of {recordings}")
-        _refuse_unwritable_name(recordings)
+        refuse_unwritable_name(recordings, recordings.stem)
         return [Pair(recordings, text)]
     if not texts.is_dir():
         raise UserError(
@@ -59,7 +60,7 @@ def find_pairs(recordings: Path, texts: Path, utterances: Path) -> list[Pair]:
     pairs: list[Pair] = []
     for name, recording in found.items():
         if name in texts_by_name:
-            _refuse_unwritable_name(recording)
+            refuse_unwritable_name(recording, recording.stem)
             pairs.append(Pair(recording, texts_by_name[name]))
         else:
             log.warning("%s has no text: there is no %s", recording, texts / f"{name}.txt")
@@ -80,17 +81,3 @@ def _texts_in(folder: Path) -> dict[str, Path]:
 def _name(path: Path) -> str:
     """macOS takes Hangul in names apart, and other systems do not."""
     return unicodedata.normalize("NFC", path.stem)
-
-
-def _refuse_unwritable_name(recording: Path) -> None:
-    """A row of the tables is a line, its cells end at tabs, and it is in UTF-8."""
-    try:
-        recording.stem.encode()
-        writable = "\t" not in recording.stem and len(recording.stem.splitlines()) == 1
-    except UnicodeEncodeError:
-        writable = False
-    if not writable:
-        raise UserError(
-            f"{recording}: has a tab, a line end or a byte that is no UTF-8 in its name, which a "
-            "table cannot hold: rename it"
-        )

@@ -1,11 +1,14 @@
-"""A checksum of named numbers, by which a damaged file of weights is told from a whole one."""
+"""Checksums of named numbers and of files, by which what is damaged is told from what is whole."""
 
 import zlib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+_BLOCK = 1 << 20  # bytes
 
 
 def checksum(content: Mapping[str, npt.NDArray[Any]]) -> str:
@@ -14,6 +17,15 @@ def checksum(content: Mapping[str, npt.NDArray[Any]]) -> str:
     for name in sorted(content):
         result = zlib.crc32(name.encode(), result)
         result = zlib.crc32(np.ascontiguousarray(content[name]).data, result)
+    return f"{result:08x}"
+
+
+def file_checksum(path: Path) -> str:
+    """CRC-32 of a file, eight hex digits. Raises OSError if it cannot be read."""
+    result = 0
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            result = zlib.crc32(block, result)
     return f"{result:08x}"
 
 

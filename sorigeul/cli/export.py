@@ -39,9 +39,11 @@ def export(
             times. If not given, they are compared on noise
         overwrite: replace an export that is there
     """
+    from sorigeul.base.stopping import interrupt_on_stop_signals
     from sorigeul.exporting.export import ExportOptions
     from sorigeul.exporting.export import export as export_model
 
+    interrupt_on_stop_signals()
     summary = export_model(run, out, ExportOptions(int8, lm, recording, overwrite))
     if not recording:
         log.info("compared on noise: --recording FILE compares on recordings of yours")

@@ -119,6 +119,23 @@ class CutCorpus:
         return self.out / self.found / f"{recording}.json"
 
 
+def refuse_unwritable_name(recording: Path, name: str) -> None:
+    """Raise UserError if the `name` of a recording cannot stand in the tables.
+
+    A row is a line, its cells end at tabs, and it is in UTF-8.
+    """
+    try:
+        name.encode()
+        writable = "\t" not in name and len(name.splitlines()) == 1
+    except UnicodeEncodeError:
+        writable = False
+    if not writable:
+        raise UserError(
+            f"{recording}: has a tab, a line end or a byte that is no UTF-8 in its name, which a "
+            "table cannot hold: rename it"
+        )
+
+
 def piece_path(recording: str, start: float, end: float) -> Path:
     """Where a piece of a recording is, from the folder of the corpus; times in seconds.
 

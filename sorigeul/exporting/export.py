@@ -12,11 +12,13 @@ from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
+from sorigeul.base.checksums import file_checksum
 from sorigeul.base.errors import UserError
 from sorigeul.exporting.checks import Agreement, check_export, made_recordings
 from sorigeul.exporting.model_card import model_card
 from sorigeul.exporting.row_rounding import round_weights
 from sorigeul.exporting.runtime import (
+    CHECKED,
     FORMAT,
     LANGUAGE_MODEL,
     LISTENER,
@@ -89,7 +91,7 @@ def export(run: str, out: Path, options: ExportOptions | None = None) -> ExportS
     weight_bytes = sum(tensor.numel() * 4 for tensor in model.state_dict().values())
     if options.int8:
         round_weights(model)
-    with _new_folder(out) as folder:
+    with _new_folder(out, options.overwrite) as folder:
         _write_graphs(pretrained, folder, options.int8)
         exported = OnnxModel(folder, model.config)
         log_mel = LogMel(pretrained.features)
@@ -104,6 +106,7 @@ def export(run: str, out: Path, options: ExportOptions | None = None) -> ExportS
             precision="int8" if options.int8 else "float32",
             results=pretrained.results,
             version=version("sorigeul"),
+            checksums={name: file_checksum(folder / name) for name in CHECKED},
         )
         graph_bytes = sum((folder / name).stat().st_size for name in (LISTENER, SPELLER))
         card = model_card(out.resolve().name, source, pretrained, record, graph_bytes)
@@ -139,8 +142,15 @@ def _load(path: Path) -> Samples:
 
 
 def _refuse(out: Path, overwrite: bool) -> None:
-    """Raise UserError if something is at `out` that may not be replaced."""
-    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+    """Raise UserError if something is at `out` that may not, or cannot, be replaced."""
+    if not out.exists():
+        return
+    if out.is_dir() and (out.is_mount() or out.samefile(Path.cwd())):
+        raise UserError(
+            f"{out} cannot be replaced by a folder that is written beside it: give a new folder in "
+            "it, or another place"
+        )
+    if out.is_dir() and not any(out.iterdir()):
         return
     if not is_export(out):
         raise UserError(f"{out} exists, and is no export: choose another place")
@@ -149,20 +159,45 @@ def _refuse(out: Path, overwrite: bool) -> None:
 
 
 @contextmanager
-def _new_folder(out: Path) -> Iterator[Path]:
-    """Yield an empty folder that is put at `out` when the block ends, and removed if it raises."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name[:32]}."))
+def _new_folder(out: Path, overwrite: bool) -> Iterator[Path]:
+    """Yield an empty folder that is put at `out` when the block ends, and removed if it raises.
+
+    What was at `out` stays until then. Raises UserError if another process has put something there
+    in the meantime; an OSError of a write carries `out` as its file name.
+    """
+    place = Path(os.path.realpath(out))  # a link stays, and leads to the new folder
+    hidden = f".{place.name[:32]}."
+    work = ""
     try:
-        folder = work / "new"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        work = tempfile.mkdtemp(dir=place.parent, prefix=hidden)
+        folder = Path(work, "new")
         folder.mkdir()
         yield folder
         for path in folder.rglob("*"):
             if path.is_file():
                 with path.open("rb+") as file:
                     os.fsync(file.fileno())
-        if out.exists():
-            out.rename(work / "old")
-        folder.rename(out)
+        _refuse(out, overwrite)
+        _put(folder, place, Path(work, "old"))
+    except OSError as error:
+        # The error of a failed write names no file, or one in a folder that the user never saw.
+        file = error.filename
+        if error.errno and (file is None or str(file).startswith(str(place.parent / hidden))):
+            error.filename = str(out)
+        raise
     finally:
-        shutil.rmtree(work, ignore_errors=True)
+        if work:
+            shutil.rmtree(work, ignore_errors=True)
+
+
+def _put(folder: Path, place: Path, old: Path) -> None:
+    """Move a folder to a place; what is there is moved to `old`, or stays where this fails."""
+    try:
+        if place.exists():
+            place.rename(old)
+        folder.rename(place)
+    except BaseException:
+        if old.exists() and not place.exists():
+            old.rename(place)
+        raise

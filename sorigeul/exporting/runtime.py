@@ -10,7 +10,7 @@ the speller, V vocabulary.
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
 from importlib.util import find_spec
@@ -20,14 +20,23 @@ from typing import Any, Literal, cast
 import numpy as np
 import numpy.typing as npt
 
+from sorigeul.base.checksums import file_checksum
 from sorigeul.base.errors import UserError
 from sorigeul.base.records import build, read_object
 from sorigeul.base.threads import COUNT, usable_cores
 from sorigeul.model.config import CONV_REDUCTION, LASConfig
-from sorigeul.pretrained.description import EXPORT, PretrainedModel, read_description
+from sorigeul.pretrained.description import (
+    CONFIG,
+    EXPORT,
+    VOCABULARY,
+    PretrainedModel,
+    read_description,
+)
 from sorigeul.pretrained.search_settings import SearchSettings
 
 LISTENER, SPELLER, LANGUAGE_MODEL = "listener.onnx", "speller.onnx", "lm"
+CHECKED = (CONFIG, VOCABULARY, LISTENER, SPELLER)
+"""files that belong together, and without which nothing is recognised"""
 FORMAT = "sorigeul-export/1"
 
 Floats = npt.NDArray[np.float32]
@@ -157,7 +166,7 @@ class OnnxModel:
     """A model of two graphs: the listener with the CTC head, and a step of the speller."""
 
     def __init__(self, folder: Path, config: LASConfig) -> None:
-        """Raises UserError if a graph is missing or damaged."""
+        """Raises UserError if a graph is damaged."""
         self.config, self._folder = config, folder
         self.speller = OnnxSpeller(folder / SPELLER, config)
         self._listener = _session(folder / LISTENER)
@@ -209,6 +218,8 @@ class ExportRecord:
     """metrics of the model at the time of its publishing, by name"""
     version: str
     """of sorigeul that made it"""
+    checksums: Mapping[str, str] = field(default_factory=dict)
+    """what `file_checksum` gives for the files of `CHECKED`; older exports have none"""
 
     def __post_init__(self) -> None:
         if self.format != FORMAT:
@@ -240,6 +251,7 @@ def load_export(folder: Path) -> PretrainedModel:
     if find_spec("onnxruntime") is None:
         raise UserError(f"{folder} needs ONNX Runtime: pip install onnxruntime")
     record = read_record(folder)
+    _check_files(folder, record)
     description = read_description(folder)
     return PretrainedModel(
         model=cast(Any, OnnxModel(folder, description.config)),
@@ -253,6 +265,23 @@ def load_export(folder: Path) -> PretrainedModel:
     )
 
 
+def _check_files(folder: Path, record: ExportRecord) -> None:
+    """Raise UserError if a file is missing, or is not the one that the export was made with."""
+    for name in CHECKED:
+        path = folder / name
+        if not path.is_file():
+            raise UserError(f"{path} is missing: copy the whole folder of the export")
+        try:
+            found = file_checksum(path)
+        except OSError as error:
+            raise UserError(f"{path} cannot be read ({error.strerror or error})") from error
+        if record.checksums.get(name, found) != found:
+            raise UserError(
+                f"{path} is damaged, or of another export (its checksum is another): copy the "
+                "whole folder again, or export the model again"
+            )
+
+
 def exported_model(pretrained: PretrainedModel) -> OnnxModel | None:
     """The graphs of an export; None for a model of PyTorch."""
     model: Any = pretrained.model
@@ -263,8 +292,6 @@ def _session(path: Path) -> Any:
     """A graph, ready to run."""
     import onnxruntime
 
-    if not path.is_file():
-        raise UserError(f"{path} is missing: copy the whole folder of the export")
     options = onnxruntime.SessionOptions()
     count = os.environ.get(COUNT, "")
     options.intra_op_num_threads = int(count) if count.isdecimal() else usable_cores()

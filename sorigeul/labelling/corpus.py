@@ -7,6 +7,7 @@ those that are trusted. All of it is for training: what a model has heard is not
 import hashlib
 import json
 import logging
+import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -19,7 +20,12 @@ from sorigeul.base.printable import printable
 from sorigeul.base.progress import progress_bar
 from sorigeul.base.records import build
 from sorigeul.corpora.catalog import CORPORA
-from sorigeul.corpora.cut_corpus import CutCorpus, piece_path, write_piece
+from sorigeul.corpora.cut_corpus import (
+    CutCorpus,
+    piece_path,
+    refuse_unwritable_name,
+    write_piece,
+)
 from sorigeul.corpora.options import PrepareOptions
 from sorigeul.corpora.preparation import prepare
 from sorigeul.corpora.report import Report
@@ -64,7 +70,10 @@ def label(
         if not one.path.resolve().is_relative_to(own)
     ]
     if not found:
-        raise UserError(f"there is no recording but those in {out}, which are pieces of others")
+        raise UserError(
+            f"there is no recording but those in {out}, which is the folder for the pieces: give "
+            "another one for them"
+        )
     names = _names(found)
     files = CutCorpus(out, TABLE, ALL, PLOT, ".labels", _HEADER)
     files.refuse_unusable_places([one.path for one in found], names, overwrite)
@@ -108,12 +117,18 @@ def label(
 
 def _names(recordings: Sequence[FoundRecording]) -> list[str]:
     """A name for each recording, which is also that of its folder and of its speaker."""
-    names = [one.name.as_posix() for one in recordings]
-    if twice := next((name for name in names if names.count(name) > 1), None):
-        raise UserError(
-            f"{twice} is the name of two recordings: put them in one folder, and give that"
-        )
-    return names
+    names: dict[str, Path] = {}
+    for one in recordings:
+        # macOS takes Hangul in names apart, and other systems do not.
+        name = unicodedata.normalize("NFC", one.name.as_posix())
+        refuse_unwritable_name(one.path, name)
+        other = names.setdefault(name, one.path)
+        if other is not one.path:
+            raise UserError(
+                f"{other} and {one.path} have the same name: rename one of them, or give a folder "
+                "that has both in folders of their own"
+            )
+    return list(names)
 
 
 def _hear(

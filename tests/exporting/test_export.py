@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,8 +17,9 @@ from helpers.paths import ROOT
 from sorigeul import Recognizer
 from sorigeul.base.errors import UserError
 from sorigeul.exporting import export as export_module
-from sorigeul.exporting.checks import ExportError
+from sorigeul.exporting.checks import Agreement, ExportError, check_export
 from sorigeul.exporting.export import ExportOptions, export
+from sorigeul.exporting.runtime import CHECKED
 from sorigeul.lm.loading import load_language_model
 from sorigeul.recognition.transcription import Transcription
 from sorigeul.recognition.writers import write
@@ -159,6 +161,49 @@ def test_what_is_there_is_replaced_only_if_it_is_an_export_and_one_says_so(
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
+def test_a_link_stays_and_leads_to_the_export(run: Path, tmp_path: Path) -> None:
+    (tmp_path / "newest").symlink_to("first")
+    export(str(run), tmp_path / "newest")
+    assert (tmp_path / "newest").is_symlink()
+    assert (tmp_path / "first" / "export.json").is_file()
+
+
+def test_what_another_process_has_put_there_in_the_meantime_stays(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+
+    def check_meanwhile(*arguments: Any) -> Agreement:
+        out.mkdir()
+        (out / "export.json").touch()
+        return check_export(*arguments)
+
+    monkeypatch.setattr(export_module, "check_export", check_meanwhile)
+    with pytest.raises(UserError, match="--overwrite"):
+        export(str(run), out)
+    assert [path.name for path in out.iterdir()] == ["export.json"]
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_the_folder_that_one_is_in_is_refused(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="give a new folder in it"):
+        export(str(run), Path())
+
+
+def test_a_full_disk_names_the_export_and_leaves_nothing(run: Path, tmp_path: Path) -> None:
+    script = "ulimit -f 20; exec $0 -m sorigeul export $1 $2"
+    command = ["bash", "-c", script, sys.executable, str(run), str(tmp_path / "out")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"error: {tmp_path / 'out'}: File too large; make room, and give the same command again\n"
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_what_cannot_be_exported_or_used_is_said(
     run: Path, exported: Path, counting_run: Path, language_model: Path, tmp_path: Path
 ) -> None:
@@ -198,6 +243,29 @@ def test_a_damaged_export_is_refused_with_its_file(
     (folder / name).write_bytes(whole[: len(whole) // 2])
     with pytest.raises(UserError, match=name):
         Recognizer.from_pretrained(folder)
+
+
+@pytest.mark.parametrize("name", CHECKED)
+def test_one_wrong_bit_is_noticed(exported: Path, tmp_path: Path, name: str) -> None:
+    folder = tmp_path / "damaged"
+    shutil.copytree(exported, folder)
+    content = bytearray((folder / name).read_bytes())
+    content[-len(content) // 3] ^= 1
+    (folder / name).write_bytes(content)
+    with pytest.raises(UserError, match=f"{name} is damaged, or of another export"):
+        Recognizer.from_pretrained(folder)
+    (folder / name).unlink()
+    with pytest.raises(UserError, match=f"{name} is missing"):
+        Recognizer.from_pretrained(folder)
+
+
+def test_an_export_without_checksums_is_used(exported: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "older"
+    shutil.copytree(exported, folder)
+    record = json.loads((folder / "export.json").read_bytes())
+    assert record.pop("checksums")
+    (folder / "export.json").write_text(json.dumps(record), encoding="utf-8")
+    Recognizer.from_pretrained(folder)
 
 
 def test_a_card_says_what_it_is(exported: Path) -> None:
