@@ -3,6 +3,7 @@
 __all__ = [
     "arrays",
     "capacity",
+    "checksums",
     "errors",
     "files",
     "html_page",

@@ -33,7 +33,7 @@ def recipe(arguments: Sequence[str]) -> None:
         wanted = [f"CORPUS ({what})" for what in chosen.corpora]
         if len(places) != len(wanted) + 1:
             raise UserError(
-                f"recipe {name} needs {', '.join(wanted)} and OUT, in this order: give these "
+                f"recipe {name} needs {', '.join([*wanted, 'OUT'])}, in this order: give these "
                 f"{len(wanted) + 1} places, not {len(places)}"
             )
         *corpora, out = places

@@ -69,8 +69,7 @@ class CutCorpus:
                 )
             return
         content = table.read_bytes()
-        written = self.out / self.found / _HASH
-        if not written.is_file() or written.read_text() != hashlib.sha256(content).hexdigest():
+        if hashlib.sha256(content).hexdigest() not in self._written_hashes():
             raise UserError(
                 f"{table} has been changed since it was written: 'sorigeul prepare table' makes a "
                 "corpus of it as it is; --overwrite writes it anew"
@@ -99,8 +98,15 @@ class CutCorpus:
         )
         write_text(self.out / self.all, all_text)
         table_hash = hashlib.sha256(table_text.encode()).hexdigest()
-        write_text(self.out / self.found / _HASH, table_hash)
+        # That of the table before stays too: it is still there if the new one cannot be written.
+        hashes = [*self._written_hashes()[-1:], table_hash]
+        write_text(self.out / self.found / _HASH, " ".join(hashes))
         write_text(self.out / self.table, table_text)
+
+    def _written_hashes(self) -> list[str]:
+        """The hashes of the last tables that were written, the newest at the end."""
+        path = self.out / self.found / _HASH
+        return path.read_text().split() if path.is_file() else []
 
     def known(self, recording: str, key: str) -> Any:
         """What an earlier call has found in a recording with the same key; None if nothing."""

@@ -66,6 +66,7 @@ class Recipe:
         comments = [line[2:] for line in text.splitlines() if line.startswith("# ")]
         recipe = cls(name, " ".join(comments), text, tuple(corpora), steps, figures)
         recipe.commands([Path("CORPUS")] * len(corpora), (), Path("OUT"))  # or say what is wrong
+        recipe.figure_files(Path("OUT"))
         return recipe
 
     def commands(
@@ -73,11 +74,24 @@ class Recipe:
     ) -> dict[str, list[str]]:
         """The arguments of each step's command, by its name."""
         values = {f"corpus{number}": str(corpus) for number, corpus in enumerate(corpora, 1)}
-        values.update(corpus=values["corpus1"], out=str(out))
+        values["out"] = str(out)
+        if corpora:
+            values["corpus"] = str(corpora[0])
         return {
             name: list(self._arguments(name, command, values, list(map(str, texts))))
             for name, command in self.steps.items()
         }
+
+    def figure_files(self, out: Path) -> dict[str, Path]:
+        """The file of figures by the name of what was judged."""
+        try:
+            return {
+                name: Path(place.format_map({"out": out})) for name, place in self.figures.items()
+            }
+        except (KeyError, ValueError, IndexError) as error:
+            raise UserError(
+                f"{self.name}: {error} in the place of a figure; it may have {{out}}"
+            ) from error
 
     def _arguments(
         self, step: str, command: str, values: Mapping[str, str], texts: list[str]

@@ -49,18 +49,25 @@ def follow(recipe: Recipe, corpora: Sequence[Path], texts: Sequence[Path], out: 
                 print(printable(f"{heading} done before"), flush=True)
                 continue
             print(printable(f"{heading}\n$ sorigeul {shlex.join(command)}", LAYOUT), flush=True)
+            seconds = done.get(step, {}).get("seconds", 0.0)
+            done[step] = {"command": command, "seconds": seconds, "ended": False}
+            _write_record(record, done)  # before it begins, so that a killed one goes on as well
             started, status = time.monotonic(), 1
             try:
                 status = _run_command(command)
             finally:
-                seconds = done.get(step, {}).get("seconds", 0.0) + time.monotonic() - started
+                seconds += time.monotonic() - started
                 done[step] = {"command": command, "seconds": seconds, "ended": status == 0}
-                write_text(record, json.dumps(done, ensure_ascii=False, indent=1) + "\n")
+                _write_record(record, done)
             if status != 0:
                 raise _failure(step, status)
         lines = _figures(recipe, out)
         write_text(out / _RESULTS, _report(recipe, done, lines))
     print(printable("\n".join(["", *lines, "", f"{out / _RESULTS} has the commands, too"]), LAYOUT))
+
+
+def _write_record(record: Path, done: Mapping[str, Any]) -> None:
+    write_text(record, json.dumps(done, ensure_ascii=False, indent=1) + "\n")
 
 
 def _done_steps(record: Path, commands: Mapping[str, Sequence[str]]) -> dict[str, Any]:
@@ -136,11 +143,16 @@ def _failure(step: str, status: int) -> Exception:
 def _figures(recipe: Recipe, out: Path) -> list[str]:
     """A line of a table for each file of figures, after the head of the table."""
     lines = ["| | CRR | CER | WER | utterances |", "| --- | ---: | ---: | ---: | ---: |"]
-    for name, place in recipe.figures.items():
-        path = Path(place.format(out=out))
-        figures = json.loads(path.read_bytes())
-        rates = [_with_interval(figures, rate) for rate in ("crr", "cer", "wer")]
-        lines.append(f"| {name} | {' | '.join(rates)} | {figures['utterances']:,} |")
+    for name, path in recipe.figure_files(out).items():
+        try:
+            figures = json.loads(path.read_bytes())
+            rates = [_with_interval(figures, rate) for rate in ("crr", "cer", "wer")]
+            lines.append(f"| {name} | {' | '.join(rates)} | {figures['utterances']:,} |")
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, IndexError) as error:
+            raise UserError(
+                f"{path}: no figures of {name} ({error}): one of the steps must write them there, "
+                "as 'evaluate --json' does"
+            ) from error
     return lines
 
 

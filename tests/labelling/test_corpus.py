@@ -2,6 +2,7 @@
 
 import csv
 import json
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 
@@ -124,5 +125,21 @@ def test_two_recordings_of_one_name_are_refused(
 ) -> None:
     places = [record(tmp_path / name / "a.flac", SAID[:1]) for name in ("one", "two")]
     refused = sorigeul("label", run, *places, tmp_path / "out")
-    assert refused.error().startswith("a.flac is the name of two recordings")
+    assert refused.error().startswith(f"{places[0]} and {places[1]} have the same name: rename")
+    twins = [
+        record(tmp_path / "twins" / unicodedata.normalize(form, "녹음.flac"), SAID[:1])
+        for form in ("NFC", "NFD")
+    ]
+    refused = sorigeul("label", run, twins[0].parent, tmp_path / "out")
+    assert "have the same name" in refused.error()
     assert "Missing from sorigeul label: OUT" in sorigeul("label", run, places[0]).error()
+
+
+def test_a_name_that_no_table_can_hold_is_refused(
+    sorigeul: Command, run: Path, tmp_path: Path
+) -> None:
+    for name in ("a\tb", "a\nb"):
+        recording = record(tmp_path / name / "a.flac", SAID[:1])
+        refused = sorigeul("label", run, recording.parent.parent, tmp_path / "out")
+        assert "which a table cannot hold: rename it" in refused.error()
+        recording.unlink()

@@ -33,6 +33,14 @@ def test_the_texts_for_the_language_model_stand_where_the_recipe_says(tmp_path: 
     assert commands["language model"][:5] == ["lm", "train", "a b.txt", "c", "out/data"]
 
 
+def test_a_recipe_may_need_no_corpus(sorigeul: Command, tmp_path: Path) -> None:
+    content = "corpora: []\nsteps: {a: 'prepare demo {out}/data'}\nfigures: {}"
+    path = write_text(tmp_path / "a.yaml", content)
+    recipe = Recipe.load(str(path))
+    assert recipe.commands([], (), Path("out")) == {"a": ["prepare", "demo", "out/data"]}
+    assert "needs OUT, in this order" in sorigeul("recipe", path).error()
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -41,6 +49,7 @@ def test_the_texts_for_the_language_model_stand_where_the_recipe_says(tmp_path: 
         ("corpora: [a]\nsteps: [b]\nfigures: {}", "steps must be lines of a name and a text"),
         ("corpora: [a]\nsteps: {b: 'prepare {corpus3}'}\nfigures: {}", "step b: 'corpus3' in its"),
         ('corpora: [a]\nsteps: {b: "prepare \'x"}\nfigures: {}', "step b: No closing quotation"),
+        ("corpora: [a]\nsteps: {}\nfigures: {t: '{oot}/a.json'}", "'oot' in the place of a figure"),
         ("corpora: [", "cannot be read as YAML"),
     ],
 )

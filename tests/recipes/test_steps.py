@@ -90,6 +90,8 @@ def test_ctrl_c_ends_the_running_step_which_then_goes_on(tmp_path: Path) -> None
         deadline = time.monotonic() + 120
         while not list((out / "data").rglob("*.flac")) and time.monotonic() < deadline:
             time.sleep(0.05)
+        step = json.loads((out / "recipe.json").read_bytes())["synthesise"]
+        assert not step["ended"]  # it is known already, should this process be killed
         process.send_signal(signal.SIGINT)
         _, complaint = process.communicate(timeout=120)
     assert process.returncode == 130, complaint.decode()
@@ -97,6 +99,17 @@ def test_ctrl_c_ends_the_running_step_which_then_goes_on(tmp_path: Path) -> None
     assert not step["ended"]
     assert step["seconds"] > 0
     assert not list(out.rglob(".lock*"))  # nobody works there any more
+
+
+def test_figures_that_no_step_has_written_are_named(sorigeul: Command, tmp_path: Path) -> None:
+    figures = 'figures: {dev: "{out}/dev.json"}'
+    recipe = write_text(tmp_path / "looking.yaml", LOOKING.replace("figures: {}", figures))
+    out = tmp_path / "out"
+    refused = sorigeul("recipe", recipe, tmp_path, out)
+    assert refused.status == 2
+    assert f"{out / 'dev.json'}: no figures of dev" in refused.error()
+    write_text(out / "dev.json", '{"crr": 1}')
+    assert "no figures of dev ('cer')" in sorigeul("recipe", recipe, tmp_path, out).error()
 
 
 def test_places_that_do_not_fit_are_refused_before_any_work(

@@ -186,7 +186,9 @@ def test_the_example_is_written_and_its_words_are_lit_as_they_are_spoken(
         assert visit.lines() == [each.text for each in expected.segments if each.text]
         slider = visit.page.get_by_role("slider", name="재생 위치")
         assert slider.get_attribute("aria-valuetext") == "0:00, 전체 0:12"
-        assert visit.page.locator(".waveform canvas").first.bounding_box()["width"] > 300
+        canvas = visit.page.locator(".waveform canvas").first
+        canvas.wait_for()
+        assert canvas.bounding_box()["width"] > 300
 
         word = visit.page.locator(".segment").nth(1).locator(".word").first
         word.click()

@@ -9,6 +9,7 @@ import pytest
 
 from sorigeul import Recognizer
 from sorigeul.base.errors import UserError
+from sorigeul.base.weights import read_weights, write_weights
 from sorigeul.evaluation.engines.engine import Utterance
 from sorigeul.evaluation.engines.run import Run
 
@@ -43,9 +44,9 @@ def test_the_fingerprint_is_that_of_the_model_and_its_search(run: Path, tmp_path
     fingerprint = Run(str(run)).fingerprint
     assert Run(str(copy)).fingerprint == fingerprint
     weights = copy / "model.safetensors"
-    content = bytearray(weights.read_bytes())
-    content[-1] ^= 1
-    weights.write_bytes(content)
+    tensors, metadata = read_weights(weights)
+    next(iter(tensors.values())).view(-1)[0] += 1
+    write_weights(weights, tensors, metadata)
     assert Run(str(copy)).fingerprint != fingerprint
 
 
