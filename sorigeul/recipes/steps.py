@@ -9,8 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -102,33 +101,48 @@ def _run_command(command: Sequence[str]) -> int:
     In a session of its own, so that a signal reaches it once: from here, not from the terminal too.
     Raises KeyboardInterrupt, after the command has ended, if there was one.
     """
-    process = subprocess.Popen([sys.executable, "-m", "sorigeul", *command], start_new_session=True)
-    with _forwarding_signals(process) as received:
+    with _Forwarding() as signals:
+        # Only now: a process begins without the handlers of its parent, but it ignores what that
+        # ignores, such as the SIGINT of a job in the background.
+        process = subprocess.Popen(
+            [sys.executable, "-m", "sorigeul", *command], start_new_session=True
+        )
+        signals.send_to(process)
         status = process.wait()
-    if received:  # a training that is stopped ends well, but is not done
+    if signals.received:  # a training that is stopped ends well, but is not done
         raise KeyboardInterrupt
     return status
 
 
-@contextmanager
-def _forwarding_signals(process: "subprocess.Popen[bytes]") -> Iterator[list[int]]:
-    """Send the process what this one is sent; yields the signals so far."""
-    received: list[int] = []
+class _Forwarding:
+    """Context in which `STOP_SIGNALS` go to another process; the first ones wait until it runs."""
 
-    def forward(number: int, _: FrameType | None) -> None:
-        received.append(number)
-        process.send_signal(number)
+    def __init__(self) -> None:
+        self.received: list[int] = []
+        self._process: subprocess.Popen[bytes] | None = None
 
-    previous = {
-        number: signal.signal(number, forward)
-        for number in STOP_SIGNALS
-        if not is_ignored_hangup(number)
-    }
-    try:
-        yield received
-    finally:
-        for number, handler in previous.items():
+    def __enter__(self) -> "_Forwarding":
+        self._previous = {
+            number: signal.signal(number, self._forward)
+            for number in STOP_SIGNALS
+            if not is_ignored_hangup(number)
+        }
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._previous.items():
             signal.signal(number, handler)
+
+    def send_to(self, process: "subprocess.Popen[bytes]") -> None:
+        """From now on send the signals to this process."""
+        self._process = process
+        for number in self.received:
+            process.send_signal(number)
+
+    def _forward(self, number: int, _: FrameType | None) -> None:
+        self.received.append(number)
+        if self._process is not None:
+            self._process.send_signal(number)
 
 
 def _failure(step: str, status: int) -> Exception:

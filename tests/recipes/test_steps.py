@@ -78,23 +78,36 @@ def test_a_step_that_fails_ends_the_recipe_which_goes_on_from_there(
     assert "first == done before" in mended.out
 
 
-def test_ctrl_c_ends_the_running_step_which_then_goes_on(tmp_path: Path) -> None:
+@pytest.mark.parametrize("in_the_background", [False, True])
+def test_ctrl_c_ends_the_running_step_which_then_goes_on(
+    tmp_path: Path, in_the_background: bool
+) -> None:
+    """A shell lets the jobs in its background ignore SIGINT; who sends it to one means it."""
     recipe = write_text(
         tmp_path / "long.yaml",
         "corpora: [anything]\nfigures: {}\n"
-        "steps: {synthesise: 'prepare demo {out}/data --utterances 20000'}\n",
+        "steps: {synthesise: 'prepare demo {out}/data --utterances 200000'}\n",
     )
     out = tmp_path / "out"
     arguments = [sys.executable, "-m", "sorigeul", "recipe", recipe, tmp_path, out]
-    with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    disposition = signal.SIG_IGN if in_the_background else signal.default_int_handler
+    before = signal.signal(signal.SIGINT, disposition)  # which the process inherits
+    try:
+        process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    try:
         deadline = time.monotonic() + 120
         while not list((out / "data").rglob("*.flac")) and time.monotonic() < deadline:
             time.sleep(0.05)
         step = json.loads((out / "recipe.json").read_bytes())["synthesise"]
         assert not step["ended"]  # it is known already, should this process be killed
         process.send_signal(signal.SIGINT)
-        _, complaint = process.communicate(timeout=120)
-    assert process.returncode == 130, complaint.decode()
+        output, _ = process.communicate(timeout=120)
+    finally:
+        process.terminate()  # which goes on to the step
+        process.wait()
+    assert process.returncode == 130, output.decode()
     step = json.loads((out / "recipe.json").read_bytes())["synthesise"]
     assert not step["ended"]
     assert step["seconds"] > 0
