@@ -86,7 +86,7 @@ def test_ctrl_c_ends_the_running_step_which_then_goes_on(
     recipe = write_text(
         tmp_path / "long.yaml",
         "corpora: [anything]\nfigures: {}\n"
-        "steps: {synthesise: 'prepare demo {out}/data --utterances 200000'}\n",
+        "steps: {synthesise: 'prepare demo {out}/data --utterances 60000'}\n",
     )
     out = tmp_path / "out"
     arguments = [sys.executable, "-m", "sorigeul", "recipe", recipe, tmp_path, out]
