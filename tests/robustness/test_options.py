@@ -286,12 +286,15 @@ class Trials:
         shown = printable(value).strip()[:20]
         port_is_taken = arguments[0] == "serve" and "Address already in use" in done.err
         if errors and shown not in ("", "-") and not port_is_taken:
-            names = (one.wrong.lstrip("-"), shown, Path(value).name)
+            # A value that means "nothing", such as None, is missed under the name of its option.
+            before = arguments[arguments.index(value) - 1] if value in arguments else ""
+            option = before.lstrip("-") if before.startswith("--") else ""
+            names = (one.wrong.lstrip("-"), shown, Path(value).name, option)
             assert any(name and name in errors[0] for name in names), label
         assert self._inputs() == self._before, label
         assert (place / "own.txt").read_text(encoding="utf-8") == "mine\n", label
         # What `align` has done so far is kept.
-        left = [path for path in place.rglob(".*") if path.name != ".alignment"]
+        left = [path for path in place.rglob(".*") if path.name not in (".alignment", ".labels")]
         assert not left, (label, left)
         shutil.rmtree(place)
         return done
