@@ -3,7 +3,7 @@
 N samples, S frames of speech (silence is left out), V' units that occur in the text.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from sorigeul.alignment.script import Script
 from sorigeul.base.memory import return_freed_memory
-from sorigeul.recognition.batching import group_by_seconds
+from sorigeul.recognition.batching import segments_in_batches
 from sorigeul.recognition.recognizer import Recognizer
 from sorigeul.sound.audio import SAMPLE_RATE, Samples
 from sorigeul.sound.segments import Segmenter, SpeechSegment
@@ -64,22 +64,16 @@ def hear(recognizer: Recognizer, blocks: Iterable[Samples], script: Script) -> H
     segmenter = Segmenter(recognizer.limits)
     heard: list[tuple[Tensor, Tensor, Values]] = []
     levels = _Levels()
-    pending: list[SpeechSegment] = []
 
-    def judge(least_seconds: float) -> None:
-        seconds = [len(segment.samples) / SAMPLE_RATE for segment in pending]
-        if pending and len(pending) * max(seconds) > least_seconds:
-            for batch in group_by_seconds(seconds, recognizer.batch_seconds):
-                heard.extend(_judge(recognizer, pending[batch], units))
-            pending.clear()
-            return_freed_memory()  # batches of ever other sizes leave holes
+    def segments() -> Iterator[SpeechSegment]:
+        for block in blocks:
+            levels.feed(block)
+            yield from segmenter.feed(block)
+        yield from segmenter.finish()
 
-    for block in blocks:
-        levels.feed(block)
-        pending.extend(segmenter.feed(block))
-        judge(recognizer.batch_seconds)
-    pending.extend(segmenter.finish())
-    judge(0)
+    for batch in segments_in_batches(segments(), recognizer.batch_seconds):
+        heard.extend(_judge(recognizer, batch, units))
+        return_freed_memory()  # batches of ever other sizes leave holes
     return HeardSpeech(
         scores=torch.cat([scores for scores, _, _ in heard] or [torch.empty(0, len(units) + 1)]),
         units=units,

@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from collections.abc import Callable
 from types import FrameType
 
 from sorigeul.base.streams import abandon_terminal
@@ -17,6 +18,21 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, *([HANGUP] if HANGUP else []))
 _ECHO_SECONDS = 1.0
 
 
+def handle_stop_signals(handler: Callable[[int, FrameType | None], None]) -> Callable[[], None]:
+    """Let `STOP_SIGNALS` call a handler; returns what restores the handlers from before."""
+    previous = {
+        number: signal.signal(number, handler)
+        for number in STOP_SIGNALS
+        if not is_ignored_hangup(number)
+    }
+
+    def restore() -> None:
+        for number, before in previous.items():
+            signal.signal(number, before)
+
+    return restore
+
+
 class StopRequests:
     """Context in which `STOP_SIGNALS` only set ``requested``; a second request ends at once.
 
@@ -28,16 +44,11 @@ class StopRequests:
         self.requested = False
 
     def __enter__(self) -> "StopRequests":
-        self._previous = {
-            number: signal.signal(number, self._request)
-            for number in STOP_SIGNALS
-            if not is_ignored_hangup(number)
-        }
+        self._restore_handlers = handle_stop_signals(self._request)
         return self
 
     def __exit__(self, *_: object) -> None:
-        for number, handler in self._previous.items():
-            signal.signal(number, handler)
+        self._restore_handlers()
 
     def _request(self, number: int, _: FrameType | None) -> None:
         now = time.monotonic()
@@ -46,7 +57,7 @@ class StopRequests:
         if not self.requested:
             self.requested, self._first_time = True, now
         elif now - self._first_time > _ECHO_SECONDS:
-            self.__exit__()
+            self._restore_handlers()
             os.kill(os.getpid(), number)
 
 

@@ -1,4 +1,4 @@
-"""The arrays of NumPy in a safetensors file, memory-mapped: read when they are needed.
+"""The arrays of NumPy in a safetensors file, memory-mapped: processes share what they hold.
 
 For what computes without PyTorch; `weights` reads tensors, and writes.
 """

@@ -6,6 +6,7 @@ from typing import Any
 import yaml
 
 from sorigeul.base.errors import UserError
+from sorigeul.base.files import check_regular
 
 _LARGEST = 1 << 20  # bytes; none of ours has more than a few thousand
 
@@ -28,6 +29,7 @@ def read_yaml(path: Path, what: str) -> tuple[dict[Any, Any], str]:
     Raises UserError if it cannot be read or is no such file.
     """
     try:
+        check_regular(path)
         with path.open("rb") as file:
             text = file.read(_LARGEST).decode("utf-8-sig")
     except FileNotFoundError:

@@ -18,7 +18,8 @@ from sorigeul.model.config import LASConfig
 from sorigeul.model.las import ListenAttendSpell
 from sorigeul.search import inference
 from sorigeul.search.greedy import greedy_search
-from sorigeul.sound.features import FeatureConfig, LogMel
+from sorigeul.sound.feature_config import FeatureConfig
+from sorigeul.sound.features import LogMel
 
 _DURATIONS = (2, 5, 10, 30)  # seconds of the recordings that are recognised
 

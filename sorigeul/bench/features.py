@@ -9,7 +9,8 @@ from sorigeul.bench.measurements import Measurement, Target
 from sorigeul.bench.synthetic import synthetic_speech
 from sorigeul.bench.timing import fastest_seconds
 from sorigeul.bench.yardsticks import librosa_log_mel
-from sorigeul.sound.features import FeatureConfig, LogMel
+from sorigeul.sound.feature_config import FeatureConfig
+from sorigeul.sound.features import LogMel
 
 
 def measure_features() -> Iterator[Measurement]:

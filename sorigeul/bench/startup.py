@@ -13,10 +13,10 @@ from sorigeul.bench.synthetic import synthetic_speech
 from sorigeul.bench.timing import fastest_seconds
 from sorigeul.model.config import LASConfig
 from sorigeul.model.las import ListenAttendSpell
-from sorigeul.pretrained.loading import PretrainedModel
+from sorigeul.pretrained.description import PretrainedModel
 from sorigeul.pretrained.publishing import publish
 from sorigeul.sound.audio import SAMPLE_RATE
-from sorigeul.sound.features import FeatureConfig
+from sorigeul.sound.feature_config import FeatureConfig
 from sorigeul.text.vocabulary import Vocabulary
 
 

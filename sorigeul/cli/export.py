@@ -51,5 +51,6 @@ def export(
     size, before = summary.graph_bytes / 1e6, summary.weight_bytes / 1e6
     print(
         f"{printable(str(out))}: {size:.1f} MB of graphs ({before:.1f} MB of float32 weights), "
-        f"equal to the model within {agreement.difference:.0e} on {agreement.recordings} recordings"
+        f"equal to the model within {agreement.difference:.0e} on {agreement.recordings} "
+        f"recording{'' if agreement.recordings == 1 else 's'}"
     )

@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sorigeul.base.errors import UserError
-from sorigeul.base.files import check_regular
-from sorigeul.base.yaml_files import parse_yaml
+from sorigeul.base.yaml_files import parse_yaml, read_yaml
 
 _READY = files("sorigeul.corpora") / "layouts"
 _SPEAKERS, _UNITS = ("corpus", "label"), ("seconds", "milliseconds")
@@ -146,22 +145,19 @@ def find_layout(name: str) -> LabelLayout:
     """Return the description of this name, or in this file. Raises UserError if there is none."""
     ready = ready_layouts()
     if name in ready:
-        return _parse((_READY / f"{name}.yaml").read_text(encoding="utf-8"), name)
+        text = (_READY / f"{name}.yaml").read_text(encoding="utf-8")
+        return _layout(parse_yaml(text, name), name)
     choices = ", ".join(f"{other} ({find_layout(other).about})" for other in ready)
     if not name:
         raise UserError(f"layout: say which labels these are: a .yaml file, or one of {choices}")
     path = Path(name)
     if path.suffix.lower() not in (".yaml", ".yml") or not path.exists():
         raise UserError(f"layout {name}: no such file; give a .yaml file, or one of {choices}")
-    check_regular(path)
-    try:
-        return _parse(path.read_bytes().decode("utf-8-sig"), name)
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{name}: cannot be read ({error}); save it as UTF-8") from error
+    values, _ = read_yaml(path, "description of labels")
+    return _layout(values, name)
 
 
-def _parse(text: str, name: str) -> LabelLayout:
-    values = parse_yaml(text, name)
+def _layout(values: dict[Any, Any], name: str) -> LabelLayout:
     known = [field.name for field in fields(LabelLayout) if field.name != "name"]
     if unknown := [str(key) for key in values if key not in known]:
         raise UserError(f"{name}: unknown: {', '.join(unknown)}; there are {', '.join(known)}")

@@ -16,7 +16,7 @@ from sorigeul.base.progress import progress_bar
 from sorigeul.data.batches import Batch, UtteranceDataset
 from sorigeul.data.manifests import transcript
 from sorigeul.evaluation.evaluate import recognize, score_recognitions
-from sorigeul.pretrained.loading import PretrainedModel
+from sorigeul.pretrained.description import PretrainedModel
 from sorigeul.text.vocabulary import Vocabulary
 from sorigeul.training import devices
 from sorigeul.training.learner import Learner

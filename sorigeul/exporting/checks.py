@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from sorigeul.exporting.runtime import Heard, OnnxModel
 from sorigeul.model.las import ListenAttendSpell
@@ -55,9 +56,7 @@ def check_export(
     alone: list[Heard] = []
     for batch in batches:
         lengths = torch.tensor([len(samples) for samples in batch])
-        waveforms = torch.zeros(len(batch), int(lengths.max()))
-        for row, samples in enumerate(batch):
-            waveforms[row, : len(samples)] = torch.from_numpy(samples)
+        waveforms = pad_sequence(list(map(torch.from_numpy, batch)), batch_first=True)
         heard = check.compare(*log_mel(waveforms, lengths))
         if len(batch) == 1:
             alone.append(heard)

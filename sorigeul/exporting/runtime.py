@@ -25,6 +25,7 @@ from sorigeul.base.errors import UserError
 from sorigeul.base.records import build, read_object
 from sorigeul.base.threads import COUNT, usable_cores
 from sorigeul.model.config import CONV_REDUCTION, LASConfig
+from sorigeul.model.memory import Memory
 from sorigeul.pretrained.description import (
     CONFIG,
     EXPORT,
@@ -32,7 +33,6 @@ from sorigeul.pretrained.description import (
     PretrainedModel,
     read_description,
 )
-from sorigeul.pretrained.search_settings import SearchSettings
 
 LISTENER, SPELLER, LANGUAGE_MODEL = "listener.onnx", "speller.onnx", "lm"
 CHECKED = (CONFIG, VOCABULARY, LISTENER, SPELLER)
@@ -57,19 +57,6 @@ class Heard:
     """scores of the CTC head (B, S', V), if there is one"""
     ctc_lengths: Integers
     """number of valid CTC frames (B,)"""
-
-
-@dataclass(frozen=True)
-class Memory:
-    """As `model.attention.Memory`, of arrays."""
-
-    values: Floats
-    keys: Floats
-    valid: npt.NDArray[np.bool_]
-
-    def select(self, rows: Integers) -> "Memory":
-        """The memory of the utterances `rows`, one for each hypothesis of a beam search."""
-        return Memory(self.values[rows], self.keys[rows], self.valid[rows])
 
 
 @dataclass(frozen=True)
@@ -253,16 +240,8 @@ def load_export(folder: Path) -> PretrainedModel:
     record = read_record(folder)
     _check_files(folder, record)
     description = read_description(folder)
-    return PretrainedModel(
-        model=cast(Any, OnnxModel(folder, description.config)),
-        features=description.features,
-        vocabulary=description.vocabulary,
-        normalizer=description.normalizer,
-        results={name: str(value) for name, value in record.results.items()},
-        longest_utterance=description.longest_utterance,
-        unseen_units=description.unseen_units,
-        search=SearchSettings.read(folder),
-    )
+    model = cast(Any, OnnxModel(folder, description.config))
+    return description.complete(model, {name: str(value) for name, value in record.results.items()})
 
 
 def _check_files(folder: Path, record: ExportRecord) -> None:

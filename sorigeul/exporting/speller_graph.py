@@ -15,7 +15,6 @@ from sorigeul.model.attention import (
     DotAttention,
     LocationAttention,
     MultiHeadAttention,
-    ScoredAttention,
     SelfAttention,
 )
 from sorigeul.model.las import ListenAttendSpell
@@ -48,8 +47,8 @@ def write_speller(model: ListenAttendSpell, path: Path, int8: bool) -> None:
     if speller.attention is not None:
         kind = speller.attention.attention
         memory = _Memory(graph, model)
-        weights = graph.op("Softmax", memory.scores(kind, query), axis=-1)
-        context, alignment = memory.mix(kind, weights)
+        weights = graph.op("Softmax", memory.scores(query), axis=-1)
+        context, alignment = memory.mix(weights)
         joined = graph.op("Concat", context, query, axis=2)
         merged = graph.op("Tanh", graph.linear(joined, kind.W))
         graph.output("alignment", alignment, "FLOAT", "B", "K", "S")
@@ -74,7 +73,7 @@ class _Memory:
         assert attention is not None
         kind = attention.attention
         width = model.config.speller_width
-        self._graph = graph
+        self._graph, self._kind = graph, kind
         self.values = graph.input("values", "FLOAT", "B", "S", width)
         self.keys = self.values
         if hasattr(kind, "key"):
@@ -83,9 +82,9 @@ class _Memory:
         self.valid = graph.input("valid", "BOOL", "B", "S").unsqueeze(1)
         self.previous = graph.input("previous", "FLOAT", "B", "S") if kind.recurrent else None
 
-    def scores(self, kind: ScoredAttention, query: Value) -> Value:
+    def scores(self, query: Value) -> Value:
         """Query (B, K, D) -> scores (B, K, S), or (B, H, K, S), minus infinity in the padding."""
-        graph = self._graph
+        graph, kind = self._graph, self._kind
         if isinstance(kind, SelfAttention):
             scores = query @ self.keys.transpose(0, 2, 1)
         elif isinstance(kind, DotAttention):
@@ -119,11 +118,11 @@ class _Memory:
             valid = valid.unsqueeze(1)
         return graph.masked(valid, scores, -np.inf)
 
-    def mix(self, kind: ScoredAttention, weights: Value) -> tuple[Value, Value]:
+    def mix(self, weights: Value) -> tuple[Value, Value]:
         """Weights (B, K, S), or (B, H, K, S) -> context (B, K, D) and alignment (B, K, S)."""
+        graph, kind = self._graph, self._kind
         if not isinstance(kind, MultiHeadAttention):
             return weights @ self.values, weights
-        graph = self._graph
         values = self._heads(kind, self.keys.split(2)[1])
         context = (weights @ values).transpose(0, 2, 1, 3).flatten_last()
         mean = graph.op("ReduceMean", weights, graph.integers([1]), keepdims=0)

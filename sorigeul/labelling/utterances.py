@@ -1,12 +1,13 @@
 """Utterances of a recording without a text, as a model heard them, and how far they are trusted."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from rapidfuzz.distance import LCSseq
 
+from sorigeul.base.memory import return_freed_memory
 from sorigeul.labelling.options import LabelOptions
-from sorigeul.recognition.batching import group_by_seconds
+from sorigeul.recognition.batching import segments_in_batches
 from sorigeul.recognition.recognizer import Recognizer
 from sorigeul.recognition.transcription import Segment
 from sorigeul.sound.audio import SAMPLE_RATE, Samples
@@ -48,11 +49,13 @@ def label_recording(
     None where its text says nothing. The second judge is the `second` recogniser; without one, the
     CTC head of the first, which reads without knowing what words there are.
     """
-    for batch in _batches(_segments(recognizer, blocks), recognizer.batch_seconds):
+    segments = _segments(recognizer, blocks)
+    for batch in segments_in_batches(segments, recognizer.batch_seconds):
         heard = [one.segment for one in recognizer.recognize(batch)]
         again = [one.segment for one in second.recognize(batch)] if second else [None] * len(heard)
         for speech, segment, other in zip(batch, heard, again, strict=True):
             yield _labelled(speech, segment, other), speech.samples
+        return_freed_memory()  # batches of ever other sizes leave holes
 
 
 def _labelled(
@@ -82,19 +85,3 @@ def _segments(recognizer: Recognizer, blocks: Iterable[Samples]) -> Iterator[Spe
     for block in blocks:
         yield from segmenter.feed(block)
     yield from segmenter.finish()
-
-
-def _batches(
-    segments: Iterable[SpeechSegment], batch_seconds: float
-) -> Iterator[Sequence[SpeechSegment]]:
-    """Successive segments in batches, so that a long recording is never in memory as a whole."""
-    waiting: list[SpeechSegment] = []
-    for segment in segments:
-        waiting.append(segment)
-        seconds = [len(one.samples) / SAMPLE_RATE for one in waiting]
-        full, *rest = group_by_seconds(seconds, batch_seconds)
-        if rest:
-            yield waiting[full]
-            waiting = waiting[full.stop :]
-    if waiting:
-        yield waiting

@@ -14,6 +14,7 @@ __all__ = [
     "las",
     "listener",
     "losses",
+    "memory",
     "rotary",
     "speller",
 ]

@@ -6,27 +6,12 @@ merges the weighted sum (the context) with the query: ``tanh(W [context; query])
 """
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 
-
-@dataclass(frozen=True)
-class Memory:
-    """Listener frames and their keys, computed once and used in every step of the speller."""
-
-    values: Tensor
-    """listener frames (B, S, D)"""
-    keys: Tensor
-    """the frames as projected for the score function (B, S, A)"""
-    valid: Tensor
-    """boolean (B, S), true for frames that are not padding"""
-
-    def select(self, rows: Tensor) -> "Memory":
-        """The memory of the utterances `rows`, one for each hypothesis of a beam search."""
-        return Memory(self.values[rows], self.keys[rows], self.valid[rows])
+from sorigeul.model.memory import Memory
 
 
 class ScoredAttention(nn.Module, ABC):
@@ -69,7 +54,7 @@ class SelfAttention(ScoredAttention):
     """Plain dot product between the speller's output and the frames, as the seed prints it."""
 
     def scores(self, query: Tensor, memory: Memory, previous: Tensor | None) -> Tensor:
-        return query @ memory.keys.transpose(1, 2)
+        return cast(Tensor, query @ memory.keys.transpose(1, 2))
 
 
 class DotAttention(ScoredAttention):

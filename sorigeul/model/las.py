@@ -13,12 +13,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sorigeul.model.attention import Memory
 from sorigeul.model.config import CONV_REDUCTION, LASConfig
 from sorigeul.model.conformer import ConformerListener
 from sorigeul.model.jamo_ctc import JamoCtc
 from sorigeul.model.jamo_embedding import share_jamo
 from sorigeul.model.listener import Listener
+from sorigeul.model.memory import Memory
 from sorigeul.model.speller import Speller
 
 

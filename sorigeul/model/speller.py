@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sorigeul.model.attention import Attention, Memory
+from sorigeul.model.attention import Attention
 from sorigeul.model.config import LASConfig
+from sorigeul.model.memory import Memory
 from sorigeul.model.recurrent import recurrent, run_stateful
 
 

@@ -1,5 +1,6 @@
 """What a published model is: its files but the weights, which are read without PyTorch."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -55,6 +56,19 @@ class ModelDescription:
     """as in `PretrainedModel`"""
     unseen_units: int
     """as in `PretrainedModel`"""
+
+    def complete(self, model: "ListenAttendSpell", results: Mapping[str, str]) -> PretrainedModel:
+        """The published model, with what was tuned for it."""
+        return PretrainedModel(
+            model=model,
+            features=self.features,
+            vocabulary=self.vocabulary,
+            normalizer=self.normalizer,
+            results=dict(results),
+            longest_utterance=self.longest_utterance,
+            unseen_units=self.unseen_units,
+            search=SearchSettings.read(self.folder),
+        )
 
 
 def describe_pretrained(source: str | Path) -> ModelDescription:

@@ -13,13 +13,13 @@ from sorigeul.base.errors import UserError
 from sorigeul.base.outline import have_shapes_of
 from sorigeul.base.weights import read_weights
 from sorigeul.model.las import ListenAttendSpell
-from sorigeul.pretrained.description import CONFIG as CONFIG
-from sorigeul.pretrained.description import VOCABULARY as VOCABULARY
-from sorigeul.pretrained.description import WEIGHTS as WEIGHTS
-from sorigeul.pretrained.description import PretrainedModel as PretrainedModel
-from sorigeul.pretrained.description import describe_pretrained as describe_pretrained
-from sorigeul.pretrained.description import vocabulary_mismatch
-from sorigeul.pretrained.search_settings import SearchSettings
+from sorigeul.pretrained.description import (
+    CONFIG,
+    WEIGHTS,
+    PretrainedModel,
+    describe_pretrained,
+    vocabulary_mismatch,
+)
 
 
 def load_pretrained(source: str | Path, device: torch.device | str = "cpu") -> PretrainedModel:
@@ -40,13 +40,4 @@ def load_pretrained(source: str | Path, device: torch.device | str = "cpu") -> P
     model = build()
     model.load_state_dict(weights)
     model.to(device).eval()
-    return PretrainedModel(
-        model=model,
-        features=description.features,
-        vocabulary=vocabulary,
-        normalizer=description.normalizer,
-        results=results,
-        longest_utterance=description.longest_utterance,
-        unseen_units=description.unseen_units,
-        search=SearchSettings.read(folder),
-    )
+    return description.complete(model, results)

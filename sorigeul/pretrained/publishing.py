@@ -10,7 +10,7 @@ from pathlib import Path
 from sorigeul.base.files import write_text
 from sorigeul.base.weights import write_weights
 from sorigeul.model.jamo_embedding import merged_state_dict
-from sorigeul.pretrained.loading import CONFIG, VOCABULARY, WEIGHTS, PretrainedModel
+from sorigeul.pretrained.description import CONFIG, VOCABULARY, WEIGHTS, PretrainedModel
 
 
 def publish(run: Path, pretrained: PretrainedModel) -> None:

@@ -5,7 +5,6 @@
 
 import json
 import shlex
-import signal
 import subprocess
 import sys
 import time
@@ -18,7 +17,7 @@ from sorigeul.base.errors import UserError
 from sorigeul.base.files import write_text
 from sorigeul.base.locks import locked_folder
 from sorigeul.base.printable import LAYOUT, printable
-from sorigeul.base.stopping import STOP_SIGNALS, is_ignored_hangup
+from sorigeul.base.stopping import handle_stop_signals
 from sorigeul.recipes.recipe import Recipe
 
 _RECORD = "recipe.json"
@@ -101,48 +100,30 @@ def _run_command(command: Sequence[str]) -> int:
     In a session of its own, so that a signal reaches it once: from here, not from the terminal too.
     Raises KeyboardInterrupt, after the command has ended, if there was one.
     """
-    with _Forwarding() as signals:
-        # Only now: a process begins without the handlers of its parent, but it ignores what that
-        # ignores, such as the SIGINT of a job in the background.
+    received: list[int] = []
+    processes: list[subprocess.Popen[bytes]] = []
+
+    def forward(number: int, _: FrameType | None) -> None:
+        received.append(number)
+        for process in processes:
+            process.send_signal(number)
+
+    # First the handlers: a process begins without those of its parent, but it ignores what that
+    # ignores, such as the SIGINT of a job in the background.
+    restore_handlers = handle_stop_signals(forward)
+    try:
         process = subprocess.Popen(
             [sys.executable, "-m", "sorigeul", *command], start_new_session=True
         )
-        signals.send_to(process)
+        processes.append(process)
+        for number in tuple(received):  # while it began
+            process.send_signal(number)
         status = process.wait()
-    if signals.received:  # a training that is stopped ends well, but is not done
+    finally:
+        restore_handlers()
+    if received:  # a training that is stopped ends well, but is not done
         raise KeyboardInterrupt
     return status
-
-
-class _Forwarding:
-    """Context in which `STOP_SIGNALS` go to another process; the first ones wait until it runs."""
-
-    def __init__(self) -> None:
-        self.received: list[int] = []
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def __enter__(self) -> "_Forwarding":
-        self._previous = {
-            number: signal.signal(number, self._forward)
-            for number in STOP_SIGNALS
-            if not is_ignored_hangup(number)
-        }
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._previous.items():
-            signal.signal(number, handler)
-
-    def send_to(self, process: "subprocess.Popen[bytes]") -> None:
-        """From now on send the signals to this process."""
-        self._process = process
-        for number in self.received:
-            process.send_signal(number)
-
-    def _forward(self, number: int, _: FrameType | None) -> None:
-        self.received.append(number)
-        if self._process is not None:
-            self._process.send_signal(number)
 
 
 def _failure(step: str, status: int) -> Exception:

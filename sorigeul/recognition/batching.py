@@ -1,7 +1,10 @@
 """Batches of recordings of similar length, and how several processes share them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from random import Random
+
+from sorigeul.sound.audio import SAMPLE_RATE
+from sorigeul.sound.segments import SpeechSegment
 
 _MIN_SECONDS = 1.0  # shorter recordings count as this long, so that no batch has thousands of them
 
@@ -23,6 +26,26 @@ def group_by_seconds(seconds: Sequence[float], max_seconds: float) -> Iterator[s
             first, longest = position, length
     if seconds:
         yield slice(first, len(seconds))
+
+
+def segments_in_batches(
+    segments: Iterable[SpeechSegment], max_seconds: float
+) -> Iterator[list[SpeechSegment]]:
+    """Successive segments in such batches, as soon as one is full.
+
+    So a recording of any length is never in memory as a whole.
+    """
+    batch: list[SpeechSegment] = []
+    longest = 0.0
+    for segment in segments:
+        seconds = len(segment.samples) / SAMPLE_RATE
+        if batch and max(longest, seconds) * (len(batch) + 1) > max_seconds:
+            yield batch
+            batch, longest = [], 0.0
+        batch.append(segment)
+        longest = max(longest, seconds)
+    if batch:
+        yield batch
 
 
 def length_batches(seconds: Sequence[float], batch_seconds: float) -> list[Batch]:

@@ -17,8 +17,8 @@ from sorigeul.search.terms import Terms
 
 if TYPE_CHECKING:
     from sorigeul.lm.language_model import LanguageModel
-    from sorigeul.model.attention import Memory
     from sorigeul.model.las import ListenAttendSpell, ListenerOutput
+    from sorigeul.model.memory import Memory
     from sorigeul.model.speller import SpellerState
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from sorigeul.sound.feature_config import FeatureConfig as FeatureConfig
+from sorigeul.sound.feature_config import FeatureConfig
 from sorigeul.sound.frame_normalization import normalized_frames
 from sorigeul.sound.mel import mel_filter_bank
 

@@ -29,7 +29,7 @@ from sorigeul.base.records import build
 from sorigeul.base.weights import read_weights, write_weights
 from sorigeul.data.config import ORDER_INDEPENDENT, DataConfig
 from sorigeul.model.las import ListenAttendSpell
-from sorigeul.pretrained.loading import VOCABULARY
+from sorigeul.pretrained.description import VOCABULARY
 from sorigeul.text.vocabulary import Vocabulary
 from sorigeul.training.running_totals import EpochTotals, RunPosition
 from sorigeul.training.settings import Settings

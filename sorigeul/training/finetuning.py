@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from sorigeul.base.errors import UserError
 from sorigeul.model.las import ListenAttendSpell
-from sorigeul.pretrained.loading import PretrainedModel
+from sorigeul.pretrained.description import PretrainedModel
 from sorigeul.text.vocabulary import Vocabulary
 
 _UNIT_LAYERS = ("speller.embedding", "speller.out", "ctc")

@@ -20,7 +20,7 @@ from sorigeul.data.batches import Batch
 from sorigeul.evaluation import scores
 from sorigeul.model.las import LASOutput, ListenAttendSpell
 from sorigeul.model.losses import Losses, joint_losses
-from sorigeul.pretrained.loading import PretrainedModel
+from sorigeul.pretrained.description import PretrainedModel
 from sorigeul.sound.features import LogMel
 from sorigeul.sound.spec_augment import spec_augment
 from sorigeul.text.vocabulary import Vocabulary

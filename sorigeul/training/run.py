@@ -37,7 +37,7 @@ from sorigeul.data.statistics import manifest_statistics
 from sorigeul.evaluation.attention_metrics import AttentionMetrics
 from sorigeul.evaluation.evaluate import Evaluation, RecognizedShare, recognize, score_recognitions
 from sorigeul.model.las import ListenAttendSpell
-from sorigeul.pretrained.loading import PretrainedModel
+from sorigeul.pretrained.description import PretrainedModel
 from sorigeul.pretrained.publishing import publish
 from sorigeul.sound.audio import SAMPLE_RATE
 from sorigeul.training import checkpoints, devices

@@ -12,7 +12,7 @@ from pathlib import Path
 from sorigeul.base.errors import UserError
 from sorigeul.base.provenance import RECORD, read_record
 from sorigeul.evaluation.result_files import is_result
-from sorigeul.pretrained.loading import CONFIG, VOCABULARY, WEIGHTS
+from sorigeul.pretrained.description import CONFIG, VOCABULARY, WEIGHTS
 from sorigeul.pretrained.search_settings import SEARCH
 from sorigeul.training.checkpoints import CHECKPOINTS, has_checkpoint
 from sorigeul.training.metrics import METRICS, read_metrics

@@ -27,7 +27,7 @@ from sorigeul.base.ranges import (
 )
 from sorigeul.data.config import DataConfig
 from sorigeul.model.config import LASConfig
-from sorigeul.sound.features import FeatureConfig
+from sorigeul.sound.feature_config import FeatureConfig
 from sorigeul.sound.spec_augment import SpecAugmentConfig
 from sorigeul.text.vocabulary import Kind
 from sorigeul.training.sectioned_settings import SectionedSettings

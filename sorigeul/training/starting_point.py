@@ -11,8 +11,9 @@ from typing import get_args
 
 from sorigeul.base.errors import UserError
 from sorigeul.model.config import LASConfig
-from sorigeul.pretrained.loading import PretrainedModel, describe_pretrained, load_pretrained
-from sorigeul.sound.features import FeatureConfig
+from sorigeul.pretrained.description import PretrainedModel, describe_pretrained
+from sorigeul.pretrained.loading import load_pretrained
+from sorigeul.sound.feature_config import FeatureConfig
 from sorigeul.text.vocabulary import Kind, Vocabulary
 from sorigeul.training import checkpoints
 from sorigeul.training.settings import RUN_CONFIG, Settings

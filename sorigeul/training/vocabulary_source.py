@@ -5,7 +5,7 @@ from pathlib import Path
 from sorigeul.base.errors import UserError
 from sorigeul.data import manifests
 from sorigeul.data.statistics import manifest_statistics
-from sorigeul.pretrained.loading import VOCABULARY, describe_pretrained
+from sorigeul.pretrained.description import VOCABULARY, describe_pretrained
 from sorigeul.text.vocabulary import Vocabulary
 
 

@@ -19,7 +19,8 @@ from sorigeul.data.sampling import ProcessShare, evaluation_batches
 from sorigeul.evaluation.comparison import transcribe_all
 from sorigeul.evaluation.evaluate import Evaluation, evaluate, recognize, score_recognitions
 from sorigeul.evaluation.scores import score
-from sorigeul.pretrained.loading import PretrainedModel, load_pretrained
+from sorigeul.pretrained.description import PretrainedModel
+from sorigeul.pretrained.loading import load_pretrained
 from sorigeul.recognition.recognizer import Recognizer
 from sorigeul.recognition.search_setup import SearchSetup
 from sorigeul.search.decoding import Search

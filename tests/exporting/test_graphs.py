@@ -18,7 +18,8 @@ from sorigeul.model.las import ListenAttendSpell
 from sorigeul.search.decoding import Search
 from sorigeul.search.options import SearchOptions
 from sorigeul.search.terms import Terms
-from sorigeul.sound.features import FeatureConfig, LogMel
+from sorigeul.sound.feature_config import FeatureConfig
+from sorigeul.sound.features import LogMel
 from sorigeul.text.vocabulary import Vocabulary
 
 STRUCTURES: list[dict[str, Any]] = [

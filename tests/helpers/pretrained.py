@@ -1,8 +1,8 @@
 """Models that are ready to publish."""
 
 from sorigeul import ListenAttendSpell
-from sorigeul.pretrained.loading import PretrainedModel
-from sorigeul.sound.features import FeatureConfig
+from sorigeul.pretrained.description import PretrainedModel
+from sorigeul.sound.feature_config import FeatureConfig
 from sorigeul.text.vocabulary import Vocabulary
 
 SYLLABLES = "".join(chr(code) for code in range(ord("가"), ord("가") + 27))

@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from sorigeul.model.attention import Attention, Memory
+from sorigeul.model.attention import Attention
 from sorigeul.model.config import ScoreFunction
+from sorigeul.model.memory import Memory
 
 KINDS = get_args(ScoreFunction)
 WIDTH, HEADS = 8, 2

@@ -12,9 +12,10 @@ from sorigeul.base.errors import UserError
 from sorigeul.model.config import LASConfig
 from sorigeul.model.jamo_embedding import merged_state_dict, share_jamo
 from sorigeul.model.las import ListenAttendSpell
-from sorigeul.pretrained.loading import PretrainedModel, load_pretrained
+from sorigeul.pretrained.description import PretrainedModel
+from sorigeul.pretrained.loading import load_pretrained
 from sorigeul.pretrained.publishing import publish
-from sorigeul.sound.features import FeatureConfig
+from sorigeul.sound.feature_config import FeatureConfig
 from sorigeul.text.vocabulary import SPECIALS, Vocabulary
 from sorigeul.training.settings import Settings
 

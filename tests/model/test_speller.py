@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from sorigeul.model.attention import Memory
 from sorigeul.model.config import ScoreFunction
 from sorigeul.model.las import ListenAttendSpell
+from sorigeul.model.memory import Memory
 from sorigeul.model.recurrent import CELLS
 
 Tiny = Callable[..., ListenAttendSpell]

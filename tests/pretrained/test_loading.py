@@ -15,7 +15,8 @@ from torch import Tensor
 
 from sorigeul import ListenAttendSpell
 from sorigeul.base.errors import UserError
-from sorigeul.pretrained.loading import CONFIG, VOCABULARY, WEIGHTS, load_pretrained
+from sorigeul.pretrained.description import CONFIG, VOCABULARY, WEIGHTS
+from sorigeul.pretrained.loading import load_pretrained
 from sorigeul.pretrained.publishing import publish
 from sorigeul.text.vocabulary import Vocabulary
 

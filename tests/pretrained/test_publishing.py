@@ -13,7 +13,8 @@ from helpers.pretrained import pretrained
 
 from sorigeul import ListenAttendSpell
 from sorigeul.base.errors import UserError
-from sorigeul.pretrained.loading import CONFIG, VOCABULARY, WEIGHTS, load_pretrained
+from sorigeul.pretrained.description import CONFIG, VOCABULARY, WEIGHTS
+from sorigeul.pretrained.loading import load_pretrained
 from sorigeul.pretrained.publishing import publish
 
 Tiny = Callable[..., ListenAttendSpell]

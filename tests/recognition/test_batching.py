@@ -3,7 +3,13 @@
 import numpy as np
 import pytest
 
-from sorigeul.recognition.batching import assign_batches, group_by_seconds, length_batches
+from sorigeul.recognition.batching import (
+    assign_batches,
+    group_by_seconds,
+    length_batches,
+    segments_in_batches,
+)
+from sorigeul.sound.segments import SpeechSegment
 
 
 @pytest.mark.parametrize(
@@ -24,6 +30,12 @@ def test_padding_counts_in_a_group(
     groups = [positions[group] for group in group_by_seconds(seconds, max_seconds)]
     assert [len(group) for group in groups] == sizes
     assert [position for group in groups for position in group] == positions
+    segments = [
+        SpeechSegment(np.zeros(second * 16_000, np.float32), position, position + 1)
+        for position, second in enumerate(seconds)
+    ]
+    batches = list(segments_in_batches(iter(segments), max_seconds))
+    assert [[segment.start for segment in batch] for batch in batches] == groups
 
 
 def test_recordings_of_similar_length_are_batched_the_longest_first() -> None:

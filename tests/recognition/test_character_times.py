@@ -11,7 +11,8 @@ from helpers import tones
 
 from sorigeul import ListenAttendSpell
 from sorigeul.model.las import ListenerOutput
-from sorigeul.pretrained.loading import PretrainedModel, load_pretrained
+from sorigeul.pretrained.description import PretrainedModel
+from sorigeul.pretrained.loading import load_pretrained
 from sorigeul.recognition.character_times import CharacterTimes, character_times
 from sorigeul.search.greedy import greedy_search
 from sorigeul.search.hypothesis import Hypothesis

@@ -13,7 +13,8 @@ from sorigeul.search.decoding import Search
 from sorigeul.search.hypothesis import Hypothesis
 from sorigeul.search.options import SearchOptions
 from sorigeul.search.rescoring import Rescorer
-from sorigeul.sound.features import FeatureConfig, LogMel
+from sorigeul.sound.feature_config import FeatureConfig
+from sorigeul.sound.features import LogMel
 from sorigeul.text.vocabulary import SPECIALS, Vocabulary
 
 CTC_WEIGHT = 0.4

@@ -8,7 +8,8 @@ import torch
 from helpers import tones
 
 from sorigeul.sound.array_features import ArrayLogMel
-from sorigeul.sound.features import FeatureConfig, LogMel
+from sorigeul.sound.feature_config import FeatureConfig
+from sorigeul.sound.features import LogMel
 
 SETTINGS: list[dict[str, Any]] = [
     {},

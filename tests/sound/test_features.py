@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from sorigeul.base.errors import UserError
-from sorigeul.sound.features import FeatureConfig, LogMel
+from sorigeul.sound.feature_config import FeatureConfig
+from sorigeul.sound.features import LogMel
 from sorigeul.sound.frame_normalization import reverse
 from sorigeul.sound.mel import mel_filter_bank
 

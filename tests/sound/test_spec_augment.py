@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from sorigeul.base.errors import UserError
-from sorigeul.sound.features import FeatureConfig, LogMel
+from sorigeul.sound.feature_config import FeatureConfig
+from sorigeul.sound.features import LogMel
 from sorigeul.sound.spec_augment import SpecAugmentConfig, spec_augment
 
 # No limits on time: the machine may be slow or busy.

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sorigeul.sound.audio import SAMPLE_RATE
-from sorigeul.sound.features import FeatureConfig, LogMel
+from sorigeul.sound.feature_config import FeatureConfig
+from sorigeul.sound.features import LogMel
 from sorigeul.sound.mel import mel_band_centres
 from sorigeul.sound.vocal_tract import band_positions, perturb_vocal_tract
 

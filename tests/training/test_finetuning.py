@@ -16,7 +16,8 @@ from sorigeul.data.batches import Batch
 from sorigeul.data.sampling import evaluation_batches
 from sorigeul.evaluation.evaluate import recognize
 from sorigeul.model.jamo_embedding import merged_state_dict
-from sorigeul.pretrained.loading import PretrainedModel, load_pretrained
+from sorigeul.pretrained.description import PretrainedModel
+from sorigeul.pretrained.loading import load_pretrained
 from sorigeul.text.vocabulary import Vocabulary
 from sorigeul.training import checkpoints, devices
 from sorigeul.training.finetuning import unit_mixture

@@ -297,7 +297,7 @@ def test_an_invalid_file_is_refused_in_one_line(tmp_path: Path, content: str, me
 def test_an_unreadable_file_is_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="there is no such file of settings"):
         Settings.from_yaml(tmp_path / "none.yaml")
-    with pytest.raises(UserError, match="cannot be read"):
+    with pytest.raises(UserError, match="is a folder; give a regular file"):
         Settings.from_yaml(tmp_path)
     (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\xfd")
     with pytest.raises(UserError, match=r"binary\.yaml cannot be read"):

@@ -1,0 +1,21 @@
+"""What the speller attends to: tensors of PyTorch, or arrays of NumPy for an export."""
+
+from dataclasses import dataclass
+
+from sorigeul.base.arrays import Array
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Listener frames and their keys, computed once and used in every step of the speller."""
+
+    values: Array
+    """listener frames (B, S, D)"""
+    keys: Array
+    """the frames as projected for the score function (B, S, A)"""
+    valid: Array
+    """boolean (B, S), true for frames that are not padding"""
+
+    def select(self, rows: Array) -> "Memory":
+        """The memory of the utterances `rows`, one for each hypothesis of a beam search."""
+        return Memory(self.values[rows], self.keys[rows], self.valid[rows])
