@@ -21,7 +21,7 @@ def test_an_export_is_used_like_a_run(
     assert done.status == 0
     assert done.err == ""
     assert done.out.startswith(f"{out}: ")
-    assert "on 1 recordings" in done.out
+    assert "on 1 recording\n" in done.out
     assert (out / "listener.onnx").is_file()
     expected = sorigeul("transcribe", run, audio / "u09.wav")
     assert sorigeul("transcribe", out, audio / "u09.wav").out == expected.out
