@@ -1,4 +1,4 @@
-"""The command `sorigeul recipe`: its options."""
+"""The command `sorigeul recipe`: its options. It imports what it needs when it runs."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,12 +10,13 @@ from tyro.conf import Positional
 from sorigeul.base.errors import UserError
 from sorigeul.base.printable import LAYOUT, printable
 from sorigeul.cli.arguments import parse_and_run, positional
-from sorigeul.recipes.recipe import Recipe, recipes
-from sorigeul.recipes.steps import follow
 
 
 def recipe(arguments: Sequence[str]) -> None:
     """From a corpus to its figures: prepare, train, tune, evaluate; goes on where it stopped."""
+    from sorigeul.recipes.recipe import Recipe, recipes
+    from sorigeul.recipes.steps import follow
+
     known = [(name, Recipe.load(name)) for name in recipes()]
     names = "; ".join(f"{name} ({', '.join(one.corpora)})" for name, one in known)
 
