@@ -209,7 +209,8 @@ class Segmenter:
         overlap = 0 if is_pause else round(OVERLAP * SAMPLE_RATE)
         yield self._make(segment, end, overlap)
         probabilities, levels = segment.probabilities[place:], segment.levels[place:]
-        self._open, self._overlap = None, overlap
+        # The first cut may be nearer to the beginning of the recording than the overlap is long.
+        self._open, self._overlap = None, min(overlap, end)
         self._windows = segment.first + place
         if overlap:  # it goes on in the middle of speech
             self._open = _OpenSegment(self._windows, self.limits.threshold)

@@ -164,6 +164,18 @@ def test_without_any_pause_segments_overlap() -> None:
         assert np.array_equal(segment.samples, samples[first:last])
 
 
+def test_a_cut_within_the_first_second_has_all_that_comes_before_it_as_its_overlap() -> None:
+    """As a model of short utterances cuts a recording that is speech from its first sample."""
+    words = [say(text) for text in ("우리나라만나요", "어머니나오라네요", "아마내일알려주나요")]
+    samples = np.concatenate(words)[2048:]
+    samples[30 * 512 : 33 * 512] *= 0.4  # the quietest place, though no pause
+    samples += hush(len(samples) / SAMPLE_RATE, level=0.03)
+    first, second, *_ = segments(samples, SegmentLimits(2.6))
+    assert first.start == 0
+    assert first.end == second.start == second.overlap_before < SAMPLE_RATE
+    assert np.array_equal(second.samples[: first.end], samples[: first.end])
+
+
 @pytest.mark.parametrize(
     ("longest", "expected"), [(None, 15.0), (1.5, 4.0), (8.0, 8.0), (90.0, 30.0)]
 )
