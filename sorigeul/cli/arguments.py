@@ -43,6 +43,7 @@ class SettingsOrigin(NamedTuple):
     preset: str | None
     config: Path | None
     init_from: str | None
+    listener: str | None
     run: Path | None
     """the last positional argument, if there are two or more"""
 
@@ -56,7 +57,7 @@ def settings_origin(arguments: Sequence[str]) -> SettingsOrigin:
     if known.config and known.preset:
         raise UserError("--config and --preset exclude each other: each says where to start from")
     run = Path(places[-1]) if len(places) > 1 else None
-    return SettingsOrigin(known.preset, known.config, known.init_from, run)
+    return SettingsOrigin(known.preset, known.config, known.init_from, known.listener, run)
 
 
 def training_corpora(arguments: Sequence[str]) -> list[str]:
@@ -70,6 +71,7 @@ def _known_options(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[s
     parser.add_argument("--config", type=Path)
     parser.add_argument("--preset")
     parser.add_argument("--init_from", "--init-from")
+    parser.add_argument("--listener")
     parser.add_argument("--weights", nargs="*")
     parser.add_argument("--restart", action="store_true")  # takes no value, unlike all others
     with contextlib.redirect_stderr(io.StringIO()):  # tyro reports the same error better, later

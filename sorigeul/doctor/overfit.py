@@ -21,6 +21,7 @@ from sorigeul.text.vocabulary import Vocabulary
 from sorigeul.training import devices
 from sorigeul.training.learner import Learner
 from sorigeul.training.settings import Settings
+from sorigeul.training.starting_point import start_encoder_weights
 
 UTTERANCES = 30
 PASSED_CRR = 90.0
@@ -116,7 +117,8 @@ def overfit(
     settings = overfit_settings(settings)
     fabric = devices.launch(settings.training)
     with devices.explain_crash(fabric), progress_bar("overfit test", 100, counted=False) as advance:
-        learner = Learner(settings, vocabulary, fabric, pretrained)
+        encoder_weights = start_encoder_weights(settings)
+        learner = Learner(settings, vocabulary, fabric, pretrained, 0, encoder_weights)
         test = _OverfitTest(cuts, vocabulary, learner, clock, start)
         deadline = time_limit
         while test.time_left(deadline) > 0 and not test.is_hopeless and test.crr < PASSED_CRR:

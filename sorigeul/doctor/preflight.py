@@ -28,7 +28,7 @@ from sorigeul.doctor.shifted_texts import Shift, find_shift
 from sorigeul.doctor.text_fit import misfit
 from sorigeul.sound.audio import AudioError
 from sorigeul.training.settings import Settings
-from sorigeul.training.starting_point import start_vocabulary
+from sorigeul.training.starting_point import start_vocabulary, with_encoder
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +55,7 @@ def preflight(
     start = clock()
     cuts = manifests.required_manifest(corpus, "train", settings.data.audio_root)
     statistics = manifest_statistics(cuts)
+    settings = with_encoder(settings, None)
     vocabulary, pretrained = start_vocabulary(settings, statistics.characters)
     drawn = draw_sample(cuts, _SAMPLE_SIZE, statistics.utterances, settings.training.seed)
     sample, usable = _measure_sample(drawn, _MEASURING_SHARE * time_limit, clock)

@@ -10,7 +10,7 @@ from lhotse import CutSet, MonoCut
 from sorigeul.data import manifests
 from sorigeul.data.statistics import ManifestStatistics, manifest_statistics, too_fast_for_ctc
 from sorigeul.doctor.corpus_checks import FATAL_SHARE, Finding
-from sorigeul.model.config import CONV_REDUCTION, CTC_REDUCTION
+from sorigeul.model.config import CTC_REDUCTION
 from sorigeul.text.vocabulary import Vocabulary
 from sorigeul.training.settings import Settings
 
@@ -84,9 +84,10 @@ def _advise_more_frames(data: TrainingData, reduction: int, settings: Settings) 
         remedies.append(("vocabulary syllable", syllables, frames_per_second / reduction))
     if frames_per_second < 100:
         remedies.append(("stride 10", vocabulary, 100 / reduction))
-    if reduction > CONV_REDUCTION:
-        unpyramidal = f"use_pyramidal False, which shrinks time {CONV_REDUCTION}-fold"
-        remedies.append((unpyramidal, vocabulary, frames_per_second / CONV_REDUCTION))
+    lowest = settings.model.lowest_reduction
+    if reduction > lowest:
+        unpyramidal = f"use_pyramidal False, which shrinks time {lowest}-fold"
+        remedies.append((unpyramidal, vocabulary, frames_per_second / lowest))
     for setting, its_vocabulary, frame_rate in remedies:
         if _too_fast(data, its_vocabulary, frame_rate)[0] <= FATAL_SHARE:
             return f"set {setting}"

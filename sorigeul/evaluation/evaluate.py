@@ -30,7 +30,7 @@ from sorigeul.recognition.transcription import Segment, Word
 from sorigeul.search.decoding import search
 from sorigeul.search.greedy import ctc_greedy_search
 from sorigeul.sound.audio import SAMPLE_RATE
-from sorigeul.sound.features import LogMel
+from sorigeul.sound.features import Features
 from sorigeul.sound.segments import SegmentedRecording
 from sorigeul.sound.signal_to_noise import estimate_signal_to_noise
 from sorigeul.text.vocabulary import Vocabulary
@@ -152,7 +152,7 @@ def recognize(
     model: ListenAttendSpell,
     batches: Iterable[Batch],
     vocabulary: Vocabulary,
-    log_mel: LogMel,
+    log_mel: Features,
     advance: Advance,
     beam: int = 1,
 ) -> RecognizedShare:
@@ -254,7 +254,7 @@ def _numbered(id_: str) -> Iterator[str]:
 
 
 def _recognize_batch(
-    batch: Batch, model: ListenAttendSpell, vocabulary: Vocabulary, log_mel: LogMel, beam: int
+    batch: Batch, model: ListenAttendSpell, vocabulary: Vocabulary, log_mel: Features, beam: int
 ) -> _RecognizedBatch:
     """Each utterance of a batch as a whole."""
     started = time.perf_counter()
@@ -340,7 +340,7 @@ def _frame_spans(segment: Segment) -> Tensor:
 
 
 def _force_transcripts(
-    model: ListenAttendSpell, batch: Batch, encoded: ListenerOutput, log_mel: LogMel
+    model: ListenAttendSpell, batch: Batch, encoded: ListenerOutput, log_mel: Features
 ) -> tuple[float, list[AttentionMetrics | None]]:
     """The speller's mean loss per character and its attention, under teacher forcing.
 

@@ -20,6 +20,7 @@ from sorigeul.model.conformer import ConformerListener, ConformerStack
 from sorigeul.model.front_end import FrontEnd
 from sorigeul.model.las import ListenAttendSpell
 from sorigeul.model.listener import Listener, PyramidalRNN
+from sorigeul.model.pretrained_listener import PretrainedListener
 
 _Stack = tuple[Value, Value]
 """frames (B, S, D), zero past each length, and lengths (B,)"""
@@ -31,6 +32,7 @@ def write_listener(model: ListenAttendSpell, path: Path, int8: bool) -> None:
     It gives `values` (B, S, D), `keys` (B, S, A), unless they are the values, and `frames` (B,),
     how many are valid; with a CTC head also `ctc_logits` (B, S', V) and `ctc_frames` (B,).
     """
+    assert isinstance(model.listener, FrontEnd)  # `export` refuses a pretrained listener
     graph, config = GraphBuilder(int8), model.config
     features = graph.input("features", "FLOAT", "B", "T", config.n_mels)
     lengths = graph.input("lengths", "INT64", "B")
@@ -78,6 +80,7 @@ def _convolve(graph: GraphBuilder, front_end: FrontEnd, features: Value, lengths
 def _stacks(graph: GraphBuilder, model: ListenAttendSpell, convolved: _Stack) -> Iterator[_Stack]:
     """The output of every stack of the listener, the lowest first."""
     listener = model.listener
+    assert not isinstance(listener, PretrainedListener)
     frames, lengths = convolved
     if isinstance(listener, ConformerListener):
         for number, stack in enumerate(listener.stacks):

@@ -15,6 +15,7 @@ __all__ = [
     "listener",
     "losses",
     "memory",
+    "pretrained_listener",
     "rotary",
     "speller",
 ]

@@ -1,15 +1,18 @@
 """Configuration of Listen, Attend and Spell: its shape, and the weights of its losses."""
 
 import math
-from dataclasses import dataclass
-from typing import Annotated, Literal, get_args
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal, get_args
 
 import tyro
 
 from sorigeul.base.errors import UserError
 from sorigeul.base.ranges import SHARE_BELOW_1, WEIGHT, Range, check_ranges
 
-ListenerKind = Literal["pyramid", "conformer"]
+LISTENERS = ("pyramid", "conformer")
+PRETRAINED = "hf:"
+"""how the name of a pretrained listener begins; what follows is a folder or a Hugging Face id"""
 ScoreFunction = Literal["self", "dot", "additive", "location", "multi-head"]
 Cell = Literal["gru", "lstm", "rnn"]
 
@@ -17,6 +20,9 @@ LAYERS = Range(1, 100)
 
 CONV_REDUCTION = 4
 """factor by which the convolutions shorten the sequence of frames"""
+
+ENCODER_REDUCTION = 2
+"""the same factor of a pretrained listener's encoder, from 100 frames a second to 50"""
 
 CTC_REDUCTION = 8
 """CTC reads the highest listener stack that shortens time by at most this factor. Of 100 frames a
@@ -28,9 +34,11 @@ would leave 6.25, with which CTC cannot align an average utterance."""
 class LASConfig:
     """The shape of the model and the weights of its losses. Defaults are the seed's."""
 
-    listener: ListenerKind = "pyramid"
+    listener: str = "pyramid"
     """what follows the convolutions: pyramid, recurrent layers as in the seed, or conformer, blocks
-    of self-attention and convolution (Gulati et al. 2020)"""
+    of self-attention and convolution (Gulati et al. 2020); or hf:NAME, a pretrained encoder in
+    place of both, from a folder in the format of Hugging Face's transformers or from their hub:
+    wav2vec 2.0, HuBERT or Whisper. It brings its features"""
     use_bidirectional: bool = True
     """if True, becomes a bidirectional encoder"""
     use_attention: bool = True
@@ -39,7 +47,8 @@ class LASConfig:
     score_function: ScoreFunction = "self"
     """which attention to use"""
     use_pyramidal: bool = True
-    """flag indication whether to use pLSTM or not; without it time is shortened 4-fold"""
+    """flag indication whether to use pLSTM or not; without it time is shortened 4-fold, and by a
+    pretrained listener 2-fold"""
     listener_layer_size: Annotated[int, LAYERS] = 5
     """number of listener's RNN layers, or of its Conformer blocks"""
     speller_layer_size: Annotated[int, LAYERS] = 3
@@ -58,7 +67,8 @@ class LASConfig:
     """layer normalisation of the frames after the convolutions and after each stack of the
     pyramid; a Conformer has norms of its own"""
     time_reduction: int = 16
-    """factor by which convolutions and pyramid shorten the sequence of frames: 8 or 16"""
+    """factor by which convolutions and pyramid shorten the sequence of frames: 8 or 16; with a
+    pretrained listener, which leaves 50 frames a second to CTC, 4, 8 or 16 for the speller"""
     cell: Cell = "gru"
     """recurrent cell: gru, lstm or plain rnn"""
     conv_channels: Annotated[int, Range(1, 4096)] = 64
@@ -80,6 +90,11 @@ class LASConfig:
     n_mels: Annotated[int, Range(CONV_REDUCTION, 32_768), tyro.conf.Suppress] = 80
     vocabulary_size: Annotated[int, Range(4, 1_200_000), tyro.conf.Suppress] = 2040
     """one character and three specials at least"""
+    encoder: Annotated[Mapping[str, Any], tyro.conf.Fixed, tyro.conf.Suppress] = field(
+        default_factory=dict
+    )
+    """shape of a pretrained listener's encoder, in the words of its own `config.json`; it follows
+    from `listener`, and is empty for the others"""
 
     @classmethod
     def seed(cls, n_mels: int = 128, vocabulary_size: int = 2040) -> "LASConfig":
@@ -94,15 +109,20 @@ class LASConfig:
             raise UserError(f"{setting} is {getattr(self, setting)}, but must be {requirement}")
 
         check_ranges(self)
-        if self.listener not in get_args(ListenerKind):
-            refuse("listener", "one of " + ", ".join(get_args(ListenerKind)))
+        if self.listener not in LISTENERS and not self.is_pretrained:
+            refuse("listener", f"one of {', '.join(LISTENERS)}, {PRETRAINED}NAME")
         if self.score_function not in get_args(ScoreFunction):
             refuse("score_function", "one of " + ", ".join(get_args(ScoreFunction)))
         if self.cell not in get_args(Cell):
             refuse("cell", "one of " + ", ".join(get_args(Cell)))
-        if self.time_reduction not in (8, 16):
+        if self.encoder and not self.is_pretrained:
+            refuse("encoder", "empty without a pretrained listener")
+        if self.is_pretrained:
+            if self.time_reduction not in (4, 8, 16):
+                refuse("time_reduction", "4, 8 or 16 (use_pyramidal False gives 2)")
+        elif self.time_reduction not in (8, 16):
             refuse("time_reduction", "8 or 16 (use_pyramidal False gives 4)")
-        if self.listener_layer_size < self.pyramid_levels + 1:
+        elif self.listener_layer_size < self.pyramid_levels + 1:
             refuse("listener_layer_size", f"at least {self.pyramid_levels + 1}: one layer a stack")
         if self.guide_weight > 0 and not (self.ctc_weight > 0 and self.use_attention):
             refuse("guide_weight", "0 without ctc_weight and use_attention: CTC guides attention")
@@ -112,25 +132,38 @@ class LASConfig:
             refuse(
                 "speller_size", "0 without use_attention: the speller starts from frames as wide"
             )
-        if self.junction_norm and self.listener == "conformer":
-            refuse("junction_norm", "False with a conformer, which has norms of its own")
+        if self.junction_norm and self.listener != "pyramid":
+            refuse("junction_norm", f"False with {self.listener}, which has norms of its own")
         if self.listener == "conformer" and self.width % (2 * self.attention_heads):
             refuse("attention_heads", f"a divisor of half the listener's width {self.width}")
 
     @property
+    def is_pretrained(self) -> bool:
+        """Whether the listener is a pretrained encoder."""
+        return self.listener.startswith(PRETRAINED) and self.listener != PRETRAINED
+
+    @property
     def pyramid_levels(self) -> int:
-        """Pyramidal stacks of the listener, each of which halves the sequence."""
-        return int(math.log2(self.reduction // CONV_REDUCTION))
+        """How often the listener halves the sequence after its lowest stack."""
+        return int(math.log2(self.reduction // self.lowest_reduction))
 
     @property
     def reduction(self) -> int:
-        """Feature frames for each frame that the speller attends to."""
-        return self.time_reduction if self.use_pyramidal else CONV_REDUCTION
+        """Feature frames for each frame that the speller attends to.
+
+        With a pretrained listener, frames of 10 ms: what it hears may be samples.
+        """
+        return self.time_reduction if self.use_pyramidal else self.lowest_reduction
+
+    @property
+    def lowest_reduction(self) -> int:
+        """The same for each frame of the listener's lowest stack."""
+        return ENCODER_REDUCTION if self.is_pretrained else CONV_REDUCTION
 
     @property
     def ctc_reduction(self) -> int:
-        """Feature frames for each frame that CTC reads."""
-        return min(self.reduction, CTC_REDUCTION)
+        """The same for each frame that CTC reads."""
+        return ENCODER_REDUCTION if self.is_pretrained else min(self.reduction, CTC_REDUCTION)
 
     @property
     def width(self) -> int:

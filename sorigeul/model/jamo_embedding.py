@@ -105,10 +105,20 @@ def merged_state_dict(model: nn.Module) -> dict[str, Tensor]:
     state = {
         name: tensor
         for name, tensor in model.state_dict().items()
-        if ".parametrizations." not in name and not name.startswith("jamo_ctc.")
+        if not name.startswith("jamo_ctc.")
     }
     for name, layer in model.named_modules():
         for parameter in ("weight", "bias"):
-            if parametrize.is_parametrized(layer, parameter):
+            if _is_shared(layer, parameter):
+                prefix = f"{name}.parametrizations.{parameter}."
+                state = {own: tensor for own, tensor in state.items() if not own.startswith(prefix)}
                 state[f"{name}.{parameter}"] = getattr(layer, parameter).detach()
     return state
+
+
+def _is_shared(layer: nn.Module, parameter: str) -> bool:
+    """Whether `share_jamo` made it; a pretrained listener has parametrizations of its own."""
+    if not parametrize.is_parametrized(layer, parameter):
+        return False
+    parametrization = layer.parametrizations[parameter][0]  # type: ignore[index]
+    return isinstance(parametrization, JamoSum | UnseenBias)

@@ -13,12 +13,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sorigeul.model.config import CONV_REDUCTION, LASConfig
+from sorigeul.model.config import LASConfig
 from sorigeul.model.conformer import ConformerListener
 from sorigeul.model.jamo_ctc import JamoCtc
 from sorigeul.model.jamo_embedding import share_jamo
 from sorigeul.model.listener import Listener
 from sorigeul.model.memory import Memory
+from sorigeul.model.pretrained_listener import PretrainedListener
 from sorigeul.model.speller import Speller
 
 
@@ -55,6 +56,13 @@ class LASOutput(NamedTuple):
     """sum of the jamo CTC losses of the batch, in training with `jamo_ctc_weight` only"""
 
 
+def make_listener(config: LASConfig) -> Listener | ConformerListener | PretrainedListener:
+    """The listener that a configuration describes."""
+    if config.is_pretrained:
+        return PretrainedListener(config)
+    return ConformerListener(config) if config.listener == "conformer" else Listener(config)
+
+
 class ListenAttendSpell(nn.Module):
     """The model. Tokens are character ids without specials, padded with ``config.pad_id``.
 
@@ -72,8 +80,7 @@ class ListenAttendSpell(nn.Module):
     ) -> None:
         super().__init__()
         self.config = config
-        conformer = config.listener == "conformer"
-        self.listener = ConformerListener(config) if conformer else Listener(config)
+        self.listener = make_listener(config)
         self.speller = Speller(config)
         if config.ctc_weight > 0:
             self.ctc = nn.Linear(config.width, config.vocabulary_size)
@@ -89,7 +96,7 @@ class ListenAttendSpell(nn.Module):
     def listen(self, features: Tensor, lengths: Tensor) -> ListenerOutput:
         """Features (B, T, F), lengths (B,) -> the listener's frames."""
         stack_outputs = self.listener(features, lengths)
-        ctc_stack = int(math.log2(self.config.ctc_reduction // CONV_REDUCTION))
+        ctc_stack = int(math.log2(self.config.ctc_reduction // self.config.lowest_reduction))
         return ListenerOutput(*stack_outputs[-1], *stack_outputs[ctc_stack], *stack_outputs[0])
 
     def make_memory(self, encoded: ListenerOutput) -> Memory:

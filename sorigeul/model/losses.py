@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from sorigeul.model.config import LASConfig
+from sorigeul.model.config import CTC_REDUCTION, LASConfig
 from sorigeul.model.ctc_alignment import ctc_spans
 from sorigeul.model.las import LASOutput
 
@@ -102,7 +102,9 @@ def _guided_attention(
     ctc_frames_per_frame = config.reduction / config.ctc_reduction
     middle = frame * ctc_frames_per_frame + (ctc_frames_per_frame - 1) / 2
     distance = middle - spans.middle.unsqueeze(2)
-    penalty = 1 - torch.exp(-0.5 * (distance / GUIDE_WIDTH).square())
+    # CTC on a pretrained listener has four times the frames.
+    width = GUIDE_WIDTH * (CTC_REDUCTION / config.ctc_reduction if config.is_pretrained else 1)
+    penalty = 1 - torch.exp(-0.5 * (distance / width).square())
     misplaced = (output.alignments[:, :-1].float() * penalty).sum(2)
     weighted: Tensor = misplaced * spans.aligned * certainty.unsqueeze(1)
     return weighted.sum()

@@ -9,7 +9,7 @@ from sorigeul.base.errors import UserError
 from sorigeul.model.las import ListenerOutput
 from sorigeul.pretrained.description import PretrainedModel
 from sorigeul.search import inference
-from sorigeul.sound.features import LogMel
+from sorigeul.sound.features import make_features
 from sorigeul.sound.segments import SpeechSegment
 
 _CPU_BATCH_SECONDS = 30.0  # more does not fit the caches
@@ -33,7 +33,7 @@ class TorchEngine:
                 inference.optimize_layout(member.model)
         self._use_bfloat16 = precision == "bfloat16"
         self._models = [member.model for member in members]
-        self.log_mels = [LogMel(member.features).to(self.device) for member in members]
+        self.log_mels = [make_features(member.features).to(self.device) for member in members]
 
     def padded(self, batch: Sequence[SpeechSegment]) -> tuple[Tensor, Tensor]:
         """As `engines.Engine.padded`."""

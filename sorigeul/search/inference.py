@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from sorigeul.model.front_end import FrontEnd
 from sorigeul.model.las import ListenAttendSpell
 
 
@@ -34,8 +35,9 @@ def quantize(model: ListenAttendSpell) -> ListenAttendSpell:
         # PyTorch announces that this will move to a package which has no recurrent layers.
         warnings.simplefilter("ignore", (DeprecationWarning, UserWarning))
         _quantize_children(model)
+    convolutions = model.listener.conv if isinstance(model.listener, FrontEnd) else ()
     if torch.cpu.get_capabilities().get("avx512_bf16", False):
-        for layer in model.listener.conv:
+        for layer in convolutions:
             if isinstance(layer, nn.Conv2d):
                 layer.to(torch.bfloat16).register_forward_pre_hook(_as_bfloat16)
     return model

@@ -15,7 +15,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from sorigeul.model.las import ListenAttendSpell, ListenerOutput
 from sorigeul.search.hypothesis import Hypothesis
-from sorigeul.sound.features import LogMel
+from sorigeul.sound.features import Features
 from sorigeul.text.vocabulary import Vocabulary
 
 _LEAST = -1e4  # for a text that cannot be: finite, so that it can be written as JSON
@@ -26,7 +26,7 @@ class Rescorer:
     """A recogniser that judges whole texts."""
 
     model: ListenAttendSpell
-    log_mel: LogMel
+    log_mel: Features
     vocabulary: Vocabulary
     ctc_weight: float
     """of its CTC head; its speller has the rest. Nothing without a CTC head"""

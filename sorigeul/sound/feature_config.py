@@ -3,12 +3,15 @@
 from dataclasses import dataclass
 from typing import Annotated, Literal, get_args
 
+import tyro
+
 from sorigeul.base.errors import UserError
 from sorigeul.base.ranges import Range, check_ranges
 from sorigeul.sound.audio import SAMPLE_RATE
 
 Window = Literal["hamming", "hann", "blackman", "rectangular"]
 Normalization = Literal["utterance", "speech", "none"]
+FeatureKind = Literal["log-mel", "waveform", "whisper"]
 
 MILLISECONDS = Range(0, 1000, above=True)
 
@@ -39,6 +42,10 @@ class FeatureConfig:
     log-mel"""
     input_reverse: bool = False
     """flag indication whether to reverse input feature or not"""
+    kind: Annotated[FeatureKind, tyro.conf.Fixed, tyro.conf.Suppress] = "log-mel"
+    """follows from the listener. waveform: the samples themselves; whisper: log-mel features as
+    Whisper has them. Of the other settings, `normalization` holds for a waveform, and `n_mels` for
+    Whisper"""
 
     def __post_init__(self) -> None:
         check_ranges(self)
@@ -66,6 +73,8 @@ class FeatureConfig:
             raise UserError(f"n_mels {self.n_mels} must lie between 4 and {self.n_fft // 2}")
         if self.window not in get_args(Window):
             raise UserError(f"window '{self.window}' is none of {', '.join(get_args(Window))}")
+        if self.kind not in get_args(FeatureKind):
+            raise UserError(f"kind '{self.kind}' is none of {', '.join(get_args(FeatureKind))}")
         if self.normalization not in get_args(Normalization):
             choices = ", ".join(get_args(Normalization))
             raise UserError(f"normalization '{self.normalization}' is none of {choices}")
@@ -77,5 +86,15 @@ class FeatureConfig:
 
     @property
     def frames_per_second(self) -> float:
-        """Frame rate of the features in Hz."""
+        """Frame rate of the features in Hz; of a waveform, that of frames of 10 ms."""
         return SAMPLE_RATE / self.hop_length
+
+    @property
+    def steps_per_second(self) -> float:
+        """How long a second is in features (B, T, F): in frames, or in samples of a waveform."""
+        return SAMPLE_RATE if self.kind == "waveform" else self.frames_per_second
+
+    @property
+    def width(self) -> int:
+        """F of features (B, T, F)."""
+        return 1 if self.kind == "waveform" else self.n_mels

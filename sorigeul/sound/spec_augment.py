@@ -79,7 +79,7 @@ def spec_augment(
     )
     masked_bands = random_spans(config.frequency_masks, max_bands, all_bands, bands).unsqueeze(1)
     masked_frames = random_spans(config.time_masks, max_frames.floor(), lengths, time).unsqueeze(2)
-    mean = features.sum(1, keepdim=True) / lengths.view(-1, 1, 1)
-    masked = (masked_bands | masked_frames) & chosen.view(-1, 1, 1)
-    masked = masked & valid_mask(lengths, time).unsqueeze(-1)
+    valid = valid_mask(lengths, time).unsqueeze(-1)
+    mean = (features * valid).sum(1, keepdim=True) / lengths.view(-1, 1, 1)
+    masked = (masked_bands | masked_frames) & chosen.view(-1, 1, 1) & valid
     return torch.where(masked, mean, features)

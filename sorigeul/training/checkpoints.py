@@ -10,6 +10,7 @@ The loop in `run.py` decides when to save and resume. Published models are in `s
 """
 
 import errno
+import json
 import logging
 import shutil
 import zipfile
@@ -25,7 +26,7 @@ from torch import Tensor
 
 from sorigeul.base.errors import UserError
 from sorigeul.base.files import replacing, write_text
-from sorigeul.base.records import build
+from sorigeul.base.records import build, read_object
 from sorigeul.base.weights import read_weights, write_weights
 from sorigeul.data.config import ORDER_INDEPENDENT, DataConfig
 from sorigeul.model.las import ListenAttendSpell
@@ -35,6 +36,7 @@ from sorigeul.training.running_totals import EpochTotals, RunPosition
 from sorigeul.training.settings import Settings
 
 CHECKPOINTS = "checkpoints"
+_ENCODER = "encoder.json"
 _FORMAT = 3
 _KEPT_CHECKPOINTS = 2  # the newest, and the one before in case it is damaged
 
@@ -297,6 +299,26 @@ def load_vocabulary(run: Path) -> Vocabulary | None:
     if not path.exists():
         return None
     return Vocabulary.read(path)
+
+
+# The shape of a pretrained listener, so that its run resumes without the source of its weights.
+
+
+def save_encoder(run: Path, encoder: Mapping[str, Any]) -> None:
+    """Save the shape of a pretrained listener's encoder."""
+    write_text(run / CHECKPOINTS / _ENCODER, json.dumps(encoder, indent=2) + "\n")
+
+
+def load_encoder(run: Path) -> dict[str, Any]:
+    """What `save_encoder` wrote; UserError if it is gone or damaged."""
+    path = run / CHECKPOINTS / _ENCODER
+    try:
+        return read_object(path)
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"{path} describes the listener of the run and cannot be read ({error}): restore it, "
+            "or give --restart to begin again from step 0"
+        ) from error
 
 
 # The weights of the best epochs, small enough to keep several of them, to be averaged at the end.

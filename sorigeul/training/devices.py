@@ -42,11 +42,12 @@ T = TypeVar("T")
 # Launching.
 
 
-def launch(training: TrainingConfig) -> Fabric:
+def launch(training: TrainingConfig, some_frozen: bool = False) -> Fabric:
     """Join the processes that torchrun or Slurm has started, or start as many as `devices` says.
 
-    torchrun and Slurm decide how many processes there are. Raises UserError if a setting
-    contradicts them, or needs hardware that this machine lacks.
+    torchrun and Slurm decide how many processes there are. With `some_frozen` there are steps
+    in which some weights have no gradient, and the processes do not wait for it. Raises UserError
+    if a setting contradicts them, or needs hardware that this machine lacks.
     """
     on_gpu = torch.cuda.is_available()
     local_processes, nodes, environment = _processes_and_nodes(training.devices, os.environ)
@@ -64,7 +65,11 @@ def launch(training: TrainingConfig) -> Fabric:
     # Its messages repeat the precision and the number of processes, which the user has set.
     logging.getLogger("lightning_fabric.utilities").setLevel(logging.WARNING)
     # No buffers to synchronise: the listener computes the same statistics in all processes.
-    ddp = DDPStrategy(forward_sync_buffers=False, gradient_as_bucket_view=True)
+    ddp = DDPStrategy(
+        forward_sync_buffers=False,
+        gradient_as_bucket_view=True,
+        find_unused_parameters=some_frozen,
+    )
     fabric = Fabric(
         accelerator="gpu" if on_gpu else "cpu",
         devices=local_processes,

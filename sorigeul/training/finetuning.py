@@ -1,14 +1,17 @@
-"""Fine-tuning: weights of a published model for a new vocabulary, and layers that are frozen."""
+"""Fine-tuning: weights for a new vocabulary, layers that are frozen, rates that differ by layer."""
 
 import re
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from sorigeul.base.errors import UserError
 from sorigeul.model.las import ListenAttendSpell
+from sorigeul.model.pretrained_listener import PretrainedListener
 from sorigeul.pretrained.description import PretrainedModel
 from sorigeul.text.vocabulary import Vocabulary
+from sorigeul.training.settings import TrainingConfig
 
 _UNIT_LAYERS = ("speller.embedding", "speller.out", "ctc")
 """layers whose weights have one row for each unit of the vocabulary"""
@@ -78,6 +81,32 @@ def _set(layer: nn.Module, name: str, value: Tensor) -> None:
         parameter.copy_(value)
     else:  # parametrized: PyTorch asks the parametrization which parameters give this value
         setattr(layer, name, value.to(parameter))
+
+
+# Learning rates.
+
+
+def rate_groups(model: ListenAttendSpell, training: TrainingConfig) -> list[dict[str, Any]]:
+    """Parameter groups for the optimizer, each with its `factor` on the learning rate.
+
+    The listener is one group and the rest another. Of a pretrained listener each level of the
+    encoder is a group, the lowest first, and what lies on the encoder belongs to the rest. The
+    groups do not depend on the factors, so a resumed run may change these.
+    """
+    listener = model.listener
+    levels = [list(listener.parameters())]
+    if isinstance(listener, PretrainedListener):
+        levels = listener.levels()
+    grouped = {id(parameter) for level in levels for parameter in level}
+    others = [parameter for parameter in model.parameters() if id(parameter) not in grouped]
+    factors = [
+        training.listener_lr * training.listener_lr_decay**below for below in range(len(levels))
+    ]
+    groups = [
+        {"params": level, "factor": factor}
+        for level, factor in zip(levels, reversed(factors), strict=True)
+    ]
+    return [*groups, {"params": others, "factor": 1.0}]
 
 
 # Frozen layers.

@@ -20,12 +20,18 @@ from sorigeul.data.batches import Batch
 from sorigeul.evaluation import scores
 from sorigeul.model.las import LASOutput, ListenAttendSpell
 from sorigeul.model.losses import Losses, joint_losses
+from sorigeul.model.pretrained_listener import PretrainedListener
 from sorigeul.pretrained.description import PretrainedModel
-from sorigeul.sound.features import LogMel
+from sorigeul.sound.features import make_features
 from sorigeul.sound.spec_augment import spec_augment
 from sorigeul.text.vocabulary import Vocabulary
 from sorigeul.training import devices
-from sorigeul.training.finetuning import freeze, frozen_batch_norms, transfer_weights
+from sorigeul.training.finetuning import (
+    freeze,
+    frozen_batch_norms,
+    rate_groups,
+    transfer_weights,
+)
 from sorigeul.training.settings import Settings
 from sorigeul.training.weight_averaging import moving_average
 
@@ -53,8 +59,9 @@ class StepResult:
 class Learner:
     """A model, its optimizer, and one training step.
 
-    The model starts from random weights, or from a published model of the same shape. The last
-    `unseen_units` of the vocabulary before the specials are in no transcript.
+    The model starts from random weights, or from a published model of the same shape; its
+    pretrained listener from `encoder_weights`. The last `unseen_units` of the vocabulary before
+    the specials are in no transcript.
     """
 
     def __init__(
@@ -64,6 +71,7 @@ class Learner:
         fabric: Fabric,
         pretrained: PretrainedModel | None = None,
         unseen_units: int = 0,
+        encoder_weights: Mapping[str, Tensor] | None = None,
     ) -> None:
         self.settings, self.vocabulary, self.fabric = settings, vocabulary, fabric
         training = settings.training
@@ -76,22 +84,19 @@ class Learner:
         self.las.listener.checkpoint_activations = training.checkpoint_activations
         if pretrained is not None:
             transfer_weights(self.las, vocabulary, pretrained)
+        if isinstance(self.las.listener, PretrainedListener):
+            if encoder_weights is not None:
+                self.las.listener.encoder.load_state_dict(encoder_weights)
+            if training.listener_frozen_steps < 0:
+                self.las.listener.encoder.requires_grad_(False)
         with devices.raise_together(fabric):
             freeze(self.las, training.freeze)
         self.average: AveragedModel | None = None
         if training.ema_decay:
             self.average = moving_average(self.las, training.ema_decay).to(fabric.device)
         self.scaler = getattr(fabric.strategy.precision, "scaler", None)
-        # The listener's parameters are the first ones of the model.
-        listener = list(self.las.listener.parameters())
-        others = list(self.las.parameters())[len(listener) :]
         optimizer = torch.optim.Adam(
-            [
-                {"params": listener, "factor": training.listener_lr},
-                {"params": others, "factor": 1.0},
-            ],
-            lr=training.lr,
-            fused=self.scaler is None,
+            rate_groups(self.las, training), lr=training.lr, fused=self.scaler is None
         )
         self.model, self.optimizer = fabric.setup(self.las, optimizer)
         self._decaying = {
@@ -99,7 +104,7 @@ class Learner:
             for name, weight in self.las.named_parameters()
             if weight.dim() > 1 and "embedding" not in name
         }
-        self.log_mel = LogMel(settings.features).to(fabric.device)
+        self.log_mel = make_features(settings.features).to(fabric.device)
         # Decides which batches are teacher-forced: the same ones in all processes, whatever else
         # draws random numbers. Masks and dropout are drawn by each process on its own.
         self.teacher_forcing_generator = torch.Generator().manual_seed(training.seed)
@@ -140,14 +145,20 @@ class Learner:
         characters: Sequence[int],
         learning_rate: float,
         scheduled_sampling: float = 0.0,
+        encoder_frozen: bool = False,
     ) -> StepResult:
         """Take one step of Adam on `batches`.
 
         `characters` are the characters of each batch in all processes together, plus an end mark
         for each utterance. A batch without any is skipped. `scheduled_sampling` is the share of its
-        input characters that the speller reads from its own guesses.
+        input characters that the speller reads from its own guesses. With `encoder_frozen` a
+        pretrained listener's encoder stays as it is.
         """
         fabric = self.fabric
+        if isinstance(self.las.listener, PretrainedListener):
+            self.las.listener.freeze(
+                encoder_frozen or self.settings.training.listener_frozen_steps < 0
+            )
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate * group["factor"]
         nonempty = [batch for batch, count in zip(batches, characters, strict=True) if count]
@@ -262,7 +273,7 @@ class Learner:
         if len(batch):
             features, lengths = self.log_mel(batch.waveforms, batch.lengths)
         else:  # a process without utterances must still go through the model with the others
-            features = torch.zeros(1, 1, self.settings.features.n_mels, device=tokens.device)
+            features = torch.zeros(1, 1, self.settings.features.width, device=tokens.device)
             lengths = token_lengths = torch.zeros(1, dtype=torch.long, device=tokens.device)
             tokens = torch.full((1, 1), self.vocabulary.pad_id, device=tokens.device)
         if batch.augmented.any():
@@ -271,7 +282,7 @@ class Learner:
                 lengths,
                 batch.augmented,
                 self.settings.spec_augment,
-                self.settings.features.frames_per_second,
+                self.settings.features.steps_per_second,
             )
         output = self.model(features, lengths, tokens, forced, scheduled_sampling)
         smoothing = training.label_smoothing if training.use_label_smoothing else 0.0

@@ -13,7 +13,7 @@ import logging
 import math
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from datetime import datetime, timezone
 from functools import cached_property
@@ -29,6 +29,7 @@ from sorigeul.base.locks import locked_folder
 from sorigeul.base.progress import progress_bar
 from sorigeul.base.stopping import StopRequests
 from sorigeul.base.weights import not_finite
+from sorigeul.corpora.report import read_contents
 from sorigeul.data import manifests
 from sorigeul.data.batches import Batch, in_groups, longest_batch
 from sorigeul.data.mixing import by_name, mix
@@ -54,7 +55,9 @@ from sorigeul.training.starting_point import (
     corpus_units,
     report_finetuning,
     resume_vocabulary,
+    start_encoder_weights,
     start_vocabulary,
+    with_encoder,
 )
 from sorigeul.training.vocabulary_text import describe_coverage
 from sorigeul.training.weight_averaging import average_weights
@@ -80,7 +83,8 @@ def train(
     step, with a checkpoint. Raises UserError if another process trains in the folder, or if it
     holds something else.
     """
-    fabric = devices.launch(settings.training)
+    some_frozen = settings.model.is_pretrained and settings.training.listener_frozen_steps > 0
+    fabric = devices.launch(settings.training, some_frozen)
     with devices.explain_crash(fabric), ExitStack() as held:
         with devices.raise_together(fabric):
             if fabric.is_global_zero:
@@ -122,10 +126,11 @@ class Run:
         settings: Settings,
         fabric: Fabric,
     ) -> None:
-        self.folder, self.settings, self.fabric = folder, settings, fabric
-        training = settings.training
         share = ProcessShare(fabric.global_rank, fabric.world_size)
         with devices.raise_together(fabric):
+            settings = with_encoder(settings, folder)
+            self.folder, self.settings, self.fabric = folder, settings, fabric
+            training = settings.training
             moved_to = settings.data.audio_root
             self.corpora = by_name([corpora] if isinstance(corpora, Path) else corpora)
             train_cuts = {
@@ -136,11 +141,12 @@ class Run:
             self.statistics, cuts = self.mixture.statistics, self.mixture.cuts
             self.normalizers = {name: manifests.normalizer(own) for name, own in train_cuts.items()}
             characters = self.statistics.characters
-            pretrained = None
+            pretrained = encoder_weights = None
             if checkpoints.has_checkpoint(folder):
                 self.vocabulary = resume_vocabulary(folder, settings, characters)
             else:
                 self.vocabulary, pretrained = start_vocabulary(settings, characters)
+                encoder_weights = start_encoder_weights(settings)
             self.seen_vocabulary = self.vocabulary
             """the vocabulary without the syllables that only `vocabulary_text` has"""
             if training.vocabulary_text:
@@ -164,7 +170,9 @@ class Run:
                     f"average_best and patience need a dev split, and {places} has none: prepare "
                     "one, or leave them out"
                 )
-        self.learner = Learner(settings, self.vocabulary, fabric, pretrained, self.unseen_units)
+        self.learner = Learner(
+            settings, self.vocabulary, fabric, pretrained, self.unseen_units, encoder_weights
+        )
         self.metrics = MetricsLog(folder, fabric.device)
         self.position = RunPosition(started=datetime.now(timezone.utc).strftime("%Y/%m/%d"))
         self.totals = EpochTotals()
@@ -213,6 +221,8 @@ class Run:
         needs_more = bool(training.init_from or training.vocabulary_text)
         if state is None and needs_more and self.fabric.is_global_zero:
             checkpoints.save_vocabulary(self.folder, self.vocabulary)
+        if state is None and self.settings.model.encoder and self.fabric.is_global_zero:
+            checkpoints.save_encoder(self.folder, self.settings.model.encoder)
         if self.fabric.is_global_zero:
             write_text(self.folder / RUN_CONFIG, _CONFIG_HEAD + self.settings.to_yaml())
             self.metrics.begin(self.position.step, 0 if state is None else state.metrics_rows)
@@ -293,9 +303,23 @@ class Run:
         """Write `run.json`: command, code and machine, for whoever wants to repeat the run."""
         if self.fabric.is_global_zero:
             facts = provenance.run_facts(command, self.fabric.device)
+            facts["seed"] = self.settings.training.seed
             facts["vocabulary"] = self.vocabulary_coverage
+            facts["corpora"] = [corpus.to_json() for corpus in self.trained_on()]
             started = self.position.started.replace("/", "-")
             provenance.begin_record(self.folder, facts, started, self.fabric.world_size)
+
+    def trained_on(self) -> Iterator[provenance.TrainingCorpus]:
+        """What is known of each corpus, for the record."""
+        for share in self.mixture.shares:
+            contents = read_contents(self.corpora[share.name])
+            yield provenance.TrainingCorpus(
+                name=share.name,
+                corpora=contents.corpora,
+                utterances=share.utterances,
+                hours=round(share.seconds / 3600, 3),
+                speakers=int(contents.splits.get("train", {}).get("speakers", 0)) or None,
+            )
 
     def check_memory(self) -> None:
         """Try the longest batch there can be, so that a lack of memory shows now and not later."""
@@ -399,6 +423,7 @@ class Run:
                 list(map(int, characters)),
                 self.learning_rate(),
                 self.scheduled_sampling(),
+                self.position.step <= self.settings.training.listener_frozen_steps,
             )
             if step.updated:
                 totals.add(step, samples / SAMPLE_RATE)

@@ -54,7 +54,14 @@ class TrainingConfig:
     """share of each weight matrix that a step takes away, times the learning rate (AdamW,
     Loshchilov and Hutter 2019); not of biases, norms and embeddings"""
     listener_lr: Annotated[float, Range(0, 1000, above=True)] = 1.0
-    """factor on the learning rate of the listener; below 1 it learns slower than the rest"""
+    """factor on the learning rate of the listener, or of a pretrained listener's encoder; below 1
+    it learns slower than the rest"""
+    listener_lr_decay: Annotated[float, Range(0, 1, above=True)] = 1.0
+    """with a pretrained listener, factor on the learning rate from each layer of its encoder to the
+    one below, so that the lowest, which are the most general, change least; 0.9 is usual"""
+    listener_frozen_steps: Annotated[int, Range(-1, 10**9)] = 0
+    """first steps in which a pretrained listener's encoder stays as it is while the new layers
+    learn; -1: it never learns"""
     teacher_forcing: Annotated[float, SHARE] = 0.90
     """The probability that teacher forcing will be used, drawn for each batch"""
     scheduled_sampling: Annotated[float, SHARE] = 0.0
@@ -110,8 +117,8 @@ class TrainingConfig:
     """number format of the heavy arithmetic; auto: bfloat16 where the processor has it; float16 and
     tf32 are for GPUs"""
     checkpoint_activations: bool = False
-    """compute the convolutions again in the backward pass instead of keeping their outputs: less
-    memory, slower"""
+    """compute the convolutions, or the layers of a pretrained listener, again in the backward pass
+    instead of keeping their outputs: less memory, slower"""
     devices: Annotated[int, Range(1, 1024)] = 1
     """GPUs to train on, or processes on a CPU; leave it out under torchrun and Slurm, which set it
     themselves"""
@@ -136,7 +143,10 @@ class Settings(SectionedSettings):
     """The settings of a run, one section for each part of the package. Defaults are the seed's."""
 
     command: ClassVar[str] = "sorigeul train"
-    derived: ClassVar[Mapping[str, tuple[str, ...]]] = {"model": ("n_mels", "vocabulary_size")}
+    derived: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "features": ("kind",),
+        "model": ("n_mels", "vocabulary_size", "encoder"),
+    }
 
     features: FeatureConfig = field(default_factory=FeatureConfig)
     spec_augment: SpecAugmentConfig = field(default_factory=SpecAugmentConfig)
@@ -153,6 +163,11 @@ class Settings(SectionedSettings):
         if self.model.share_letters and self.training.vocabulary == "jamo":
             raise UserError(
                 "share_letters is for syllables: set it False, or vocabulary to syllable"
+            )
+        if self.features.kind == "waveform" and self.spec_augment.vocal_tract_warp:
+            raise UserError(
+                "vocal_tract_warp is for mel bands, and this listener hears samples: leave it out, "
+                "or set speed_perturbation True"
             )
         if self.training.vocabulary_text:
             self._refuse_unheard_syllables()

@@ -3,15 +3,23 @@
 Also checks that the settings of a resumed run do not contradict those it was started with.
 """
 
+import dataclasses
 import logging
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import get_args
 
+from torch import Tensor
+
 from sorigeul.base.errors import UserError
-from sorigeul.model.config import LASConfig
+from sorigeul.model.config import PRETRAINED, LASConfig
 from sorigeul.pretrained.description import PretrainedModel, describe_pretrained
+from sorigeul.pretrained.encoders import (
+    describe_encoder,
+    encoder_features,
+    load_encoder_weights,
+)
 from sorigeul.pretrained.loading import load_pretrained
 from sorigeul.sound.feature_config import FeatureConfig
 from sorigeul.text.vocabulary import Kind, Vocabulary
@@ -39,30 +47,92 @@ _FEATURES = [field.name for field in fields(FeatureConfig)]
 
 
 def starting_point(
-    preset: str | None, config: Path | None, init_from: str | None, run: Path | None, default: str
+    preset: str | None,
+    config: Path | None,
+    init_from: str | None,
+    listener: str | None,
+    run: Path | None,
+    default: str,
 ) -> Settings:
     """The settings that the options of `sorigeul train` change.
 
     They come from the file `config`, from the `run` if it exists, or from `preset` or else the
-    preset `default`. If a model is fine-tuned, its shape and features replace those of the preset.
-    A file may leave them out. If it contradicts the model, the run refuses to start.
+    preset `default`. If a model is fine-tuned, its shape and features replace those of the preset;
+    so do the features of a pretrained `listener`. A file may leave them out. If it contradicts the
+    model or the listener, the run refuses to start.
     """
     if config is not None:
         start = Settings.from_yaml(config)
         source = init_from or start.training.init_from
         if source:
             return Settings.from_yaml(config, _with_model_shape(Settings(), source, run))
-        return start
+        given = {"listener": listener or start.model.listener}
+        base = with_encoder(Settings().changed(given, "listener"), run)
+        return Settings.from_yaml(config, base) if base.model.is_pretrained else start
     if run and (run / RUN_CONFIG).is_file() and not preset:
-        return Settings.of_run(run)
-    start = Settings.preset(preset or default)
-    return _with_model_shape(start, init_from, run) if init_from else start
+        start = Settings.of_run(run)
+        if start.training.init_from and start.model.is_pretrained:
+            return _with_model_shape(start, start.training.init_from, run)
+    else:
+        start = Settings.preset(preset or default)
+        if init_from:
+            return _with_model_shape(start, init_from, run)
+    return with_encoder(
+        start.changed({"listener": listener}, "listener") if listener else start, run
+    )
+
+
+def with_encoder(settings: Settings, run: Path | None) -> Settings:
+    """`settings` with the shape of their pretrained listener, and the features that it hears.
+
+    The shape comes from the `run` if it has begun, so that it resumes without the source. Settings
+    that know the shape already come back as they are. Raises UserError if there is no such
+    listener, and then if their features contradict it.
+    """
+    if not settings.model.is_pretrained:
+        return settings
+    if settings.training.init_from and settings.model.encoder:
+        return settings  # its listener and features are compared with those of the model
+    begun = Settings.of_run(run) if run and checkpoints.has_checkpoint(run) else None
+    source = Path(settings.model.listener.removeprefix(PRETRAINED))
+    folder = f"{PRETRAINED}{source.absolute()}"
+    # Absolute, since a run may be resumed in another working directory, and without the folder.
+    if source.is_dir() or (begun and begun.model.listener == folder):
+        settings = replace(settings, model=replace(settings.model, listener=folder))
+    model = settings.model
+    if model.encoder:
+        features = encoder_features(model.encoder)
+        own, needed = dataclasses.asdict(settings.features), dataclasses.asdict(features)
+        if differing := [name for name, value in needed.items() if own[name] != value]:
+            given = ", ".join(f"{name} {own[name]}" for name in differing)
+            raise UserError(
+                f"{given} cannot be with {model.listener}, which hears what it was trained on: "
+                f"leave out {' '.join(differing)}"
+            )
+        return settings
+    if run and begun and begun.model.listener == model.listener:
+        encoder = checkpoints.load_encoder(run)
+    else:
+        encoder = describe_encoder(model.listener)
+    return replace(
+        settings, model=replace(model, encoder=encoder), features=encoder_features(encoder)
+    )
+
+
+def start_encoder_weights(settings: Settings) -> dict[str, Tensor] | None:
+    """The weights that the pretrained listener of a new run starts from; None if it has none.
+
+    A run that fine-tunes a model of ours has those of that model.
+    """
+    if not settings.model.is_pretrained or settings.training.init_from:
+        return None
+    return load_encoder_weights(settings.model.listener, settings.model.encoder)
 
 
 def _with_model_shape(settings: Settings, source: str, run: Path | None) -> Settings:
     """The settings with shape and features of the model `source`, or of the run it became."""
     if run and checkpoints.has_checkpoint(run):  # the model may no longer exist
-        run_settings = Settings.of_run(run)
+        run_settings = with_encoder(Settings.of_run(run), run)
         return adopt_model(
             settings, run_settings.features, run_settings.model, run_settings.training.vocabulary
         )
@@ -179,6 +249,7 @@ def _refuse_other_shape(settings: Settings, pretrained: PretrainedModel) -> None
     requested = settings.flat()
     actual = {name: getattr(pretrained.model.config, name) for name in _SHAPE}
     actual |= {name: getattr(pretrained.features, name) for name in _FEATURES}
+    actual = {name: value for name, value in actual.items() if name in requested}
     if requested["vocabulary"] in get_args(Kind):
         actual["vocabulary"] = pretrained.vocabulary.kind
     differing = [name for name, value in actual.items() if requested[name] != value]

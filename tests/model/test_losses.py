@@ -2,6 +2,8 @@
 
 import itertools
 import math
+from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -168,10 +170,19 @@ def test_losses_of_the_rows_of_a_batch_add_up_to_those_of_the_batch() -> None:
 # Guided attention
 
 
-def test_guide_by_hand() -> None:
+@pytest.mark.parametrize(
+    ("changes", "width"),
+    [
+        ({}, GUIDE_WIDTH),
+        # Two CTC frames for each of the speller's again, but each a quarter as long.
+        ({"listener": "hf:any", "time_reduction": 4}, 4 * GUIDE_WIDTH),
+    ],
+)
+def test_guide_by_hand(changes: dict[str, Any], width: float) -> None:
     """Attention away from a character's position, weighted by CTC's certainty about the text."""
     output = random_output(6, 5)
-    losses = joint_losses(small_config(guide_weight=2.0), output, TOKENS, TOKEN_LENGTHS)
+    config = replace(small_config(guide_weight=2.0), **changes)
+    losses = joint_losses(config, output, TOKENS, TOKEN_LENGTHS)
     spans = ctc_spans(output.ctc_logits, output.ctc_lengths, TOKENS, TOKEN_LENGTHS, BLANK)
     expected = 0.0
     for row, size in enumerate(TOKEN_LENGTHS.tolist()):
@@ -185,7 +196,7 @@ def test_guide_by_hand() -> None:
         certainty = math.exp(-((ctc * (size + 1) / size / 2.5) ** 4))
         for character in range(size):
             for frame in range(3):  # each covers two CTC frames
-                distance = (2 * frame + 0.5 - float(spans.middle[row, character])) / GUIDE_WIDTH
+                distance = (2 * frame + 0.5 - float(spans.middle[row, character])) / width
                 attention = float(output.alignments[row, character, frame].detach())
                 expected += certainty * attention * (1 - math.exp(-(distance**2) / 2))
     assert float(losses.guide.detach()) == pytest.approx(expected / 6, rel=1e-4)

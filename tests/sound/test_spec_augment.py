@@ -160,3 +160,17 @@ def test_without_masks_nothing_changes() -> None:
 def test_impossible_mask_settings_are_refused(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
         SpecAugmentConfig(**changes)
+
+
+def test_what_follows_the_end_does_not_count_for_the_mean() -> None:
+    """Whisper's features have silence there, and not zero."""
+    lengths, chosen = torch.tensor([60, 100]), torch.tensor([True, True])
+    features = torch.randn(2, 100, 16, generator=torch.Generator().manual_seed(1))
+    masked = []
+    for after_the_end in (0.0, -1.5):
+        features[0, 60:] = after_the_end
+        torch.manual_seed(2)
+        masked.append(spec_augment(features, lengths, chosen, SpecAugmentConfig()))
+    assert not torch.equal(masked[1], features)
+    assert torch.equal(masked[0][0, :60], masked[1][0, :60])
+    assert (masked[1][0, 60:] == -1.5).all()

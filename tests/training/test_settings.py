@@ -130,7 +130,7 @@ def test_no_name_is_used_by_two_settings() -> None:
     names = [name for section in sections for name in section]
     shared = {name for name in names if names.count(name) > 1}
     assert shared == {"n_mels"}  # the model's follows from that of the features
-    assert settings.flat().keys() == set(names) - {"vocabulary_size"}
+    assert settings.flat().keys() == set(names) - {"vocabulary_size", "encoder", "kind"}
 
 
 def test_a_yaml_file_changes_only_the_settings_it_names(tmp_path: Path) -> None:
