@@ -23,6 +23,7 @@ def export(
     lm: Annotated[str, positional("LM")] = "",
     recording: Annotated[tuple[Path, ...], positional("FILE"), UseAppendAction] = (),
     overwrite: bool = False,
+    web: bool = False,
 ) -> None:
     """Write a model as ONNX graphs that run without PyTorch, checked against it.
 
@@ -38,13 +39,15 @@ def export(
         recording: audio file on which the graphs are compared with the model; may be given several
             times. If not given, they are compared on noise
         overwrite: replace an export that is there
+        web: put a page beside the graphs that recognises wholly in a browser, for any web server:
+            python3 -m http.server --directory OUT, then http://localhost:8000
     """
     from sorigeul.base.stopping import interrupt_on_stop_signals
     from sorigeul.exporting.export import ExportOptions
     from sorigeul.exporting.export import export as export_model
 
     interrupt_on_stop_signals()
-    summary = export_model(run, out, ExportOptions(int8, lm, recording, overwrite))
+    summary = export_model(run, out, ExportOptions(int8, lm, recording, overwrite, web))
     if not recording:
         log.info("compared on noise: --recording FILE compares on recordings of yours")
     agreement = summary.agreement
