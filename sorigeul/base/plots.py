@@ -52,7 +52,11 @@ def learning_curves(path: Path, epochs: Sequence[dict[str, Any]]) -> None:
     """
     panels = [
         (("train_loss", "valid_loss"), "loss per character", None),
-        (("train_crr", "valid_crr", "valid_ctc_crr", "test_crr"), "CRR (%)", (-5, 105)),
+        (
+            ("train_crr", "valid_crr", "valid_ctc_crr", "valid_beam_crr", "test_crr"),
+            "CRR (%)",
+            (-5, 105),
+        ),
         (("valid_diagonality", "valid_coverage", "valid_focus"), "alignment", (-0.05, 1.05)),
     ]
     if not any(name in epoch for epoch in epochs for name in panels[2][0]):

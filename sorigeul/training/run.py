@@ -3,7 +3,8 @@
 A step is one update of the weights (`learner.py`). After each epoch the run recognises dev and test
 free-running, writes a row of the seed's table and a plot of the attention, publishes the model if
 it is the best on dev so far, and saves a checkpoint. The best is the one with the highest CRR of
-the speller or of the CTC head, since either may be far ahead of the other. At the end the mean of
+the speller or of the CTC head, since either may be far ahead of the other, or of both together if
+the settings ask for a beam. At the end the mean of
 the best epochs is published if the settings ask for it and it is better. All processes of a run
 execute this side by side; only the first one writes.
 """
@@ -49,7 +50,7 @@ from sorigeul.training.metrics import MetricsLog
 from sorigeul.training.random_state import random_state, restore_random_state
 from sorigeul.training.run_folder import claim_folder
 from sorigeul.training.run_warnings import alignment_warning, text_warnings
-from sorigeul.training.running_totals import EpochTotals, RunPosition, dev_crr
+from sorigeul.training.running_totals import DEV_BEAM_CRR, EpochTotals, RunPosition, dev_crr
 from sorigeul.training.settings import RUN_CONFIG, Settings
 from sorigeul.training.starting_point import (
     corpus_units,
@@ -532,6 +533,8 @@ class Run:
         if self.fabric.is_global_zero:
             self.metrics.close_epoch(row, self.position.started)
         position, training = self.position, self.settings.training
+        if position.dev_beam != training.dev_beam:  # rates of another search say nothing
+            position.dev_beam, position.best_crr, position.best = training.dev_beam, -math.inf, []
         crr = dev_crr(row, float(position.epoch))  # without a dev split, the newest is the best
         position.stale_epochs += 1
         if crr > position.best_crr:
@@ -567,10 +570,15 @@ class Run:
         for (split, corpus), batches in self.evaluation_loaders.items():
             prefix = "valid" if split == "dev" else split
             share, evaluation = self._evaluate_split(model, batches, corpus)
-            for name, value in evaluation.epoch_metrics().items():
-                values[f"{prefix}_{name}"].append(value)
+            metrics = {f"{prefix}_{name}": one for name, one in evaluation.epoch_metrics().items()}
+            beam = self.settings.training.dev_beam
+            if split == "dev" and beam > 1:
+                searched = self._evaluate_split(model, batches, corpus, beam)[1]
+                metrics[DEV_BEAM_CRR] = searched.score.crr
+            for name, value in metrics.items():
+                values[name].append(value)
                 if len(self.corpora) > 1:
-                    row[f"{corpus}/{prefix}_{name}"] = value
+                    row[f"{corpus}/{name}"] = value
             first_dev = split == "dev" and corpus == self.dev_corpora[0]
             if inspect_attention and first_dev and evaluation.recognitions:
                 self._plot_attention(share, evaluation)
@@ -578,11 +586,11 @@ class Run:
         return {**{name: sum(all_) / len(all_) for name, all_ in values.items()}, **row}
 
     def _evaluate_split(
-        self, model: ListenAttendSpell, batches: Iterable[Batch], corpus: str
+        self, model: ListenAttendSpell, batches: Iterable[Batch], corpus: str, beam: int = 1
     ) -> tuple[RecognizedShare, Evaluation]:
         """Recognise a split: the share of this process, and the evaluation of all shares."""
         with progress_bar("recognising", None) as advance:
-            share = recognize(model, batches, self.vocabulary, self.learner.log_mel, advance)
+            share = recognize(model, batches, self.vocabulary, self.learner.log_mel, advance, beam)
         shares = devices.gather(self.fabric, share.without_alignments())
         with devices.raise_together(self.fabric):
             evaluation = score_recognitions(shares, self.vocabulary, self.normalizers[corpus])

@@ -10,6 +10,9 @@ if TYPE_CHECKING:  # the learner imports Lightning Fabric, which takes seconds
 
 # The names of the fields below are keys of the checkpoints: a renamed one breaks old runs.
 
+DEV_BEAM_CRR = "valid_beam_crr"
+"""of a row of `metrics.jsonl`: the CRR of the search with `dev_beam`"""
+
 _LOSS_NAMES = ("speller_loss", "ctc_loss", "guide_loss", "jamo_loss")
 
 
@@ -23,6 +26,8 @@ class RunPosition:
     """seconds of training, without evaluation"""
     best_crr: float = -math.inf
     """CRR on dev of the model that is published, in %"""
+    dev_beam: int = 1
+    """beam of the search that this CRR and those of `best` are of"""
     stale_epochs: int = 0
     """epochs since the last one that was better than all before it"""
     best: list[tuple[float, int]] = field(default_factory=list)
@@ -94,9 +99,12 @@ class EpochTotals:
 
 
 def dev_crr(row: Mapping[str, Any], default: float = -math.inf) -> float:
-    """The CRR by which models are compared: the higher of the speller's and the CTC head's on dev.
+    """The CRR on dev by which models are compared.
 
+    That of the search by speller and CTC head together, or without it the higher one of both alone.
     `row` is a row of `metrics.jsonl`; without a dev split the result is `default`.
     """
+    if (rate := row.get(DEV_BEAM_CRR)) is not None:
+        return float(rate)
     rates = (row.get(name) for name in ("valid_crr", "valid_ctc_crr"))
     return max((rate for rate in rates if rate is not None), default=default)

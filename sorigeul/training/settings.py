@@ -80,8 +80,11 @@ class TrainingConfig:
     max_seconds: Annotated[float, SECONDS] = 0.0
     """seconds to train, not counting the evaluation between epochs; 0: no limit"""
     patience: Annotated[int, COUNT_OR_NONE] = 0
-    """epochs without a better CRR on dev (the speller's or the CTC head's, whichever is higher)
-    after which the run ends; 0: it goes on to max_epochs"""
+    """epochs without a better CRR on dev after which the run ends; 0: it goes on to max_epochs"""
+    dev_beam: Annotated[int, Range(1, 64)] = 1
+    """beam in which dev is searched after each epoch, by speller and CTC head together as at
+    recognition; the CRR on dev that epochs are compared by is that of this search. 1: the greedy
+    one of speller or CTC head, whichever is higher, which takes less time"""
     ema_decay: Annotated[float, SHARE_BELOW_1] = 0.0
     """decay of an exponential moving average of the weights (0.999, say), which is then what is
     evaluated and published; 0: none"""

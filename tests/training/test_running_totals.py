@@ -8,6 +8,12 @@ import pytest
 from helpers.runs import settings
 
 from sorigeul.base.errors import UserError
+from sorigeul.base.progress import progress_bar
+from sorigeul.data import manifests
+from sorigeul.data.sampling import evaluation_batches
+from sorigeul.evaluation.evaluate import recognize, score_recognitions
+from sorigeul.pretrained.loading import load_pretrained
+from sorigeul.sound.features import make_features
 from sorigeul.training.metrics import read_metrics
 from sorigeul.training.run import train
 from sorigeul.training.running_totals import dev_crr
@@ -18,6 +24,27 @@ def test_models_are_compared_by_the_better_of_speller_and_ctc_head() -> None:
     assert dev_crr({"valid_crr": 90.0, "valid_ctc_crr": 60.0}) == 90.0
     assert dev_crr({"valid_crr": -5.0}) == -5.0
     assert dev_crr({"test_crr": 50.0}, 4.0) == 4.0
+    assert dev_crr({"valid_crr": 90.0, "valid_ctc_crr": 95.0, "valid_beam_crr": 80.0}) == 80.0
+
+
+def test_epochs_are_compared_by_the_search_that_users_run(babble: Path, tmp_path: Path) -> None:
+    """And compared anew from where the settings ask for another search."""
+    run = tmp_path / "run"
+    changes: dict[str, Any] = {"max_steps": 0, "use_augment": False, "ctc_weight": 0.5}
+    train(babble, run, settings(**changes, max_epochs=1))
+    train(babble, run, settings(**changes, max_epochs=5, dev_beam=3))
+    first, *searched = read_metrics(run, "epoch")
+    assert "valid_beam_crr" not in first
+    best = max(searched, key=lambda row: row["valid_beam_crr"])
+    published = load_pretrained(run)
+    assert published.results["epoch"] == str(best["epoch"])
+    cuts = manifests.required_manifest(babble, "dev", "")
+    batches = evaluation_batches(cuts, published.vocabulary)
+    log_mel = make_features(published.features)
+    with progress_bar("", None) as advance:
+        share = recognize(published.model, batches, published.vocabulary, log_mel, advance, beam=3)
+    score = score_recognitions([share], published.vocabulary, "plain/1").score
+    assert score.crr == pytest.approx(best["valid_beam_crr"])
 
 
 def test_a_run_ends_when_patience_is_exhausted_and_resumes_with_more_of_it(
