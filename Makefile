@@ -4,7 +4,7 @@
 # make bench        measures the speed of everything, renews the tables of BENCHMARKS.md
 # make results      writes docs/results.md anew from the runs kept in docs/runs
 # make gpu          what only a GPU can show: its tests, then its speed, into gpu.json
-# make prove        the long proofs: whole trainings
+# make prove        the long proofs: whole trainings, installations in clean environments
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin

@@ -1,6 +1,10 @@
-"""The folder of a model, downloaded from the Hugging Face hub if it is not here."""
+"""The Hugging Face hub: models are downloaded from it if they are not here, and uploaded to it.
 
-from collections.abc import Sequence
+Does not know what their files are.
+"""
+
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatch
 from pathlib import Path
 
 from sorigeul.base.errors import UserError
@@ -24,7 +28,61 @@ def find_model_folder(source: str | Path, what: str, files: Sequence[str]) -> Pa
     try:
         return Path(snapshot_download(str(source), allow_patterns=list(files)))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
-        reason = str(error).strip().splitlines()[0]
         raise UserError(
-            f"{source} is no folder here, and the Hugging Face hub gave no such model: {reason}"
+            f"{source} is no folder here, and the Hugging Face hub gave no such model: "
+            f"{_first_line(error)}"
         ) from error
+
+
+def upload(
+    files: Mapping[str, Path | bytes], repository: str, private: bool, replaced: Sequence[str]
+) -> str:
+    """Upload files by name, in one commit, to OWNER/NAME on the hub; return its address.
+
+    The repository is made if it is not there. Its other files stay, but for those whose names match
+    `replaced`. Raises UserError if the name is none, if nobody is logged in, if the hub cannot be
+    reached or refuses, and if it is public although it should be `private`.
+    """
+    from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, get_token
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+
+    # Of the library by which this version of huggingface_hub speaks HTTP.
+    HTTPError: type[Exception] = HfHubHTTPError.__bases__[0]
+    if repository.count("/") != 1:
+        raise UserError(f"'{repository}' is no name of a model on the hub: give OWNER/NAME")
+    if get_token() is None:
+        raise UserError(
+            "the Hugging Face hub must know who you are: log in with 'hf auth login', or set "
+            "HF_TOKEN, with a token that may write"
+        )
+    api = HfApi(library_name="sorigeul")
+    try:
+        url = str(api.create_repo(repository, private=private or None, exist_ok=True))
+        if private and not api.model_info(repository).private:
+            raise UserError(
+                f"{repository} is on the hub, and public: make it private there, or choose "
+                "another name"
+            )
+        gone = [
+            name
+            for name in api.list_repo_files(repository)
+            if name not in files and any(fnmatch(name, pattern) for pattern in replaced)
+        ]
+        operations: list[CommitOperationAdd | CommitOperationDelete] = [
+            *(CommitOperationAdd(name, content) for name, content in files.items()),
+            *(CommitOperationDelete(name) for name in gone),
+        ]
+        api.create_commit(repository, operations, commit_message="Model of sorigeul")
+    except HFValidationError as error:
+        raise UserError(
+            f"'{repository}' is no name of a model on the hub: {_first_line(error)}"
+        ) from error
+    except (OSError, ValueError, HTTPError) as error:
+        raise UserError(
+            f"{repository} could not be uploaded to {api.endpoint}: {_first_line(error)}"
+        ) from error
+    return url
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

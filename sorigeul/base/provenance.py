@@ -10,19 +10,43 @@ import platform
 import shlex
 import subprocess
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from sorigeul.base.errors import UserError
 from sorigeul.base.files import write_text
-from sorigeul.base.machine import memory_gib, processor
-from sorigeul.base.records import read_object
+from sorigeul.base.records import build, read_object
+
+if TYPE_CHECKING:
+    import torch
 
 RECORD = "run.json"
 _PACKAGE = Path(__file__).resolve().parents[1]
+
+
+@dataclass(frozen=True)
+class TrainingCorpus:
+    """A corpus that a run is trained on."""
+
+    name: str
+    """of its folder"""
+    corpora: tuple[str, ...]
+    """what it was prepared from, by the names of `sorigeul prepare`; none if that is not known"""
+    utterances: int
+    """of train, as the other numbers"""
+    hours: float
+    speakers: int | None
+    """None if that is not known"""
+
+    def to_json(self) -> dict[str, Any]:
+        """As it is read back from JSON, so that two records can be compared."""
+        return {**asdict(self), "corpora": list(self.corpora)}
+
+    def __str__(self) -> str:
+        facts = [self.name, f"{self.utterances:,} utterances", f"{self.hours:g} hours"]
+        return ", ".join([*facts, f"{self.speakers:,} speakers"] if self.speakers else facts)
 
 
 def command_line(arguments: Sequence[str]) -> str:
@@ -59,8 +83,12 @@ def commit() -> str | None:
         return None
 
 
-def run_facts(command: str | None, device: torch.device) -> dict[str, Any]:
+def run_facts(command: str | None, device: "torch.device") -> dict[str, Any]:
     """Return the command, the versions of the code, and the machine, for the record of a run."""
+    import torch
+
+    from sorigeul.base.machine import memory_gib, processor
+
     return {
         "command": command,
         "version": version("sorigeul"),
@@ -101,22 +129,41 @@ def read_record(run: Path) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     try:
-        record = read_object(path)
-        earlier = record.setdefault("earlier", [])
-        if not isinstance(earlier, list) or not all(isinstance(facts, dict) for facts in earlier):
-            raise ValueError("earlier is not a list of objects")
+        return checked_record(read_object(path))
     except ValueError as error:
         raise UserError(
             f"{path} is damaged ({error}): remove it, the run does not need it"
         ) from error
+
+
+def checked_record(content: Mapping[str, Any]) -> dict[str, Any]:
+    """A record with the entry ``earlier``, which it may lack; ValueError if it is damaged."""
+    record = {**content, "earlier": content.get("earlier", [])}
+    earlier = record["earlier"]
+    if not isinstance(earlier, list) or not all(isinstance(facts, dict) for facts in earlier):
+        raise ValueError("earlier is not a list of objects")
+    training_corpora(record)
     return record
+
+
+def training_corpora(record: Mapping[str, Any]) -> tuple[TrainingCorpus, ...]:
+    """What a run was trained on, by its record; nothing if it is older than that entry.
+
+    Raises ValueError if the entry is damaged.
+    """
+    corpora = record.get("corpora", [])
+    if not isinstance(corpora, list):
+        raise ValueError("corpora is not a list")
+    return tuple(build(TrainingCorpus, corpus) for corpus in corpora)
 
 
 def lines(run: Path) -> list[str]:
     """Return the record of a run as lines ``name: fact``; no lines if there is no record."""
     record = dict(read_record(run) or {})
+    corpora = [("corpus", str(corpus)) for corpus in training_corpora(record)]
+    record.pop("corpora", None)
     earlier = [("before", facts.get("command")) for facts in record.pop("earlier", [])]
-    named_facts = [*record.items(), *earlier]
+    named_facts = [*record.items(), *corpora, *earlier]
     return [f"{name}: {fact}" for name, fact in named_facts if fact is not None]
 
 

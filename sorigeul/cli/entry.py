@@ -22,6 +22,7 @@ from sorigeul.cli.compare import compare
 from sorigeul.cli.data import data
 from sorigeul.cli.evaluate import evaluate
 from sorigeul.cli.export import export
+from sorigeul.cli.hub import card, push
 from sorigeul.cli.label import label
 from sorigeul.cli.language_model import language_model
 from sorigeul.cli.listen import listen
@@ -48,6 +49,8 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "label": label,
     "serve": serve,
     "export": export,
+    "card": card,
+    "push": push,
     "info": info,
     "bench": bench,
     "doctor": doctor,

@@ -143,6 +143,7 @@ def evaluate(
         raise UserError(f"too few arguments: {USAGE}")
     else:
         from sorigeul.data import manifests
+        from sorigeul.evaluation.conditions import conditions
         from sorigeul.recognition.recognizer import Recognizer
         from sorigeul.sound.degradations import Degradation
 
@@ -153,7 +154,10 @@ def evaluate(
             recognizer = Recognizer.from_pretrained(name, precision=precision, request=search)
             if cuts is None:
                 cuts = manifests.open_split(Path(data), split, audio_root)
-            systems.append(_judge_run(name, recognizer, cuts, degradations, headline))
+            measured = conditions(recognizer, search, Path(data), split)
+            system = _judge_run(name, recognizer, cuts, degradations, headline)
+            system.results.update(measured)
+            systems.append(system)
     if report is not None:
         judged_on = data or str(ref)
         is_split = Path(judged_on).is_dir()

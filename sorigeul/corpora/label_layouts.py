@@ -9,12 +9,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from importlib.resources import files
-from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from sorigeul.base.errors import UserError
 from sorigeul.base.yaml_files import parse_yaml, read_yaml
+
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable  # not there in Python 3.10
 
 _READY = files("sorigeul.corpora") / "layouts"
 _SPEAKERS, _UNITS = ("corpus", "label"), ("seconds", "milliseconds")
@@ -136,7 +138,7 @@ def ready_layouts() -> list[str]:
     return sorted(entry.name.removesuffix(".yaml") for entry in _READY.iterdir() if _is_yaml(entry))
 
 
-def _is_yaml(entry: Traversable) -> bool:
+def _is_yaml(entry: "Traversable") -> bool:
     return entry.name.endswith(".yaml")
 
 

@@ -227,6 +227,7 @@ class _Preparation:
         shared_with_train, leaks = overlap(counts)
         return Report(
             corpus=self.corpus.name,
+            corpora=(self.corpus.name,),
             overlap=shared_with_train,
             leaks=leaks,
             source=None if self.source is None else str(self.source.absolute()),

@@ -3,16 +3,22 @@
 import unicodedata
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
+from sorigeul.base.records import read_object
 from sorigeul.corpora.archives import UnreadableRecording
+from sorigeul.corpora.corpus_files import REPORT
 from sorigeul.corpora.counts import SplitCounts, compare_with_published
 from sorigeul.corpora.json_text import to_json
 from sorigeul.corpora.reading import CorpusContents
 from sorigeul.corpora.sound_faults import KINDS
 from sorigeul.corpora.splits import NEGLIGIBLE_SHARE
 from sorigeul.corpora.utterances import FaultyRecording, Rejected
+
+DERIVED = "prepared corpora"
+"""the layout of a corpus that was made of others"""
 
 
 @dataclass(frozen=True)
@@ -47,10 +53,39 @@ class Report:
     sound: Mapping[str, Sequence[FaultyRecording]] | None = None
     """recordings that are used although their sound is suspect, by the kind of their fault; None if
     the sound was not looked at"""
+    corpora: tuple[str, ...] = ()
+    """names in the catalog of the corpora whose utterances these are; none if that is not known"""
 
     def to_json(self) -> str:
         """Return the report as indented JSON that ends in a newline."""
         return to_json(asdict(self), indent=2) + "\n"
+
+
+@dataclass(frozen=True)
+class ReportedContents:
+    """What a report says of the utterances of a corpus, for whoever trains on it."""
+
+    corpora: tuple[str, ...] = ()
+    """as in `Report`"""
+    splits: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """``utterances``, ``hours`` and ``speakers`` of each; no speakers if none is named"""
+
+
+def read_contents(folder: Path) -> ReportedContents:
+    """What the report of a prepared corpus says of its utterances; nothing if there is no report.
+
+    An older one names the corpus that it was read from, if it was.
+    """
+    try:
+        report = read_object(folder / REPORT)
+        names = report.get("corpora") or ([] if report["layout"] == DERIVED else [report["corpus"]])
+        splits = {
+            split: {name: float(counts[name]) for name in ("utterances", "hours", "speakers")}
+            for split, counts in report["splits"].items()
+        }
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return ReportedContents()
+    return ReportedContents(tuple(map(str, names)), splits)
 
 
 def warnings(

@@ -115,7 +115,7 @@ def _plain(options: PrepareOptions) -> str:
 
 @dataclass(frozen=True)
 class Corpus:
-    """A corpus that can be prepared: its name, reader and normaliser."""
+    """A corpus that can be prepared: its name, reader, normaliser, and what its publisher says."""
 
     name: str
     read: Reader
@@ -123,3 +123,7 @@ class Corpus:
     """returns the name of the normaliser for its transcripts"""
     makes_recordings: bool = False
     """whether the reader makes the recordings itself, so that there is nothing to check"""
+    title: str = ""
+    """its full name; empty: only its source has one"""
+    licence: str = ""
+    """its licence or its terms, as its publisher states them; empty: only its owner knows"""

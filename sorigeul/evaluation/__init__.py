@@ -8,6 +8,7 @@ __all__ = [
     "attention_metrics",
     "calibration",
     "comparison",
+    "conditions",
     "encoded_corpus",
     "evaluate",
     "judgement",

@@ -15,7 +15,6 @@ from pathlib import Path
 from sorigeul.base.checksums import file_checksum
 from sorigeul.base.errors import UserError
 from sorigeul.exporting.checks import Agreement, check_export, made_recordings
-from sorigeul.exporting.model_card import model_card
 from sorigeul.exporting.row_rounding import round_weights
 from sorigeul.exporting.runtime import (
     CHECKED,
@@ -27,6 +26,7 @@ from sorigeul.exporting.runtime import (
     OnnxModel,
     is_export,
 )
+from sorigeul.exporting.web_page import write_web_page
 from sorigeul.lm.loading import load_language_model
 from sorigeul.lm.ngram import NgramModel
 from sorigeul.pretrained.description import (
@@ -37,12 +37,12 @@ from sorigeul.pretrained.description import (
     describe_pretrained,
 )
 from sorigeul.pretrained.loading import load_pretrained
+from sorigeul.pretrained.model_card import CARD, CardOptions, ModelOrigin, model_card
 from sorigeul.pretrained.search_settings import SEARCH
 from sorigeul.sound import audio
 from sorigeul.sound.audio import Samples
 from sorigeul.sound.features import LogMel
 
-CARD = "README.md"
 _MOST_RECORDINGS = 8
 _LONGEST_SECONDS = 30.0  # of a recording that is compared
 
@@ -59,6 +59,8 @@ class ExportOptions:
     """recordings on which the graphs are compared with the model; if there are none, on noise"""
     overwrite: bool = False
     """whether an export that is there is replaced"""
+    web: bool = False
+    """whether there is a page that recognises in a browser"""
 
 
 @dataclass(frozen=True)
@@ -84,8 +86,14 @@ def export(run: str, out: Path, options: ExportOptions | None = None) -> ExportS
         raise UserError("export needs a further library: pip install 'sorigeul[export]'")
     _refuse(out, options.overwrite)
     recordings = [_load(path) for path in options.recordings[:_MOST_RECORDINGS]]
+    description = describe_pretrained(run)
+    if description.config.is_pretrained:
+        raise UserError(
+            f"{run} has a pretrained listener, which cannot be exported: recognise with the run "
+            "itself, or train a listener of sorigeul's own (pyramid, conformer)"
+        )
     pretrained = load_pretrained(run)
-    source = describe_pretrained(run).folder
+    source = description.folder
     language_model = _language_model(options.lm, pretrained) if options.lm else None
     model = pretrained.model
     weight_bytes = sum(tensor.numel() * 4 for tensor in model.state_dict().values())
@@ -101,18 +109,21 @@ def export(run: str, out: Path, options: ExportOptions | None = None) -> ExportS
                 shutil.copyfile(source / name, folder / name)
         if language_model is not None:
             language_model.save(folder / LANGUAGE_MODEL)
+        if options.web:
+            write_web_page(folder, pretrained, language_model)
         record = ExportRecord(
             format=FORMAT,
             precision="int8" if options.int8 else "float32",
             results=pretrained.results,
             version=version("sorigeul"),
             checksums={name: file_checksum(folder / name) for name in CHECKED},
+            origin=ModelOrigin.of_run(source).to_json(),
         )
         graph_bytes = sum((folder / name).stat().st_size for name in (LISTENER, SPELLER))
-        card = model_card(out.resolve().name, source, pretrained, record, graph_bytes)
-        (folder / CARD).write_text(card, encoding="utf-8")
         text = json.dumps(dataclasses.asdict(record), ensure_ascii=False, indent=2)
         (folder / EXPORT).write_text(text + "\n", encoding="utf-8")
+        card = model_card(folder, CardOptions(name=out.resolve().name))
+        (folder / CARD).write_text(card, encoding="utf-8")
     return ExportSummary(graph_bytes, weight_bytes, agreement)
 
 

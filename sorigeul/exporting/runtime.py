@@ -207,6 +207,8 @@ class ExportRecord:
     """of sorigeul that made it"""
     checksums: Mapping[str, str] = field(default_factory=dict)
     """what `file_checksum` gives for the files of `CHECKED`; older exports have none"""
+    origin: Mapping[str, Any] = field(default_factory=dict)
+    """what `pretrained.model_card.ModelOrigin` knew of the run; older exports have none"""
 
     def __post_init__(self) -> None:
         if self.format != FORMAT:

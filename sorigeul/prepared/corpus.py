@@ -21,7 +21,7 @@ from sorigeul.corpora.corpus_files import (
 )
 from sorigeul.corpora.counts import SplitCounts, summary, total
 from sorigeul.corpora.json_text import to_json
-from sorigeul.corpora.report import Report, overlap
+from sorigeul.corpora.report import DERIVED, Report, overlap, read_contents
 from sorigeul.corpora.sentence_ends import SentenceEnds
 from sorigeul.corpora.splits import EVALUATION_SPLITS, SPLITS
 from sorigeul.corpora.utterances import Rejected, Utterance
@@ -185,7 +185,7 @@ def _report(
         overlap=shared_with_train,
         leaks=leaks,
         source=", ".join(str(source.folder.absolute()) for source in derivation.sources),
-        layout="prepared corpora",
+        layout=DERIVED,
         normalizer=" and ".join(normalizers),
         seed=derivation.seed,
         options=derivation.options,
@@ -198,4 +198,11 @@ def _report(
         notes=(),
         warnings=tuple(warnings),
         rejected=tuple(derivation.rejected),
+        corpora=tuple(
+            dict.fromkeys(
+                name
+                for source in derivation.sources
+                for name in read_contents(source.folder).corpora
+            )
+        ),
     )

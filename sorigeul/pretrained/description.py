@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sorigeul.base.checksums import file_checksum
 from sorigeul.base.errors import UserError
 from sorigeul.base.hub import find_model_folder
 from sorigeul.base.records import build, read_object
@@ -110,10 +111,16 @@ def vocabulary_mismatch(folder: Path) -> UserError:
     )
 
 
+def model_checksum(folder: Path) -> str:
+    """Checksum of the files that decide what a published model writes, a run's or an export's."""
+    names = [CONFIG, VOCABULARY, WEIGHTS, *sorted(path.name for path in folder.glob("*.onnx"))]
+    return "".join(file_checksum(folder / name) for name in names if (folder / name).is_file())
+
+
 def _find_folder(source: str | Path) -> Path:
     """The folder of a published model, downloaded from the hub if necessary."""
     needed = (CONFIG, VOCABULARY, WEIGHTS)
-    folder = find_model_folder(source, "a run folder", (*needed, SEARCH))
+    folder = find_model_folder(source, "a run folder", (*needed, SEARCH, EXPORT))
     if (folder / EXPORT).is_file():
         raise UserError(f"{folder} is an export: give the run that it was made of")
     missing = [name for name in needed if not (folder / name).exists()]

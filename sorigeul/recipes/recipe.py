@@ -8,11 +8,14 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
-from importlib.resources.abc import Traversable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sorigeul.base.errors import UserError
 from sorigeul.base.yaml_files import read_yaml
+
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable  # not there in Python 3.10
 
 _KEYS = ("corpora", "steps", "figures")
 
@@ -112,5 +115,5 @@ def recipes() -> list[str]:
     return sorted(name.stem for name in names if name.suffix == ".yaml")
 
 
-def _folder() -> Traversable:
+def _folder() -> "Traversable":
     return resources.files("sorigeul.recipes") / "corpora"

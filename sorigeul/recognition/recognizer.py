@@ -14,6 +14,7 @@ import numpy as np
 from rapidfuzz.distance import LCSseq
 
 from sorigeul.base.arrays import Array, inference
+from sorigeul.base.errors import UserError
 from sorigeul.pretrained.description import PretrainedModel
 from sorigeul.recognition.batching import group_by_seconds
 from sorigeul.recognition.character_times import CharacterTimes, character_times
@@ -23,7 +24,12 @@ from sorigeul.recognition.confidence import (
     raw_confidence,
 )
 from sorigeul.recognition.engines import make_engine
-from sorigeul.recognition.model_loading import device_of, load_model, with_own_language_model
+from sorigeul.recognition.model_loading import (
+    device_of,
+    find_model,
+    load_model,
+    with_own_language_model,
+)
 from sorigeul.recognition.overlaps import RecognizedSegment, join_overlaps
 from sorigeul.recognition.search_setup import SearchSetup
 from sorigeul.recognition.streaming import TranscriptionStream
@@ -47,7 +53,7 @@ from sorigeul.sound.segments import SegmentedRecording, SegmentLimits, SpeechSeg
 
 if TYPE_CHECKING:
     from sorigeul.search.rescoring import Rescorer
-    from sorigeul.sound.features import LogMel
+    from sorigeul.sound.features import Features
 
 
 class Recognizer:
@@ -61,6 +67,8 @@ class Recognizer:
     """most seconds of audio in a batch, padding included; may be set"""
     limits: SegmentLimits
     """how recordings are cut into segments; may be set"""
+    folder: Path | None = None
+    """where its files are; None if it was made of a model in memory"""
     calibration: ConfidenceCalibration | None
     """turns raw confidences into probabilities; None leaves them raw; may be set"""
 
@@ -76,7 +84,7 @@ class Recognizer:
         recurrent and linear layers are quantized to eight bits. Raises UserError for int8 on a GPU,
         and for a precision other than the own one of an export.
         """
-        self.pretrained = pretrained
+        self.pretrained, self.precision = pretrained, precision
         self.setup = setup or SearchSetup.load(pretrained, SearchRequest())
         self._members = (pretrained, *self.setup.partners)
         self._engine = make_engine(self._members, precision)
@@ -107,9 +115,24 @@ class Recognizer:
         language model that it has, unless `request` names others. Raises UserError if `source` is
         none of these, or is damaged, and if `request` names such a thing.
         """
-        request = with_own_language_model(source, request or SearchRequest(beam))
-        pretrained = load_model(source, device)
-        return cls(pretrained, precision, SearchSetup.load(pretrained, request, nbest))
+        folder = find_model(source)
+        request = with_own_language_model(folder, request or SearchRequest(beam))
+        pretrained = load_model(folder, device)
+        recognizer = cls(pretrained, precision, SearchSetup.load(pretrained, request, nbest))
+        recognizer.folder = folder
+        return recognizer
+
+    def push_to_hub(self, repository: str, private: bool = False) -> str:
+        """Upload the model with its card to OWNER/NAME on the Hugging Face hub; return its address.
+
+        `from_pretrained(repository)` then loads it anywhere. Raises UserError as
+        `pretrained.hub_upload.push_to_hub` does, and if the model was not loaded from files.
+        """
+        from sorigeul.pretrained.hub_upload import push_to_hub  # knows all corpora, to name them
+
+        if self.folder is None:
+            raise UserError("only a model that was loaded from a folder can be pushed to the hub")
+        return push_to_hub(self.folder, repository, private).url
 
     @property
     def search(self) -> Search:
@@ -131,9 +154,9 @@ class Recognizer:
         return device_of(self.pretrained) is None
 
     @property
-    def log_mel(self) -> LogMel:
+    def log_mel(self) -> Features:
         """The features of a model of PyTorch."""
-        features: LogMel = self._engine.log_mels[0]  # type: ignore[attr-defined]
+        features: Features = self._engine.log_mels[0]  # type: ignore[attr-defined]
         return features
 
     def with_options(self, options: SearchOptions) -> Recognizer:

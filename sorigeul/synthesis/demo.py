@@ -71,4 +71,10 @@ def _repetition_notes(
             )
 
 
-DEMO = Corpus("demo", read, makes_recordings=True)
+DEMO = Corpus(
+    "demo",
+    read,
+    makes_recordings=True,
+    title="the demo corpus of sorigeul",
+    licence="none needed: its speech was synthesised by eSpeak NG",
+)

@@ -117,9 +117,14 @@ def test_a_training_writes_its_record(
     assert record["finished"]
     assert record["processes"] == 1
     assert record["training_seconds"] > 0
+    assert record["seed"] == 0
+    (trained_on,) = provenance.training_corpora(record)
+    assert (trained_on.name, trained_on.corpora) == ("manifests", ("table",))
+    assert (trained_on.utterances, trained_on.speakers) == (40, 4)
     before = (run / "run.json").read_bytes()
     assert sorigeul(*words).status == 0  # the run is finished, so nothing changes
     assert (run / "run.json").read_bytes() == before
     info = sorigeul("info", run).out
     assert f"command: {record['command']}\n" in info
     assert f"machine: {record['machine']}\n" in info
+    assert f"corpus: manifests, 40 utterances, {trained_on.hours:g} hours, 4 speakers\n" in info

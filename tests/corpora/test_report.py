@@ -10,7 +10,7 @@ from sorigeul.corpora.catalog import CORPORA
 from sorigeul.corpora.counts import SplitCounts
 from sorigeul.corpora.preparation import prepare
 from sorigeul.corpora.reading import CorpusContents
-from sorigeul.corpora.report import overlap, warnings
+from sorigeul.corpora.report import ReportedContents, overlap, read_contents, warnings
 from sorigeul.corpora.utterances import Layout, Utterance
 
 
@@ -85,3 +85,20 @@ def test_the_file_holds_the_fields_of_the_report(tmp_path: Path) -> None:
     assert fields["splits"] == report.splits
     assert fields["options"]["max_duration"] == 35.0
     assert "seed" not in fields["options"]
+
+
+def test_a_report_tells_whoever_trains_what_the_corpus_is(tmp_path: Path) -> None:
+    report = prepare(CORPORA["table"], write_speakers(tmp_path / "in", 4), tmp_path / "data")
+    contents = read_contents(tmp_path / "data")
+    assert contents.corpora == report.corpora == ("table",)
+    assert contents.splits["train"]["utterances"] == report.splits["train"]["utterances"]
+    path = tmp_path / "data" / "report.json"
+    content = json.loads(path.read_bytes())
+    del content["corpora"]  # as it was before
+    path.write_text(json.dumps(content), encoding="utf-8")
+    assert read_contents(tmp_path / "data") == contents
+    path.write_text(json.dumps({**content, "layout": "prepared corpora"}), encoding="utf-8")
+    assert read_contents(tmp_path / "data").corpora == ()  # of which ones it did not say
+    for damage in ("", "[]", '{"corpus": 1}', '{"corpus": "a", "layout": "", "splits": [1]}'):
+        path.write_text(damage, encoding="utf-8")
+        assert read_contents(tmp_path / "data") == ReportedContents()

@@ -273,7 +273,7 @@ def test_a_card_says_what_it_is(exported: Path) -> None:
     assert "library_name: sorigeul" in card
     assert "# exported" in card
     assert "valid_crr" in card
-    assert "- python: 3." in card  # where it comes from
+    assert "- Python: 3." in card  # where it comes from
 
 
 @pytest.mark.prove
