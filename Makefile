@@ -8,6 +8,9 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+CORES := $(shell $(PYTHON) -c 'import os; print(os.cpu_count())')
+# Tests wait for servers, browsers and processes of their own: one worker more than there are cores.
+WORKERS := $(shell expr $(CORES) + 1)
 DEMO := data/demo
 RUN := runs/quickstart
 export PYTHONUTF8 := 1
@@ -41,7 +44,7 @@ quickstart: $(VENV)/installed
 	@echo 'The attention plot: $(RUN)/attention.png'
 
 test: check
-	$(BIN)/python -m pytest -q -n auto --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 check: $(VENV)/installed-dev
 	$(BIN)/ruff check .
@@ -60,7 +63,7 @@ gpu: $(VENV)/installed-dev
 	$(BIN)/sorigeul bench training steps search --json | tee gpu.json
 
 prove: $(VENV)/installed-dev
-	OMP_NUM_THREADS=$$(nproc) $(BIN)/python -m pytest -q -m prove --timeout 3600
+	OMP_NUM_THREADS=$(CORES) $(BIN)/python -m pytest -q -m prove --timeout 3600
 
 clean:
 	rm -rf $(VENV) build *.egg-info

@@ -101,14 +101,14 @@ def corpus(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
 
 @pytest.fixture(scope="session")
 def run(corpus: Path, tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
-    """The folder of a finished run on `corpus` with `tones.TINY`. Do not change it."""
+    """The folder of a finished run on `corpus` with `tones.STURDY`. Do not change it."""
     from helpers import tones
     from helpers.shared import made_once
 
     from sorigeul.training.run import train
 
     def make(folder: Path) -> None:
-        train(corpus, folder / "tiny", tones.TINY)
+        train(corpus, folder / "tiny", tones.STURDY)
 
     return made_once(tmp_path_factory, worker_id, "trained", make) / "tiny"
 

@@ -91,18 +91,18 @@ def test_a_run_keeps_the_model_that_it_began_with(
 def test_a_finished_run_goes_on_when_its_limits_are_raised(
     sorigeul: Command, corpus: Path, copied_run: Path, options_first: bool
 ) -> None:
-    assert read_metrics(copied_run, "epoch")[-1]["step"] == 240
-    places, options = [corpus, copied_run], ["--max_epochs", "4", "--max_steps=242"]
+    assert read_metrics(copied_run, "epoch")[-1]["step"] == 320
+    places, options = [corpus, copied_run], ["--max_epochs", "5", "--max_steps=322"]
     done = sorigeul("train", *(options + places if options_first else places + options))
     assert done.status == 0
-    assert "going on from step 240" in done.err
+    assert "going on from step 320" in done.err
     epochs = read_metrics(copied_run, "epoch")
-    assert [(row["epoch"], row["step"]) for row in epochs[-2:]] == [(2, 240), (3, 242)]
+    assert [(row["epoch"], row["step"]) for row in epochs[-2:]] == [(3, 320), (4, 322)]
     assert len(done.out.splitlines()) == 1
-    assert done.out.startswith("|3|")
+    assert done.out.startswith("|4|")
     checkpoint = checkpoints.latest_checkpoint(copied_run)
     assert checkpoint is not None
-    assert checkpoint["position"]["step"] == 242
+    assert checkpoint["position"]["step"] == 322
 
 
 def test_a_finished_run_is_reported_as_finished(

@@ -285,7 +285,8 @@ def test_a_model_without_a_ctc_head_has_no_ctc_results(
     model: PretrainedModel, corpus: Path
 ) -> None:
     torch.manual_seed(0)
-    without_ctc = type(model.model)(replace(model.model.config, ctc_weight=0.0)).eval()
+    config = replace(model.model.config, ctc_weight=0.0, guide_weight=0.0)
+    without_ctc = type(model.model)(config).eval()
     cuts = manifests.required_manifest(corpus, "dev")
     evaluation = greedy_evaluation(replace(model, model=without_ctc), batches(model, cuts))
     assert evaluation.ctc_score is None

@@ -67,6 +67,7 @@ def test_every_recording_has_a_row_with_the_text_it_has_alone(
             "text": alone.text,
             "confidence": pytest.approx(alone.confidence, abs=2e-4),
             "finished": alone.finished,
+            **({"doubtful": True} if alone.doubtful_segments else {}),
         }
     assert sum(bool(text) for text in texts(out)) > 40
 

@@ -24,17 +24,21 @@ def test_two_models_of_one_name_are_refused(run: Path) -> None:
         load_recognizers([str(run), str(run)], "float32", SearchRequest())
 
 
+@pytest.mark.parametrize(
+    ("own", "of_client"), [("라라라라", "라다나가다다"), ("라다나가다다", "라라라라")]
+)
 def test_terms_of_a_client_come_beside_those_of_the_server(
-    run: Path, recognizer: Recognizer, wav: bytes, tmp_path: Path
+    run: Path, recognizer: Recognizer, wav: bytes, tmp_path: Path, own: str, of_client: str
 ) -> None:
-    (tmp_path / "terms.txt").write_text("라라라라\n", encoding="utf-8")
+    """Either of them favours what is nearly said."""
+    (tmp_path / "terms.txt").write_text(f"{own}\n", encoding="utf-8")
     request = SearchRequest(terms=tmp_path / "terms.txt")
     (served,) = serve_models(load_recognizers([str(run)], "float32", request), Metrics()).values()
-    both = Terms.from_terms([("라라라라", 1.0), ("다다", 1.0)], recognizer.pretrained.vocabulary)
+    both = Terms.from_terms([(own, 1.0), (of_client, 1.0)], recognizer.pretrained.vocabulary)
     from sorigeul.sound import audio
 
     speech = SegmentedRecording.from_samples(audio.load(wav).samples, recognizer.limits).segments
-    client = served.queue.client((("다다", 1.0),))
+    client = served.queue.client(((of_client, 1.0),))
     found = [segment.segment.text for segment in client.recognize(speech)]
     wanted = [each.segment.text for each in recognizer.with_terms(both).recognize(speech)]
     alone = [each.segment.text for each in recognizer.recognize(speech)]

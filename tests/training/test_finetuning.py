@@ -44,7 +44,7 @@ def finetuning_learner(
     pretrained: PretrainedModel, vocabulary: Vocabulary, **changes: Any
 ) -> Learner:
     """A learner that fine-tunes a model, before its first step."""
-    settings = tones.TINY.changed({"precision": "float32", **changes}, "test")
+    settings = tones.TINY.changed(changes, "test")
     return Learner(settings, vocabulary, devices.launch(settings.training), pretrained)
 
 
@@ -123,7 +123,8 @@ def test_before_the_first_step_it_writes_what_the_model_wrote(
 def test_the_settings_decide_if_there_is_a_ctc_head_not_the_model(
     pretrained: PretrainedModel,
 ) -> None:
-    without = ListenAttendSpell(replace(pretrained.model.config, ctc_weight=0.0))
+    config = replace(pretrained.model.config, ctc_weight=0.0, guide_weight=0.0)
+    without = ListenAttendSpell(config)
     without.load_state_dict(pretrained.model.state_dict(), strict=False)
     added = finetuning_learner(replace(pretrained, model=without), OLD)
     assert added.las.ctc.weight.std() > 0
