@@ -203,7 +203,8 @@ def places(
     (folder / "said.txt").write_text("\n".join(lines[:20]), encoding="utf-8")
     rows = "".join(f"{name}\t{text}\n" for name, text in said.items())
     (folder / "texts.tsv").write_text(rows, encoding="utf-8")
-    recipe = "corpora: [a corpus]\nsteps: {look: 'data head {corpus}'}\nfigures: {}\n"
+    # Without steps: they are commands, whose own errors come before that of the recipe.
+    recipe = "corpora: [a corpus]\nsteps: {}\nfigures: {}\n"
     (folder / "recipe.yaml").write_text(recipe, encoding="utf-8")
     (folder / "own.txt").write_text("mine\n", encoding="utf-8")
     names = [(f"o{number}.wav", f"{text} 말", "s", "") for number, text in enumerate(lines[:4])]
