@@ -9,6 +9,8 @@ from pathlib import Path
 
 from sorigeul.base.errors import UserError
 
+_LOG_IN = "log in with 'hf auth login', or set HF_TOKEN, with a token that may write"
+
 
 def find_model_folder(source: str | Path, what: str, files: Sequence[str]) -> Path:
     """The folder `source`, or that of the model which it names on the Hugging Face hub.
@@ -50,11 +52,9 @@ def upload(
     HTTPError: type[Exception] = HfHubHTTPError.__bases__[0]
     if repository.count("/") != 1:
         raise UserError(f"'{repository}' is no name of a model on the hub: give OWNER/NAME")
-    if get_token() is None:
-        raise UserError(
-            "the Hugging Face hub must know who you are: log in with 'hf auth login', or set "
-            "HF_TOKEN, with a token that may write"
-        )
+    token = get_token()
+    if token is None or not token.isascii():
+        raise UserError(f"the Hugging Face hub must know who you are: {_LOG_IN}")
     api = HfApi(library_name="sorigeul")
     try:
         url = str(api.create_repo(repository, private=private or None, exist_ok=True))
@@ -76,6 +76,13 @@ def upload(
     except HFValidationError as error:
         raise UserError(
             f"'{repository}' is no name of a model on the hub: {_first_line(error)}"
+        ) from error
+    except HfHubHTTPError as error:
+        refused = error.response.status_code in (401, 403)
+        raise UserError(
+            f"{repository} could not be uploaded to {api.endpoint}: "
+            f"{error.server_message or _first_line(error)}"
+            + (f"; choose a name that is yours, or {_LOG_IN}" if refused else "")
         ) from error
     except (OSError, ValueError, HTTPError) as error:
         raise UserError(

@@ -45,12 +45,17 @@ def card(
         overwrite: replace a file that is there
     """
     from sorigeul.base.files import write_text
-    from sorigeul.pretrained.model_card import CardOptions, model_card
+    from sorigeul.corpora.corpus_files import REPORT
+    from sorigeul.pretrained.model_card import CARD, CardOptions, model_card
     from sorigeul.recognition.model_loading import find_model
 
+    folder = find_model(run)
     if out is not None:
-        refuse_overwriting([Output(out, "--out")], evaluation, overwrite)
-    text = model_card(find_model(run), CardOptions(name, license, evaluation, data))
+        model = [path for path in folder.iterdir() if path.is_file() and path.name != CARD]
+        reports = [corpus / REPORT for corpus in data]
+        refuse_overwriting([Output(out, "--out")], [*evaluation, *model, *reports], overwrite)
+    name = name or ("" if Path(run).is_dir() else run)
+    text = model_card(folder, CardOptions(name, license, evaluation, data))
     text = printable(text, LAYOUT)
     if out is None:
         print(text, end="")

@@ -26,7 +26,7 @@ from sorigeul.exporting.runtime import (
     OnnxModel,
     is_export,
 )
-from sorigeul.exporting.web_page import write_web_page
+from sorigeul.exporting.web_page import FOLDER, INDEX, write_web_page
 from sorigeul.lm.loading import load_language_model
 from sorigeul.lm.ngram import NgramModel
 from sorigeul.pretrained.description import (
@@ -37,7 +37,7 @@ from sorigeul.pretrained.description import (
     describe_pretrained,
 )
 from sorigeul.pretrained.loading import load_pretrained
-from sorigeul.pretrained.model_card import CARD, CardOptions, ModelOrigin, model_card
+from sorigeul.pretrained.model_card import CARD, CardOptions, ModelOrigin, is_as_made, model_card
 from sorigeul.pretrained.search_settings import SEARCH
 from sorigeul.sound import audio
 from sorigeul.sound.audio import Samples
@@ -45,6 +45,10 @@ from sorigeul.sound.features import LogMel
 
 _MOST_RECORDINGS = 8
 _LONGEST_SECONDS = 30.0  # of a recording that is compared
+
+
+_WRITTEN = {*CHECKED, SEARCH, EXPORT, CARD, LANGUAGE_MODEL, INDEX, FOLDER}
+"""names of all that an export may have in its folder"""
 
 
 @dataclass(frozen=True)
@@ -123,7 +127,8 @@ def export(run: str, out: Path, options: ExportOptions | None = None) -> ExportS
         text = json.dumps(dataclasses.asdict(record), ensure_ascii=False, indent=2)
         (folder / EXPORT).write_text(text + "\n", encoding="utf-8")
         card = model_card(folder, CardOptions(name=out.resolve().name))
-        (folder / CARD).write_text(card, encoding="utf-8")
+        edited = _edited_card(out)
+        (folder / CARD).write_text(card if edited is None else edited, encoding="utf-8")
     return ExportSummary(graph_bytes, weight_bytes, agreement)
 
 
@@ -167,6 +172,21 @@ def _refuse(out: Path, overwrite: bool) -> None:
         raise UserError(f"{out} exists, and is no export: choose another place")
     if not overwrite:
         raise UserError(f"{out} exists: give --overwrite if you mean it, or choose another place")
+    foreign = sorted(path.name for path in out.iterdir() if path.name not in _WRITTEN)
+    if foreign:
+        raise UserError(
+            f"{out} also has {', '.join(foreign[:3])}, which no export wrote, and which would be "
+            "lost: move it away, or choose another place"
+        )
+
+
+def _edited_card(out: Path) -> str | None:
+    """The card of the export that is replaced, if somebody has edited it."""
+    path = out / CARD
+    if not path.is_file():
+        return None
+    text = path.read_text(encoding="utf-8", errors="replace")
+    return None if is_as_made(text) else text
 
 
 @contextmanager

@@ -96,6 +96,8 @@ def encoder_config(encoder: Mapping[str, Any]) -> Any:
             isinstance(one, int) and not 0 <= one <= limit for one in values
         ):
             raise UserError(f"{name} of the pretrained listener is beyond what one can have")
+        if "dropout" in name and not (isinstance(value, int | float) and 0 <= value <= 1):
+            raise UserError(f"{name} of the pretrained listener is {value}, but must be 0 to 1")
     unused = {"mask_time_prob": 0.0, "mask_feature_prob": 0.0}
     unused["encoder_layerdrop" if kind == "whisper" else "layerdrop"] = 0.0
     try:

@@ -45,6 +45,8 @@ def describe_encoder(listener: str) -> dict[str, Any]:
     folder = find_model_folder(source, "a folder of a pretrained listener", _described_by())
     content = _read(folder / _CONFIG)
     kind = str(content.get("model_type"))[:50]
+    if str(content.get("format")).startswith("sorigeul/"):
+        raise UserError(f"{source} is a model of sorigeul: go on from it with --init_from {source}")
     if kind not in SHAPES:
         raise UserError(
             f"{source} is a model of the kind {kind}, and a pretrained listener must be "
@@ -94,18 +96,17 @@ def load_encoder_weights(listener: str, encoder: Mapping[str, Any]) -> dict[str,
     whisper = encoder["model_type"] == "whisper"
     with _silent(library):
         try:
-            # For Whisper by its own configuration: the decoder is read, and then left out.
+            # For Whisper by its own configuration, without the layers of its decoder.
             model, report = library.AutoModel.from_pretrained(
                 source,
                 output_loading_info=True,
                 trust_remote_code=False,
-                **({} if whisper else {"config": encoder_config(encoder)}),
+                **({"decoder_layers": 0} if whisper else {"config": encoder_config(encoder)}),
             )
         except UserError:
             raise
         except Exception as error:  # of the library, the hub and each format of files
-            reason = " ".join(str(error).split())[:300]
-            raise UserError(f"the weights of {source} cannot be read ({reason})") from error
+            raise UserError(f"the weights of {source} {_fault(error)}") from error
     prefix = "encoder." if whisper else ""
     with without_memory():
         needed = make_encoder(encoder).state_dict()
@@ -130,6 +131,16 @@ def load_encoder_weights(listener: str, encoder: Mapping[str, Any]) -> dict[str,
     if (name := not_finite(weights)) is not None:
         raise UserError(f"{source} is of no use: its {name} has values that are not finite")
     return weights
+
+
+def _fault(error: Exception) -> str:
+    """What is wrong with weights, and the remedy; the library's own advice would be dangerous."""
+    reason = " ".join(str(error).split())
+    if "weights_only" in reason:
+        return "hold code, or are damaged, and are not loaded: get the model.safetensors instead"
+    if "ignore_mismatched_sizes" in reason:
+        return f"have other sizes than its {_CONFIG} says: get it again"
+    return f"cannot be read ({reason[:300]}): get it again; from a git repository, by git lfs pull"
 
 
 def _source(listener: str) -> str:

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 from sorigeul.base.errors import UserError
 from sorigeul.base.provenance import TrainingCorpus, checked_record, read_record, training_corpora
@@ -39,6 +40,8 @@ _LICENSES = {
     *("cc-by-nc-4.0", "cc-by-nc-sa-4.0", "cc-by-nc-nd-4.0"),
 }
 """names of licences that the hub knows; to it, all others are `other` with a name"""
+
+_MARK = "\n<!-- as made by sorigeul card: "
 
 _PAGE = """
 # {name}
@@ -171,7 +174,19 @@ def model_card(folder: Path, options: CardOptions | None = None) -> str:
         licence="\n\n".join(_licence(subject)),
         environment="\n".join(f"- {line}" for line in _environment(subject)) or "Not recorded.",
     )
-    return f"---\n{_metadata(subject)}\n---\n{page}"
+    text = f"---\n{_metadata(subject)}\n---\n{page}"
+    return text + _mark(text)
+
+
+def is_as_made(text: str) -> bool:
+    """Whether a card is as `model_card` made it: nobody has edited it since."""
+    page, found, _ = text.rpartition(_MARK)
+    return bool(found) and text == page + _mark(page)
+
+
+def _mark(text: str) -> str:
+    """An ending that a browser does not show, by which an edited card is told from another."""
+    return f"{_MARK}{crc32(text.encode()):08x} -->\n"
 
 
 def _subject(folder: Path, options: CardOptions) -> _Subject:
@@ -348,7 +363,7 @@ def _results(subject: _Subject) -> str:
     rates = [
         f"{name} {value}"
         for name, value in sorted(subject.origin.results.items())
-        if name.endswith("crr") and not name.startswith("train")
+        if name.endswith("crr") and not name.startswith("train") and "beam" not in name
     ]
     if rates:
         paragraphs.append(

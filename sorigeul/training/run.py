@@ -40,6 +40,7 @@ from sorigeul.evaluation.attention_metrics import AttentionMetrics
 from sorigeul.evaluation.evaluate import Evaluation, RecognizedShare, recognize, score_recognitions
 from sorigeul.model.las import ListenAttendSpell
 from sorigeul.pretrained.description import PretrainedModel
+from sorigeul.pretrained.loading import load_pretrained
 from sorigeul.pretrained.publishing import publish
 from sorigeul.sound.audio import SAMPLE_RATE
 from sorigeul.training import checkpoints, devices
@@ -533,8 +534,8 @@ class Run:
         if self.fabric.is_global_zero:
             self.metrics.close_epoch(row, self.position.started)
         position, training = self.position, self.settings.training
-        if position.dev_beam != training.dev_beam:  # rates of another search say nothing
-            position.dev_beam, position.best_crr, position.best = training.dev_beam, -math.inf, []
+        if position.dev_beam != training.dev_beam:
+            self._compare_by_another_search()
         crr = dev_crr(row, float(position.epoch))  # without a dev split, the newest is the best
         position.stale_epochs += 1
         if crr > position.best_crr:
@@ -551,6 +552,25 @@ class Run:
         # Only now, so that every checkpoint finds the weights that it names.
         if self.fabric.is_global_zero:
             checkpoints.prune_epoch_weights(self.folder, [epoch for _, epoch in position.best])
+
+    def _compare_by_another_search(self) -> None:
+        """Recognise dev with the published model as later epochs will be: their rates are others.
+
+        The weights of earlier epochs that were kept for their mean are not compared any more.
+        """
+        position, beam = self.position, self.settings.training.dev_beam
+        position.dev_beam, position.best = beam, []
+        if position.best_crr == -math.inf or not self.dev_corpora:
+            return
+        with devices.raise_together(self.fabric):
+            published = load_pretrained(self.folder, self.fabric.device)
+        position.best_crr = dev_crr(self.evaluate(published.model))
+        if self.fabric.is_global_zero:
+            log.info(
+                "dev_beam is %d now: by this search the published model has a dev CRR of %.2f %%",
+                beam,
+                position.best_crr,
+            )
 
     def _epochs_finished(self) -> bool:
         """Whether `max_epochs` is reached or `patience` exhausted."""

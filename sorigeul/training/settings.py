@@ -172,6 +172,13 @@ class Settings(SectionedSettings):
                 "vocal_tract_warp is for mel bands, and this listener hears samples: leave it out, "
                 "or set speed_perturbation True"
             )
+        for name, without in (("listener_frozen_steps", 0), ("listener_lr_decay", 1.0)):
+            value = getattr(self.training, name)
+            if value != without and not self.model.is_pretrained:
+                raise UserError(
+                    f"{name} is {value}, but is for a pretrained listener: leave it out, or choose "
+                    "one with listener hf:NAME"
+                )
         if self.training.vocabulary_text:
             self._refuse_unheard_syllables()
         if self.model.n_mels != self.features.n_mels:

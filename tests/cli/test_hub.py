@@ -129,12 +129,22 @@ def test_a_card_of_the_folder_goes_as_it_is_and_a_private_model_is_private(
         ("korean", {}, "'korean' is no name of a model on the hub: give OWNER/NAME"),
         ("somebody/no spaces", {}, "'somebody/no spaces' is no name of a model on the hub: Repo"),
         (NAME, {"HF_TOKEN": ""}, "log in with 'hf auth login', or set HF_TOKEN"),
-        (NAME, {"HF_TOKEN": "hf_of_nobody"}, "could not be uploaded to http://127.0.0.1:"),
-        ("other/korean", {}, "other/korean could not be uploaded to http://127.0.0.1:"),
+        (NAME, {"HF_TOKEN": "토큰"}, "log in with 'hf auth login', or set HF_TOKEN"),
+        (NAME, {"HF_TOKEN": "hf_of_nobody"}, "; choose a name that is yours, or log in with"),
+        ("other/korean", {}, "; choose a name that is yours, or log in with"),
         (NAME, {"HF_ENDPOINT": "http://127.0.0.1:9"}, "uploaded to http://127.0.0.1:9: "),
         (NAME, {"HF_HUB_OFFLINE": "1"}, "could not be uploaded to http://127.0.0.1:"),
     ],
-    ids=["no owner", "no name", "no token", "wrong token", "other owner", "no network", "offline"],
+    ids=[
+        "no owner",
+        "no name",
+        "no token",
+        "no ASCII",
+        "wrong token",
+        "other owner",
+        "no network",
+        "offline",
+    ],
 )
 def test_what_the_hub_would_not_take_is_one_line(
     hub: Hub, exported: Path, repository: str, environment: dict[str, str], reason: str
@@ -241,6 +251,11 @@ def test_a_card_is_written_where_nobody_wrote(
     assert path.read_text(encoding="utf-8") == "by hand"
     assert sorigeul("card", own_run, "--out", path, "--overwrite").status == 0
     assert "# run\n" in path.read_text(encoding="utf-8")
+    for name in ("config.json", "model.safetensors"):
+        before = (own_run / name).read_bytes()
+        refused = sorigeul("card", own_run, "--out", own_run / name, "--overwrite")
+        assert f"{name}, which this command reads, and would be" in refused.error()
+        assert (own_run / name).read_bytes() == before
 
 
 def test_the_card_of_an_export_has_the_figures_of_its_run(

@@ -152,8 +152,15 @@ def test_what_is_there_is_replaced_only_if_it_is_an_export_and_one_says_so(
     shutil.copytree(exported, out)
     with pytest.raises(UserError, match="--overwrite"):
         export(str(run), out)
-    (out / "left.txt").touch()
+    (out / "notes.txt").touch()
+    with pytest.raises(UserError, match=r"also has notes.txt, which no export wrote"):
+        export(str(run), out, ExportOptions(overwrite=True))
+    (out / "notes.txt").unlink()
+    with (out / "README.md").open("a", encoding="utf-8") as card:
+        card.write("Not for medical use.\n")
     export(str(run), out, ExportOptions(overwrite=True))
+    edited = (out / "README.md").read_text(encoding="utf-8")
+    assert edited.endswith("Not for medical use.\n")
     assert {path.name for path in out.iterdir()} == {path.name for path in exported.iterdir()}
     (out / "export.json").unlink()
     with pytest.raises(UserError, match="no export"):

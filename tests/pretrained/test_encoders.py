@@ -218,6 +218,11 @@ def edit(path: Path, **changes: Any) -> None:
         ({"conv_stride": [5, 2, 2, 2, 2, 2, 1]}, "has a frame for 160 samples, and only those"),
         ({"num_hidden_layers": 10**9}, "num_hidden_layers of the pretrained listener is beyond"),
         ({"hidden_size": "wide"}, "the shape of the pretrained listener cannot be: "),
+        (
+            {"attention_dropout": 5},
+            "attention_dropout of the pretrained listener is 5, but must be",
+        ),
+        ({"format": "sorigeul/1"}, "is a model of sorigeul: go on from it with --init_from"),
         ({"num_attention_heads": 5}, "the shape of the pretrained listener cannot be: "),
     ],
 )
@@ -229,6 +234,31 @@ def test_a_model_of_another_kind_is_refused(
     with pytest.raises(UserError, match=message) as error:
         load_encoder_weights(listener, describe_encoder(listener))
     assert "\n" not in str(error.value)
+
+
+def test_a_decoder_takes_no_memory_whatever_its_size(tmp_path: Path) -> None:
+    listener = save_encoder(tmp_path / "model", "whisper")
+    expected = load_encoder_weights(listener, describe_encoder(listener))
+    edit(tmp_path / "model" / "config.json", decoder_layers=10**6)
+    found = load_encoder_weights(listener, describe_encoder(listener))
+    assert found.keys() == expected.keys()
+    assert all(torch.equal(found[name], weight) for name, weight in expected.items())
+
+
+class Code:
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (print, ("this must not run",))
+
+
+def test_weights_that_hold_code_are_not_loaded(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    listener = save_encoder(tmp_path / "model", "wav2vec2")
+    (tmp_path / "model" / "model.safetensors").unlink()
+    torch.save({"weight": Code()}, tmp_path / "model" / "pytorch_model.bin")
+    with pytest.raises(UserError, match=r"hold code, .* get the model.safetensors instead"):
+        load_encoder_weights(listener, describe_encoder(listener))
+    assert "this must not run" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("kind", ["wav2vec2", "whisper"])

@@ -180,7 +180,9 @@ def test_a_stopped_run_ends_as_if_it_had_not_stopped_and_needs_no_source(
     one, other = state_without_times(whole), state_without_times(parts)
     for part in ("model", "optimizer", "average"):
         assert identical(one[part], other[part]), part
-    pyramid = Settings.of_run(parts).changed({"listener": "pyramid"}, "test")
+    pyramid = Settings.of_run(parts).changed(
+        {"listener": "pyramid", "listener_frozen_steps": 0, "listener_lr_decay": 1.0}, "test"
+    )
     with pytest.raises(UserError, match=r"begun with listener hf:.*, not pyramid"):
         train(corpus, parts, pyramid)
 

@@ -251,6 +251,8 @@ def test_a_value_of_the_wrong_type_is_refused_with_what_is_right(
         ({"n_fft": 256}, "n_fft 256"),
         ({"stride": 5.0, "hop_length": 100}, "stride 5 ms is 80 samples, but hop_length is 100"),
         ({"frequency_mask_share": 0.5}, "frequency_mask_share"),
+        ({"listener_frozen_steps": 5}, "listener_frozen_steps is 5, but is for a pretrained"),
+        ({"listener_lr_decay": 0.5}, "listener_lr_decay is 0.5, but is for a pretrained listener"),
         ({"time_mask_share": 0.5}, "time masks could cover a whole utterance"),
     ],
 )
