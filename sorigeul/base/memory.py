@@ -8,6 +8,10 @@ from collections.abc import Callable
 HUGE_PAGES_VARIABLE = "THP_MEM_ALLOC_ENABLE"
 """environment variable that makes PyTorch allocate in transparent huge pages of 2 MiB"""
 
+PRIMITIVES_VARIABLE = "ONEDNN_PRIMITIVE_CACHE_CAPACITY"
+"""environment variable for how many compiled operations oneDNN keeps, each with its buffers"""
+_PRIMITIVES = "64"  # those of a step; of 1,024, as it is by default, most are for shapes long gone
+
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # from glibc's <malloc.h>
 
 
@@ -17,9 +21,11 @@ def keep_freed_memory() -> bool:
     By default glibc returns every large block to the kernel as soon as it is freed. The next
     training step requests it again, and the kernel clears gigabytes page by page. Useful for
     commands that work in many steps of similar size, on Linux with glibc. Call it before PyTorch is
-    imported: it also turns on pages of 2 MiB, a setting that PyTorch reads only once.
+    imported: it also turns on pages of 2 MiB, and bounds what oneDNN keeps for shapes that it has
+    seen, settings that are read only once.
     """
     os.environ.setdefault(HUGE_PAGES_VARIABLE, "1")
+    os.environ.setdefault(PRIMITIVES_VARIABLE, _PRIMITIVES)
     mallopt = _of_glibc("mallopt")
     if mallopt is None:
         return False

@@ -27,6 +27,7 @@ from sorigeul.base import plots, provenance
 from sorigeul.base.errors import UserError
 from sorigeul.base.files import write_text
 from sorigeul.base.locks import locked_folder
+from sorigeul.base.memory import return_freed_memory
 from sorigeul.base.progress import progress_bar
 from sorigeul.base.stopping import StopRequests
 from sorigeul.base.weights import not_finite
@@ -68,6 +69,7 @@ log = logging.getLogger(__name__)
 
 _CONFIG_HEAD = "# To repeat this run: sorigeul train DATA… NEW_RUN --config THIS_FILE\n\n"
 _MAX_BAD_STEPS = 10  # losses in a row that are not finite before the run gives up
+_RETURN_MEMORY_EVERY = 50  # steps: batches of ever other shapes leave holes, which add up
 _MIN_UTTERANCES = 100  # utterances of an epoch after which their failures are compared with a limit
 
 
@@ -373,6 +375,8 @@ class Run:
                     break
                 if stop_requested:
                     return False
+                if self.position.step % _RETURN_MEMORY_EVERY == 0:
+                    return_freed_memory()
                 if self.position.step % training.checkpoint_every == 0:
                     self.save_checkpoint()
                     last = time.monotonic()

@@ -1,9 +1,12 @@
 """Memory that is freed: kept it causes far fewer page faults, returned it is the kernel's again."""
 
+import os
 import subprocess
 import sys
 
 import pytest
+
+from sorigeul.base.memory import PRIMITIVES_VARIABLE
 
 only_glibc = pytest.mark.skipif(
     not sys.platform.startswith("linux"), reason="the settings are those of glibc"
@@ -34,6 +37,25 @@ def test_kept_memory_is_reused_without_page_faults() -> None:
         return int(completed.stdout)
 
     assert page_faults("keep") * 20 < page_faults("default")
+
+
+@only_glibc
+@pytest.mark.parametrize(("own", "expected"), [("", "64"), ("7", "7")])
+def test_what_onednn_keeps_is_bounded_unless_the_user_says_how(own: str, expected: str) -> None:
+    program = (
+        "import os; from sorigeul.base.memory import PRIMITIVES_VARIABLE, keep_freed_memory; "
+        "keep_freed_memory(); print(os.environ[PRIMITIVES_VARIABLE])"
+    )
+    others = {name: value for name, value in os.environ.items() if name != PRIMITIVES_VARIABLE}
+    environment = {**others, **({PRIMITIVES_VARIABLE: own} if own else {})}
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        check=True,
+        capture_output=True,
+        text=True,
+        env=environment,
+    )
+    assert done.stdout.strip() == expected
 
 
 HOLES = """
