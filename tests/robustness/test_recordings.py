@@ -1,10 +1,13 @@
-"""Damaged recordings of many kinds through `transcribe`.
+"""Damaged recordings of many kinds through `transcribe` and `prepare`.
 
 The property: a transcript and exit status 0, or one printable line that names the recording and
-status 2; no traceback, no changed recording, nothing half written.
+status 2; of a corpus, each recording is used, or rejected by name with a reason. No traceback, no
+changed recording, nothing half written.
 """
 
 import hashlib
+import json
+from collections import Counter
 from pathlib import Path
 from random import Random
 
@@ -12,6 +15,7 @@ import pytest
 from helpers import tones
 from helpers.commands import Command
 from helpers.mutations import mutated, recordings_of_all_kinds
+from helpers.trees import read_cuts
 
 from sorigeul.recognition.folders import EXTENSIONS
 
@@ -69,7 +73,9 @@ def _try_damaged(
             ending = endings[number % len(endings)]
             data = mutated(kinds[ending], Random(number))
             (recordings / f"{number}.{ending}").write_bytes(data)
-        _transcribe(command, run, sorted(recordings.iterdir()), folder / f"texts{first}")
+        files = sorted(recordings.iterdir())
+        _transcribe(command, run, files, folder / f"texts{first}")
+        _prepare(command, files, folder / f"corpus{first}")
 
 
 def _transcribe(command: Command, run: Path, files: list[Path], texts: Path) -> None:
@@ -97,6 +103,31 @@ def _transcribe(command: Command, run: Path, files: list[Path], texts: Path) -> 
     ]
     assert [hashlib.sha256(path.read_bytes()).digest() for path in files] == before
     assert not [path for path in texts.iterdir() if path.name.startswith(".")]
+
+
+def _prepare(command: Command, files: list[Path], out: Path) -> None:
+    """Make a corpus of the files, and check the property for each of them."""
+    table = out.with_suffix(".tsv")
+    rows = [f"{path}\t가나다라" for path in files]
+    table.write_text("\n".join(["audio\ttext", *rows]) + "\n", encoding="utf-8")
+    before = [hashlib.sha256(path.read_bytes()).digest() for path in files]
+    done = command("prepare", "table", table, out, "--jobs", "1", "--seed", "1")
+    assert done.status == 0, done.err
+    lines = [*done.out.splitlines(), *done.err.splitlines()]
+    assert all(line.isprintable() for line in lines), lines
+    report = json.loads((out / "report.json").read_text(encoding="utf-8"))
+    used = Counter(
+        cut["recording"]["sources"][0]["source"]
+        for manifest in out.glob("*.jsonl")
+        for cut in read_cuts(manifest)
+    )
+    rejected = Counter(one["item"] for one in report["rejected"] if one["reason"])
+    for path in files:
+        named = used[str(path)] + sum(rejected[name] for name in {str(path), path.name, path.stem})
+        assert named == 1, path
+    assert sum(used.values()) + sum(rejected.values()) == len(files)
+    assert [hashlib.sha256(path.read_bytes()).digest() for path in files] == before
+    assert not [path for path in out.iterdir() if path.name.startswith(".")]
 
 
 def test_a_damaged_recording_alone_ends_with_its_own_error(
