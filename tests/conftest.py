@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,18 +37,6 @@ LONG = ("training", "recognition", "serving", "journeys", "doctor")
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.path.parent.name not in LONG)
-
-
-_HANDLERS = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-
-def pytest_runtest_call() -> None:
-    """Restore the handlers of signals: a command leaves its own in the process that it was run in.
-
-    A process that is forked while they are there, and ended at once, would go on as a test.
-    """
-    for number, handler in _HANDLERS.items():
-        signal.signal(number, handler)
 
 
 @pytest.fixture(scope="session")

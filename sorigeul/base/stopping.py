@@ -3,7 +3,8 @@
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from types import FrameType
 
 from sorigeul.base.streams import abandon_terminal
@@ -18,11 +19,13 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, *([HANGUP] if HANGUP else []))
 _ECHO_SECONDS = 1.0
 
 
-def handle_stop_signals(handler: Callable[[int, FrameType | None], None]) -> Callable[[], None]:
-    """Let `STOP_SIGNALS` call a handler; returns what restores the handlers from before."""
+def handle_stop_signals(
+    handler: Callable[[int, FrameType | None], None], signals: Iterable[int] = STOP_SIGNALS
+) -> Callable[[], None]:
+    """Let signals call a handler; returns what restores the handlers from before."""
     previous = {
         number: signal.signal(number, handler)
-        for number in STOP_SIGNALS
+        for number in signals
         if not is_ignored_hangup(number)
     }
 
@@ -66,14 +69,17 @@ def is_ignored_hangup(number: int) -> bool:
     return number == HANGUP and signal.getsignal(number) == signal.SIG_IGN
 
 
-def interrupt_on_stop_signals() -> None:
-    """Let SIGTERM and SIGHUP raise KeyboardInterrupt, as Ctrl-C does."""
+@contextmanager
+def interrupted_by_stop_signals() -> Iterator[None]:
+    """Context in which SIGTERM and SIGHUP raise KeyboardInterrupt, as Ctrl-C does."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         if number == HANGUP:
             abandon_terminal()
         signal.default_int_handler(number, frame)
 
-    for number in STOP_SIGNALS[1:]:
-        if not is_ignored_hangup(number):
-            signal.signal(number, interrupt)
+    restore = handle_stop_signals(interrupt, STOP_SIGNALS[1:])
+    try:
+        yield
+    finally:
+        restore()

@@ -56,12 +56,13 @@ def align(
     """
     from sorigeul.alignment.corpus import align as align_corpus
     from sorigeul.alignment.options import AlignOptions
-    from sorigeul.base.stopping import interrupt_on_stop_signals
+    from sorigeul.base.stopping import interrupted_by_stop_signals
     from sorigeul.corpora.options import PrepareOptions
 
     options = AlignOptions(max_seconds, min_score, lines, numbers)
     preparation = PrepareOptions(
         seed=seed, dev_share=dev_share, test_share=test_share, overwrite=overwrite
     )
-    interrupt_on_stop_signals()
-    print_report(align_corpus(run, recording, text, out, options, preparation), out)
+    with interrupted_by_stop_signals():
+        report = align_corpus(run, recording, text, out, options, preparation)
+    print_report(report, out)

@@ -42,12 +42,12 @@ def export(
         web: put a page beside the graphs that recognises wholly in a browser, for any web server:
             python3 -m http.server --directory OUT, then http://localhost:8000
     """
-    from sorigeul.base.stopping import interrupt_on_stop_signals
+    from sorigeul.base.stopping import interrupted_by_stop_signals
     from sorigeul.exporting.export import ExportOptions
     from sorigeul.exporting.export import export as export_model
 
-    interrupt_on_stop_signals()
-    summary = export_model(run, out, ExportOptions(int8, lm, recording, overwrite, web))
+    with interrupted_by_stop_signals():
+        summary = export_model(run, out, ExportOptions(int8, lm, recording, overwrite, web))
     if not recording:
         log.info("compared on noise: --recording FILE compares on recordings of yours")
     agreement = summary.agreement

@@ -43,12 +43,12 @@ def label(
     if len(places) < 2:
         missing = "OUT" if places else "AUDIO…, OUT"
         raise UserError(f"Missing from sorigeul label: {missing} (sorigeul label --help)")
-    from sorigeul.base.stopping import interrupt_on_stop_signals
+    from sorigeul.base.stopping import interrupted_by_stop_signals
     from sorigeul.labelling.corpus import label as label_recordings
     from sorigeul.labelling.options import LabelOptions
 
     *recordings, out = places
     options = LabelOptions(min_confidence, min_agreement)
-    interrupt_on_stop_signals()
-    report = label_recordings(run, recordings, out, options, second, search, overwrite)
+    with interrupted_by_stop_signals():
+        report = label_recordings(run, recordings, out, options, second, search, overwrite)
     print_report(report, out)

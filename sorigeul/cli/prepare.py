@@ -94,7 +94,7 @@ def prepare(
             they are none
     """
     from sorigeul.base.process_pool import cores
-    from sorigeul.base.stopping import interrupt_on_stop_signals
+    from sorigeul.base.stopping import interrupted_by_stop_signals
     from sorigeul.corpora.catalog import CORPORA
     from sorigeul.corpora.options import PrepareOptions, Shard
     from sorigeul.corpora.preparation import prepare, prepare_shard
@@ -125,16 +125,16 @@ def prepare(
         shard_format=shard_format,
         overwrite=overwrite,
     )
-    interrupt_on_stop_signals()  # what is finished is kept, as after Ctrl-C
     jobs = jobs or cores()
     chosen_corpus = DEMO if corpus == "demo" else CORPORA[corpus]
     try:
-        if shard:
-            parsed_shard = Shard.parse(shard)
-            done = prepare_shard(chosen_corpus, source_path, out, parsed_shard, options, jobs)
-            print(printable(done))
-            return
-        report = prepare(chosen_corpus, source_path, out, options, jobs)
+        with interrupted_by_stop_signals():
+            if shard:
+                parsed_shard = Shard.parse(shard)
+                done = prepare_shard(chosen_corpus, source_path, out, parsed_shard, options, jobs)
+                print(printable(done))
+                return
+            report = prepare(chosen_corpus, source_path, out, options, jobs)
     except KeyboardInterrupt:
         log.warning("what was done so far is kept: the same command goes on from there")
         raise

@@ -37,7 +37,14 @@ from sorigeul.pretrained.description import (
     describe_pretrained,
 )
 from sorigeul.pretrained.loading import load_pretrained
-from sorigeul.pretrained.model_card import CARD, CardOptions, ModelOrigin, is_as_made, model_card
+from sorigeul.pretrained.model_card import (
+    CARD,
+    CardOptions,
+    ModelOrigin,
+    is_automatic,
+    mark_as_automatic,
+    model_card,
+)
 from sorigeul.pretrained.search_settings import SEARCH
 from sorigeul.sound import audio
 from sorigeul.sound.audio import Samples
@@ -45,8 +52,6 @@ from sorigeul.sound.features import LogMel
 
 _MOST_RECORDINGS = 8
 _LONGEST_SECONDS = 30.0  # of a recording that is compared
-
-
 _WRITTEN = {*CHECKED, SEARCH, EXPORT, CARD, LANGUAGE_MODEL, INDEX, FOLDER}
 """names of all that an export may have in its folder"""
 
@@ -127,8 +132,8 @@ def export(run: str, out: Path, options: ExportOptions | None = None) -> ExportS
         text = json.dumps(dataclasses.asdict(record), ensure_ascii=False, indent=2)
         (folder / EXPORT).write_text(text + "\n", encoding="utf-8")
         card = model_card(folder, CardOptions(name=out.resolve().name))
-        edited = _edited_card(out)
-        (folder / CARD).write_text(card if edited is None else edited, encoding="utf-8")
+        text = _own_card(out) or mark_as_automatic(card)
+        (folder / CARD).write_text(text, encoding="utf-8")
     return ExportSummary(graph_bytes, weight_bytes, agreement)
 
 
@@ -180,13 +185,11 @@ def _refuse(out: Path, overwrite: bool) -> None:
         )
 
 
-def _edited_card(out: Path) -> str | None:
-    """The card of the export that is replaced, if somebody has edited it."""
+def _own_card(out: Path) -> str:
+    """The card of the export that is replaced, if somebody wrote or edited it; empty otherwise."""
     path = out / CARD
-    if not path.is_file():
-        return None
-    text = path.read_text(encoding="utf-8", errors="replace")
-    return None if is_as_made(text) else text
+    text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+    return "" if is_automatic(text) else text
 
 
 @contextmanager

@@ -112,13 +112,13 @@ def load_encoder_weights(listener: str, encoder: Mapping[str, Any]) -> dict[str,
         needed = make_encoder(encoder).state_dict()
     missing = {name.removeprefix(prefix) for name in report["missing_keys"]} & needed.keys()
     unused = [name for name in report["unexpected_keys"] if re.search(r"encoder\.layers\.", name)]
-    for names, fault in ((missing, "lacks weights of its encoder"), (unused, "has more layers")):
+    for names, fault in (
+        (missing, "lacks weights of its encoder"),
+        (unused, f"has more layers than its {_CONFIG} says"),
+    ):
         if names:
-            raise UserError(
-                f"{source} {fault} than its {_CONFIG} says: {_some(sorted(names))}; get it again"
-                if fault == "has more layers"
-                else f"{source} {fault}: {_some(sorted(names))}; get it again, or choose another"
-            )
+            some = _some(sorted(names))
+            raise UserError(f"{source} {fault}: {some}; get it again, or choose another")
     weights = {
         name.removeprefix(prefix): weight.detach().float().clone()
         for name, weight in model.state_dict().items()

@@ -9,7 +9,7 @@ from sorigeul.base.errors import UserError
 from sorigeul.base.hub import upload
 from sorigeul.base.records import read_object
 from sorigeul.pretrained.description import CONFIG, EXPORT, VOCABULARY, WEIGHTS
-from sorigeul.pretrained.model_card import CARD, CardOptions, is_as_made, model_card
+from sorigeul.pretrained.model_card import CARD, CardOptions, is_automatic, model_card
 from sorigeul.pretrained.search_settings import SEARCH
 
 _OF_RUN = (CONFIG, VOCABULARY, WEIGHTS)
@@ -39,14 +39,14 @@ def push_to_hub(folder: Path, repository: str, private: bool = False) -> Upload:
     """Upload the model in a run folder, or in that of an export, to OWNER/NAME on the hub.
 
     The repository is made if it is not there; with `private` only its owner sees it then. What it
-    held of another model goes. The card is made now, unless somebody has edited that of the folder.
-    Raises UserError if there is no whole model in the folder, and if the hub cannot be reached or
-    refuses.
+    held of another model goes. The card is that of the folder, or is made now if there is none but
+    what an export made by itself, which has another name. Raises UserError if there is no whole
+    model in the folder, and if the hub cannot be reached or refuses.
     """
     _check_whole(folder)
     contents: dict[str, Path | bytes] = {name: folder / name for name in _names(folder)}
     path = folder / CARD
-    if not path.is_file() or is_as_made(path.read_text(encoding="utf-8", errors="replace")):
+    if not path.is_file() or is_automatic(path.read_text(encoding="utf-8", errors="replace")):
         contents[CARD] = model_card(folder, CardOptions(name=repository)).encode()
     url = upload(contents, repository, private, _REPLACED)
     sizes = {

@@ -41,7 +41,7 @@ _LICENSES = {
 }
 """names of licences that the hub knows; to it, all others are `other` with a name"""
 
-_MARK = "\n<!-- as made by sorigeul card: "
+_MARK = "\n<!-- made by sorigeul export: "
 
 _PAGE = """
 # {name}
@@ -174,19 +174,18 @@ def model_card(folder: Path, options: CardOptions | None = None) -> str:
         licence="\n\n".join(_licence(subject)),
         environment="\n".join(f"- {line}" for line in _environment(subject)) or "Not recorded.",
     )
-    text = f"---\n{_metadata(subject)}\n---\n{page}"
-    return text + _mark(text)
+    return f"---\n{_metadata(subject)}\n---\n{page}"
 
 
-def is_as_made(text: str) -> bool:
-    """Whether a card is as `model_card` made it: nobody has edited it since."""
-    page, found, _ = text.rpartition(_MARK)
-    return bool(found) and text == page + _mark(page)
+def mark_as_automatic(card: str) -> str:
+    """A card that nobody has asked for, with an ending that browsers do not show."""
+    return f"{card}{_MARK}{crc32(card.encode()):08x} -->\n"
 
 
-def _mark(text: str) -> str:
-    """An ending that a browser does not show, by which an edited card is told from another."""
-    return f"{_MARK}{crc32(text.encode()):08x} -->\n"
+def is_automatic(card: str) -> bool:
+    """Whether a card is as `mark_as_automatic` gave it, and may be made anew: nobody edited it."""
+    page, found, _ = card.rpartition(_MARK)
+    return bool(found) and card == mark_as_automatic(page)
 
 
 def _subject(folder: Path, options: CardOptions) -> _Subject:

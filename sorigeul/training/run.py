@@ -4,9 +4,9 @@ A step is one update of the weights (`learner.py`). After each epoch the run rec
 free-running, writes a row of the seed's table and a plot of the attention, publishes the model if
 it is the best on dev so far, and saves a checkpoint. The best is the one with the highest CRR of
 the speller or of the CTC head, since either may be far ahead of the other, or of both together if
-the settings ask for a beam. At the end the mean of
-the best epochs is published if the settings ask for it and it is better. All processes of a run
-execute this side by side; only the first one writes.
+the settings ask for a beam. At the end the mean of the best epochs is published if the settings ask
+for it and it is better. All processes of a run execute this side by side; only the first one
+writes.
 """
 
 import copy

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from sorigeul.base import stopping
-from sorigeul.base.stopping import StopRequests
+from sorigeul.base.stopping import StopRequests, interrupted_by_stop_signals
 
 
 @pytest.fixture
@@ -45,6 +45,14 @@ def test_the_first_request_is_noted_and_a_later_one_ends_the_process(
         clock.seconds = 60.0
         with pytest.raises(KeyboardInterrupt):
             interrupt_and_wait()
+
+
+def test_a_request_is_an_interruption_only_as_long_as_there_is_work() -> None:
+    """A process that is forked later ends when it is told to."""
+    before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGHUP)
+    with pytest.raises(KeyboardInterrupt), interrupted_by_stop_signals():
+        signal.raise_signal(signal.SIGTERM)
+    assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGHUP)) == before
 
 
 def test_the_handlers_from_before_are_restored() -> None:

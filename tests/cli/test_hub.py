@@ -109,6 +109,21 @@ def test_a_model_in_memory_is_on_no_hub(run: Path) -> None:
         recognizer.push_to_hub(NAME)
 
 
+def test_a_card_that_was_asked_for_goes_as_it_is_and_that_of_an_export_gets_its_name(
+    hub: Hub, sorigeul: Command, own_run: Path, exported: Path
+) -> None:
+    asked = ("--name", NAME, "--license", "apache-2.0", "--out", own_run / "README.md")
+    assert sorigeul("card", own_run, *asked).status == 0
+    assert on_the_hub(hub, "push", own_run, "somebody/licensed").status == 0
+    card = hub.repositories["somebody/licensed"].files["README.md"]
+    assert card == (own_run / "README.md").read_bytes()
+    assert b"license: apache-2.0" in card
+    assert on_the_hub(hub, "push", exported, "somebody/exported").status == 0
+    card = hub.repositories["somebody/exported"].files["README.md"]
+    assert b"# somebody/exported" in card
+    assert b"# exported" in (exported / "README.md").read_bytes()
+
+
 def test_a_card_of_the_folder_goes_as_it_is_and_a_private_model_is_private(
     hub: Hub, own_run: Path
 ) -> None:

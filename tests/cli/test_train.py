@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 from helpers import tones
-from helpers.commands import Command
+from helpers.commands import Command, in_a_process
 
+from sorigeul.base.memory import PRIMITIVES_VARIABLE
 from sorigeul.training import checkpoints
 from sorigeul.training.metrics import read_metrics
 
@@ -85,6 +86,20 @@ def test_a_run_keeps_the_model_that_it_began_with(
     assert f"was begun with {setting} {old}, not {new}" in done.error()
     for path, content in before.items():
         assert path.read_bytes() == content
+
+
+def test_what_is_kept_in_memory_changes_no_number(corpus: Path, tmp_path: Path) -> None:
+    """oneDNN keeps 64 compiled operations, and not all; freed memory is given back at step 50."""
+    config = tmp_path / "config.yaml"
+    config.write_text(tones.TINY.changed({"max_steps": 60}, "test").to_yaml(), encoding="utf-8")
+    weights = []
+    for number, capacity in enumerate(("1024", "64", "1")):
+        run = tmp_path / f"run{number}"
+        environment = {PRIMITIVES_VARIABLE: capacity}
+        done = in_a_process("train", corpus, run, "--config", config, **environment)
+        assert done.status == 0, done.err
+        weights.append((run / "model.safetensors").read_bytes())
+    assert weights[0] == weights[1] == weights[2]
 
 
 @pytest.mark.parametrize("options_first", [True, False])
