@@ -342,8 +342,10 @@ def test_the_microphone(opened: Visit) -> None:
     page = opened.page
     before = page.locator(".card").count()
     page.get_by_role("button", name="녹음 시작").press("Enter")
-    page.wait_for_timeout(2500)
-    page.get_by_role("button", name="녹음 끝내기").press("Enter")
+    stop = page.get_by_role("button", name="녹음 끝내기")
+    stop.wait_for()  # from here on it records, however long the browser took to begin
+    page.wait_for_timeout(4000)  # more than all that the microphone hears again and again
+    stop.press("Enter")
     page.locator(".card.done").nth(before).wait_for()
     card = page.locator(".card").first
     assert card.locator("h2").inner_text().startswith("녹음 ")

@@ -247,6 +247,7 @@ def test_a_bad_file_among_ten_does_not_stop_the_others(
             toggle = card.get_by_role("button", name=path.name, exact=True)
             if toggle.get_attribute("aria-expanded") == "false":
                 toggle.click()
+            card.locator(".words").first.wait_for()
             assert " ".join(visit.lines(card)) == recognizer.transcribe(path).text
 
 
