@@ -38,13 +38,18 @@ def conditions(
         "search": {
             **options,
             "beam": recognizer.search.width,
-            # An export may have one of its own, which nobody asks for.
-            "lm": _names(request.lm) or ["its own"] * len(recognizer.setup.language_models),
+            "lm": _language_models(recognizer, request),
             "ensemble": _names(request.ensemble),
             "rescore": Path(request.rescore).name,
             "terms": request.terms is not None,
         },
     }
+
+
+def _language_models(recognizer: Recognizer, request: SearchRequest) -> list[str]:
+    """The names of those in use. An export may have one of its own, which nobody asks for."""
+    in_use = len(recognizer.setup.language_models)
+    return _names(request.lm) if len(request.lm) == in_use else ["its own"] * in_use
 
 
 def _names(sources: tuple[str, ...]) -> list[str]:

@@ -25,7 +25,7 @@ from sorigeul.pretrained.description import (
     PretrainedModel,
 )
 from sorigeul.pretrained.search_settings import SEARCH
-from sorigeul.search.options import SearchRequest
+from sorigeul.search.options import NO_LM, SearchRequest
 
 if TYPE_CHECKING:
     import torch
@@ -71,7 +71,9 @@ def device_of(pretrained: PretrainedModel) -> torch.device | None:
 
 
 def with_own_language_model(source: str | Path, request: SearchRequest) -> SearchRequest:
-    """The request with the language model that an export has, unless it asks for others."""
+    """The request with the language model that an export has, unless it asks for others or none."""
+    if request.lm == (NO_LM,):
+        return replace(request, lm=())
     if request.lm:
         return request
     folder = find_model(source)

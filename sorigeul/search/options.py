@@ -30,6 +30,9 @@ RESCORED_TEXTS = 10
 RESCORE_WEIGHT = 0.5
 """weight of a model that ranks the n-best texts anew; on dev of Pansori 0.3 is as good, 1 worse"""
 
+NO_LM = "none"
+"""in place of a language model: without the one that an export has"""
+
 _NUMBER = tyro.conf.arg(metavar="FLOAT", help_behavior_hint="")
 
 
@@ -74,7 +77,7 @@ class SearchRequest:
     head and 1 for any other"""
     lm: Annotated[tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="LM")] = ()
     """language model, a folder made by 'sorigeul lm train' or a Hugging Face id, that judges the
-    texts as well; may be given several times"""
+    texts as well; may be given several times. none: not even the one that an export has"""
     lm_weight: Annotated[tuple[float, ...], WEIGHT, tyro.conf.UseAppendAction] = ()
     """what each language model counts for, once for each --lm; if not given, as tuned, else 0.3"""
     length_bonus: Annotated[float | None, BONUS, _NUMBER] = None
@@ -105,6 +108,8 @@ class SearchRequest:
     def __post_init__(self) -> None:
         """Check what can be checked without models."""
         check_ranges(self)
+        if NO_LM in self.lm and len(self.lm) > 1:
+            raise UserError(f"--lm {NO_LM} means no language model: give no other --lm beside it")
         if self.lm_weight and len(self.lm_weight) != len(self.lm):
             raise UserError(
                 f"there are {len(self.lm_weight)} of --lm_weight and {len(self.lm)} of --lm: "

@@ -23,7 +23,7 @@ from sorigeul.exporting.runtime import CHECKED
 from sorigeul.lm.loading import load_language_model
 from sorigeul.recognition.transcription import Transcription
 from sorigeul.recognition.writers import write
-from sorigeul.search.options import SearchRequest
+from sorigeul.search.options import NO_LM, SearchRequest
 from sorigeul.serving.models import load_recognizers
 from sorigeul.sound.audio import SAMPLE_RATE
 from sorigeul.sound.segments import SpeechSegment
@@ -78,6 +78,19 @@ def test_a_language_model_of_the_export_is_used_without_a_word(
     request = SearchRequest(lm=(str(language_model),))
     of_run = Recognizer.from_pretrained(run, "cpu", request=request)
     assert_same(of_export.transcribe(long_recording), of_run.transcribe(long_recording))
+
+
+def test_a_language_model_of_the_export_is_left_out_on_request(
+    run: Path, language_model: Path, tmp_path: Path, long_recording: Path
+) -> None:
+    export(str(run), tmp_path / "with", ExportOptions(lm=str(language_model)))
+    without = SearchRequest(lm=(NO_LM,))
+    of_export = Recognizer.from_pretrained(tmp_path / "with", request=without)
+    of_run = Recognizer.from_pretrained(run, "cpu", request=without)  # which has none
+    assert not of_export.setup.language_models
+    plain = Recognizer.from_pretrained(run, "cpu").transcribe(long_recording)
+    assert_same(of_export.transcribe(long_recording), plain)
+    assert_same(of_run.transcribe(long_recording), plain)
 
 
 def test_without_pytorch_a_command_transcribes_and_others_say_what_they_need(

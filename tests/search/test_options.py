@@ -46,3 +46,8 @@ def test_a_weight_for_each_language_model_or_none() -> None:
         SearchRequest(rescore_weight=1.0)
     with pytest.raises(UserError, match=r"rescore_weight is -1.0, but must be at least 0"):
         SearchRequest(rescore="run", rescore_weight=-1.0)
+
+
+def test_no_language_model_goes_with_no_other() -> None:
+    with pytest.raises(UserError, match="--lm none means no language model"):
+        SearchRequest(lm=("none", "a"))
