@@ -1,5 +1,6 @@
 """A model to the Hugging Face hub: what whoever loads it needs, and nothing else of its folder."""
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,8 @@ from sorigeul.base.records import read_object
 from sorigeul.pretrained.description import CONFIG, EXPORT, VOCABULARY, WEIGHTS
 from sorigeul.pretrained.model_card import CARD, CardOptions, is_automatic, model_card
 from sorigeul.pretrained.search_settings import SEARCH
+
+log = logging.getLogger(__name__)
 
 _OF_RUN = (CONFIG, VOCABULARY, WEIGHTS)
 _OF_EXPORT = (CONFIG, VOCABULARY, EXPORT)
@@ -48,12 +51,24 @@ def push_to_hub(folder: Path, repository: str, private: bool = False) -> Upload:
     path = folder / CARD
     if not path.is_file() or is_automatic(path.read_text(encoding="utf-8", errors="replace")):
         contents[CARD] = model_card(folder, CardOptions(name=repository)).encode()
+    else:
+        _warn_if_older(path, folder / (EXPORT if (folder / EXPORT).is_file() else WEIGHTS))
     url = upload(contents, repository, private, _REPLACED)
     sizes = {
         name: len(content) if isinstance(content, bytes) else content.stat().st_size
         for name, content in contents.items()
     }
     return Upload(url, sizes)
+
+
+def _warn_if_older(card: Path, model: Path) -> None:
+    """Somebody's own card goes as it is, but may have the figures of an earlier model."""
+    if card.stat().st_mtime < model.stat().st_mtime:
+        log.warning(
+            "%s is older than %s, and goes as it is. See whether it still holds, or make it anew: "
+            "sorigeul card %s --out %s --overwrite",
+            *(card, model.name, card.parent, card),
+        )
 
 
 def _check_whole(folder: Path) -> None:

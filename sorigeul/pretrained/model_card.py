@@ -4,6 +4,7 @@ It says what is recorded, and of everything else that it is not known. Its first
 Hugging Face hub reads.
 """
 
+import html
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -44,7 +45,7 @@ _LICENSES = {
 _MARK = "\n<!-- made by sorigeul export: "
 
 _PAGE = """
-# {name}
+# {heading}
 
 A Korean speech recogniser (Listen, Attend and Spell), {form}
 한국어 음성 인식 모델입니다. 아래는 모델과 함께 기록된 내용입니다.
@@ -165,6 +166,7 @@ def model_card(folder: Path, options: CardOptions | None = None) -> str:
     subject = _subject(folder, options or CardOptions())
     page = _PAGE.format(
         name=subject.name,
+        heading=_plain(subject.name),
         form=_form(subject),
         package=_package(subject),
         description=_table(("", ""), _description(subject)),
@@ -427,7 +429,7 @@ def _limits(subject: _Subject) -> Iterator[str]:
 
 
 def _licence(subject: _Subject) -> Iterator[str]:
-    yield f"Of this model: {subject.license}." if subject.license else "Of this model: not stated."
+    yield f"Of this model: {_plain(subject.license) or 'not stated'}."
     config = subject.description.config
     if config.is_pretrained:
         yield f"Of its listener, which began as {config.listener}: that of its publisher."
@@ -457,7 +459,7 @@ def _environment(subject: _Subject) -> Iterator[str]:
         if value is not None:
             yield f"{name}: `{value}`" if key == "command" else f"{name}: {value}"
     seconds = record.get("training_seconds")
-    if isinstance(seconds, int | float) and seconds:
+    if isinstance(seconds, int | float) and seconds > 0:
         yield f"time of training: {timedelta(seconds=round(seconds))}"
     for facts in record.get("earlier", []):
         if command := facts.get("command"):
@@ -471,4 +473,9 @@ def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def _cell(text: str) -> str:
     """A text that stays in its cell."""
-    return " ".join(text.replace("|", "\\|").split())
+    return " ".join(_plain(text).replace("|", "\\|").split())
+
+
+def _plain(text: str) -> str:
+    """A text that Markdown does not take for HTML."""
+    return html.escape(text, quote=False)

@@ -138,6 +138,17 @@ def test_a_card_of_the_folder_goes_as_it_is_and_a_private_model_is_private(
     assert "is on the hub, and public" in refused.error()
 
 
+def test_a_card_older_than_the_model_goes_with_a_word(hub: Hub, own_run: Path) -> None:
+    card = own_run / "README.md"
+    card.write_text("---\nlanguage: ko\n---\n# By hand\n", encoding="utf-8")
+    assert "older" not in on_the_hub(hub, "push", own_run, "somebody/edited").err
+    os.utime(card, (1e9, 1e9))
+    pushed = on_the_hub(hub, "push", own_run, "somebody/edited")
+    assert pushed.status == 0
+    assert f"{card} is older than model.safetensors, and goes as it is" in pushed.err
+    assert hub.repositories["somebody/edited"].files["README.md"] == card.read_bytes()
+
+
 @pytest.mark.parametrize(
     ("repository", "environment", "reason"),
     [
@@ -217,6 +228,18 @@ def test_a_card_says_what_is_recorded(
     assert "| unknown |" in card.text
     assert "- command: " not in card.text  # it was not begun by one
     assert "- seed: 0" in card.text
+
+
+def test_a_card_has_no_html_and_no_times_that_cannot_be(sorigeul: Command, own_run: Path) -> None:
+    record = json.loads((own_run / "run.json").read_bytes())
+    record["training_seconds"] = -5.0
+    (own_run / "run.json").write_text(json.dumps(record), encoding="utf-8")
+    found = sorigeul("card", own_run, "--name", "<b>mine</b>", "--license", "<script>")
+    assert found.status == 0
+    page = ModelCard(found.out).text
+    assert "# &lt;b&gt;mine&lt;/b&gt;" in page
+    assert "Of this model: &lt;script&gt;." in page
+    assert "time of training" not in page
 
 
 def test_figures_of_another_model_are_no_figures_of_this_one(
