@@ -62,6 +62,13 @@ def log_sum_exp(scores: Array) -> Array:
     return np.log(np.exp(scores - peak).sum(-1, keepdims=True)) + peak
 
 
+def cumulative_log_sum_exp(scores: Array) -> Array:
+    """Logarithm of the sums of exponentials up to each place of the last axis."""
+    if not isinstance(scores, np.ndarray):
+        return scores.logcumsumexp(-1)
+    return np.logaddexp.accumulate(scores, axis=-1)
+
+
 def largest_of_first(scores: Array) -> tuple[Array, Array]:
     """The largest along the first axis, and its places there."""
     if not isinstance(scores, np.ndarray):

@@ -88,6 +88,27 @@ def run_stateful(
     return outputs, after if isinstance(after, tuple) else (after,)
 
 
+def gru_step(rnn: nn.RNNBase, projected: Tensor, hidden: Tensor) -> Tensor:
+    """One step of all layers: hidden states (layers, B, H) -> those after (layers, B, H).
+
+    `projected` is the input, multiplied by the lowest layer's input weights (B, 3H), with the gates
+    in PyTorch's order (reset, update, new). Under autocast, the matrix products alone are computed
+    in its dtype.
+    """
+    gates = 2 * rnn.hidden_size
+    after: list[Tensor] = []
+    for layer, state in enumerate(hidden.float().unbind()):
+        if layer:
+            weight, bias = getattr(rnn, f"weight_ih_l{layer}"), getattr(rnn, f"bias_ih_l{layer}")
+            projected = nn.functional.linear(after[-1], weight, bias).float()
+        weight, bias = getattr(rnn, f"weight_hh_l{layer}"), getattr(rnn, f"bias_hh_l{layer}")
+        recurrent = nn.functional.linear(state, weight, bias).float()
+        reset, update = (projected[:, :gates] + recurrent[:, :gates]).sigmoid().chunk(2, dim=1)
+        new = torch.addcmul(projected[:, gates:], reset, recurrent[:, gates:]).tanh()
+        after.append(torch.lerp(new, state, update))
+    return torch.stack(after)
+
+
 def _to_accepted_dtype(rnn: nn.Module, inputs: Tensor) -> Tensor:
     """Inputs in a dtype that the layers accept: float32, or any under autocast.
 

@@ -14,7 +14,7 @@ from torch.nn import functional
 from sorigeul.model.attention import Attention
 from sorigeul.model.config import LASConfig
 from sorigeul.model.memory import Memory
-from sorigeul.model.recurrent import recurrent, run_stateful
+from sorigeul.model.recurrent import gru_step, recurrent, run_stateful
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,10 @@ class Speller(nn.Module):
     feeding, Luong et al. 2015, section 3.3). LAS as published does so; the seed's model does not.
     """
 
+    character_gates: Tensor | None
+    """what the lowest GRU layer makes of each character (V, 3 D), if `tabulate_characters` was
+    called"""
+
     def __init__(self, config: LASConfig) -> None:
         super().__init__()
         width, dropout = config.speller_width, config.dropout
@@ -66,6 +70,17 @@ class Speller(nn.Module):
         )
         self.output_dropout = config.junction_dropout
         self.out = nn.Linear(width, config.vocabulary_size)
+        self.register_buffer("character_gates", None, persistent=False)
+
+    def tabulate_characters(self) -> None:
+        """Multiply all characters by the input weights of the GRU, once for all steps.
+
+        For a model that is not trained any more. Does nothing where these read something besides
+        the character, and for other cells.
+        """
+        if isinstance(self.rnn, nn.GRU) and not self.feed_context:
+            weight, bias = (getattr(self.rnn, f"{name}_ih_l0") for name in ("weight", "bias"))
+            self.character_gates = functional.linear(self.embedding.weight, weight, bias).detach()
 
     @property
     def shares_memory(self) -> bool:
@@ -113,6 +128,13 @@ class Speller(nn.Module):
         """
         if state is None:
             state = self.start(memory)
+        if self.character_gates is not None and tokens.shape[1] == 1 and not self.training:
+            gates = self.character_gates[tokens[:, 0]]
+            hidden = gru_step(self.rnn, gates, state.hidden[0])
+            merged, alignments, state = self._attend(
+                hidden[-1].unsqueeze(1), (hidden,), memory, state
+            )
+            return self.out(merged), alignments, state
         embedded = self.input_dropout(self.embedding(tokens))
         if not self.feed_context:
             merged, alignments, state = self._advance(embedded, memory, state)
@@ -147,6 +169,12 @@ class Speller(nn.Module):
     ) -> tuple[Tensor, Tensor, SpellerState]:
         """Inputs (B, U, D) -> merged (B, U, D), alignments (B, U, S), the state after."""
         outputs, hidden = run_stateful(self.rnn, inputs, state.hidden)
+        return self._attend(outputs, hidden, memory, state)
+
+    def _attend(
+        self, outputs: Tensor, hidden: tuple[Tensor, ...], memory: Memory, state: SpellerState
+    ) -> tuple[Tensor, Tensor, SpellerState]:
+        """The rest of a step, from the outputs (B, U, D) and states of the recurrent layers."""
         if self.attention is None:
             merged = outputs
             alignments = outputs.new_zeros(*outputs.shape[:2], memory.values.shape[1])

@@ -8,21 +8,28 @@ frames, V vocabulary.
 from dataclasses import dataclass
 from math import inf
 
-from sorigeul.base.arrays import Array, astype, log_softmax, log_sum_exp, namespace
+from sorigeul.base.arrays import (
+    Array,
+    astype,
+    cumulative_log_sum_exp,
+    log_softmax,
+    log_sum_exp,
+    namespace,
+)
 
 
 @dataclass(frozen=True)
 class Prefixes:
     """The prefixes of N hypotheses and their CTC forward variables.
 
-    A forward variable at frame t is the logarithm of the probability that the first t + 1 frames
-    write exactly the prefix.
+    A forward variable at t is the logarithm of the probability that the first t frames write
+    exactly the prefix. There is one more than frames: before the first one, t is 0.
     """
 
-    ends_in_character: Array
-    """of the paths that end in the last character of the prefix (N, S)"""
+    all_paths: Array
+    """of all paths (N, S + 1)"""
     ends_in_blank: Array
-    """of the paths that end in a blank (N, S)"""
+    """of the paths that end in a blank (N, S + 1)"""
     last_tokens: Array
     """last character of each prefix, the blank for an empty one (N,)"""
 
@@ -49,22 +56,31 @@ class PrefixScorer:
         self.scores = xp.where(padded[:, :, None], only_blank, scores)
         self.probabilities = xp.exp(self.scores)
         self.blank, self.width = blank, width
-        self.utterance = xp.arange(len(scores) * width, device=scores.device) // width
+        self._number_hypotheses()
+
+    def _number_hypotheses(self) -> None:
+        xp, batch = namespace(self.scores), len(self.scores)
+        rows = xp.arange(batch * self.width, device=self.scores.device)
+        self.utterance = rows // self.width
+        blank_scores = self.scores[..., self.blank].cumsum(1)
+        before = xp.zeros_like(blank_scores[:, :1])
+        self._blanks = xp.concat((before, blank_scores), axis=1)[self.utterance]
+        """the score of nothing but blanks in the first t frames (N, S + 1)"""
+
+    def keep(self, utterances: Array) -> None:
+        """Go on with some of the utterances only (B',)."""
+        self.scores = self.scores[utterances]
+        self.probabilities = self.probabilities[utterances]
+        self._number_hypotheses()
 
     def empty_prefixes(self) -> Prefixes:
         """The prefixes with which a search starts."""
-        xp = namespace(self.scores)
-        ends_in_blank = self.scores[..., self.blank].cumsum(1)[self.utterance]
-        return Prefixes(
-            ends_in_character=xp.full_like(ends_in_blank, -inf),
-            ends_in_blank=ends_in_blank,
-            last_tokens=xp.full_like(self.utterance, self.blank),
-        )
+        blank = namespace(self.scores).full_like(self.utterance, self.blank)
+        return Prefixes(self._blanks, self._blanks, blank)
 
     def complete_scores(self, prefixes: Prefixes) -> Array:
         """Log-probability of each prefix as the complete text of its utterance (N,)."""
-        ends = prefixes.ends_in_character[:, -1], prefixes.ends_in_blank[:, -1]
-        return namespace(self.scores).logaddexp(*ends)
+        return prefixes.all_paths[:, -1]
 
     def extension_scores(self, prefixes: Prefixes) -> Array:
         """Prefix score of each prefix followed by each token (N, V).
@@ -73,15 +89,15 @@ class PrefixScorer:
         nothing.
         """
         xp = namespace(self.scores)
-        entering = self._entering_scores(prefixes, xp.full_like(prefixes.last_tokens, -1))
+        entering = prefixes.all_paths[:, :-1]
         peak = xp.amax(entering, axis=1, keepdims=True).clip(-1e300)
         weights = xp.exp(entering - peak).reshape(-1, self.width, entering.shape[1])
         product = weights @ self.probabilities
         scores = xp.log(product).reshape(len(entering), -1) + peak
         # The product above is too high for a repeated character, which needs a blank in between.
-        repeated = self._entering_scores(prefixes, prefixes.last_tokens)
-        repeated = log_sum_exp(repeated + self._frame_scores(prefixes.last_tokens))[:, 0]
-        scores[xp.arange(len(scores), device=scores.device), prefixes.last_tokens] = repeated
+        repeated = prefixes.ends_in_blank[:, :-1] + self._frame_scores(prefixes.last_tokens)
+        rows = xp.arange(len(scores), device=scores.device)
+        scores[rows, prefixes.last_tokens] = log_sum_exp(repeated)[:, 0]
         return scores
 
     def extend(self, prefixes: Prefixes, rows: Array, tokens: Array) -> Prefixes:
@@ -90,36 +106,22 @@ class PrefixScorer:
         Every row of the result belongs to the same utterance as before, so `rows` must choose it
         from the rows of that utterance.
         """
-        chosen = Prefixes(
-            ends_in_character=prefixes.ends_in_character[rows],
-            ends_in_blank=prefixes.ends_in_blank[rows],
-            last_tokens=prefixes.last_tokens[rows],
-        )
         xp = namespace(self.scores)
+        # Only a path that ends in a blank can go on with the last character once more.
+        repeats = (tokens == prefixes.last_tokens[rows])[:, None]
+        before = xp.where(repeats, prefixes.ends_in_blank[rows], prefixes.all_paths[rows])
+        # A path enters the token in one frame, stays in it for some, and then in the blank. Both
+        # sums over frames become cumulative ones if scores are counted from the first frame.
         token_scores = self._frame_scores(tokens)
-        blank_scores = self._frame_scores(xp.full_like(tokens, self.blank))
-        entering = self._entering_scores(chosen, tokens) + token_scores
-        characters = [entering[:, 0]]
-        blanks = [xp.full_like(entering[:, 0], -inf)]
-        for frame in range(1, entering.shape[1]):
-            blanks.append(xp.logaddexp(blanks[-1], characters[-1]) + blank_scores[:, frame])
-            staying = characters[-1] + token_scores[:, frame]
-            characters.append(xp.logaddexp(staying, entering[:, frame]))
-        return Prefixes(xp.stack(characters, 1), xp.stack(blanks, 1), tokens)
-
-    def _entering_scores(self, prefixes: Prefixes, tokens: Array) -> Array:
-        """Log-probability that the frames before each frame write the prefix (N, S).
-
-        Only by paths that one of `tokens` (N,) may follow: if it repeats the last character of its
-        prefix, the paths that end in a blank.
-        """
-        xp = namespace(self.scores)
-        repeats = (tokens == prefixes.last_tokens)[:, None]
-        all_paths = xp.logaddexp(prefixes.ends_in_character, prefixes.ends_in_blank)
-        paths = xp.where(repeats, prefixes.ends_in_blank, all_paths)
-        first = xp.full_like(paths[:, :1], -inf)  # before the first frame
-        first[prefixes.last_tokens == self.blank] = 0.0
-        return xp.concat((first, paths[:, :-1]), axis=1)
+        is_padding = xp.isinf(token_scores)
+        stayed = xp.where(is_padding, 0.0, token_scores).cumsum(1)
+        entering = before[:, :-1] + token_scores - stayed
+        in_token = xp.full_like(before, -inf)
+        in_token[:, 1:] = xp.where(is_padding, -inf, stayed + cumulative_log_sum_exp(entering))
+        in_blank = xp.full_like(before, -inf)
+        left = cumulative_log_sum_exp((in_token - self._blanks)[:, :-1])
+        in_blank[:, 1:] = left + self._blanks[:, 1:]
+        return Prefixes(xp.logaddexp(in_token, in_blank), in_blank, tokens)
 
     def _frame_scores(self, tokens: Array) -> Array:
         """The score of one token for each prefix at every frame (N, S)."""

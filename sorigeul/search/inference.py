@@ -1,4 +1,4 @@
-"""Faster inference on a CPU: memory layout of the speller and int8 quantization.
+"""Faster inference on a CPU: memory layout and tables of the speller, and int8 quantization.
 
 A model that was changed here can no longer be trained.
 """
@@ -14,14 +14,16 @@ from sorigeul.model.las import ListenAttendSpell
 
 
 def optimize_layout(model: ListenAttendSpell) -> ListenAttendSpell:
-    """Store the speller's matrices by columns, in place. No number changes.
+    """Store the speller's matrices by columns, in place, and what its GRU makes of each character.
 
     The speller multiplies them with one vector at a time, so they are read from memory again for
-    every character. Stored by columns, they are read in their order in memory.
+    every character. Stored by columns, they are read in their order in memory. Numbers change by
+    rounding only.
     """
     for parameter in model.speller.parameters():
         if parameter.dim() == 2:
             parameter.data = parameter.data.t().contiguous().t()
+    model.speller.tabulate_characters()
     return model
 
 
@@ -35,6 +37,7 @@ def quantize(model: ListenAttendSpell) -> ListenAttendSpell:
         # PyTorch announces that this will move to a package which has no recurrent layers.
         warnings.simplefilter("ignore", (DeprecationWarning, UserWarning))
         _quantize_children(model)
+    model.speller.character_gates = None  # of the weights before
     convolutions = model.listener.conv if isinstance(model.listener, FrontEnd) else ()
     if torch.cpu.get_capabilities().get("avx512_bf16", False):
         for layer in convolutions:

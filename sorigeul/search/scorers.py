@@ -35,18 +35,24 @@ class Scorer(ABC):
 
     @abstractmethod
     def score(self) -> Array:
-        """What each next character adds to the score of each hypothesis (N, V)."""
+        """What each next character adds to the score of each hypothesis.
+
+        (N, V), or (1, V) or (N, 1) if it is the same for all hypotheses or characters.
+        """
+
+    def keep(self, utterances: Array) -> None:  # noqa: B027  (most have nothing to drop)
+        """Drop what is kept of other utterances than these (B',); `select` follows."""
 
     @abstractmethod
     def select(self, rows: Array, tokens: Array) -> None:
         """Go on with the hypotheses in `rows` (N,), each extended by one of `tokens` (N,).
 
-        A row belongs to the same utterance as before.
+        The rows are those of the hypotheses that were scored, all of the utterances to keep.
         """
 
 
 class SpellerScorer(Scorer):
-    """Log-probabilities of the speller; keeps its attention and its probabilities as well."""
+    """Log-probabilities of the speller."""
 
     def __init__(
         self,
@@ -58,36 +64,40 @@ class SpellerScorer(Scorer):
     ) -> None:
         """`memory` has the frames of the utterances (B, S, D), one for each hypothesis (N,)."""
         self.name, self.weight = name, weight
-        shared = model.speller.shares_memory
-        self._model, self._memory = model, memory if shared else memory.select(utterance)
-        hypotheses, frames = len(utterance), memory.values.shape[1]
-        xp, device = namespace(utterance), utterance.device
-        self.probabilities = xp.zeros((hypotheses, 0), dtype=xp.float32, device=device)
-        """of each character so far (N, U)"""
-        self.alignment = xp.zeros((hypotheses, 0, frames), dtype=xp.float32, device=device)
-        """attention of each character so far (N, U, S)"""
-        start = xp.full((hypotheses,), model.config.sos_id, device=device)
+        self._model = model
+        self._width = len(utterance) // len(memory.values)
+        self._remember(memory, utterance)
+        xp = namespace(utterance)
+        start = xp.full((len(utterance),), model.config.sos_id, device=utterance.device)
         self._step(start, model.speller.start(memory).select(utterance))
+
+    def _remember(self, memory: Memory, utterance: Array) -> None:
+        self._utterances = memory
+        shared = self._model.speller.shares_memory
+        self._memory = memory if shared else memory.select(utterance)
 
     def _step(self, tokens: Array, state: SpellerState) -> None:
         logits, attention, self._state = self._model.speller(tokens[:, None], self._memory, state)
         xp, config = namespace(logits), self._model.config
         scores = astype(logits[:, -1], xp.float64)
-        scores[:, [config.sos_id, config.pad_id]] = -inf  # never characters
+        for never in (config.sos_id, config.pad_id):
+            scores[:, never] = -inf
         self._log_probabilities = log_softmax(scores)
-        self.attention = astype(attention, xp.float32)
-        """attention of the character that is scored now (N, 1, S)"""
+        self.attention = astype(attention[:, 0], xp.float32)
+        """attention of the character that is scored now (N, S)"""
 
     def score(self) -> Array:
         """The speller's log-probabilities (N, V), in float64."""
         return self._log_probabilities
 
+    def keep(self, utterances: Array) -> None:
+        """Keep the memory of these."""
+        xp, device = namespace(utterances), utterances.device
+        hypotheses = xp.arange(len(utterances) * self._width, device=device)
+        self._remember(self._utterances.select(utterances), hypotheses // self._width)
+
     def select(self, rows: Array, tokens: Array) -> None:
         """Run the speller one step further."""
-        xp = namespace(rows)
-        chosen = astype(xp.exp(self._log_probabilities[rows, tokens]), xp.float32)[:, None]
-        self.probabilities = xp.concat((self.probabilities[rows], chosen), axis=1)
-        self.alignment = xp.concat((self.alignment[rows], self.attention[rows]), axis=1)
         self._step(tokens, self._state.select(rows))
 
 
@@ -117,13 +127,16 @@ class CtcScorer(Scorer):
         """What each character changes in the log-probability of the prefix (N, V)."""
         self._extended = self._scorer.extension_scores(self._prefixes)
         self._extended[:, self._eos_id] = self._scorer.complete_scores(self._prefixes)
-        xp = namespace(self._extended)
-        change = self._extended - self._totals[:, None]
-        return xp.where(xp.isinf(self._extended), -inf, change)
+        return self._extended - self._totals[:, None]
+
+    def keep(self, utterances: Array) -> None:
+        """Keep the frames of these."""
+        self._scorer.keep(utterances)
 
     def select(self, rows: Array, tokens: Array) -> None:
         """Extend the prefixes."""
-        self._totals = self._extended[rows, tokens]
+        # Finite, so that what follows an impossible prefix is impossible too, not undefined.
+        self._totals = self._extended[rows, tokens].clip(-1e300)
         self._prefixes = self._scorer.extend(self._prefixes, rows, tokens)
 
 
@@ -156,7 +169,7 @@ class LengthBonus(Scorer):
 
     def __init__(self, speller: SpellerScorer, eos_id: int, weight: float) -> None:
         self.weight = weight
-        self._ones = namespace(speller.score()).ones_like(speller.score())
+        self._ones = namespace(speller.score()).ones_like(speller.score()[:1])
         self._ones[:, eos_id] = 0.0
 
     def most_gain(self, characters: Array) -> Array:
@@ -164,7 +177,7 @@ class LengthBonus(Scorer):
         return astype(characters, namespace(characters).float64)
 
     def score(self) -> Array:
-        """One for each character, nothing for the end of sentence (N, V)."""
+        """One for each character, nothing for the end of sentence (1, V)."""
         return self._ones
 
     def select(self, rows: Array, tokens: Array) -> None:
@@ -184,22 +197,24 @@ class CoverageScorer(Scorer):
     def __init__(self, speller: SpellerScorer, weight: float) -> None:
         self.weight = weight
         self._speller = speller
+        self._before = namespace(speller.attention).zeros_like(speller.attention)
+        """attention that each frame got from the characters so far (N, S)"""
 
     def most_gain(self, characters: Array) -> Array:
         """All frames, however many characters there are (B,)."""
         xp = namespace(characters)
-        return astype(characters > 0, xp.float64) * self._speller.attention.shape[2]
+        return astype(characters > 0, xp.float64) * self._speller.attention.shape[1]
 
     def score(self) -> Array:
-        """How many frames the next character is the first to cover, the same for all (N, V)."""
-        before = self._speller.alignment.sum(1)
-        after = before + self._speller.attention[:, 0]
-        xp = namespace(before)
-        gained = ((after > self._ENOUGH) & (before <= self._ENOUGH)).sum(1)[:, None]
-        return xp.broadcast_to(astype(gained, xp.float64), self._speller.score().shape)
+        """How many frames the next character is the first to cover, the same for all (N, 1)."""
+        before = self._before
+        self._after = before + self._speller.attention
+        gained = ((self._after > self._ENOUGH) & (before <= self._ENOUGH)).sum(1)[:, None]
+        return astype(gained, namespace(before).float64)
 
     def select(self, rows: Array, tokens: Array) -> None:
-        """Nothing to follow: the speller keeps its attention."""
+        """Note what was attended to."""
+        self._before = self._after[rows]
 
 
 class TermScorer(Scorer):
@@ -245,7 +260,8 @@ class RepetitionGuard(Scorer):
         self._speller = speller
         hypotheses, device = len(speller.attention), speller.attention.device
         xp = namespace(speller.attention)
-        self._tokens = xp.zeros((hypotheses, 0), dtype=xp.int64, device=device)
+        self._tokens = xp.full((hypotheses, self._LONGEST), -1, device=device)
+        """the last characters of each hypothesis, -1 where there is none"""
         periods = xp.arange(1, self._LONGEST + 1, device=device)
         copies = (-(-self._LEAST_CHARACTERS // periods)).clip(self._TIMES)
         self._most_matches = (copies - 1) * periods
@@ -255,24 +271,24 @@ class RepetitionGuard(Scorer):
         """whether a hypothesis was stopped from repeating itself (N,)"""
 
     def score(self) -> Array:
-        """Minus infinity for a character that would go on with the repetition, else 0 (N, V)."""
-        xp, characters = namespace(self._tokens), self._tokens.shape[1]
-        scores = xp.zeros_like(self._speller.score())
+        """Minus infinity for a character that would go on with the repetition, else 0.
+
+        (N, V), or (1, 1) if no hypothesis repeats itself.
+        """
+        xp, device = namespace(self._tokens), self._tokens.device
         looping = self._matches >= self._most_matches
+        if not looping.any():
+            return xp.zeros((1, 1), dtype=xp.float64, device=device)
+        scores = xp.zeros_like(self._speller.score())
         for row, period in xp.argwhere(looping).tolist():
-            scores[row, self._tokens[row, characters - period - 1]] = -inf
+            scores[row, self._tokens[row, -period - 1]] = -inf
         self.repetitive = self.repetitive | looping.any(1)
         return scores
 
     def select(self, rows: Array, tokens: Array) -> None:
         """Count how long each hypothesis has been repeating itself."""
-        history = self._tokens[rows]
+        xp, recent = namespace(tokens), self._tokens[rows]
         self.repetitive = self.repetitive[rows]
-        xp = namespace(tokens)
-        matches = xp.zeros_like(self._matches)
-        most = min(self._LONGEST, history.shape[1])
-        recent = xp.flip(history, (1,))[:, :most]
-        equal = recent == tokens[:, None]
-        matches[:, :most] = xp.where(equal, self._matches[rows][:, :most] + 1, 0)
-        self._matches = matches
-        self._tokens = xp.concat((history, tokens[:, None]), axis=1)
+        again = xp.flip(recent, (1,)) == tokens[:, None]
+        self._matches = xp.where(again, self._matches[rows] + 1, 0)
+        self._tokens = xp.concat((recent[:, 1:], tokens[:, None]), axis=1)

@@ -15,6 +15,7 @@ from sorigeul.lm.language_model import LanguageModel
 from sorigeul.lm.network import NetworkModel
 from sorigeul.lm.transformer import TransformerConfig, TransformerNetwork
 from sorigeul.model.las import ListenAttendSpell, ListenerOutput
+from sorigeul.search import beam_search
 from sorigeul.search.decoding import Search
 from sorigeul.search.greedy import greedy_search
 from sorigeul.search.hypothesis import Hypothesis
@@ -233,6 +234,43 @@ def test_a_batch_equals_its_members_with_every_scorer(tiny: Tiny, utterances: Ut
         for one, other in zip(hypotheses, expected, strict=True):
             assert one.score == pytest.approx(other.score, abs=1e-3)
             np.testing.assert_allclose(one.alignment, other.alignment, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("score_function", ["dot", "location"])
+def test_going_on_without_utterances_that_are_done_changes_nothing(
+    tiny: Tiny,
+    utterances: Utterances,
+    monkeypatch: pytest.MonkeyPatch,
+    score_function: str,
+) -> None:
+    model = tiny(ctc_weight=0.3, score_function=score_function)
+    encoded = encode(model, utterances)
+    options = SearchOptions(4, length_bonus=0.5, coverage_weight=0.2, lm_weights=(0.3,), nbest=3)
+    search = Search([model], options, [transformer(vocabulary())], terms())
+    expected = search([encoded])
+    steps = {len(hypotheses[0].tokens) for hypotheses in expected}
+    assert len(steps) > 2  # they end one after the other
+    for share in (0.01, 1.0):  # as soon as one is done, and never
+        monkeypatch.setattr(beam_search, "_WORTH_DROPPING", share)
+        for one, other in zip(search([encoded]), expected, strict=True):
+            assert [h.tokens for h in one] == [h.tokens for h in other]
+            for found, before in zip(one, other, strict=True):
+                assert found.scores == pytest.approx(before.scores, abs=1e-5)
+                assert found.probabilities == pytest.approx(before.probabilities, abs=1e-5)
+                np.testing.assert_allclose(found.alignment, before.alignment, rtol=0, atol=1e-5)
+
+
+def test_texts_may_score_the_same(tiny: Tiny, utterances: Utterances) -> None:
+    """A bonus makes each longer text better, and all of one length are as good as each other."""
+    model = tiny(ctc_weight=0.0)
+    with torch.no_grad():
+        model.speller.out.weight.zero_()
+        model.speller.out.bias.zero_()
+    options = SearchOptions(beam=4, length_bonus=5.0, nbest=2)
+    for first, second in Search([model], options)([encode(model, utterances)]):
+        assert first.score == second.score
+        assert first.tokens != second.tokens
+        assert len(first.tokens) == len(second.tokens)
 
 
 def test_two_of_the_same_recogniser_equal_one(tiny: Tiny, utterances: Utterances) -> None:

@@ -35,6 +35,38 @@ def test_the_memory_layout_changes_no_number(tiny: Tiny, utterances: Utterances,
     assert torch.equal(weight, model.speller.out.weight)
 
 
+@pytest.mark.parametrize("layers", [1, 3])
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+def test_a_table_of_characters_gives_the_scores_of_each_step(
+    tiny: Tiny, utterances: Utterances, layers: int, precision: torch.dtype
+) -> None:
+    model = tiny(speller_layer_size=layers)
+    batch = utterances(60, 41)
+    expected = scores(model, *batch)
+    tolerance = 1e-5 if precision == torch.float32 else 0.1
+    optimized = optimize_layout(model)
+    assert optimized.speller.character_gates is not None
+    with torch.no_grad(), torch.autocast("cpu", precision, precision != torch.float32):
+        encoded = optimized.listen(*batch)
+        memory, state = optimized.make_memory(encoded), None
+        for step, token in enumerate((model.config.sos_id, 0, 1, 2, 3, 4)):
+            tokens = torch.full((2, 1), token)
+            logits, _, state = optimized.speller(tokens, memory, state)
+            torch.testing.assert_close(
+                logits[:, 0].float(), expected[:, step], rtol=tolerance, atol=tolerance
+            )
+
+
+def test_a_table_of_characters_is_no_weight_of_the_model(tiny: Tiny) -> None:
+    model = tiny()
+    names, tree = model.state_dict().keys(), str(model)
+    assert optimize_layout(model).state_dict().keys() == names
+    assert str(model) == tree
+    assert quantize(model).speller.character_gates is None  # it was of the weights before
+    assert optimize_layout(tiny(feed_context=True)).speller.character_gates is None
+    assert optimize_layout(tiny(cell="lstm")).speller.character_gates is None
+
+
 @pytest.mark.parametrize("cell", ["gru", "lstm", "rnn"])
 @pytest.mark.parametrize("score_function", ["self", "dot", "location", "multi-head"])
 def test_scores_in_eight_bits_are_close(
