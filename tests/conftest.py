@@ -114,6 +114,40 @@ def run(corpus: Path, tmp_path_factory: pytest.TempPathFactory, worker_id: str) 
 
 
 @pytest.fixture(scope="session")
+def bpe_corpus(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """Manifests of sentences of one to three words, out of five. Do not change them."""
+    from random import Random
+
+    from helpers import tones
+    from helpers.shared import made_once
+
+    random = Random(0)
+    words = ("가", "나라", "다나가", "라다", "가나")
+    texts = [" ".join(random.choices(words, k=1 + number % 3)) for number in range(68)]
+    splits = ["test"] * 4 + ["dev"] * 4 + ["train"] * 60
+
+    def make(folder: Path) -> None:
+        tones.manifests(folder, texts, splits)
+
+    return made_once(tmp_path_factory, worker_id, "words", make) / "manifests"
+
+
+@pytest.fixture(scope="session")
+def bpe_run(bpe_corpus: Path, tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """The folder of a finished run that writes units of several characters. Do not change it."""
+    from helpers import tones
+    from helpers.shared import made_once
+
+    from sorigeul.training.run import train
+
+    def make(folder: Path) -> None:
+        settings = {"vocabulary": "bpe", "bpe_units": 20, "jamo_ctc_weight": 0.2}
+        train(bpe_corpus, folder / "bpe", tones.STURDY.changed(settings, "bpe"))
+
+    return made_once(tmp_path_factory, worker_id, "trained bpe", make) / "bpe"
+
+
+@pytest.fixture(scope="session")
 def counting_run(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The model of `run`, but it writes 일이삼오 for 가나다라. Do not change it."""
     from dataclasses import replace

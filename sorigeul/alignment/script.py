@@ -46,7 +46,8 @@ class Script:
                 words.append(Word(text, tokens, False, ends_sentence))
             if words:
                 words[-1] = replace(words[-1], ends_line=True)
-        return cls(words, vocabulary.encode(" "))
+        # A word in units of several characters has the space before it.
+        return cls(words, [] if vocabulary.kind == "bpe" else vocabulary.encode(" "))
 
     def __len__(self) -> int:
         return len(self.words)

@@ -66,9 +66,10 @@ def too_fast_for_ctc(
     """Utterances that CTC cannot align at this frame rate, as (id, reason)."""
     for utterance_id, text, seconds in as_lazy_cuts(cuts).transcripts():
         frames = int(seconds * frames_per_second)
-        # Encoding is slow, and leaves out unknown characters, which never increases the count. So
-        # only the few texts that need too many frames before it are encoded.
-        if _min_ctc_frames(vocabulary.split(text)) > frames:
+        # Encoding is slow, and leaves out unknown characters and joins others, which never
+        # increases the count, but that a space may come before them. So only the few texts that
+        # need too many frames before it are encoded.
+        if _min_ctc_frames(vocabulary.split(text)) + 1 > frames:
             needed = _min_ctc_frames(vocabulary.encode(text))
             if needed > frames:
                 yield utterance_id, f"{needed} CTC frames needed for its text, {frames} there"

@@ -56,7 +56,7 @@ def preflight(
     cuts = manifests.required_manifest(corpus, "train", settings.data.audio_root)
     statistics = manifest_statistics(cuts)
     settings = with_encoder(settings, None)
-    vocabulary, pretrained = start_vocabulary(settings, statistics.characters)
+    vocabulary, pretrained = start_vocabulary(settings, statistics.characters, cuts)
     drawn = draw_sample(cuts, _SAMPLE_SIZE, statistics.utterances, settings.training.seed)
     sample, usable = _measure_sample(drawn, _MEASURING_SHARE * time_limit, clock)
     print(

@@ -39,8 +39,10 @@ def _check_frame_rate(data: TrainingData, settings: Settings) -> Iterator[Findin
     """Whether an utterance has more characters than frames for the speller or for CTC."""
     model = settings.model
     rates = [
-        len(data.vocabulary.split(manifests.transcript(cut))) / cut.duration for cut in data.sample
+        len(data.vocabulary.encode_all(manifests.transcript(cut))) / cut.duration
+        for cut in data.sample
     ]
+    counted = "units" if data.vocabulary.kind == "bpe" else "characters"
     median_rate, fast_rate = np.percentile(rates, [50, 90])
     readers = {model.reduction: "the speller has"}
     if model.ctc_weight > 0:
@@ -58,7 +60,7 @@ def _check_frame_rate(data: TrainingData, settings: Settings) -> Iterator[Findin
         yield Finding(
             f"{100 * share:.1f} % of the utterances have too much text for the {frame_rate:.4g} "
             f"frames a second that {reader} at {reduction}-fold time_reduction; the median "
-            f"utterance has {median_rate:.1f} characters a second, a tenth have more than "
+            f"utterance has {median_rate:.1f} {counted} a second, a tenth have more than "
             f"{fast_rate:.1f} ({example}): {consequence}",
             fatal,
         )

@@ -8,6 +8,9 @@ the vocabulary does not have.
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
+import numpy as np
+import numpy.typing as npt
+
 from sorigeul.base.arrays import Array
 from sorigeul.text.vocabulary import Vocabulary
 
@@ -50,3 +53,14 @@ class LanguageModel(ABC, Generic[State]):
     @abstractmethod
     def advance(self, state: State, tokens: Array) -> State:
         """The state after one more character in each text, `tokens` (N,)."""
+
+
+def unit_lengths(vocabulary: Vocabulary) -> npt.NDArray[np.int64]:
+    """How many characters of a text each unit stands for, the end of a line counted as one (V,).
+
+    With bpe the space before the first word is counted in its place. 0 for unknown characters.
+    """
+    lengths = np.array([len(unit) for unit in vocabulary.units], np.int64)
+    lengths[[vocabulary.sos_id, vocabulary.pad_id]] = 0
+    lengths[vocabulary.eos_id] = 0 if vocabulary.kind == "bpe" else 1
+    return lengths

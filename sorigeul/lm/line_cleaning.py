@@ -41,7 +41,7 @@ class CleanLine:
     text: str
     sentences: tuple[str, ...]
     ids: Ids
-    """of its characters; `pad_id` for those that the vocabulary does not have"""
+    """of its units; `pad_id` for characters that the vocabulary does not have"""
 
 
 class LineCleaner:
@@ -55,15 +55,16 @@ class LineCleaner:
         """Prepare for the signs of a vocabulary."""
         self._vocabulary = vocabulary
         hangul_or_space = re.compile(r"[가-힣\u1100-\u11ff\s]")
-        units = vocabulary.units[:-3]
+        units = [unit for unit in vocabulary.units[:-3] if len(unit) == 1]
         signs = "".join(re.escape(unit) for unit in units if not hangul_or_space.match(unit))
         self._other_script = re.compile(rf"[^\W_0-9A-Za-z가-힣ㄱ-ㆎ{signs}]|[^\0-\uffff{signs}]")
         closed_up = "".join(map(re.escape, CLOSED_UP))
         self._closed_up = re.compile(rf"(?![{signs or '가'}])[{closed_up}]")
         self._other_sign = re.compile(rf"[^0-9A-Za-z가-힣\s{signs}]+")
         self._id_of_code_point: Ids = np.full(0x110000, vocabulary.pad_id, id_type(vocabulary))
-        for i, unit in enumerate(units):
-            self._id_of_code_point[ord(unit)] = i
+        for i, unit in enumerate(vocabulary.units[:-3]):
+            if len(unit) == 1:
+                self._id_of_code_point[ord(unit)] = i
 
     def clean(self, raw: str, read_out: bool) -> list[CleanLine | Reason]:
         """The lines that a raw line becomes, at least one; a reason for a line that is left out.
@@ -97,10 +98,13 @@ class LineCleaner:
         if not sentences:
             return "empty"
         text = " ".join(sentences)
-        units = self._vocabulary.split(text)
-        ids: Ids = self._id_of_code_point[np.frombuffer(units.encode("utf-32-le"), dtype="<u4")]
+        characters = self._vocabulary.split(text)
+        code_points = np.frombuffer(characters.encode("utf-32-le"), dtype="<u4")
+        ids: Ids = self._id_of_code_point[code_points]
         if np.count_nonzero(ids == self._vocabulary.pad_id) > _MOST_UNKNOWN * len(ids):
             return "unknown characters"
+        if self._vocabulary.kind == "bpe":
+            ids = np.array(self._vocabulary.encode_all(text), ids.dtype)
         return CleanLine(text, tuple(sentences), ids)
 
 

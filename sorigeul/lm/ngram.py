@@ -23,7 +23,7 @@ from sorigeul.base.progress import progress_bar
 from sorigeul.base.ranges import COUNT_OR_NONE, Range, check_ranges
 from sorigeul.base.weight_arrays import read_arrays
 from sorigeul.lm.kneser_ney import count_ngrams, ngram_table, unigram_probabilities
-from sorigeul.lm.language_model import LanguageModel
+from sorigeul.lm.language_model import LanguageModel, unit_lengths
 from sorigeul.lm.model_files import (
     CONFIG,
     WEIGHTS,
@@ -274,6 +274,9 @@ def train_ngram(text: "TextData", options: NgramOptions) -> NgramModel:
     facts = {"normalizer": text.report.get("normalizer")}
     model = NgramModel(vocabulary, options, unigrams, tables[::-1], facts)
     heldout = model.log_probabilities(text.heldout)
-    bits = round(-float(heldout.mean()) / log(2), 4) if len(heldout) else None
+    bits = None
+    if len(heldout):
+        characters = int(unit_lengths(vocabulary)[text.heldout].sum())
+        bits = round(-float(heldout.mean()) * len(heldout) / characters / log(2), 4)
     model.facts["heldout_bits_per_character"] = bits
     return model

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from sorigeul.lm.language_model import LanguageModel
+from sorigeul.lm.language_model import LanguageModel, unit_lengths
 from sorigeul.text.file_encoding import read_lines
 from sorigeul.text.normalization import normalizer
 
@@ -90,8 +90,8 @@ def _score_batch(model: LanguageModel[Any], texts: list[str]) -> list[LineScore]
         scores = model.scores(state).cpu().gather(1, column.unsqueeze(1)).squeeze(1)
         sums += torch.where(column == pad, 0.0, scores.double())
         state = model.advance(state, column)
-    unknown = [row.count(pad) for row in rows]
+    lengths = unit_lengths(vocabulary)
     return [
-        LineScore(text, float(total), len(row) - count, count)
-        for text, total, row, count in zip(texts, sums, rows, unknown, strict=True)
+        LineScore(text, float(total), int(lengths[row].sum()), row.count(pad))
+        for text, total, row in zip(texts, sums, rows, strict=True)
     ]

@@ -9,7 +9,7 @@ from sorigeul.base.ranges import TEMPERATURE, check_number
 from sorigeul.lm.language_model import LanguageModel
 
 _LONGEST = 200
-"""characters after which a line is cut"""
+"""units after which a line is cut"""
 
 
 @torch.no_grad()
@@ -38,4 +38,5 @@ def sample_lines(
         if ended.all():
             break
         state = model.advance(state, drawn)
-    return [start + vocabulary.decode(row) for row in torch.stack(columns, 1).tolist()]
+    rows = torch.stack(columns, 1).tolist()
+    return [start + vocabulary.decode(row, continues=bool(start)) for row in rows]

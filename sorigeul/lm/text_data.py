@@ -99,7 +99,7 @@ def prepare_text(
                     left_out["excluded transcript"] += 1
                 else:
                     seen.add(identity)
-                    counts["characters"] += len(line.ids)
+                    counts["characters"] += len(vocabulary.split(line.text))
                     unknown = line.ids == vocabulary.pad_id
                     counts["unknown_characters"] += int(np.count_nonzero(unknown))
                     yield identity, line.ids.tobytes() + eos

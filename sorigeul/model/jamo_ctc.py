@@ -17,19 +17,20 @@ class JamoCtc(nn.Module):
 
     Parameters
     ----------
-    jamo_ids : ids (V, 3) of each unit's jamo, 0 for none
+    jamo_ids : ids (V, 3 C) of the jamo of each unit's characters, of which it has up to C: 0 for a
+        missing final, and for all three of what is no syllable; -1 for characters it does not have
     width : the width D of the listener's frames
     """
 
     jamo_ids: Tensor
-    """as the parameter, but units without jamo have that one unit (V, 3)"""
+    """as the parameter, but characters without jamo have that one unit, and missing ones 0"""
 
     def __init__(self, jamo_ids: Tensor, width: int) -> None:
         super().__init__()
         other = int(jamo_ids.max()) + 1
-        jamo_ids = jamo_ids.clone()
-        jamo_ids[~jamo_ids.any(1), 0] = other
-        self.register_buffer("jamo_ids", jamo_ids, persistent=False)
+        characters = jamo_ids.reshape(len(jamo_ids), -1, 3).clone()
+        characters[..., 0][~characters.any(2)] = other
+        self.register_buffer("jamo_ids", characters.flatten(1).clamp_min(0), persistent=False)
         self.out = nn.Linear(width, other + 1)
 
     def forward(self, frames: Tensor, lengths: Tensor, tokens: Tensor, pad_id: int) -> Tensor:
@@ -50,7 +51,7 @@ class JamoCtc(nn.Module):
         )
 
     def targets(self, tokens: Tensor, token_lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Tokens (B, U), lengths (B,) -> their jamo (B, 3 U) and how many there are (B,)."""
+        """Tokens (B, U), lengths (B,) -> their jamo (B, 3 C U) and how many there are (B,)."""
         valid = torch.arange(tokens.shape[1], device=tokens.device) < token_lengths.unsqueeze(1)
         jamo = (self.jamo_ids[tokens] * valid.unsqueeze(2)).flatten(1)
         present = jamo != _BLANK

@@ -69,8 +69,8 @@ class ListenAttendSpell(nn.Module):
     Parameters
     ----------
     jamo_ids : ids (V, 3) of each unit's jamo, for training with `share_letters` or
-        `jamo_ctc_weight`. Leave it out to load a published model, whose matrices are already
-        summed, and which has no jamo CTC head
+        `jamo_ctc_weight`; for the latter also (V, 3 C), as `JamoCtc` has it. Leave it out to load a
+        published model, whose matrices are already summed, and which has no jamo CTC head
     unseen_units : how many units, the last ones before the specials, are in no transcript; with
         `share_letters` only, see `share_jamo`
     """

@@ -1,19 +1,22 @@
 """When each character of a hypothesis is spoken, by CTC or by the attention.
 
-B utterances, S frames, U characters.
+Where a unit of the vocabulary has several characters, it is the unit that is placed, and its
+characters share its time (`spell_out`). B utterances, S frames, U characters.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from sorigeul.base.arrays import Array, to_numpy
 from sorigeul.model.ctc_alignment import ctc_spans
 from sorigeul.search.hypothesis import Alignment, Hypothesis
+from sorigeul.text.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from sorigeul.model.las import ListenAttendSpell, ListenerOutput
@@ -54,6 +57,44 @@ def character_times(
         alignments = [hypothesis.alignment for hypothesis in hypotheses]
         return _align_attention(alignments, reversed_input)
     return [CharacterTimes(_even_spans(len(row.tokens)), None) for row in hypotheses]
+
+
+def spell_out(
+    hypothesis: Hypothesis, times: CharacterTimes, vocabulary: Vocabulary
+) -> tuple[Hypothesis, CharacterTimes]:
+    """A hypothesis and its times, of units -> the same of characters.
+
+    A unit is right or wrong as a whole, so each of its characters has its probabilities, and its
+    attention. They have equal shares of its time, but for the space before a word, which has none.
+    """
+    if vocabulary.kind != "bpe":
+        return hypothesis, times
+    tokens = vocabulary.spell(hypothesis.tokens)
+    units = [vocabulary.units[token] for token in hypothesis.tokens]
+    places = np.repeat(np.arange(len(units)), [len(unit) for unit in units])
+    places = places[len(places) - len(tokens) :]  # without the space before the first word
+    spans = [_divided(span, unit) for span, unit in zip(times.spans, units, strict=True)]
+    all_spans = np.concatenate([np.empty((0, 2)), *spans])
+    own, ctc = hypothesis.probabilities, times.ctc_probabilities
+    spelled = replace(
+        hypothesis,
+        tokens=tokens,
+        probabilities=[own[place] for place in places],
+        alignment=hypothesis.alignment[places],
+    )
+    return spelled, CharacterTimes(
+        all_spans[len(all_spans) - len(tokens) :],
+        None if ctc is None else [ctc[place] for place in places],
+    )
+
+
+def _divided(span: npt.NDArray[np.float64], unit: str) -> Spans:
+    """The spans of a unit's characters within its own (2,)."""
+    start, end = span
+    silent = len(unit) > 1 and unit[0].isspace()
+    edges = np.linspace(start, end, len(unit) + 1 - silent)
+    edges = np.insert(edges, 0, [start] * silent)
+    return np.stack((edges[:-1], edges[1:]), axis=1)
 
 
 def _align_attention(alignments: Sequence[Alignment], reversed_input: bool) -> list[CharacterTimes]:

@@ -17,7 +17,7 @@ from sorigeul.base.arrays import Array, inference
 from sorigeul.base.errors import UserError
 from sorigeul.pretrained.description import PretrainedModel
 from sorigeul.recognition.batching import group_by_seconds
-from sorigeul.recognition.character_times import CharacterTimes, character_times
+from sorigeul.recognition.character_times import CharacterTimes, character_times, spell_out
 from sorigeul.recognition.confidence import (
     ConfidenceCalibration,
     geometric_mean,
@@ -292,7 +292,7 @@ class Recognizer:
 
         `hypotheses` are the n-best, `times` those of the first.
         """
-        hypothesis = hypotheses[0]
+        hypothesis, times = spell_out(hypotheses[0], times, self.pretrained.vocabulary)
         segment = self._segment(speech, hypothesis, path)
         speller, ctc = hypothesis.probabilities, times.ctc_probabilities
         confidence, raw = segment.confidence, raw_confidence(speller, ctc)
@@ -336,7 +336,10 @@ class Recognizer:
     def _segment(
         self, speech: SpeechSegment, hypothesis: Hypothesis, path: CtcPath | None
     ) -> Segment:
-        """A segment with its text; `path` is the best path of the CTC head, if there is one."""
+        """A segment with its text; `path` is the best path of the CTC head, if there is one.
+
+        The hypothesis is of characters, as of `spell_out`.
+        """
         vocabulary, config = self.pretrained.vocabulary, self.pretrained.model.config
         alignment = hypothesis.alignment
         in_time = alignment
@@ -344,7 +347,8 @@ class Recognizer:
             in_time = np.ascontiguousarray(alignment[:, ::-1])
         agreement, ctc_text = 1.0, None
         if path is not None:
-            agreement = LCSseq.normalized_similarity(hypothesis.tokens, ctc_collapse(path, config))
+            ctc_tokens = vocabulary.spell(ctc_collapse(path, config))
+            agreement = LCSseq.normalized_similarity(hypothesis.tokens, ctc_tokens)
             own_path = path[self.own_frames(speech, len(path))]
             ctc_text = vocabulary.decode(ctc_collapse(own_path, config)).strip()
         return Segment(

@@ -54,7 +54,7 @@ class Segment:
     finished: bool
     """whether the model reached the end of the sentence; otherwise the text is not reliable"""
     characters: list[str]
-    """the vocabulary units of the text (U)"""
+    """the characters of the text, which are jamo if the model writes jamo (U)"""
     alignment: Alignment
     """attention of each character over the listener frames, in the order of time (U, S)"""
     ctc_text: str | None = None

@@ -2,7 +2,8 @@
 
 The automaton is that of Aho and Corasick 1975: a tree of the terms whose nodes are beginnings of
 terms, with a link from each node to the longest other beginning that it ends in. So terms are found
-anywhere in a text, in one step for each character.
+anywhere in a text, in one step for each character. A unit of several characters is as many steps at
+once, so terms are found however a text is divided into units, which may go beyond their ends.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,12 +23,12 @@ _MOST_CELLS = 50_000_000  # nodes times vocabulary: 600 MB
 
 @dataclass(frozen=True)
 class Terms:
-    """An automaton of P nodes over V characters. Node 0 is the beginning of all terms."""
+    """An automaton of P nodes over V units. Node 0 is the beginning of all terms."""
 
     following: Array
-    """the node after each character (P, V)"""
+    """the node after each unit (P, V)"""
     bonuses: Array
-    """what a hypothesis gains or loses with each character (P, V)"""
+    """what a hypothesis gains or loses with each unit (P, V)"""
     unknown: tuple[str, ...] = ()
     """terms with characters that the vocabulary does not have; they are left out"""
     weights: Mapping[str, float] = field(default_factory=dict)
@@ -72,7 +73,7 @@ class Terms:
             if term in unknown:
                 continue
             node = 0
-            for depth, token in enumerate(vocabulary.encode(term), 1):
+            for depth, token in enumerate(vocabulary.encode_characters(term), 1):
                 if token not in children[node]:
                     children[node][token] = len(children)
                     children.append({})
@@ -88,11 +89,14 @@ class Terms:
             raise UserError(f"too many terms: {len(children)} characters, at most {most} here")
         weights = {term: weight for term, weight in terms if term not in unknown}
         automaton = _automaton(children, worths, complete, len(vocabulary))
+        for unit, characters in enumerate(vocabulary.units[:-3]):
+            if len(characters) > 1:
+                _add_unit(*automaton, unit, vocabulary.encode_characters(characters))
         return cls(*automaton, unknown=unknown, weights=weights)
 
     @property
     def most_gain(self) -> float:
-        """The most that one character can gain."""
+        """The most that one unit can gain."""
         return float(self.bonuses.max())
 
     def like(self, array: Array) -> "Terms":
@@ -102,7 +106,7 @@ class Terms:
         return Terms(moved[0], moved[1], self.unknown, self.weights)
 
     def gains(self, nodes: Array) -> Array:
-        """What each next character gains or loses at `nodes` (N,) -> (N, V)."""
+        """What each next unit gains or loses at `nodes` (N,) -> (N, V)."""
         bonuses = self.bonuses[nodes]
         return astype(bonuses, namespace(bonuses).float64)
 
@@ -139,3 +143,13 @@ def _automaton(
             nodes.append(child)
     arriving = certain - certain[parents] + pending
     return following, arriving[following] - pending[:, None]
+
+
+def _add_unit(following: Array, bonuses: Array, unit: int, characters: Sequence[int]) -> None:
+    """Fill the column of a unit with where its characters lead to and what they gain, in turn."""
+    nodes = np.arange(len(following))
+    gains = np.zeros(len(following), bonuses.dtype)
+    for character in characters:
+        gains += bonuses[nodes, character]
+        nodes = following[nodes, character]
+    following[:, unit], bonuses[:, unit] = nodes, gains

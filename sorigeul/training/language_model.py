@@ -28,6 +28,7 @@ from sorigeul.base.records import build
 from sorigeul.base.stopping import StopRequests
 from sorigeul.base.streams import print_line
 from sorigeul.base.weights import not_finite
+from sorigeul.lm.language_model import unit_lengths
 from sorigeul.lm.model_files import CONFIG, VOCABULARY, read_description
 from sorigeul.lm.network import NetworkModel
 from sorigeul.lm.networks import NETWORKS
@@ -212,6 +213,7 @@ class Totals:
     loss: float = 0.0
     """nats"""
     targets: int = 0
+    """characters that were to be foretold"""
     characters: int = 0
     seconds: float = 0.0
     gradient_norm: float = 0.0
@@ -237,6 +239,7 @@ class LanguageModelRun:
         size = training.batch_characters, training.max_length
         self.train_batches = TextBatches(text.train, self.vocabulary, *size)
         self.heldout_batches = TextBatches(text.heldout, self.vocabulary, *size)
+        self.unit_lengths = torch.from_numpy(unit_lengths(self.vocabulary))
         build = partial(NETWORKS[training.kind], settings.network, self.vocabulary)
         refuse_too_large(build, self.device, "the width or the number of layers")
         torch.manual_seed(training.seed)
@@ -379,7 +382,7 @@ class LanguageModelRun:
         self.position.bad_steps = 0
         totals = self.totals
         totals.loss += loss.item()
-        totals.targets += targets
+        totals.targets += self._target_characters(batch)
         totals.characters += batch.characters
         totals.gradient_norm += norm
         totals.steps += 1
@@ -394,6 +397,10 @@ class LanguageModelRun:
             logits.float(), targets, ignore_index=pad, reduction="sum"
         )
         return loss, max(int((batch.targets != pad).sum()), 1)
+
+    def _target_characters(self, batch: TextBatch) -> int:
+        """The characters that the targets of a batch stand for."""
+        return int(self.unit_lengths[batch.targets].sum())
 
     def _skip_step(self, loss: float, norm: float) -> None:
         """Count a step that was not finite; give up after `_MAX_BAD_STEPS` of them in a row."""
@@ -498,9 +505,8 @@ class LanguageModelRun:
         characters = self.heldout_batches.characters
         with progress_bar("evaluating", characters, counted=False) as advance:
             for batch in self.heldout_batches.in_order():
-                loss, targets = self._loss(batch)
-                total += loss.item()
-                count += targets
+                total += self._loss(batch)[0].item()
+                count += self._target_characters(batch)
                 advance(batch.characters, "")
         return total / max(count, 1)
 

@@ -44,9 +44,10 @@ def heldout_metrics(loss: float) -> dict[str, float]:
 
 def text_counts(text: TextData) -> dict[str, str]:
     """What the text of a training is, by count."""
+    counted = "units" if text.vocabulary.kind == "bpe" else "characters"
     counts = {
-        "training characters": f"{len(text.train):,}",
-        "held-out characters": f"{len(text.heldout):,}",
+        f"training {counted}": f"{len(text.train):,}",
+        f"held-out {counted}": f"{len(text.heldout):,}",
         "vocabulary": f"{len(text.vocabulary):,} units",
     }
     for name in ("train_lines", "heldout_lines", "unknown_characters"):

@@ -80,7 +80,8 @@ class Learner:
             sizes = "hidden_size, conv_channels or the numbers of layers"
             refuse_too_large(lambda: ListenAttendSpell(config), fabric.device, sizes)
         fabric.seed_everything(training.seed, verbose=False)
-        self.las = ListenAttendSpell(config, torch.tensor(vocabulary.jamo_ids()), unseen_units)
+        jamo_ids = torch.tensor(vocabulary.spelled_jamo_ids())
+        self.las = ListenAttendSpell(config, jamo_ids, unseen_units)
         self.las.listener.checkpoint_activations = training.checkpoint_activations
         if pretrained is not None:
             transfer_weights(self.las, vocabulary, pretrained)

@@ -147,14 +147,14 @@ class Run:
             characters = self.statistics.characters
             pretrained = encoder_weights = None
             if checkpoints.has_checkpoint(folder):
-                self.vocabulary = resume_vocabulary(folder, settings, characters)
+                self.vocabulary = resume_vocabulary(folder, settings, characters, cuts)
             else:
-                self.vocabulary, pretrained = start_vocabulary(settings, characters)
+                self.vocabulary, pretrained = start_vocabulary(settings, characters, cuts)
                 encoder_weights = start_encoder_weights(settings)
             self.seen_vocabulary = self.vocabulary
             """the vocabulary without the syllables that only `vocabulary_text` has"""
             if training.vocabulary_text:
-                self.seen_vocabulary = corpus_units(settings, characters)
+                self.seen_vocabulary = corpus_units(settings, characters, cuts)
             self.unseen_units = len(self.vocabulary) - len(self.seen_vocabulary)
             self.train_loader = training_batches(
                 cuts, self.vocabulary, settings.data, training.seed, share
@@ -187,7 +187,7 @@ class Run:
         if fabric.is_global_zero:
             for warning in text_warnings(cuts, characters, self.vocabulary, settings):
                 log.warning("%s", warning)
-            if settings.training.vocabulary_text:
+            if training.vocabulary_text or self.vocabulary.kind == "bpe":
                 log.info("vocabulary: %s", self.vocabulary_coverage)
             if len(self.corpora) > 1:
                 for line in self.mixture.lines():

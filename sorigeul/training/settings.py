@@ -102,7 +102,11 @@ class TrainingConfig:
     alignment_by: Annotated[int, COUNT_OR_NONE] = 3000
     """step after which a warning is due if attention aligns nothing yet; 0: never"""
     vocabulary: str = "syllable"
-    """syllable or jamo, built from the training transcripts, or the path of a table id,char,freq"""
+    """syllable, jamo, or bpe (units of several syllables), built from the training transcripts, or
+    the path of a table id,char,freq"""
+    bpe_units: Annotated[int, COUNT] = 3000
+    """most units of a bpe vocabulary: all characters of the training transcripts, three specials,
+    and what byte-pair encoding joins (Sennrich et al. 2016); 3000 is for hundreds of hours"""
     min_count: Annotated[int, COUNT] = 1
     """characters that occur fewer times in training are left out of a vocabulary that is built"""
     vocabulary_text: str = ""
@@ -163,7 +167,7 @@ class Settings(SectionedSettings):
                 "ctc_weight and input_reverse exclude each other: CTC reads from left to right; "
                 "set input_reverse False or ctc_weight 0"
             )
-        if self.model.share_letters and self.training.vocabulary == "jamo":
+        if self.model.share_letters and self.training.vocabulary in ("jamo", "bpe"):
             raise UserError(
                 "share_letters is for syllables: set it False, or vocabulary to syllable"
             )
@@ -191,6 +195,11 @@ class Settings(SectionedSettings):
             raise UserError(
                 "vocabulary_text is for syllables: a vocabulary of jamo writes every syllable "
                 "already; leave it out"
+            )
+        if self.training.vocabulary == "bpe":
+            raise UserError(
+                "vocabulary_text is for syllables, which share their letters: set vocabulary "
+                "syllable, or leave vocabulary_text out"
             )
         if self.training.vocabulary not in get_args(Kind):
             raise UserError(

@@ -10,9 +10,11 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import get_args
 
+from lhotse import CutSet
 from torch import Tensor
 
 from sorigeul.base.errors import UserError
+from sorigeul.data.manifests import as_lazy_cuts
 from sorigeul.model.config import PRETRAINED, LASConfig
 from sorigeul.pretrained.description import PretrainedModel, describe_pretrained
 from sorigeul.pretrained.encoders import (
@@ -146,14 +148,14 @@ def adopt_model(
     """`settings` with the features, the shape and the kind of vocabulary of another model.
 
     What they exclude is switched off: CTC if the model reads its input backwards, guided attention
-    if it does so or has no attention, shared jamo embeddings if it writes jamo.
+    if it does so or has no attention, shared jamo embeddings if it does not write syllables.
     """
     shape = {name: getattr(model, name) for name in _SHAPE}
     if features.input_reverse:
         shape["ctc_weight"] = 0.0
     if features.input_reverse or not model.use_attention:
         shape["guide_weight"] = 0.0
-    if vocabulary == "jamo":
+    if vocabulary in ("jamo", "bpe"):
         shape["share_letters"] = False
     return replace(
         settings,
@@ -167,15 +169,16 @@ def adopt_model(
 
 
 def start_vocabulary(
-    settings: Settings, characters: Mapping[str, int]
+    settings: Settings, characters: Mapping[str, int], cuts: CutSet
 ) -> tuple[Vocabulary, PretrainedModel | None]:
     """The vocabulary of a new run, and the model that it fine-tunes, if there is one.
 
     The model's units keep their ids, and the units of the new corpus follow, so that the model
-    still knows what it knew. `characters` are those of the training text and how often each occurs.
-    Raises UserError if the settings contradict the model.
+    still knows what it knew. `characters` are those of the training text and how often each occurs;
+    `cuts` have that text, for units of several characters. Raises UserError if the settings
+    contradict the model.
     """
-    corpus_vocabulary = corpus_units(settings, characters)
+    corpus_vocabulary = corpus_units(settings, characters, cuts)
     if not settings.training.init_from:
         return _with_text(settings, corpus_vocabulary), None
     pretrained = load_pretrained(settings.training.init_from)
@@ -184,15 +187,15 @@ def start_vocabulary(
 
 
 def resume_vocabulary(
-    folder: Path, settings: Settings, characters: Mapping[str, int]
+    folder: Path, settings: Settings, characters: Mapping[str, int], cuts: CutSet
 ) -> Vocabulary:
-    """The vocabulary of a resumed run.
+    """The vocabulary of a resumed run, for the arguments of `start_vocabulary`.
 
     Raises UserError if the settings would change the model, its features, or whether the run
     fine-tunes a model.
     """
     begun, now = Settings.of_run(folder), settings.training
-    for name in ("vocabulary_text", "vocabulary_text_min_count"):
+    for name in ("bpe_units", "vocabulary_text", "vocabulary_text_min_count"):
         if (before := getattr(begun.training, name)) != getattr(now, name):
             raise UserError(
                 f"{folder} was begun with {name} {before or 'empty'}, not "
@@ -213,7 +216,7 @@ def resume_vocabulary(
                 f"{folder} was begun with {name} {old[name]}, not {new[name]}: train "
                 f"into a new folder, or leave {name} as it was"
             )
-    corpus_vocabulary = corpus_units(settings, characters)
+    corpus_vocabulary = corpus_units(settings, characters, cuts)
     if now.vocabulary_text:
         vocabulary = saved_vocabulary or _with_text(settings, corpus_vocabulary)
         if vocabulary.units[: len(corpus_vocabulary) - 3] != corpus_vocabulary.units[:-3]:
@@ -222,9 +225,15 @@ def resume_vocabulary(
     return saved_vocabulary.extended(corpus_vocabulary) if saved_vocabulary else corpus_vocabulary
 
 
-def corpus_units(settings: Settings, characters: Mapping[str, int]) -> Vocabulary:
-    """The vocabulary that the training text gives, without model and `vocabulary_text`."""
+def corpus_units(settings: Settings, characters: Mapping[str, int], cuts: CutSet) -> Vocabulary:
+    """The vocabulary that the training text gives, without model and `vocabulary_text`.
+
+    A model that is fine-tuned has its units of several characters, so the text gives it none.
+    """
     training = settings.training
+    if training.vocabulary == "bpe" and not training.init_from:
+        texts = (text for _, text, _ in as_lazy_cuts(cuts).transcripts())
+        return Vocabulary.learn(texts, training.bpe_units, training.min_count)
     return Vocabulary.named(training.vocabulary, characters, training.min_count)
 
 

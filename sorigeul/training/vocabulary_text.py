@@ -75,6 +75,9 @@ def describe_coverage(
     added = len(vocabulary) - len(seen)
     beyond = f", {added:,} of them from vocabulary_text" if added else ""
     parts = [f"{len(vocabulary):,} units ({vocabulary.kind}){beyond}"]
+    if vocabulary.kind == "bpe":
+        longer = sum(len(unit) > 1 for unit in vocabulary.units[:-3])
+        parts[0] += f", {longer:,} of them of several characters"
     for name, characters in splits.items():
         counts = {one: count for one, count in characters.items() if not one.isspace()}
         total = sum(counts.values())

@@ -10,7 +10,7 @@ from lhotse import CutSet, MonoCut
 
 from sorigeul.data import manifests
 from sorigeul.data.statistics import draw_sample, manifest_statistics, too_fast_for_ctc
-from sorigeul.text.vocabulary import Kind, Vocabulary
+from sorigeul.text.vocabulary import SPECIALS, Kind, Vocabulary
 
 
 def test_statistics_count_utterances_and_characters(cuts: CutSet) -> None:
@@ -74,3 +74,15 @@ def test_unknown_characters_do_not_count_for_ctc(tmp_path: Path) -> None:
     cuts = cuts_without_audio(tmp_path, [0.4] * len(texts), texts)
     too_fast = dict(too_fast_for_ctc(cuts, VOCABULARY, 10.0))
     assert too_fast == {"c0005": "5 CTC frames needed for its text, 4 there"}
+
+
+def test_units_of_several_characters_need_fewer_frames(tmp_path: Path) -> None:
+    """And one more than characters, where the space before the first word is a unit."""
+    texts = ["가나가나가나", "가나", "나"]
+    cuts = cuts_without_audio(tmp_path, [0.25] * 3, texts)
+    units = Vocabulary((*" 가나", "가나", *SPECIALS), "bpe")
+    found = dict(too_fast_for_ctc(cuts, units, 8.0))
+    assert found == {"c0000": "6 CTC frames needed for its text, 2 there"}
+    assert len(dict(too_fast_for_ctc(cuts, units, 4.0))) == 3
+    syllables = Vocabulary((*" 가나", *SPECIALS))
+    assert len(dict(too_fast_for_ctc(cuts, syllables, 4.0))) == 2

@@ -286,6 +286,43 @@ def test_eight_bits_tuned_weights_and_a_language_model(
             assert_same(visit.card(recordings[name]), expected)
 
 
+def test_units_of_several_characters(
+    visiting: Callable[..., Any],
+    tiny: Callable[..., Any],
+    recordings: dict[str, Path],
+    tmp_path: Path,
+) -> None:
+    """They are spelt out: where segments overlap, in words, and in what CTC reads on its own."""
+    characters = "가나다라마바사아자차 "
+    joined = (
+        " 가",
+        "가나",
+        " 나다",
+        "다라",
+        " 라마바",
+        "마바사",
+        " 아",
+        "자차",
+        " 차가",
+        "사아자차",
+    )
+    units = (*characters, *joined, *("나가", " 다", " 사", "바사", " 마", "아자"))
+    vocabulary = Vocabulary((*units, "<s>", "</s>", "_"), "bpe")
+    features = FeatureConfig(n_mels=8)
+    (tmp_path / "run").mkdir()
+    model = tiny(ctc_weight=0.3)
+    publish(tmp_path / "run", PretrainedModel(model, features, vocabulary, "plain/1", {}, 4.0))
+    folder = tmp_path / "exported"
+    export(str(tmp_path / "run"), folder, ExportOptions(web=True))
+    recognizer = Recognizer.from_pretrained(folder)
+    with visiting(folder) as visit:
+        for name in ("short", "uninterrupted"):
+            expected = recognizer.transcribe(recordings[name])
+            assert expected.text
+            assert len(expected.segments) > 1 or name == "short"
+            assert_same(visit.card(recordings[name]), expected)
+
+
 def test_by_greedy_search_without_a_ctc_head(
     visiting: Callable[..., Any],
     tiny: Callable[..., Any],

@@ -131,3 +131,20 @@ def test_cleaning_again_changes_nothing(raw: str) -> None:
     for line in CLEANER.clean(raw, read_out=True):
         if isinstance(line, CleanLine) and len(line.text) <= 100:
             assert texts(line.text) == [line.text]
+
+
+def test_lines_in_units_of_several_characters() -> None:
+    """The same lines as in syllables, in other ids; what is unknown counts by characters."""
+    lines = ["나는 학교에 간다", "나는 집에 간다", "그는 밖밖에 학교에 간다"]
+    units = Vocabulary.learn(lines[:2], 30)
+    syllables = Vocabulary.from_texts(lines[:2])
+    for raw in (*lines, "그는 20살이다.", "밖 나"):
+        (found,) = LineCleaner(units).clean(raw, read_out=True)
+        (expected,) = LineCleaner(syllables).clean(raw, read_out=True)
+        if not isinstance(expected, CleanLine):
+            assert found == expected
+            continue
+        assert isinstance(found, CleanLine)
+        assert (found.text, found.sentences) == (expected.text, expected.sentences)
+        assert found.ids.tolist() == units.encode_all(found.text)
+        assert found.ids.dtype == id_type(units)

@@ -65,3 +65,16 @@ def test_lines_score_as_they_do_alone() -> None:
 
 def test_a_model_that_is_wrong_beyond_all_numbers_has_an_infinite_perplexity() -> None:
     assert TextScore(log_probability=-1e6, characters=1, unknown=0).perplexity == math.inf
+
+
+def test_units_of_several_characters_are_counted_by_their_characters(tmp_path: Path) -> None:
+    """So bits a character can be compared over vocabularies."""
+    units = Vocabulary((*"가나다 라", " 가나", "다라", *SPECIALS), "bpe")
+    torch.manual_seed(0)
+    model = NetworkModel(RecurrentNetwork(RecurrentConfig(), units), units)
+    scores = list(score_lines(model, ["가나다라 가나", "밖가"]))
+    assert [(one.characters, one.unknown) for one in scores] == [(7 + 1, 0), (1 + 1, 1)]
+    path = tmp_path / "text.txt"
+    path.write_text("가나다라 가나\n", encoding="utf-8")
+    bits = -scores[0].log_probability / math.log(2) / 8
+    assert score_file(model, path).bits_per_character == pytest.approx(bits)

@@ -51,3 +51,17 @@ def test_the_loss_is_ctc_of_the_spelt_out_text_and_too_few_frames_add_nothing() 
     expected = functional.ctc_loss(scores, jamo, torch.tensor([12]), lengths, reduction="sum")
     torch.testing.assert_close(model(frames, torch.tensor([12]), tokens("한가"), PAD), expected)
     assert model(frames[:, :4], torch.tensor([4]), tokens("한가"), PAD) == 0
+
+
+def test_units_of_several_characters_have_the_jamo_of_their_text() -> None:
+    """The targets of a text are the same whatever units it is written in, after a space."""
+    joined = ("한글", " 한", " 가")
+    longer = Vocabulary((*VOCABULARY.units[:-3], *joined, *VOCABULARY.units[-3:]), "bpe")
+    model = JamoCtc(torch.tensor(longer.spelled_jamo_ids()), 8)
+    for text in ("한글 A 가", "가 한글 나", "A"):
+        ids = torch.tensor([longer.encode(text)])
+        jamo, lengths = model.targets(ids, torch.tensor([ids.shape[1]]))
+        spelt = torch.tensor([VOCABULARY.encode(f" {text}")])
+        expected, count = head().targets(spelt, torch.tensor([spelt.shape[1]]))
+        assert lengths.tolist() == count.tolist()
+        assert jamo[0, : int(count)].tolist() == expected[0, : int(count)].tolist()

@@ -13,10 +13,15 @@ from sorigeul import ListenAttendSpell
 from sorigeul.model.las import ListenerOutput
 from sorigeul.pretrained.description import PretrainedModel
 from sorigeul.pretrained.loading import load_pretrained
-from sorigeul.recognition.character_times import CharacterTimes, character_times
+from sorigeul.recognition.character_times import (
+    CharacterTimes,
+    character_times,
+    spell_out,
+)
 from sorigeul.search.greedy import greedy_search
 from sorigeul.search.hypothesis import Hypothesis
 from sorigeul.sound.features import LogMel
+from sorigeul.text.vocabulary import SPECIALS, Vocabulary
 
 
 @pytest.fixture(scope="module")
@@ -156,3 +161,28 @@ def test_the_characters_of_the_tone_language_lie_where_they_were_put(
         for place, span in enumerate(times.spans)
     ]
     assert np.median(errors) < 0.08
+
+
+def test_characters_share_the_time_of_their_unit_and_the_space_before_a_word_has_none() -> None:
+    vocabulary = Vocabulary((*" 가나다", " 가나", "나다", *SPECIALS), "bpe")
+    tokens = [4, 0, 5, 4]
+    hypothesis = Hypothesis(tokens, [0.9, 0.8, 0.7, 0.6], np.eye(4, 6, dtype=np.float32), True)
+    spans = np.array([[0.1, 0.3], [0.3, 0.4], [0.4, 0.6], [0.7, 0.8]])
+    spelled, times = spell_out(hypothesis, CharacterTimes(spans, [0.1, 0.2, 0.3, 0.4]), vocabulary)
+    assert "".join(vocabulary.units[token] for token in spelled.tokens) == "가나 나다 가나"
+    assert spelled.probabilities == [0.9, 0.9, 0.8, 0.7, 0.7, 0.6, 0.6, 0.6]
+    assert times.ctc_probabilities == [0.1, 0.1, 0.2, 0.3, 0.3, 0.4, 0.4, 0.4]
+    assert spelled.alignment.argmax(1).tolist() == [0, 0, 1, 2, 2, 3, 3, 3]
+    starts = [0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 0.7, 0.75]
+    assert times.spans[:, 0] == pytest.approx(starts)
+    assert times.spans[:, 1] == pytest.approx([0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8])
+
+
+def test_nothing_is_spelt_out_of_nothing_or_of_single_characters() -> None:
+    empty = Hypothesis([], [], np.zeros((0, 6), np.float32), True)
+    none = CharacterTimes(np.empty((0, 2)), None)
+    vocabulary = Vocabulary((*" 가", " 가", *SPECIALS), "bpe")
+    spelled, times = spell_out(empty, none, vocabulary)
+    assert (spelled.tokens, spelled.alignment.shape, times.spans.shape) == ([], (0, 6), (0, 2))
+    syllables = Vocabulary((*" 가", *SPECIALS))
+    assert spell_out(empty, none, syllables) == (empty, none)

@@ -68,3 +68,19 @@ def test_a_useless_file_is_named(tmp_path: Path, content: str, message: str) -> 
         Terms.read(path, VOCABULARY)
     with pytest.raises(UserError, match="no such file"):
         Terms.read(tmp_path / "none.txt", VOCABULARY)
+
+
+def test_terms_are_found_however_units_divide_a_text() -> None:
+    """Units that begin before a term, end after it, or hold two of them gain the same."""
+    joined = ("가나", " 가", "나다", "라가나", "가나가나", " 가나다", "다라다")
+    units = Vocabulary((*VOCABULARY.units[:-3], *joined, *SPECIALS), "bpe")
+    weighted = [("가나", 1.0), ("다라다", 2.0), ("나 다라", 0.5)]
+    terms, expected = (Terms.from_terms(weighted, one) for one in (units, VOCABULARY))
+    assert terms.most_gain > expected.most_gain
+    for spelling in itertools.product(range(len(units) - 3), repeat=3):
+        text = "".join(units.units[token] for token in spelling)
+        node, gained = np.array([0]), 0.0
+        for token in [*spelling, units.eos_id]:
+            gained += float(terms.gains(node)[0, token])
+            node = terms.next_nodes(node, np.array([token]))
+        assert gained == pytest.approx(total(expected, text))

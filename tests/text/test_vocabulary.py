@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import unicodedata
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -74,14 +75,93 @@ def test_encoding_and_json_round_trip(kind: Kind, text: str) -> None:
     assert loaded.hash == vocabulary.hash
 
 
+TEXTS = ["나는 학교에 간다", "너는 학교에서 온다", "나는 집에 간다"]
+BPE = Vocabulary.learn(TEXTS, 24)
+
+
+def test_bpe_units_are_the_characters_and_then_what_is_joined() -> None:
+    characters = " 에는다나학간교온너서집"
+    assert "".join(sorted(BPE.units[:12])) == "".join(sorted(characters))
+    assert BPE.units[0] == " "
+    joined = (" 간", " 간다", " 나", " 나는", " 학", " 학교", " 학교에")
+    assert BPE.units[12:] == (*joined, *SPECIALS)
+    assert BPE.decode(BPE.encode("나는 학교에서")) == "나는 학교에서"
+    assert [BPE.units[unit] for unit in BPE.encode("학교에 간다")] == [" 학교에", " 간다"]
+    assert [BPE.units[unit] for unit in BPE.encode("그 학교")] == [" ", " 학교"]
+    assert BPE.unknown("그 학교") == ["그"]
+    assert [BPE.units[unit] for unit in BPE.encode_all("그 학교")] == [" ", "_", " 학교"]
+
+
+@untimed
+@given(text=st.text("".join(BPE.units[:12])))
+def test_bpe_encoding_round_trips_texts_of_known_characters(text: str) -> None:
+    ids = BPE.encode(text)
+    assert BPE.decode(ids) == text
+    assert BPE.encode_all(text) == ids
+    assert BPE.encode(BPE.decode(ids)) == ids
+    assert BPE.spell(ids) == BPE.encode_characters(text)
+    assert text == "" or BPE.decode(ids, continues=True) == f" {text}"
+
+
+@untimed
+@given(text=st.text())
+def test_bpe_encoding_takes_any_text(text: str) -> None:
+    normal = unicodedata.normalize("NFC", text)
+    known = "".join(one for one in normal if one in BPE.units[:-3])
+    assert BPE.decode(BPE.encode(text)) == known
+    assert BPE.encode_all(text).count(BPE.pad_id) == len(BPE.unknown(text))
+    vocabulary = Vocabulary.learn([text, "가"], 1000)
+    assert vocabulary.decode(vocabulary.encode(text)) == normal.replace("_", "")
+    assert Vocabulary.from_json(vocabulary.to_json(), "vocabulary.json") == vocabulary
+
+
+def test_bpe_units_never_spell_a_special() -> None:
+    vocabulary = Vocabulary.learn(["<s></s>_"] * 3, 100)
+    assert Counter(vocabulary.units).most_common(1)[0][1] == 1
+    assert vocabulary.decode(vocabulary.encode("<s> </s>")) == "<s> </s>"
+
+
+def test_bpe_leaves_rare_characters_out_and_needs_room() -> None:
+    vocabulary = Vocabulary.learn(["가나 가나 가다"], 100, min_count=2)
+    assert vocabulary.units == (" ", "가", "나", " 가", " 가나", *SPECIALS)
+    with pytest.raises(UserError, match=r"bpe_units is 15, but must be more than 15: .* 12 diff"):
+        Vocabulary.learn(TEXTS, 15)
+    assert len(Vocabulary.learn(TEXTS, 16)) == 16
+    # No pair occurs twice any more: fewer units than there may be.
+    assert len(Vocabulary.learn(TEXTS, 1000)) < 40
+
+
+def test_a_bpe_vocabulary_is_extended_by_characters_alone() -> None:
+    other = Vocabulary.learn(["산에 간다 산에 간다"], 30)
+    extended = BPE.extended(other)
+    assert extended.units == (*BPE.units[:-3], "산", *SPECIALS)
+    assert extended.encode("나는 학교에 간다") == BPE.encode("나는 학교에 간다")
+    assert extended.decode(extended.encode("산에 간다")) == "산에 간다"
+    with pytest.raises(UserError, match="a bpe vocabulary cannot be extended by a syllable one"):
+        BPE.extended(Vocabulary.from_texts(["산"]))
+
+
+def test_the_jamo_of_units_of_several_characters() -> None:
+    vocabulary = Vocabulary((" ", "가", "각", " 가", " 가각", *SPECIALS), "bpe")
+    giyeok, a, final = 1, 20, 41
+    rows = vocabulary.spelled_jamo_ids()
+    assert rows[1] == [giyeok, a, 0, *[-1] * 6]
+    assert rows[4] == [0, 0, 0, giyeok, a, 0, giyeok, a, final]
+    assert rows[-1] == [0, 0, 0, *[-1] * 6]
+    assert vocabulary.jamo_ids()[3] == (0, 0, 0)
+    syllables = Vocabulary.from_texts(["각 가"])
+    assert list(map(tuple, syllables.spelled_jamo_ids())) == syllables.jamo_ids()
+
+
 def test_the_hash_depends_on_units_order_and_kind() -> None:
     vocabularies = [
         Vocabulary(("a", "b", "<s>", "</s>", "_")),
         Vocabulary(("b", "a", "<s>", "</s>", "_")),
         Vocabulary(("a", "<s>", "</s>", "_")),
         Vocabulary(("a", "b", "<s>", "</s>", "_"), "jamo"),
+        Vocabulary((" ", "a", "<s>", "</s>", "_"), "bpe"),
     ]
-    assert len({vocabulary.hash for vocabulary in vocabularies}) == 4
+    assert len({vocabulary.hash for vocabulary in vocabularies}) == 5
     assert vocabularies[0].hash == Vocabulary(("a", "b", "<s>", "</s>", "_")).hash
     assert len(vocabularies[0].hash) == 64
 
@@ -94,7 +174,20 @@ def test_the_hash_depends_on_units_order_and_kind() -> None:
         (lambda c: c["units"].insert(0, "가나"), "'가나' is not a single character"),
         (lambda c: c["units"].pop(), "last three units must be <s> </s> _"),
         (lambda c: c["units"].insert(0, 7), "not a list of strings"),
-        (lambda c: c.update(kind="word"), "kind 'word' is none of syllable, jamo"),
+        (lambda c: c.update(kind="word"), "kind 'word' is none of syllable, jamo, bpe"),
+        (lambda c: c.update(kind="bpe"), "there is no unit ' '"),
+        (
+            lambda c: c.update(kind="bpe", units=[" ", "가", "가 ", *SPECIALS]),
+            "'가 ' spans two words",
+        ),
+        (
+            lambda c: c.update(kind="bpe", units=[" ", " 나", *SPECIALS]),
+            "'나' of unit ' 나' is not",
+        ),
+        (
+            lambda c: c.update(kind="bpe", units=[" ", "", *SPECIALS]),
+            "'' is not a single character",
+        ),
         (lambda c: c.update(format="other/1"), "format is not sorigeul-vocabulary/1"),
         (lambda c: c.pop("units"), "not a list of strings"),
     ],

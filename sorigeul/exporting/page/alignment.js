@@ -25,6 +25,27 @@ export function characterTimes(heard, hypothesis, { pad_id, use_attention }, rev
   return times ? { ...times, probabilities: null } : evenTimes(tokens.length);
 }
 
+// A hypothesis and its times, of units -> the same of characters. A unit's characters have its
+// probabilities, and equal shares of its time, but for the space before a word, which has none.
+export function spellOut(hypothesis, times, vocabulary) {
+  if (!vocabulary.isBpe) return { hypothesis, ...times };
+  const characters = hypothesis.tokens.flatMap((token, place) => {
+    const letters = [...vocabulary.units[token]];
+    const silent = letters.length > 1 && !letters[0].trim() ? 1 : 0;
+    const [start, end] = times.spans[place];
+    const edge = (n) => start + ((end - start) * Math.max(n - silent, 0)) / (letters.length - silent);
+    return letters.map((_, n) => ({ place, span: [edge(n), edge(n + 1)] }));
+  });
+  const tokens = vocabulary.spell(hypothesis.tokens);
+  const kept = characters.slice(characters.length - tokens.length); // no space before the first word
+  const ofUnits = (values) => values && kept.map(({ place }) => values[place]);
+  return {
+    hypothesis: { ...hypothesis, tokens, probabilities: ofUnits(hypothesis.probabilities) },
+    spans: kept.map(({ span }) => span),
+    probabilities: ofUnits(times.probabilities),
+  };
+}
+
 const evenTimes = (count) => ({ spans: range(count).map((n) => [n / count, (n + 1) / count]), probabilities: null });
 
 // The most probable path (Viterbi) through the states blank, character, blank, …, blank; null if a

@@ -1,6 +1,14 @@
 // Samples to segments with their text, as of sorigeul/recognition/recognizer.py.
 
-import { calibrated, characterTimes, ctcText, geometricMean, rawConfidence, similarity } from "./alignment.js";
+import {
+  calibrated,
+  characterTimes,
+  ctcText,
+  geometricMean,
+  rawConfidence,
+  similarity,
+  spellOut,
+} from "./alignment.js";
 import { LogMel } from "./features.js";
 import { NgramModel } from "./ngram.js";
 import { SAMPLE_RATE } from "./numbers.js";
@@ -8,6 +16,7 @@ import { Model, open, prepare } from "./onnx.js";
 import { OverlapJoiner } from "./overlaps.js";
 import { search } from "./search.js";
 import { Segmenter } from "./segments.js";
+import { Vocabulary } from "./vocabulary.js";
 import { voiceActivity } from "./voice_activity.js";
 import { settleBoundaries } from "./word_times.js";
 
@@ -31,7 +40,7 @@ export class Recognizer {
       settings,
       detector,
       languageModel,
-      units: vocabulary.units,
+      vocabulary: new Vocabulary(vocabulary),
       model: new Model(listener, speller, model),
       logMel: new LogMel(settings.features),
     });
@@ -39,11 +48,10 @@ export class Recognizer {
 
   // Samples (N,) at 16 kHz -> segments { start (seconds), text, doubtful }, as they are recognised
   async *transcribe(samples) {
-    const joiner = new OverlapJoiner(this.units.indexOf(" "));
+    const joiner = new OverlapJoiner(this.vocabulary.ids.get(" "));
     for await (const speech of this.segments(samples)) {
       for (const { start, tokens, doubtful } of joiner.feed(await this.recognize(speech))) {
-        const text = tokens.map((token) => this.units[token]).join("");
-        yield { start, text: text.normalize("NFC").trim(), doubtful };
+        yield { start, text: this.vocabulary.decode(tokens), doubtful };
       }
     }
   }
@@ -58,15 +66,16 @@ export class Recognizer {
   }
 
   async recognize(speech) {
-    const { settings, model } = this;
+    const { settings, model, vocabulary } = this;
     const reversed = settings.features.input_reverse;
     const heard = await model.listen(this.logMel.compute(speech.samples));
-    const hypothesis = await search(model, heard, settings.search, this.languageModel);
+    const found = await search(model, heard, settings.search, this.languageModel);
+    const times = characterTimes(heard, found, model.config, reversed);
+    const { hypothesis, spans, probabilities } = spellOut(found, times, vocabulary);
     const { tokens } = hypothesis;
-    const { spans, probabilities } = characterTimes(heard, hypothesis, model.config, reversed);
     const [begin, seconds] = [(speech.start - speech.overlapBefore) / SAMPLE_RATE, speech.samples.length / SAMPLE_RATE];
     const inSeconds = spans.map((span) => span.map((share) => share * seconds));
-    const settled = settleBoundaries(inSeconds, tokens.map((token) => this.units[token]), speech.samples);
+    const settled = settleBoundaries(inSeconds, tokens.map((token) => vocabulary.units[token]), speech.samples);
     return {
       start: speech.start / SAMPLE_RATE,
       end: speech.end / SAMPLE_RATE,
@@ -79,10 +88,11 @@ export class Recognizer {
 
   isDoubtful(heard, { tokens, probabilities, finished, repetitive }, ctcProbabilities) {
     const { calibration, model } = this.settings;
+    const read = heard.ctc && this.vocabulary.spell(ctcText(heard.ctc, model.sos_id));
     const isUnsure = calibration
       ? calibrated(rawConfidence(probabilities, ctcProbabilities), calibration) < MIN_CALIBRATED_CONFIDENCE
       : geometricMean(probabilities) < MIN_CONFIDENCE;
-    const agreement = heard.ctc ? similarity(tokens, ctcText(heard.ctc, model.sos_id)) : 1;
+    const agreement = read ? similarity(tokens, read) : 1;
     return !finished || repetitive || isUnsure || agreement < MIN_CTC_AGREEMENT;
   }
 }
