@@ -225,6 +225,7 @@ def test_a_published_model_needs_neither_its_source_nor_the_hub(
         ({"n_mels": 40}, "n_mels 40 cannot be with hf:"),
         ({"normalization": "speech"}, "normalization speech cannot be with hf:"),
         ({"junction_norm": "True"}, "junction_norm is True, but must be False with hf:"),
+        ({"vocal_tract_warp": 0.1}, "vocal_tract_warp is for mel bands, and this listener hears"),
         ({"time_reduction": 6}, "time_reduction is 6, but must be 4, 8 or 16"),
         ({"listener": "hf:"}, "listener is hf:, but must be one of pyramid, conformer, hf:NAME"),
         ({"listener": "hf:gone"}, "gone is neither a folder of a pretrained listener nor"),
