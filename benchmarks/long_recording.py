@@ -4,8 +4,9 @@
 
 Joins the utterances of a split, in an order drawn by a seed, with pauses, into one file as cameras
 write them (48 kHz, stereo, m4a), has `sorigeul transcribe` make subtitles of it in a process of its
-own, and looks where the subtitles that begin with an utterance begin. Prints a line of JSON. What
-is in the folder of `--work` already is not made again.
+own, and looks where the subtitles that begin with an utterance begin. Prints a line of JSON.
+Options of `transcribe` and `evaluate` follow after `--`. With the same arguments, what is in the
+folder of `--work` already is not made again; with others it is refused.
 """
 
 import argparse
@@ -25,6 +26,7 @@ import numpy.typing as npt
 import soxr
 from rapidfuzz.distance import Levenshtein
 
+from sorigeul.base.errors import UserError
 from sorigeul.base.files import write_text
 from sorigeul.data.manifests import required_manifest, transcript
 
@@ -56,10 +58,16 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=1, help="how often each utterance is said")
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("options", nargs="*", help="after --: options of transcribe and evaluate")
-    arguments = parser.parse_args()
+    words = sys.argv[1:]
+    before = words.index("--") if "--" in words else len(words)
+    arguments = parser.parse_args(words[:before])
+    arguments.options = words[before + 1 :]
+    if arguments.repeat < 1:
+        parser.error("--repeat must be at least 1")
+    if not arguments.run.is_dir():
+        parser.error(f"{arguments.run}: no such run folder, or export")
     work: Path = arguments.work
-    work.mkdir(parents=True, exist_ok=True)
+    _begin(work, {name: str(value) for name, value in vars(arguments).items() if name != "work"})
     utterances = _joined(arguments, work)
     took = _transcribed(arguments, work)
     expected = " ".join(utterance.text for utterance in utterances)
@@ -81,6 +89,15 @@ def main() -> None:
         "places": [{"at": round(at, 1), "late": round(late, 3)} for at, late in places],
     }
     print(json.dumps(figures, ensure_ascii=False))
+
+
+def _begin(work: Path, arguments: dict[str, str]) -> None:
+    """Make the folder, or find it begun with the same arguments."""
+    record = work / "arguments.json"
+    if record.exists() and json.loads(record.read_bytes()) != arguments:
+        raise SystemExit(f"error: {work} is of other arguments: choose another --work")
+    work.mkdir(parents=True, exist_ok=True)
+    write_text(record, json.dumps(arguments))
 
 
 def _joined(arguments: argparse.Namespace, work: Path) -> list[Utterance]:
@@ -234,4 +251,7 @@ def _rates(name: str, expected: str, found: str) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except UserError as error:
+        raise SystemExit(f"error: {error}") from error

@@ -24,6 +24,8 @@ def sample_lines(
         raise UserError(f"lines is {count}, but must be at least 1")
     check_number("temperature", temperature, TEMPERATURE)
     vocabulary = model.vocabulary
+    if vocabulary.kind == "bpe":
+        start = start.rstrip()  # a space belongs to the word after it, which is to be drawn
     random = torch.Generator().manual_seed(seed)
     state = model.start(count)
     for token in vocabulary.encode_all(start):

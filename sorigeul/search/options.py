@@ -81,8 +81,8 @@ class SearchRequest:
     lm_weight: Annotated[tuple[float, ...], WEIGHT, tyro.conf.UseAppendAction] = ()
     """what each language model counts for, once for each --lm; if not given, as tuned, else 0.3"""
     length_bonus: Annotated[float | None, BONUS, _NUMBER] = None
-    """added to a text's score for each character; if not given, as tuned, else 1.0 with a language
-    model and 0.8 without"""
+    """added to a text's score for each character, or unit of a bpe vocabulary; if not given, as
+    tuned, else 1.0 with a language model and 0.8 without"""
     ctc_weight: Annotated[float | None, SHARE, _NUMBER] = None
     """what the CTC head counts for; the speller counts for the rest. If not given, as tuned, else
     0.35"""

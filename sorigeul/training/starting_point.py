@@ -205,7 +205,12 @@ def resume_vocabulary(
     fine-tunes a model.
     """
     begun, now = Settings.of_run(folder), settings.training
-    for name in ("bpe_units", "vocabulary_text", "vocabulary_text_min_count"):
+    names = ["vocabulary_text", "vocabulary_text_min_count"]
+    if now.vocabulary in get_args(Kind):  # the file of a table may have moved
+        names += ["vocabulary", "min_count"]
+    if now.vocabulary == "bpe" and not now.init_from:
+        names.append("bpe_units")
+    for name in names:
         if (before := getattr(begun.training, name)) != getattr(now, name):
             raise UserError(
                 f"{folder} was begun with {name} {before or 'empty'}, not "

@@ -47,13 +47,26 @@ def test_it_joins_transcribes_and_compares(
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    arguments = (run, corpus, "--split", "dev", "--repeat", "2", "--work", tmp_path)
+    arguments = (
+        run,
+        corpus,
+        "--split",
+        "dev",
+        "--repeat",
+        "2",
+        "--work",
+        tmp_path,
+        "--",
+        "--beam=2",
+    )
     figures = measure(monkeypatch, capfd, *arguments)
     said = json.loads((tmp_path / "utterances.json").read_bytes())
     assert len(said) == 2 * len((corpus / "dev.jsonl").read_text().splitlines())
     assert 0 < figures["subtitles"] <= len(said)
     assert figures["crr, joined"] == pytest.approx(figures["crr, one by one"], abs=40)
     assert measure(monkeypatch, capfd, *arguments) == figures  # from what is there
+    with pytest.raises(SystemExit, match="is of other arguments: choose another --work"):
+        measure(monkeypatch, capfd, *arguments[:-1])
 
 
 @pytest.mark.prove

@@ -113,6 +113,7 @@ def test_language_models_in_its_units(
         sampled = sorigeul("lm", "sample", lm, "--start=다나가")
         assert sampled.status == 0, sampled.err
         assert sampled.out.startswith("다나가")
+        assert sorigeul("lm", "sample", lm, "--start=다나가 ").out == sampled.out
         request = SearchRequest(lm=(str(lm),), beam=4)
         recognizer = Recognizer.from_pretrained(bpe_run, request=request)
         assert recognizer.transcribe(recording).text
@@ -199,6 +200,9 @@ def test_a_run_goes_on_with_its_units_only(
     refused = sorigeul(*further, "--bpe_units=18")
     assert refused.status == 2
     assert "was begun with bpe_units 16, not 18" in refused.err
+    refused = sorigeul(*further, "--vocabulary=syllable", "--share_letters=False")
+    assert refused.status == 2
+    assert "was begun with vocabulary bpe, not syllable" in refused.err
     resumed = sorigeul(*further)
     assert resumed.status == 0, resumed.err
 

@@ -21,7 +21,7 @@ def test_a_run_resumes_only_with_its_own_model_and_vocabulary(babble: Path, tmp_
     before = weights(run)
     with pytest.raises(UserError, match="begun with hidden_size 8, not 16"):
         train(babble, run, settings(hidden_size=16))
-    with pytest.raises(UserError, match="begun with another vocabulary"):
+    with pytest.raises(UserError, match="begun with vocabulary syllable, not jamo"):
         train(babble, run, settings(vocabulary="jamo"))
     assert equal(weights(run), before), "a refusal must leave the run as it was"
     train(babble, run, settings(max_steps=5))
