@@ -9,14 +9,14 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from tyro.conf import Positional
+from tyro.conf import Positional, UseAppendAction
 
 from sorigeul.base.errors import UserError
 from sorigeul.base.printable import printable
 from sorigeul.base.ranges import COUNT, COUNT_OR_NONE, PROCESSES, SECONDS
 from sorigeul.cli.arguments import parse_and_run, positional
 from sorigeul.cli.command_group import choose_command
-from sorigeul.cli.options import File
+from sorigeul.cli.options import File, flattened
 from sorigeul.cli.prepare import print_splits
 from sorigeul.corpora.ranges import PART, SPLIT_SEED, SYLLABLE_RATE_OR_NONE
 
@@ -116,8 +116,8 @@ def filter_(
     max_rate: Annotated[float, SYLLABLE_RATE_OR_NONE] = 0.0,
     text: str = "",
     not_text: str = "",
-    speakers: tuple[str, ...] = (),
-    splits: tuple[Split, ...] = (),
+    speakers: Annotated[tuple[tuple[str, ...], ...], UseAppendAction] = (),
+    splits: Annotated[tuple[tuple[Split, ...], ...], UseAppendAction] = (),
     ids: str = "",
     not_ids: str = "",
     audio_root: str = "",
@@ -151,8 +151,8 @@ def filter_(
         max_rate=max_rate,
         text=text,
         not_text=not_text,
-        speakers=speakers,
-        splits=splits,
+        speakers=flattened(speakers),
+        splits=flattened(splits),
         ids=ids,
         not_ids=not_ids,
     )

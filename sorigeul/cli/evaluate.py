@@ -17,7 +17,7 @@ from sorigeul.base.outputs import Output, refuse_overwriting
 from sorigeul.base.printable import LAYOUT, printable
 from sorigeul.base.ranges import COUNT_OR_NONE
 from sorigeul.cli.arguments import positional
-from sorigeul.cli.options import File, Precision
+from sorigeul.cli.options import File, Precision, flattened
 from sorigeul.evaluation.result_files import BEGINS
 from sorigeul.search.options import AS_TUNED, SearchRequest
 
@@ -66,7 +66,9 @@ def evaluate(
     worst: Annotated[int, COUNT_OR_NONE] = 5,
     audio_root: str = "",
     precision: Precision = "float32",
-    degrade: Annotated[tuple[str, ...], positional("NAME:VALUE …")] = (),
+    degrade: Annotated[
+        tuple[tuple[str, ...], ...], positional("NAME:VALUE …"), UseAppendAction
+    ] = (),
 ) -> None:
     """Recognise a corpus free-running and compare with its transcripts; or compare texts in files.
 
@@ -147,7 +149,7 @@ def evaluate(
         from sorigeul.recognition.recognizer import Recognizer
         from sorigeul.sound.degradations import Degradation
 
-        degradations = [Degradation.parse(text) for text in degrade]
+        degradations = [Degradation.parse(text) for text in flattened(degrade)]
         *runs, data = places
         systems = []
         for name in runs:

@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import tyro
-from tyro.conf import Positional
+from tyro.conf import Positional, UseAppendAction
 
 from sorigeul.base.errors import UserError
 from sorigeul.base.printable import printable
 from sorigeul.base.ranges import SEED, TEMPERATURE, Range
 from sorigeul.cli.arguments import parse_and_run, positional, positionals
 from sorigeul.cli.command_group import choose_command
-from sorigeul.cli.options import File
+from sorigeul.cli.options import File, flattened
 
 if TYPE_CHECKING:
     from sorigeul.lm.perplexity import LineScore
@@ -52,7 +52,9 @@ def train(arguments: Sequence[str]) -> None:
     def command(
         places: Annotated[Positional[tuple[Path, ...]], positional("TEXT… LM")] = (),
         vocabulary: Annotated[str, tyro.conf.arg(metavar="RUN|DATA|FILE")] = "",
-        exclude: Annotated[tuple[Path, ...], tyro.conf.arg(metavar="DATA …")] = (),
+        exclude: Annotated[
+            tuple[tuple[Path, ...], ...], tyro.conf.arg(metavar="DATA …"), UseAppendAction
+        ] = (),
         preset: str = DEFAULT_PRESET,
         config: File = None,
         restart: bool = False,
@@ -69,7 +71,9 @@ def train(arguments: Sequence[str]) -> None:
             )
         *sources, folder = places
         command_line = provenance.command_line(["sorigeul", "lm", "train", *arguments])
-        train_language_model(sources, folder, vocabulary, exclude, settings, command_line, restart)
+        train_language_model(
+            sources, folder, vocabulary, flattened(exclude), settings, command_line, restart
+        )
 
     command.__doc__ = f"""{train.__doc__}
 

@@ -5,11 +5,12 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro
-from tyro.conf import Positional
+from tyro.conf import Positional, UseAppendAction
 
 from sorigeul.base.errors import UserError
 from sorigeul.base.printable import LAYOUT, printable
 from sorigeul.cli.arguments import parse_and_run, positional
+from sorigeul.cli.options import flattened
 
 
 def recipe(arguments: Sequence[str]) -> None:
@@ -24,7 +25,9 @@ def recipe(arguments: Sequence[str]) -> None:
     def command(
         name: Annotated[Positional[str], positional("NAME")],
         places: Annotated[Positional[tuple[Path, ...]], positional("CORPUS… OUT")] = (),
-        texts: Annotated[tuple[Path, ...], tyro.conf.arg(metavar="TEXT …")] = (),
+        texts: Annotated[
+            tuple[tuple[Path, ...], ...], tyro.conf.arg(metavar="TEXT …"), UseAppendAction
+        ] = (),
         show: bool = False,
     ) -> None:
         chosen = Recipe.load(name)
@@ -38,7 +41,7 @@ def recipe(arguments: Sequence[str]) -> None:
                 f"{len(wanted) + 1} places, not {len(places)}"
             )
         *corpora, out = places
-        follow(chosen, corpora, texts, out)
+        follow(chosen, corpora, flattened(texts), out)
 
     command.__doc__ = f"""{recipe.__doc__}
 

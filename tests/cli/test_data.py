@@ -23,7 +23,17 @@ def test_stats_are_a_table_and_a_page(sorigeul: Command, corpus: Path, tmp_path:
 
 def test_new_corpora_are_made_and_whole(sorigeul: Command, corpus: Path, tmp_path: Path) -> None:
     for command, *places in (
-        ("filter", corpus, "filtered", "--splits", "train", "dev", "--max_duration", "1.3"),
+        (
+            "filter",
+            corpus,
+            "filtered",
+            "--splits",
+            "train",
+            "--splits",
+            "dev",
+            "--max_duration",
+            "1.3",
+        ),
         ("split", corpus, "split", "--test_share", "0.2", "--seed", "3"),
         ("merge", corpus, "filtered", "merged"),
     ):

@@ -140,11 +140,18 @@ def test_degradations_get_a_table(
     sorigeul: Command, run: Path, corpus: Path, tmp_path: Path
 ) -> None:
     command = ("evaluate", run, corpus, "--worst", 0, "--json", tmp_path / "e.json")
-    done = sorigeul(*command, "--degrade", "level:-20", "silence:2+white:20")
+    done = sorigeul(*command, "--degrade", "level:-20", "silence:2+white:20", "--degrade=telephone")
     assert done.status == 0
     table = done.out[done.out.index("| degradation") :].strip().splitlines()
     names = [line.split("|")[1].strip() for line in table]
-    assert names == ["degradation", "---", "as recorded", "level:-20", "silence:2+white:20"]
+    assert names == [
+        "degradation",
+        "---",
+        "as recorded",
+        "level:-20",
+        "silence:2+white:20",
+        "telephone",
+    ]
     degraded = json.loads((tmp_path / "e.json").read_text())["degraded"]
     assert degraded["level:-20"].keys() == {"crr", "cer", "wer"}
     assert sorigeul(*command, "--degrade", "fog:3").status == 2

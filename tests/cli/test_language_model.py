@@ -145,7 +145,7 @@ def test_transcripts_of_excluded_corpora_stay_out(
     one = corpus_of(tmp_path / "one", train=lines[:2], dev=lines[2:4], test=lines[4:5])
     other = corpus_of(tmp_path / "other", train=lines[:2], test=lines[5:8])
     arguments = ["lm", "train", text_file, tmp_path / "lm", "--vocabulary", run]
-    done = sorigeul(*arguments, *TINY, "--exclude", one, other)
+    done = sorigeul(*arguments, *TINY, "--exclude", one, "--exclude", other)
     assert done.status == 0, done.err
     report = json.loads((tmp_path / "lm" / "text" / "report.json").read_text(encoding="utf-8"))
     assert report["left_out"]["excluded transcript"] == 6
