@@ -94,7 +94,12 @@ class KeptRun:
 
     @property
     def corpora(self) -> str:
-        """Names of the folders of manifests that it was trained on; - if they are not known."""
+        """Names of the corpora that it was tested on, or else of the folders that it learnt from.
+
+        - if neither is known.
+        """
+        if tested := self.speller.get("data", {}).get("corpora"):
+            return " and ".join(tested)
         command = self.record["command"]
         places = training_corpora(shlex.split(command)[2:]) if command else []
         return " and ".join(Path(place).name for place in places) or "-"
