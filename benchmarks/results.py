@@ -94,15 +94,13 @@ class KeptRun:
 
     @property
     def corpora(self) -> str:
-        """Names of the corpora that it was tested on, or else of the folders that it learnt from.
-
-        - if neither is known.
-        """
-        if tested := self.speller.get("data", {}).get("corpora"):
-            return " and ".join(tested)
+        """Names of the folders of manifests that it was trained on; - if they are not known."""
         command = self.record["command"]
         places = training_corpora(shlex.split(command)[2:]) if command else []
-        return " and ".join(Path(place).name for place in places) or "-"
+        names = [Path(place).name for place in places]
+        if names == ["data"]:  # a recipe calls every corpus so
+            names = self.speller.get("data", {}).get("corpora") or names
+        return " and ".join(names) or "-"
 
     def differences(self, kept: Sequence["KeptRun"]) -> str:
         """The run of `kept` or the nearest preset to compare with, and the settings that differ.
