@@ -106,9 +106,9 @@ class Visit:
         self.page.locator(".card.done").nth(count - 1).wait_for()
 
     def lines(self, card: Any = None) -> list[str]:
-        """The text of each segment."""
+        """The text of each segment, drawn already or not (`content-visibility`)."""
         within = self.page if card is None else card
-        return [text.strip() for text in within.locator(".words").all_inner_texts()]
+        return [" ".join(text.split()) for text in within.locator(".words").all_text_contents()]
 
     def downloaded(self, name: str, folder: Path) -> Path:
         with self.page.expect_download() as download:
