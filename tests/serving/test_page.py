@@ -187,17 +187,17 @@ def test_the_example_is_written_and_its_words_are_lit_as_they_are_spoken(
         visit.wait_for_done()
         assert visit.lines() == [each.text for each in expected.segments if each.text]
         slider = visit.page.get_by_role("slider", name="재생 위치")
-        assert slider.get_attribute("aria-valuetext") == "0:00, 전체 0:12"
+        assert wait_until(lambda: slider.get_attribute("aria-valuetext") == "0:00, 전체 0:12")
         canvas = visit.page.locator(".waveform canvas").first
         # Drawn anew whenever there is more of it; in between it has no box.
         assert wait_until(lambda: (canvas.bounding_box() or {"width": 0})["width"] > 300)
 
         word = visit.page.locator(".segment").nth(1).locator(".word").first
         word.click()
-        assert "lit" in word.get_attribute("class")
-        assert visit.page.locator(".lit").count() == 1
+        assert wait_until(lambda: "lit" in word.get_attribute("class"))
+        assert wait_until(lambda: visit.page.locator(".lit").count() == 1)
         start = next(each for each in expected.segments[1:] if each.text).words[0].start
-        assert slider.get_attribute("aria-valuenow") == str(int(start))
+        assert wait_until(lambda: slider.get_attribute("aria-valuenow") == str(int(start)))
 
         visit.page.locator(".segment .time").first.click()
         visit.button("멈춤").wait_for()
