@@ -73,8 +73,9 @@ def main() -> None:
     expected = " ".join(utterance.text for utterance in utterances)
     cues = _cues(work / "long.m4a.srt")
     found = " ".join(text for _, text in cues)
-    errors = np.array([abs(late) for _, late in _beginnings(utterances, cues)])
-    places = _beginnings(utterances, cues)[:: max(1, len(errors) // PLACES)][:PLACES]
+    beginnings = _beginnings(utterances, cues)
+    errors = np.array([abs(late) for _, late in beginnings])
+    places = beginnings[:: max(1, len(beginnings) // PLACES)][:PLACES]
     figures = {
         **took,
         **_rates("joined", expected, found),

@@ -71,6 +71,7 @@ class KeptRun:
     def read(cls, folder: Path) -> "KeptRun":
         """Read the run in a folder of docs/runs."""
         about = _read_json(folder / ABOUT)
+        config = yaml.safe_load((folder / RUN_CONFIG).read_text(encoding="utf-8"))
         test = _read_json(folder / TEST) if (folder / TEST).is_file() else {}
         both, speller = {}, test
         if (folder / SPELLER).is_file():
@@ -81,7 +82,10 @@ class KeptRun:
             note=about["note"],
             like=about.get("like", ""),
             record=_read_json(folder / provenance.RECORD),
-            config=yaml.safe_load((folder / RUN_CONFIG).read_text(encoding="utf-8")),
+            config={
+                name: tuple(value) if isinstance(value, list) else value
+                for name, value in config.items()
+            },
             both=both,
             speller=speller,
             epochs=read_metrics(folder, "epoch"),

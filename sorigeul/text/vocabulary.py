@@ -5,7 +5,7 @@ import hashlib
 import json
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from io import StringIO
@@ -286,24 +286,20 @@ class Vocabulary:
         spelled = "".join(self.units[unit] for unit in ids).removeprefix(" ")
         return [self._ids[character] for character in spelled]
 
-    def jamo_ids(self) -> list[tuple[int, int, int]]:
+    def jamo_ids(self) -> list[tuple[int, ...]]:
         """Return the ids of the jamo (초성, 중성, 종성) of each unit, counted from 1.
 
-        0 stands for a missing final, and for all three if the unit is not one Hangul syllable.
+        There are three for each character, and all rows are as long as that of the longest unit: 0
+        stands for a missing final, and for all three of what is no Hangul syllable; -1 for
+        characters that a unit does not have.
         """
-        return [_syllable_jamo_ids(unit) for unit in self.units]
-
-    def spelled_jamo_ids(self) -> list[list[int]]:
-        """Return the ids of the jamo of all characters of each unit, three for each character.
-
-        They are those of `jamo_ids`; -1 stands for characters that a unit does not have: all rows
-        are as long as that of the longest unit.
-        """
-        spellings = [[*unit] for unit in self.units[:-3]] + [[special] for special in SPECIALS]
+        spellings: list[Sequence[str]] = [*self.units[:-3], *((special,) for special in SPECIALS)]
         longest = max(map(len, spellings))
         return [
-            [jamo for one in spelling for jamo in _syllable_jamo_ids(one)]
-            + [-1] * 3 * (longest - len(spelling))
+            (
+                *(jamo for one in spelling for jamo in _syllable_jamo_ids(one)),
+                *(-1,) * 3 * (longest - len(spelling)),
+            )
             for spelling in spellings
         ]
 

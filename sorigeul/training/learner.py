@@ -80,7 +80,7 @@ class Learner:
             sizes = "hidden_size, conv_channels or the numbers of layers"
             refuse_too_large(lambda: ListenAttendSpell(config), fabric.device, sizes)
         fabric.seed_everything(training.seed, verbose=False)
-        jamo_ids = torch.tensor(vocabulary.spelled_jamo_ids())
+        jamo_ids = torch.tensor(vocabulary.jamo_ids())
         self.las = ListenAttendSpell(config, jamo_ids, unseen_units)
         self.las.listener.checkpoint_activations = training.checkpoint_activations
         if pretrained is not None:

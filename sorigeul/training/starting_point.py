@@ -79,16 +79,9 @@ def starting_point(
         start = Settings.preset(preset or default)
         if init_from:
             return _with_model_shape(start, init_from, run)
-        if listener and listener.startswith(PRETRAINED):
-            start = _without_warp(start)
     return with_encoder(
         start.changed({"listener": listener}, "listener") if listener else start, run
     )
-
-
-def _without_warp(settings: Settings) -> Settings:
-    """`settings` for a listener that may hear samples, which have no mel bands to warp."""
-    return replace(settings, spec_augment=replace(settings.spec_augment, vocal_tract_warp=0.0))
 
 
 def with_encoder(settings: Settings, run: Path | None) -> Settings:
@@ -155,11 +148,8 @@ def adopt_model(
     """`settings` with the features, the shape and the kind of vocabulary of another model.
 
     What they exclude is switched off: CTC if the model reads its input backwards, guided attention
-    if it does so or has no attention, shared jamo embeddings if it does not write syllables, the
-    warping of mel bands if it hears samples.
+    if it does so or has no attention, shared jamo embeddings if it does not write syllables.
     """
-    if features.kind == "waveform":
-        settings = _without_warp(settings)
     shape = {name: getattr(model, name) for name in _SHAPE}
     if features.input_reverse:
         shape["ctc_weight"] = 0.0

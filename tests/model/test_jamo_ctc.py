@@ -57,7 +57,7 @@ def test_units_of_several_characters_have_the_jamo_of_their_text() -> None:
     """The targets of a text are the same whatever units it is written in, after a space."""
     joined = ("한글", " 한", " 가")
     longer = Vocabulary((*VOCABULARY.units[:-3], *joined, *VOCABULARY.units[-3:]), "bpe")
-    model = JamoCtc(torch.tensor(longer.spelled_jamo_ids()), 8)
+    model = JamoCtc(torch.tensor(longer.jamo_ids()), 8)
     for text in ("한글 A 가", "가 한글 나", "A"):
         ids = torch.tensor([longer.encode(text)])
         jamo, lengths = model.targets(ids, torch.tensor([ids.shape[1]]))
