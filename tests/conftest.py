@@ -175,6 +175,17 @@ def undrawn() -> Iterator[None]:
 
 
 @pytest.fixture
+def three_threads() -> Iterator[None]:
+    """As on a machine of three cores: three batches are computed at a time."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
 def restored_logger() -> Iterator[None]:
     """The logger that a command sets up is restored afterwards."""
     log = logging.getLogger("sorigeul")

@@ -22,6 +22,7 @@ __all__ = [
     "records",
     "stopping",
     "streams",
+    "thread_pool",
     "threads",
     "weight_arrays",
     "weights",

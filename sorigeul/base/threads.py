@@ -45,6 +45,14 @@ def set_threads(count: str) -> None:
         sys.modules["torch"].set_num_threads(int(count))
 
 
+def thread_count() -> int:
+    """Threads that the arithmetic of the calling thread may use."""
+    if "torch" in sys.modules:
+        return int(sys.modules["torch"].get_num_threads())
+    count = os.environ.get(COUNT, "")
+    return int(count) if count.isdecimal() else usable_cores()
+
+
 def usable_cores() -> int:
     """Cores on which this process may run."""
     if hasattr(os, "sched_getaffinity"):

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from time import perf_counter
 
-import torch
-
+from sorigeul.base.arrays import inference
 from sorigeul.base.progress import progress_bar
 from sorigeul.data.batches import Batch
 from sorigeul.evaluation.scores import TextPair
@@ -34,24 +34,19 @@ class EncodedCorpus:
     """that the listeners took"""
 
     @classmethod
-    @torch.no_grad()
     def encode(cls, recognizer: Recognizer, batches: Sequence[Batch]) -> "EncodedCorpus":
         """Let the recogniser's models listen to all utterances."""
         frames: list[list[ListenerOutput]] = []
         pairs: list[TextPair] = []
         seconds, begin = 0.0, perf_counter()
-        with progress_bar("listening", sum(map(len, batches))) as advance, recognizer.autocast():
-            for batch in filter(len, batches):
-                spans = [SegmentedRecording.from_samples(row).speech_span for row in batch.rows()]
-                spoken = batch.cut(spans).to(recognizer.device)
-                outputs = recognizer.encode(spoken.waveforms, spoken.lengths)
-                # What only training needs would take half of the memory.
-                frames.append(
-                    [
-                        replace(output, lowest_frames=output.frames, lowest_lengths=output.lengths)
-                        for output in outputs
-                    ]
-                )
+        batches = [batch for batch in batches if len(batch)]
+        with (
+            progress_bar("listening", sum(map(len, batches))) as advance,
+            recognizer.threads() as threads,
+        ):
+            heard = threads.map(partial(_listen, recognizer), batches)
+            for batch, outputs in zip(batches, heard, strict=True):
+                frames.append(outputs)
                 seconds += int(batch.lengths.sum()) / SAMPLE_RATE
                 pairs += [
                     TextPair(*utterance)
@@ -73,9 +68,31 @@ class EncodedCorpus:
         The models of the search are the recogniser's, or the first of them.
         """
         hypotheses: list[list[Hypothesis]] = []
-        with progress_bar(label, len(self.pairs)) as advance, recognizer.autocast():
-            for frames in self.frames:
-                found = search(frames[: len(search.models)])
+
+        @inference()
+        def best(frames: Sequence[ListenerOutput]) -> list[list[Hypothesis]]:
+            with recognizer.autocast():
+                return search(frames[: len(search.models)])
+
+        with (
+            progress_bar(label, len(self.pairs)) as advance,
+            recognizer.threads() as threads,
+        ):
+            for found in threads.map(best, self.frames):
                 hypotheses += found
                 advance(len(found), "")
         return hypotheses
+
+
+@inference()
+def _listen(recognizer: Recognizer, batch: Batch) -> list[ListenerOutput]:
+    """The frames of a batch by each model, of speech alone."""
+    spans = [SegmentedRecording.from_samples(row).speech_span for row in batch.rows()]
+    spoken = batch.cut(spans).to(recognizer.device)
+    with recognizer.autocast():
+        outputs = recognizer.encode(spoken.waveforms, spoken.lengths)
+    # What only training needs would take half of the memory.
+    return [
+        replace(output, lowest_frames=output.frames, lowest_lengths=output.lengths)
+        for output in outputs
+    ]

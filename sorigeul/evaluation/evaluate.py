@@ -20,6 +20,7 @@ from torch.nn import functional
 from torch.nn.utils import parametrize
 
 from sorigeul.base.progress import Advance, progress_bar
+from sorigeul.base.thread_pool import BatchThreads, batches_at_a_time
 from sorigeul.data.batches import Batch, Failure
 from sorigeul.evaluation.attention_metrics import AttentionMetrics, mean_metrics, measure_attention
 from sorigeul.evaluation.scores import Score, TextPair, score
@@ -35,9 +36,9 @@ from sorigeul.sound.segments import SegmentedRecording
 from sorigeul.sound.signal_to_noise import estimate_signal_to_noise
 from sorigeul.text.vocabulary import Vocabulary
 
-_RecognizedBatch = tuple[list["RecognizedUtterance"], float, float]
-"""the utterances of a batch, the speller's mean teacher-forced loss per character, and how many
-seconds the recognition took"""
+_RecognizedBatch = tuple[list["RecognizedUtterance"], float, tuple[float, float]]
+"""the utterances of a batch, the speller's mean teacher-forced loss per character, and when the
+recognition began and ended"""
 _MOST_UNITS_A_SECOND = 100  # vocabulary units; 25 syllables have at most 75 jamo
 _EPOCH_METRICS = ("loss", "crr", "ctc_crr", *(field.name for field in fields(AttentionMetrics)))
 
@@ -80,7 +81,7 @@ class RecognizedShare:
     characters: int
     """characters of the references, with one end of sentence for each utterance"""
     search_seconds: float
-    """time that the recognition took, from samples to texts"""
+    """time in which something was recognised, from samples to texts"""
 
     def without_alignments(self) -> "RecognizedShare":
         """A copy that is small enough to be sent to other processes."""
@@ -144,7 +145,8 @@ def evaluate(
     of utterances, for the progress bar. Raises UserError if no transcript contains a character.
     """
     with progress_bar("recognising", total) as advance:
-        share = _recognize_all(batches, partial(_transcribe_batch, recognizer), advance)
+        transcribe_batch = partial(_transcribe_batch, recognizer)
+        share = _recognize_all(batches, transcribe_batch, recognizer.threads(), advance)
     return score_recognitions([share], recognizer.pretrained.vocabulary, normalizer)
 
 
@@ -164,31 +166,48 @@ def recognize(
     recognize_batch = partial(
         _recognize_batch, model=model, vocabulary=vocabulary, log_mel=log_mel, beam=beam
     )
-    return _recognize_all(batches, recognize_batch, advance)
+    on_cpu = next(model.parameters()).device.type == "cpu"
+    threads = BatchThreads(batches_at_a_time() if on_cpu else 1)
+    return _recognize_all(batches, recognize_batch, threads, advance)
 
 
-@torch.no_grad()
 @parametrize.cached()  # shared jamo embeddings are summed once, not again for every character
 def _recognize_all(
     batches: Iterable[Batch],
     recognize_batch: Callable[[Batch], _RecognizedBatch],
+    threads: BatchThreads,
     advance: Advance,
 ) -> RecognizedShare:
     """Recognise all batches."""
     recognitions: list[RecognizedUtterance] = []
     failures: list[Failure] = []
-    loss, characters, search_seconds = 0.0, 0, 0.0
-    for batch in batches:
-        failures += batch.failures
-        if len(batch):
-            recognized, batch_loss, batch_seconds = recognize_batch(batch)
-            recognitions += recognized
-            search_seconds += batch_seconds
-            batch_characters = int(batch.token_lengths.sum()) + len(batch)
-            loss += batch_loss * batch_characters
-            characters += batch_characters
-        advance(len(batch) + len(batch.failures), "")
-    return RecognizedShare(recognitions, failures, loss, characters, search_seconds)
+    spans: list[tuple[float, float]] = []
+    loss, characters = 0.0, 0
+
+    def recognized(batch: Batch) -> tuple[Batch, _RecognizedBatch | None]:
+        return batch, recognize_batch(batch) if len(batch) else None
+
+    with threads:
+        for batch, found in threads.map(recognized, batches):
+            failures += batch.failures
+            if found is not None:
+                utterances, batch_loss, span = found
+                recognitions += utterances
+                spans.append(span)
+                batch_characters = int(batch.token_lengths.sum()) + len(batch)
+                loss += batch_loss * batch_characters
+                characters += batch_characters
+            advance(len(batch) + len(batch.failures), "")
+    return RecognizedShare(recognitions, failures, loss, characters, _covered(spans))
+
+
+def _covered(spans: Sequence[tuple[float, float]]) -> float:
+    """How much time spans of time cover, which may overlap."""
+    covered, reached = 0.0, -math.inf
+    for begin, end in sorted(spans):
+        covered += max(end - max(begin, reached), 0.0)
+        reached = max(reached, end)
+    return covered
 
 
 def score_recognitions(
@@ -253,6 +272,7 @@ def _numbered(id_: str) -> Iterator[str]:
     yield from (f"{id_} ({number})" for number in count(2))
 
 
+@torch.no_grad()
 def _recognize_batch(
     batch: Batch, model: ListenAttendSpell, vocabulary: Vocabulary, log_mel: Features, beam: int
 ) -> _RecognizedBatch:
@@ -264,7 +284,7 @@ def _recognize_batch(
     ctc_texts: list[str] | list[None] = [None] * len(batch)
     if model.config.ctc_weight > 0:
         ctc_texts = [vocabulary.decode(tokens) for tokens in ctc_greedy_search(model, encoded)]
-    seconds = time.perf_counter() - started
+    span = started, time.perf_counter()
     loss, metrics = _force_transcripts(model, batch, encoded, log_mel)
     # With reversed input the model's first frame is the last of the recording.
     reversed_input = log_mel.config.input_reverse
@@ -282,9 +302,10 @@ def _recognize_batch(
         )
         for row, hypothesis in enumerate(hypotheses)
     ]
-    return recognitions, loss, seconds
+    return recognitions, loss, span
 
 
+@torch.no_grad()
 def _transcribe_batch(recognizer: Recognizer, batch: Batch) -> _RecognizedBatch:
     """As `_recognize_batch`, but the way every recording of a user goes."""
     pretrained = recognizer.pretrained
@@ -292,7 +313,7 @@ def _transcribe_batch(recognizer: Recognizer, batch: Batch) -> _RecognizedBatch:
     rows = batch.rows()
     recordings = [SegmentedRecording.from_samples(row, recognizer.limits) for row in rows]
     transcriptions = recognizer.transcribe_all(recordings)
-    seconds = time.perf_counter() - started
+    span = started, time.perf_counter()
     loss = math.nan
     metrics: list[AttentionMetrics | None] = [None] * len(batch)
     if not recognizer.is_export:
@@ -320,7 +341,7 @@ def _transcribe_batch(recognizer: Recognizer, batch: Batch) -> _RecognizedBatch:
         for row, transcription in enumerate(transcriptions)
         for segments in [transcription.segments]
     ]
-    return recognitions, loss, seconds
+    return recognitions, loss, span
 
 
 def _in_time(alignment: Tensor, reversed_input: bool) -> Tensor:

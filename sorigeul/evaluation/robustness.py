@@ -9,9 +9,11 @@ from lhotse import CutSet
 from sorigeul.base.progress import progress_bar
 from sorigeul.data import manifests
 from sorigeul.data.babble import load_voices
+from sorigeul.data.batches import Batch
 from sorigeul.data.sampling import evaluation_batches
 from sorigeul.evaluation.scores import score
 from sorigeul.recognition.recognizer import Recognizer
+from sorigeul.recognition.transcription import Transcription
 from sorigeul.sound.degradations import Degradation
 
 _RATES = ("crr", "cer", "wer")
@@ -35,11 +37,18 @@ def degraded_scores(
 def _rates(recognizer: Recognizer, cuts: CutSet, degradation: Degradation) -> dict[str, float]:
     references: list[str] = []
     hypotheses: list[str] = []
-    with progress_bar(str(degradation), sum(1 for _ in cuts)) as advance:
-        for batch in evaluation_batches(cuts, recognizer.pretrained.vocabulary):
-            rows = zip(batch.ids, batch.rows(), strict=True)
-            degraded = [degradation.apply(row, id_) for id_, row in rows]
-            transcriptions = recognizer.transcribe_samples(degraded)
+
+    def transcribe(batch: Batch) -> tuple[Batch, list[Transcription]]:
+        rows = zip(batch.ids, batch.rows(), strict=True)
+        degraded = [degradation.apply(row, id_) for id_, row in rows]
+        return batch, recognizer.transcribe_samples(degraded)
+
+    batches = evaluation_batches(cuts, recognizer.pretrained.vocabulary)
+    with (
+        progress_bar(str(degradation), sum(1 for _ in cuts)) as advance,
+        recognizer.threads() as threads,
+    ):
+        for batch, transcriptions in threads.map(transcribe, batches):
             references += [*batch.texts, *(failure.text for failure in batch.failures)]
             hypotheses += [transcription.text for transcription in transcriptions]
             hypotheses += [""] * len(batch.failures)

@@ -20,6 +20,7 @@ from sorigeul.evaluation.encoded_corpus import EncodedCorpus
 from sorigeul.evaluation.scores import Score, score, squeeze
 from sorigeul.recognition.confidence import Calibration, ConfidenceCalibration, fit_calibration
 from sorigeul.recognition.recognizer import Recognizer
+from sorigeul.recognition.transcription import Transcription
 from sorigeul.search.hypothesis import Hypothesis
 from sorigeul.search.options import BEAM_WIDTH, SearchOptions
 
@@ -199,9 +200,16 @@ def _calibrate(
     tuned = recognizer.with_options(options)
     words: list[tuple[float, float]] = []
     segments: list[tuple[float, float]] = []
-    with progress_bar("confidence", sum(map(len, batches))) as advance:
-        for batch in batches:
-            transcriptions = tuned.transcribe_samples(batch.rows())
+
+    def transcribe(batch: Batch) -> list[Transcription]:
+        return tuned.transcribe_samples(batch.rows())
+
+    with (
+        progress_bar("confidence", sum(map(len, batches))) as advance,
+        tuned.threads() as threads,
+    ):
+        transcribed = threads.map(transcribe, batches)
+        for batch, transcriptions in zip(batches, transcribed, strict=True):
             for reference, transcription in zip(batch.texts, transcriptions, strict=True):
                 found = transcription.segments
                 said = [word for segment in found for word in segment.words]

@@ -8,7 +8,6 @@ N = B K hypotheses with an utterance's in successive rows, D width, A width of t
 the speller, V vocabulary.
 """
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -23,7 +22,7 @@ import numpy.typing as npt
 from sorigeul.base.checksums import file_checksum
 from sorigeul.base.errors import UserError
 from sorigeul.base.records import build, read_object
-from sorigeul.base.threads import COUNT, usable_cores
+from sorigeul.base.thread_pool import threads_of_a_batch
 from sorigeul.model.config import CONV_REDUCTION, LASConfig
 from sorigeul.model.memory import Memory
 from sorigeul.pretrained.description import (
@@ -274,8 +273,7 @@ def _session(path: Path) -> Any:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    count = os.environ.get(COUNT, "")
-    options.intra_op_num_threads = int(count) if count.isdecimal() else usable_cores()
+    options.intra_op_num_threads = threads_of_a_batch()
     options.inter_op_num_threads = 1
     options.log_severity_level = 3  # errors
     # Eight bits are turned into float32 once, here, rather than at every step.

@@ -50,12 +50,18 @@ def label_recording(
     CTC head of the first, which reads without knowing what words there are.
     """
     segments = _segments(recognizer, blocks)
-    for batch in segments_in_batches(segments, recognizer.batch_seconds):
+
+    def hear(batch: list[SpeechSegment]) -> list[tuple[SpeechSegment, Segment, Segment | None]]:
         heard = [one.segment for one in recognizer.recognize(batch)]
         again = [one.segment for one in second.recognize(batch)] if second else [None] * len(heard)
-        for speech, segment, other in zip(batch, heard, again, strict=True):
-            yield _labelled(speech, segment, other), speech.samples
-        return_freed_memory()  # batches of ever other sizes leave holes
+        return list(zip(batch, heard, again, strict=True))
+
+    batches = segments_in_batches(segments, recognizer.batch_seconds)
+    with recognizer.threads() as threads:
+        for heard in threads.map(hear, batches):
+            for speech, segment, other in heard:
+                yield _labelled(speech, segment, other), speech.samples
+            return_freed_memory()  # batches of ever other sizes leave holes
 
 
 def _labelled(

@@ -147,13 +147,20 @@ def _transcribe_batches(
     jobs = options.jobs or (1 if on_cpu else _GPU_JOBS)  # recognition keeps a CPU busy
     load = partial(_load_batch, entries, recognizer.limits)
     total = sum(results.durations)
-    with progress_bar("transcribing", total, results.seconds, counted=False) as advance:
+
+    def transcribe(loaded: tuple[Batch, list[SegmentedRecording | str]]) -> tuple[Batch, list[Row]]:
+        batch, recordings = loaded
+        batch_entries = [entries[index] for index in batch]
+        return batch, _rows(recognizer, batch_entries, recordings, options.written)
+
+    with (
+        progress_bar("transcribing", total, results.seconds, counted=False) as advance,
+        recognizer.threads() as threads,
+    ):
         try:
-            for batch, recordings in map_in_order(
-                load, batches, jobs, chunk_size=1, item_name=partial(_batch_name, entries)
-            ):
-                batch_entries = [entries[index] for index in batch]
-                rows = _rows(recognizer, batch_entries, recordings, options.written)
+            name = partial(_batch_name, entries)
+            read = map_in_order(load, batches, jobs, chunk_size=1, item_name=name)
+            for batch, rows in threads.map(transcribe, read):
                 results.append(batch, rows)
                 if results.rank == 0 and time.monotonic() - results.read_at > _POLL_SECONDS:
                     advance(results.read(), _progress(results))

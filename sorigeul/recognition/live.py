@@ -4,7 +4,7 @@ The final segments are those of `Recognizer.transcribe` for the same samples. Do
 the samples come from, nor on which machine they are recognised.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from copy import copy
 from dataclasses import dataclass, replace
@@ -12,11 +12,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from sorigeul.recognition.overlaps import OverlapJoiner, RecognizedSegment
-from sorigeul.recognition.streaming import Recognize
 from sorigeul.recognition.transcription import Segment
 from sorigeul.sound.audio import SAMPLE_RATE, Samples
 from sorigeul.sound.segments import Segmenter, SegmentLimits, SpeechSegment
 from sorigeul.text.vocabulary import Vocabulary
+
+Recognize = Callable[[Sequence[SpeechSegment]], list[RecognizedSegment]]
 
 _BETWEEN_PROVISIONALS = SAMPLE_RATE // 2  # samples
 _WINDOW = SAMPLE_RATE // 50  # samples over which loudness is measured

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from copy import copy
 from dataclasses import replace
-from itertools import islice
+from functools import partial
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from rapidfuzz.distance import LCSseq
 
 from sorigeul.base.arrays import Array, inference
 from sorigeul.base.errors import UserError
+from sorigeul.base.thread_pool import BatchThreads, batches_at_a_time
 from sorigeul.pretrained.description import PretrainedModel
 from sorigeul.recognition.batching import group_by_seconds
 from sorigeul.recognition.character_times import CharacterTimes, character_times, spell_out
@@ -172,6 +174,10 @@ class Recognizer:
         other.setup = replace(self.setup, terms=terms)
         return other
 
+    def threads(self) -> BatchThreads:
+        """Threads that compute batches of this recogniser side by side: one on a GPU."""
+        return BatchThreads(batches_at_a_time() if str(self.device) == "cpu" else 1)
+
     def padded(self, batch: Sequence[SpeechSegment]) -> tuple[Array, Array]:
         """Segments of speech -> waveforms (B, N) on the device, lengths (B,)."""
         return self._engine.padded(batch)
@@ -218,13 +224,17 @@ class Recognizer:
         ...     for segment in stream:
         ...         print(segment.start, segment.text)
         """
-        with audio.open_stream(source, name, options or AudioOptions()) as stream:
+        with (
+            audio.open_stream(source, name, options or AudioOptions()) as stream,
+            self.threads() as threads,
+        ):
             yield TranscriptionStream(
                 stream,
-                self.recognize,
+                partial(threads.submit, self.recognize),
                 self.pretrained.vocabulary,
                 self.limits,
                 0.0 if live else self.batch_seconds,
+                0 if live else threads.count,
             )
 
     def transcribe_all(self, recordings: Sequence[SegmentedRecording]) -> list[Transcription]:
@@ -235,19 +245,17 @@ class Recognizer:
         vocabulary = self.pretrained.vocabulary
         segments = [segment for recording in recordings for segment in recording.segments]
         seconds = [len(segment.samples) / SAMPLE_RATE for segment in segments]
-        recognized = (
-            segment
-            for batch in group_by_seconds(seconds, self.batch_seconds)
-            for segment in self.recognize(segments[batch])
-        )
-        return [
-            Transcription.from_segments(
-                list(join_overlaps(islice(recognized, len(recording.segments)), vocabulary)),
-                recording.duration,
-                recording.account,
-            )
-            for recording in recordings
-        ]
+        batches = [segments[batch] for batch in group_by_seconds(seconds, self.batch_seconds)]
+        with self.threads() as threads:
+            recognized = chain.from_iterable(threads.map(self.recognize, batches))
+            return [
+                Transcription.from_segments(
+                    list(join_overlaps(islice(recognized, len(recording.segments)), vocabulary)),
+                    recording.duration,
+                    recording.account,
+                )
+                for recording in recordings
+            ]
 
     def transcribe_samples(self, recordings: Sequence[Samples]) -> list[Transcription]:
         """As `transcribe_all`, from the samples (N,) of each recording at 16 kHz."""

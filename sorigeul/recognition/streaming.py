@@ -1,7 +1,9 @@
 """A recording that is transcribed while it is read."""
 
 import heapq
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from dataclasses import replace
 from typing import Protocol
 
@@ -26,7 +28,8 @@ class AudioBlocks(Protocol):
         """Yield float32 (C, n) at 16 kHz; raises AudioError if the recording is damaged."""
 
 
-Recognize = Callable[[Sequence[SpeechSegment]], list[RecognizedSegment]]
+Submit = Callable[[Sequence[SpeechSegment]], "Future[list[RecognizedSegment]]"]
+"""begins to recognise a batch of segments"""
 
 
 class TranscriptionStream:
@@ -40,20 +43,24 @@ class TranscriptionStream:
     def __init__(
         self,
         audio: AudioBlocks,
-        recognize: Recognize,
+        submit: Submit,
         vocabulary: Vocabulary,
         limits: SegmentLimits,
         batch_seconds: float,
+        ahead: int = 0,
     ) -> None:
+        """`ahead` batches of each channel may be under way while more of it is read."""
         self._audio, self._vocabulary = audio, vocabulary
-        self._recognize, self._batch_seconds = recognize, batch_seconds
+        self._submit, self._batch_seconds, self._ahead = submit, batch_seconds, ahead
         self._segmenters = [Segmenter(limits) for _ in audio.channels]
         self._segments: list[Segment] = []
         self._damage: AudioError | None = None
 
     def __iter__(self) -> Iterator[Segment]:
         channels = [
-            _Channel(name, segmenter, self._recognize, self._vocabulary, self._batch_seconds)
+            _Channel(
+                name, segmenter, self._submit, self._vocabulary, self._batch_seconds, self._ahead
+            )
             for name, segmenter in zip(self._audio.channels, self._segmenters, strict=True)
         ]
         for segment in self._in_order(channels):
@@ -107,22 +114,27 @@ class _Channel:
         self,
         name: str,
         segmenter: Segmenter,
-        recognize: Recognize,
+        submit: Submit,
         vocabulary: Vocabulary,
         batch_seconds: float,
+        ahead: int,
     ) -> None:
         self.name = name
-        self._segmenter, self._recognize = segmenter, recognize
+        self._segmenter, self._submit, self._ahead = segmenter, submit, ahead
         self._joiner = OverlapJoiner(vocabulary)
         self._max_batch_seconds = batch_seconds
         self._batch_seconds = 0.0  # the first segment is recognised at once
         self._pending: list[SpeechSegment] = []
+        self._under_way: deque[tuple[int, Future[list[RecognizedSegment]]]] = deque()
+        """batches that are being recognised, each with the sample at which it begins"""
 
     @property
     def settled(self) -> float:
         """Seconds before which no further segment of this channel begins."""
         if self._joiner.held is not None:
             return self._joiner.held.segment.start
+        if self._under_way:
+            return self._under_way[0][0] / SAMPLE_RATE
         first = self._pending[0].start if self._pending else self._segmenter.settled
         return first / SAMPLE_RATE
 
@@ -131,28 +143,36 @@ class _Channel:
         for segment in self._segmenter.feed(samples):
             self._pending.append(segment)
             if self._seconds() > self._batch_seconds:
-                yield from self._recognize_pending()
+                yield from self._recognize_pending(self._ahead)
         # In a long silence, what was said before it does not wait for more.
         if self._pending:
             waited = (self._segmenter.samples - self._pending[0].start) / SAMPLE_RATE
             if waited > self._max_batch_seconds:
-                yield from self._recognize_pending()
+                yield from self._recognize_pending(self._ahead)
+        yield from self._recognized(self._ahead)
 
     def finish(self) -> Iterator[Segment]:
         """The last segments."""
         self._pending += self._segmenter.finish()
-        yield from self._recognize_pending()
+        yield from self._recognize_pending(0)
         yield from map(self._named, self._joiner.finish())
 
-    def _recognize_pending(self) -> Iterator[Segment]:
-        if not self._pending:
-            return
-        # Batches grow, so that the first text comes early and the rest is fast.
-        self._batch_seconds = min(self._max_batch_seconds, 2 * self._seconds())
-        recognized = self._recognize(self._pending)
-        self._pending = []
-        for segment in recognized:
-            yield from map(self._named, self._joiner.feed(segment))
+    def _recognize_pending(self, ahead: int) -> Iterator[Segment]:
+        """Begin with what is pending -> the segments of earlier batches, until `ahead` are left."""
+        if self._pending:
+            # Batches grow, so that the first text comes early and the rest is fast.
+            self._batch_seconds = min(self._max_batch_seconds, 2 * self._seconds())
+            self._under_way.append((self._pending[0].start, self._submit(self._pending)))
+            self._pending = []
+        yield from self._recognized(ahead)
+
+    def _recognized(self, ahead: int) -> Iterator[Segment]:
+        """The segments of batches that are done, or that more than `ahead` have come after."""
+        while self._under_way and (len(self._under_way) > ahead or self._under_way[0][1].done()):
+            segments = self._under_way[0][1].result()
+            self._under_way.popleft()
+            for segment in segments:
+                yield from map(self._named, self._joiner.feed(segment))
 
     def _seconds(self) -> float:
         """Length of what is pending, with padding."""

@@ -1,4 +1,4 @@
-"""Batch queue: segments of speech of all requests, recognised together on one model thread.
+"""Batch queue: segments of speech of all requests, recognised together by one model.
 
 A batch fills while the one before is computed, so nobody waits for a timer. Knows nothing of HTTP.
 """
@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 from weakref import WeakSet
 
+from sorigeul.base.thread_pool import begin_batches, threads_of_a_batch
 from sorigeul.recognition.overlaps import RecognizedSegment
 from sorigeul.sound.audio import SAMPLE_RATE
 from sorigeul.sound.segments import SpeechSegment
@@ -78,7 +79,7 @@ class _Waiting:
 
 
 class QueueClient:
-    """One client of the queue, such as a request. Its segments are computed in their order."""
+    """One client of the queue, such as a request. Its segments are taken in their order."""
 
     def __init__(self, queue: "BatchQueue", terms: TermList) -> None:
         self.terms = terms
@@ -104,12 +105,17 @@ class QueueClient:
 
 
 class BatchQueue:
-    """The queue of one model, with the thread that computes."""
+    """The queue of one model, with the threads that compute batches side by side."""
 
     def __init__(
-        self, compute: Compute, batch_seconds: float, observer: QueueObserver, name: str = "model"
+        self,
+        compute: Compute,
+        batch_seconds: float,
+        observer: QueueObserver,
+        name: str = "model",
+        threads: int = 1,
     ) -> None:
-        """Start the thread. A batch has at most `batch_seconds` of audio, padding included."""
+        """Start the threads. A batch has at most `batch_seconds` of audio, padding included."""
         self._compute, self._batch_seconds = compute, batch_seconds
         self._observer = observer
         self._changed = threading.Condition()
@@ -118,8 +124,12 @@ class BatchQueue:
         self._segments, self._seconds = 0, 0.0  # that wait
         self._stopping = False
         self._audio = self._busy = 0.0  # seconds, of late
-        self._thread = threading.Thread(target=self._run, name=f"batches of {name}", daemon=True)
-        self._thread.start()
+        self.threads = threads
+        own = threads_of_a_batch()
+        for _ in range(threads):
+            threading.Thread(
+                target=self._run, args=(own,), name=f"batches of {name}", daemon=True
+            ).start()
 
     def client(self, terms: TermList = ()) -> QueueClient:
         """A new client, whose segments are recognised with `terms`."""
@@ -136,15 +146,15 @@ class BatchQueue:
 
     @property
     def speed(self) -> float:
-        """Seconds of audio that are recognised in a second, as measured of late."""
-        return self._audio / self._busy if self._busy else _FIRST_GUESS
+        """Seconds of audio that all threads recognise in a second, as measured of late."""
+        return self.threads * self._audio / self._busy if self._busy else _FIRST_GUESS
 
     def stop(self) -> None:
-        """Close all clients. The thread ends after the batch that it computes."""
+        """Close all clients. Each thread ends after the batch that it computes."""
         with self._changed:
             self._stopping = True
             clients = list(self._clients)
-            self._changed.notify()
+            self._changed.notify_all()
         for client in clients:
             client.close()
 
@@ -180,7 +190,8 @@ class BatchQueue:
         for submission in dropped:
             submission.failed(CancelledError())
 
-    def _run(self) -> None:
+    def _run(self, threads: int) -> None:
+        begin_batches(threads)
         while True:
             with self._changed:
                 while not self._turns and not self._stopping:
@@ -202,8 +213,9 @@ class BatchQueue:
             return
         seconds = time.monotonic() - begin
         audio_seconds = sum(waiting.seconds for waiting in batch)
-        self._audio = _MEMORY * self._audio + audio_seconds
-        self._busy = _MEMORY * self._busy + seconds
+        with self._changed:
+            self._audio = _MEMORY * self._audio + audio_seconds
+            self._busy = _MEMORY * self._busy + seconds
         self._observer.batch([begin - waiting.since for waiting in batch], audio_seconds, seconds)
         for waiting, result in zip(batch, results, strict=True):
             waiting.submission.done(waiting.position, result)

@@ -76,6 +76,7 @@ def serve_models(
                 max(recognizer.batch_seconds, _BATCH_SECONDS),
                 metrics.of_model(name),
                 name,
+                recognizer.threads().count,
             ),
             int(time.time()),
             written,

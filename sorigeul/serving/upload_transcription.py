@@ -96,10 +96,11 @@ class UploadTranscription:
                 self._audio = _LimitedAudio(audio, self._options.max_seconds, self._client)
                 stream = TranscriptionStream(
                     self._audio,
-                    self._client.recognize,
+                    self._client.submit,
                     recognizer.pretrained.vocabulary,
                     limits,
                     recognizer.batch_seconds,
+                    self._model.queue.threads,
                 )
                 for segment in stream:
                     send(written_segment(segment) if is_written else segment)

@@ -2,6 +2,7 @@
 
 import io
 import math
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -188,6 +189,23 @@ def test_order_and_batches_do_not_change_the_results(model: PretrainedModel, cor
         assert alone.ctc_score == together.ctc_score
         assert alone.loss == pytest.approx(together.loss, rel=1e-4)
         assert hypotheses(alone) == hypotheses(together)
+
+
+def test_batches_side_by_side_get_the_results_of_one_after_the_other(
+    model: PretrainedModel, with_unreadable: CutSet, request: pytest.FixtureRequest
+) -> None:
+    singles = [*one_by_one(model, with_unreadable)]
+    recognizer = Recognizer(model)
+    alone = evaluate(recognizer, singles, model.normalizer)
+    request.getfixturevalue("three_threads")
+    begin = time.perf_counter()
+    together = evaluate(recognizer, singles, model.normalizer)
+    seconds = sum(utterance.seconds for utterance in together.recognitions)
+    assert together.rtf * seconds < time.perf_counter() - begin  # time by the clock
+    assert together.score == alone.score
+    assert together.failures == alone.failures
+    assert hypotheses(together) == hypotheses(alone)
+    assert together.loss == pytest.approx(alone.loss, rel=1e-5)
 
 
 def test_processes_that_share_a_corpus_get_the_results_of_one(

@@ -1,8 +1,9 @@
 """A recording that is transcribed while it is read: the same text, early, and none of it lost."""
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
-from typing import cast
+from typing import Literal, cast
 
 import numpy as np
 import pytest
@@ -30,6 +31,23 @@ def test_a_stream_has_the_same_segments_as_the_whole(
             streamed = stream.transcription()
         assert streamed.segments == segments
         assert_same(streamed, whole, tolerance=1e-3)
+
+
+@pytest.mark.parametrize("channel", ["mix", "each"])
+def test_batches_side_by_side_write_what_one_after_the_other_does(
+    run: Path, speech: Wave, channel: Literal["mix", "each"], request: pytest.FixtureRequest
+) -> None:
+    recognizer = Recognizer.from_pretrained(run, "cpu")
+    recognizer.batch_seconds = 6.0
+    both = encoded(np.stack((speech, speech[::-1]), 1), SAMPLE_RATE, "WAV")
+    options = AudioOptions(channel=channel)
+    alone = recognizer.transcribe(both, options=options)
+    request.getfixturevalue("three_threads")
+    assert recognizer.threads().count == 3
+    together = recognizer.transcribe(both, options=options)
+    assert together.account == alone.account
+    assert len(together.segments) > 3
+    assert_same(together, alone, tolerance=1e-5)
 
 
 def test_channels_are_transcribed_one_by_one_in_the_order_of_time(recognizer: Recognizer) -> None:
@@ -89,7 +107,7 @@ def test_text_does_not_wait_for_the_end_of_a_long_silence(run: Path) -> None:
 
     stream = TranscriptionStream(
         cast(AudioStream, Stream()),
-        recognizer.recognize,
+        partial(recognizer.threads().submit, recognizer.recognize),
         recognizer.pretrained.vocabulary,
         recognizer.limits,
         recognizer.batch_seconds,

@@ -96,6 +96,17 @@ def test_a_batch_is_filled_with_segments_of_all_while_another_is_computed(
     assert sorted(starts(model.batches[1])) == [0, 1, 2, 3, 4]
 
 
+def test_batches_are_computed_side_by_side(model: Model) -> None:
+    """The second one does not wait for the first, and each segment is in one of them only."""
+    queue = BatchQueue(model, 2.0, Observer(model), threads=2)  # type: ignore[arg-type]
+    futures = [queue.client().submit([speech(1.0, number)]) for number in range(20)]
+    assert wait_until(lambda: len(model.batches) == 2)
+    let_through(model, *futures)
+    assert sorted(sum(map(starts, model.batches), [])) == list(range(20))
+    assert [future.result() for future in futures] == [[(number, ())] for number in range(20)]
+    queue.stop()
+
+
 def test_a_batch_is_not_larger_than_allowed_with_its_padding(
     model: Model, queue: BatchQueue
 ) -> None:

@@ -1,0 +1,85 @@
+"""Batches computed side by side, each in a thread of its own.
+
+A batch is a long row of small operations, which gain little from being split among threads: two
+batches side by side take hardly longer than one (BENCHMARKS.md, "Batches side by side"). Does not
+know what is computed.
+"""
+
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+from sorigeul.base.threads import thread_count
+
+_MOST = 4
+"""batches at a time: Python runs one thread at a time between operations, so more would wait for
+each other; not measured"""
+
+_here = threading.local()
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def batches_at_a_time() -> int:
+    """How many batches the cores of this process are good for; 1 within one of them."""
+    return 1 if getattr(_here, "is_batch", False) else min(thread_count(), _MOST)
+
+
+def threads_of_a_batch() -> int:
+    """How many threads the arithmetic of each of them may use."""
+    return max(thread_count() // batches_at_a_time(), 1)
+
+
+def begin_batches(threads: int) -> None:
+    """Begin a thread that computes batches, with so many `threads_of_a_batch`."""
+    _here.is_batch = True
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(threads)
+
+
+class BatchThreads:
+    """Threads that compute batches, as a context.
+
+    The results are those of one thread, whatever the number of threads.
+    """
+
+    def __init__(self, count: int) -> None:
+        """Compute `count` batches at a time. If that is 1, whoever submits one computes it."""
+        self.count = count
+        self._pool: ThreadPoolExecutor | None = None
+        if count > 1:
+            own = (threads_of_a_batch(),)
+            self._pool = ThreadPoolExecutor(count, "batches", begin_batches, own)
+
+    def __enter__(self) -> "BatchThreads":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+
+    def submit(self, work: Callable[[Item], Result], item: Item) -> "Future[Result]":
+        """Compute ``work(item)``."""
+        if self._pool is not None:
+            return self._pool.submit(work, item)
+        future: Future[Result] = Future()
+        try:
+            future.set_result(work(item))
+        except Exception as error:  # noqa: BLE001  (who asks for the result raises it)
+            future.set_exception(error)
+        return future
+
+    def map(self, work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+        """Yield ``work(item)`` in the order of ``items``, which are read one batch ahead."""
+        ahead = self.count if self._pool is not None else 0
+        pending: deque[Future[Result]] = deque()
+        for item in items:
+            pending.append(self.submit(work, item))
+            if len(pending) > ahead:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
