@@ -1,7 +1,8 @@
 """Ranges of numeric options: each is stated beside its option, and all are checked here.
 
 ``lr: Annotated[float, Range(0, 100, above=True)]`` in a dataclass, or in a signature of a command.
-A range also keeps out what is no number at all, and sizes that no machine can serve.
+A range also keeps out what is no number at all, and sizes that no machine can serve. A word may
+stand in place of a number: ``Annotated[int | Literal["auto"], Range(1, 9, word="auto")]``.
 """
 
 import dataclasses
@@ -14,27 +15,38 @@ from sorigeul.base.errors import UserError
 
 @dataclasses.dataclass(frozen=True)
 class Range:
-    """From the lowest number to the highest; `above` and `below` leave out these two themselves."""
+    """From the lowest number to the highest; `above` and `below` leave out these two themselves.
+
+    `word` is allowed, too, if there is one.
+    """
 
     low: float
     high: float
     above: bool = False
     below: bool = False
+    word: str = ""
 
-    def __contains__(self, number: float) -> bool:
+    def __contains__(self, number: float | str) -> bool:
+        if isinstance(number, str):
+            return number == self.word != ""
         if self.low < number < self.high:  # false for what is not a number
             return True
         return (number == self.low and not self.above) or (number == self.high and not self.below)
 
     def __str__(self) -> str:
         low = f"{'above' if self.above else 'at least'} {_plain(self.low)}"
-        return f"{low} and {'below' if self.below else 'at most'} {_plain(self.high)}"
+        high = f"{'below' if self.below else 'at most'} {_plain(self.high)}"
+        return f"{low} and {high}{self._or_word}"
 
     @property
     def brief(self) -> str:
         """As it stands in the help of an option, beside its default."""
         above, below = "above " * self.above, "below " * self.below
-        return f"{above}{self.low} to {below}{self.high}"
+        return f"{above}{self.low} to {below}{self.high}{self._or_word}"
+
+    @property
+    def _or_word(self) -> str:
+        return f", or {self.word}" if self.word else ""
 
 
 SHARE = Range(0, 1)

@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from sorigeul.base.threads import thread_count
 
-_MOST = 4
+MOST_BATCHES = 4
 """batches at a time: Python runs one thread at a time between operations, so more would wait for
 each other; not measured"""
 
@@ -26,7 +26,7 @@ Result = TypeVar("Result")
 
 def batches_at_a_time() -> int:
     """How many batches the cores of this process are good for; 1 within one of them."""
-    return 1 if getattr(_here, "is_batch", False) else min(thread_count(), _MOST)
+    return 1 if getattr(_here, "is_batch", False) else min(thread_count(), MOST_BATCHES)
 
 
 def threads_of_a_batch() -> int:

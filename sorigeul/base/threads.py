@@ -40,9 +40,14 @@ def set_threads(count: str) -> None:
     most = os.cpu_count() or 1
     if not (count.isascii() and count.isdigit() and 1 <= int(count) <= most):
         raise UserError(f"threads is '{count}', but must be a number from 1 to {most}")
-    os.environ[COUNT] = str(int(count))
+    use_threads(int(count))
+
+
+def use_threads(count: int) -> None:
+    """Use so many threads, in this process and in those that it starts."""
+    os.environ[COUNT] = str(count)
     if "torch" in sys.modules:  # it has read the environment already
-        sys.modules["torch"].set_num_threads(int(count))
+        sys.modules["torch"].set_num_threads(count)
 
 
 def thread_count() -> int:

@@ -40,7 +40,7 @@ def page_settings(pretrained: PretrainedModel, language_model: NgramModel | None
     language_models = [] if language_model is None else [language_model]
     tuned = pretrained.search.find([model.fingerprint for model in language_models])
     request = SearchRequest(lm=("lm",) * len(language_models))
-    options = request.options(None if tuned is None else tuned.options)
+    options = request.options(None if tuned is None else tuned.options, results=pretrained.results)
     width = Search([pretrained.model], options, language_models).width
     limits = SegmentLimits.for_longest_utterance(pretrained.longest_utterance)
     return {

@@ -42,11 +42,11 @@ from sorigeul.search.greedy import Path as CtcPath
 from sorigeul.search.greedy import ctc_best_paths, ctc_collapse
 from sorigeul.search.hypothesis import Hypothesis
 from sorigeul.search.options import (
-    CTC_WEIGHT,
     RESCORED_TEXTS,
     Precision,
     SearchOptions,
     SearchRequest,
+    untuned_ctc_weight,
 )
 from sorigeul.search.terms import Terms
 from sorigeul.sound import audio
@@ -389,5 +389,7 @@ def _make_rescorer(rescorer: PretrainedModel | None, precision: Precision) -> Re
 
     log_mel = TorchEngine([rescorer], precision).log_mels[0]
     tuned = rescorer.search.find([])
-    ctc_weight = CTC_WEIGHT if tuned is None else tuned.options.ctc_weight
+    ctc_weight = untuned_ctc_weight(rescorer.results)
+    if tuned is not None:
+        ctc_weight = tuned.options.ctc_weight
     return Rescorer(rescorer.model, log_mel, rescorer.vocabulary, ctc_weight)

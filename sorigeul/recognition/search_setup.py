@@ -68,7 +68,9 @@ class SearchSetup:
             )
         weight = request.rescore_weight
         return cls(
-            options=request.options(None if tuned is None else tuned.options, nbest),
+            options=request.options(
+                None if tuned is None else tuned.options, nbest, pretrained.results
+            ),
             partners=partners,
             language_models=language_models,
             terms=terms,

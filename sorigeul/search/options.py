@@ -1,5 +1,7 @@
 """How to search: the width of the beam, and what each scorer counts for."""
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Annotated, Literal
@@ -19,6 +21,8 @@ BEAM_WIDTH = 6
 CTC_WEIGHT = 0.35
 """weight of CTC in a beam, beside the speller; with the bonus below the best on dev of Pansori and
 of the demo corpus (docs/lab.md), and 0.7 without one"""
+_CTC_WEIGHTS = 0.2, 0.7
+"""the least and the most that errors on dev may make of it"""
 LENGTH_BONUS = 0.8
 """bonus for each character: log-probabilities fall with each, and so favour short texts"""
 LM_WEIGHT = 0.3
@@ -67,6 +71,23 @@ class SearchOptions:
         check_ranges(self)
 
 
+def untuned_ctc_weight(results: Mapping[str, str]) -> float:
+    """What the CTC head counts for, by the `results` of a model on dev: more, the fewer its errors.
+
+    As each is when it is read alone, a speller that is still behind would drown the CTC head: with
+    a third of the weight the two were 1.6 points worse than with half of it, beside a language
+    model 5 (docs/lab.md, 2026-11-27). `CTC_WEIGHT` where the results do not say.
+    """
+    try:
+        speller, ctc = (100 - float(results[name]) for name in ("valid_crr", "valid_ctc_crr"))
+    except (KeyError, ValueError):
+        return CTC_WEIGHT
+    if not (math.isfinite(speller + ctc) and speller + ctc > 0 and ctc >= 0):
+        return CTC_WEIGHT
+    low, high = _CTC_WEIGHTS
+    return round(min(max(speller / (speller + ctc), low), high), 3)
+
+
 @dataclass(frozen=True)
 class SearchRequest:
     """What a user asks of the search; what is left out is as tuned, or else as by default."""
@@ -85,7 +106,7 @@ class SearchRequest:
     tuned, else 1.0 with a language model and 0.8 without"""
     ctc_weight: Annotated[float | None, SHARE, _NUMBER] = None
     """what the CTC head counts for; the speller counts for the rest. If not given, as tuned, else
-    0.35"""
+    by the errors of both on dev, 0.2 to 0.7"""
     internal_lm_weight: Annotated[float | None, WEIGHT, _NUMBER] = None
     """what the speller expects without hearing anything counts for, against it; it is in the way of
     a language model. If not given, as tuned, else 0"""
@@ -129,9 +150,15 @@ class SearchRequest:
             if getattr(self, field.name) != field.default
         ]
 
-    def options(self, tuned: SearchOptions | None, nbest: int = 1) -> SearchOptions:
-        """The options of the search, where `tuned` are those fitted for these language models."""
+    def options(
+        self, tuned: SearchOptions | None, nbest: int = 1, results: Mapping[str, str] | None = None
+    ) -> SearchOptions:
+        """The options of the search, where `tuned` are those fitted for these language models.
+
+        If there are none, the model's `results` on dev say what its CTC head counts for.
+        """
         options = tuned or SearchOptions(
+            ctc_weight=untuned_ctc_weight(results or {}),
             lm_weights=(LM_WEIGHT,) * len(self.lm),
             length_bonus=LM_LENGTH_BONUS if self.lm else LENGTH_BONUS,
         )

@@ -41,10 +41,11 @@ def test_items_are_read_one_batch_ahead_only(count: int) -> None:
 
 @pytest.mark.parametrize("count", [1, 3])
 def test_an_error_comes_in_the_place_of_the_result(count: int) -> None:
-    seen = []
-    with BatchThreads(count) as threads, pytest.raises(ZeroDivisionError):
-        for result in threads.map(lambda item: 1 / (item - 4), range(50)):
-            seen.append(result)  # noqa: PERF402  (keeps those before the error)
+    seen: list[float] = []
+    with BatchThreads(count) as threads:
+        results = threads.map(lambda item: 1 / (item - 4), range(50))
+        with pytest.raises(ZeroDivisionError):
+            seen.extend(results)  # keeps those before the error
     assert len(seen) == 4
 
 

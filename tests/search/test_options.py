@@ -16,6 +16,27 @@ def test_without_anything_the_defaults_hold() -> None:
     assert SearchRequest(lm=("a",)).options(None).length_bonus == 1.0
 
 
+@pytest.mark.parametrize(
+    ("speller", "ctc", "weight"),
+    [
+        ("28.08", "48.37", 0.582),  # a speller that is behind has less to say
+        ("97.98", "96.49", 0.365),
+        ("-300", "40", 0.7),
+        ("99.9", "50", 0.2),
+        ("100", "100", 0.35),
+        ("100", "nan", 0.35),
+        ("seven", "50", 0.35),
+    ],
+)
+def test_what_was_not_tuned_goes_by_the_errors_on_dev(
+    speller: str, ctc: str, weight: float
+) -> None:
+    results = {"valid_crr": speller, "valid_ctc_crr": ctc}
+    assert AS_TUNED.options(None, results=results).ctc_weight == weight
+    assert AS_TUNED.options(TUNED, results=results).ctc_weight == 0.4
+    assert SearchRequest(ctc_weight=0.1).options(None, results=results).ctc_weight == 0.1
+
+
 def test_what_was_tuned_is_used_unless_something_else_is_asked_for() -> None:
     assert SearchRequest(lm=("a",)).options(TUNED) == TUNED
     asked = SearchRequest(beam=3, lm=("a",), lm_weight=(0.1,), length_bonus=0.0, ctc_weight=1.0)
