@@ -9,10 +9,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from threading import Lock
 
 from sorigeul.base.errors import UserError
 from sorigeul.base.files import write_text
+from sorigeul.base.thread_pool import begin_batches, threads_of_a_batch
 from sorigeul.recognition.live import FinalSegment, LiveEvent, LiveTranscription
 from sorigeul.recognition.overlaps import RecognizedSegment
 from sorigeul.recognition.recognizer import Recognizer
@@ -72,11 +72,11 @@ def listen(
 
 
 class SharedRecognizer:
-    """A recogniser that two threads share: looks at the running sentence have one of their own."""
+    """A recogniser in a thread of its own: the sound is heard while it looks at a sentence."""
 
     def __init__(self, recognizer: Recognizer) -> None:
-        self._recognizer, self._lock = recognizer, Lock()
-        self._thread = ThreadPoolExecutor(1)
+        self._recognizer = recognizer
+        self._thread = ThreadPoolExecutor(1, "recogniser", begin_batches, (threads_of_a_batch(),))
 
     def __enter__(self) -> "SharedRecognizer":
         return self
@@ -86,12 +86,11 @@ class SharedRecognizer:
 
     def recognize(self, segments: Sequence[SpeechSegment]) -> list[RecognizedSegment]:
         """Recognise segments, and wait for it."""
-        with self._lock:
-            return self._recognizer.recognize(segments)
+        return self._thread.submit(self._recognizer.recognize, segments).result()
 
     def look(self, speech: SpeechSegment) -> Future[list[RecognizedSegment]]:
         """Begin to recognise a segment."""
-        return self._thread.submit(self.recognize, [speech])
+        return self._thread.submit(self._recognizer.recognize, [speech])
 
 
 class KeptRecording:

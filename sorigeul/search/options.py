@@ -23,6 +23,7 @@ CTC_WEIGHT = 0.35
 of the demo corpus (docs/lab.md), and 0.7 without one"""
 _CTC_WEIGHTS = 0.2, 0.7
 """the least and the most that errors on dev may make of it"""
+_FEW_ERRORS = 2.0  # in %
 LENGTH_BONUS = 0.8
 """bonus for each character: log-probabilities fall with each, and so favour short texts"""
 LM_WEIGHT = 0.3
@@ -82,10 +83,13 @@ def untuned_ctc_weight(results: Mapping[str, str]) -> float:
         speller, ctc = (100 - float(results[name]) for name in ("valid_crr", "valid_ctc_crr"))
     except (KeyError, ValueError):
         return CTC_WEIGHT
-    if not (math.isfinite(speller + ctc) and speller + ctc > 0 and ctc >= 0):
+    if not (math.isfinite(speller + ctc) and min(speller, ctc) >= 0):
         return CTC_WEIGHT
+    # Where both make few errors, chance decides who makes more: a few errors more than they made,
+    # shared out as the default has it.
+    share = (speller + _FEW_ERRORS * CTC_WEIGHT) / (speller + ctc + _FEW_ERRORS)
     low, high = _CTC_WEIGHTS
-    return round(min(max(speller / (speller + ctc), low), high), 3)
+    return round(min(max(share, low), high), 3)
 
 
 @dataclass(frozen=True)
