@@ -182,7 +182,8 @@ def _one_line(complaint: str, name: str, ranges: Mapping[str, Range]) -> str:
     below_title = [line for line in lines if line][1:]
     is_rule = re.compile("[─-]+").fullmatch  # hyphens if the terminal has no line drawing
     text = takewhile(lambda line: not is_rule(line), dropwhile(is_rule, below_title))
-    sentence = " ".join(text).rstrip(".")
+    # Of a number or a word it also tells why it is neither.
+    sentence = " ".join(text).partition(" Got errors:")[0].rstrip(".")
     suggested = re.search(r"--[a-z]\w*", complaint.partition("Perhaps you meant")[2])
     hint = f"; perhaps {suggested[0]}" if suggested else ""
     named = re.match(r"(?:Error parsing|Missing value for argument '?)\s*--(\w+)", sentence)

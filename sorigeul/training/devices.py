@@ -24,9 +24,11 @@ from lightning_fabric.strategies.ddp import DDPStrategy
 
 from sorigeul.base.capacity import refuse_too_many_processes
 from sorigeul.base.errors import UserError
+from sorigeul.base.threads import thread_count, use_threads
 from sorigeul.training.settings import TrainingConfig
 
-_LAUNCHER = "SORIGEUL_LAUNCHER"  # environment variable: id of the process that started the others
+# Environment variables: id of the process that started the others, and threads of each.
+_LAUNCHER, _THREADS = "SORIGEUL_LAUNCHER", "SORIGEUL_THREADS"
 # Raised if a worker of the data loader dies while it hands over a batch.
 _BROKEN_WORKER_CONNECTION = (ConnectionResetError, ConnectionRefusedError, EOFError)
 _FABRIC_PRECISION: dict[str, Literal["bf16-mixed", "16-mixed", "32-true"]] = {
@@ -45,11 +47,14 @@ T = TypeVar("T")
 def launch(training: TrainingConfig, some_frozen: bool = False) -> Fabric:
     """Join the processes that torchrun or Slurm has started, or start as many as `devices` says.
 
-    torchrun and Slurm decide how many processes there are. With `some_frozen` there are steps
-    in which some weights have no gradient, and the processes do not wait for it. Raises UserError
-    if a setting contradicts them, or needs hardware that this machine lacks.
+    torchrun and Slurm decide how many processes there are. Processes that are started here share
+    the threads of this one, on a CPU. With `some_frozen` there are steps in which some weights have
+    no gradient, and the processes do not wait for it. `devices` must be a number: of auto,
+    `processes_or_threads` makes one. Raises UserError if a setting contradicts torchrun or Slurm,
+    or needs hardware that this machine lacks.
     """
     on_gpu = torch.cuda.is_available()
+    assert isinstance(training.devices, int)
     local_processes, nodes, environment = _processes_and_nodes(training.devices, os.environ)
     if on_gpu and local_processes > torch.cuda.device_count():
         raise UserError(
@@ -80,40 +85,52 @@ def launch(training: TrainingConfig, some_frozen: bool = False) -> Fabric:
     )
     if local_processes > 1 and isinstance(environment, LightningEnvironment):
         if not environment.creates_processes_externally:
-            os.environ[_LAUNCHER] = str(os.getpid())
+            threads = max(thread_count() // local_processes, 1)
+            os.environ.update({_LAUNCHER: str(os.getpid()), _THREADS: str(threads)})
         elif _LAUNCHER in os.environ:
-            _exit_with_launcher(int(os.environ[_LAUNCHER]))
+            exit_with_launcher(int(os.environ[_LAUNCHER]))
+        if not on_gpu and _THREADS in os.environ:  # the others read --threads again, as this did
+            use_threads(int(os.environ[_THREADS]))
     fabric.launch()
     if not fabric.is_global_zero:  # one process logs the progress; each logs its own warnings
         logging.getLogger("sorigeul").setLevel(logging.WARNING)
     return fabric
 
 
-def _processes_and_nodes(
-    devices: int, environment: Mapping[str, str]
-) -> tuple[int, int, ClusterEnvironment]:
-    """The number of processes on this node, the number of nodes, and what starts the processes."""
+def started_by(environment: Mapping[str, str] = os.environ) -> ClusterEnvironment:
+    """What starts the processes of a run: torchrun, Slurm, or else one of them the others.
+
+    Raises UserError if Slurm does not tell how many processes a node has.
+    """
     if TorchElasticEnvironment.detect():
-        local, total = int(environment["LOCAL_WORLD_SIZE"]), int(environment["WORLD_SIZE"])
-        launcher: ClusterEnvironment = TorchElasticEnvironment()
-        started_by = f"torchrun started {local} here (--nproc-per-node)"
-    elif int(environment.get("SLURM_NTASKS", 1)) > 1 and SLURMEnvironment.detect():
+        return TorchElasticEnvironment()
+    if int(environment.get("SLURM_NTASKS", 1)) > 1 and SLURMEnvironment.detect():
         if "SLURM_NTASKS_PER_NODE" not in environment:
             raise UserError(
                 "Slurm knows the number of tasks, but not how many a node: set --ntasks-per-node"
             )
+        return SLURMEnvironment()
+    return LightningEnvironment()
+
+
+def _processes_and_nodes(
+    devices: int, environment: Mapping[str, str]
+) -> tuple[int, int, ClusterEnvironment]:
+    """The number of processes on this node, the number of nodes, and what starts the processes."""
+    launcher = started_by(environment)
+    if isinstance(launcher, LightningEnvironment):
+        return devices, 1, launcher
+    if isinstance(launcher, TorchElasticEnvironment):
+        local, total = int(environment["LOCAL_WORLD_SIZE"]), int(environment["WORLD_SIZE"])
+        whence = f"torchrun started {local} here (--nproc-per-node)"
+    else:
         local = int(environment["SLURM_NTASKS_PER_NODE"])
         total = int(environment["SLURM_NTASKS"])
-        launcher = SLURMEnvironment()
-        started_by = f"Slurm starts {local} a node (--ntasks-per-node)"
-    else:
-        return devices, 1, LightningEnvironment()
+        whence = f"Slurm starts {local} a node (--ntasks-per-node)"
     if total % local:
         raise UserError(f"{total} processes, {local} of them here: every node needs as many")
     if devices not in (1, local):
-        raise UserError(
-            f"devices is {devices}, but {started_by}: leave devices out, or give {local}"
-        )
+        raise UserError(f"devices is {devices}, but {whence}: leave devices out, or give {local}")
     return local, total // local, launcher
 
 
@@ -135,7 +152,7 @@ def cpu_has_bfloat16() -> bool:
     )
 
 
-def _exit_with_launcher(launcher: int) -> None:
+def exit_with_launcher(launcher: int) -> None:
     """End this process as soon as the process `launcher` that started it has ended.
 
     Otherwise it would wait for it forever.

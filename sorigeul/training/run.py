@@ -44,7 +44,7 @@ from sorigeul.pretrained.description import PretrainedModel
 from sorigeul.pretrained.loading import load_pretrained
 from sorigeul.pretrained.publishing import publish
 from sorigeul.sound.audio import SAMPLE_RATE
-from sorigeul.training import checkpoints, devices
+from sorigeul.training import checkpoints, devices, processes_or_threads
 from sorigeul.training.checkpoints import RunState
 from sorigeul.training.learner import Learner, StepResult
 from sorigeul.training.learning_rate import learning_rate
@@ -87,8 +87,8 @@ def train(
     step, with a checkpoint. Raises UserError if another process trains in the folder, or if it
     holds something else.
     """
-    some_frozen = settings.model.is_pretrained and settings.training.listener_frozen_steps > 0
-    fabric = devices.launch(settings.training, some_frozen)
+    settings = processes_or_threads.decide(settings, corpora, folder, restart)
+    fabric = devices.launch(settings.training, settings.some_frozen)
     with devices.explain_crash(fabric), ExitStack() as held:
         with devices.raise_together(fabric):
             if fabric.is_global_zero:

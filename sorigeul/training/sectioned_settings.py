@@ -2,10 +2,11 @@
 
 import difflib
 import reprlib
+import types
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any, ClassVar, Literal, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, ClassVar, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import yaml
 
@@ -107,6 +108,12 @@ def _convert(name: str, value: Any, type_: Any, origin: str) -> Any:
             return value
         choices = ", ".join(map(str, get_args(type_)))
         raise UserError(f"{origin}: {name} is {reprlib.repr(value)}, but must be one of {choices}")
+    alternative = ""
+    if get_origin(type_) in (Union, types.UnionType):  # a number, or a word in its place
+        type_, words = get_args(type_)
+        if value in get_args(words):
+            return value
+        alternative = " or " + " or ".join(get_args(words))
     try:
         if isinstance(value, bool) != (type_ is bool) or (type_ is str and type(value) is not str):
             raise ValueError
@@ -116,4 +123,6 @@ def _convert(name: str, value: Any, type_: Any, origin: str) -> Any:
     except (TypeError, ValueError, OverflowError):
         kinds = {bool: "True or False", int: "a whole number", float: "a number"}
         kind = kinds.get(type_, "text")
-        raise UserError(f"{origin}: {name} is {reprlib.repr(value)}, but must be {kind}") from None
+        raise UserError(
+            f"{origin}: {name} is {reprlib.repr(value)}, but must be {kind}{alternative}"
+        ) from None

@@ -126,9 +126,10 @@ class TrainingConfig:
     checkpoint_activations: bool = False
     """compute the convolutions, or the layers of a pretrained listener, again in the backward pass
     instead of keeping their outputs: less memory, slower"""
-    devices: Annotated[int, Range(1, 1024)] = 1
-    """GPUs to train on, or processes on a CPU; leave it out under torchrun and Slurm, which set it
-    themselves"""
+    devices: Annotated[int | Literal["auto"], Range(1, 1024, word="auto")] = 1
+    """GPUs to train on, or processes on a CPU, which share its threads; auto: all GPUs, or on a CPU
+    what trains fastest, measured before a run begins; then batch_size and batch_seconds are those
+    of all its processes together. torchrun and Slurm set it themselves"""
     seed: Annotated[int, SEED] = 0
     """seed of every random draw: the same seed and settings give the same run"""
 
@@ -216,6 +217,11 @@ class Settings(SectionedSettings):
                 "vocabulary_text needs share_letters: without it a syllable that training never "
                 "had cannot be recognised; set share_letters True, or leave vocabulary_text out"
             )
+
+    @property
+    def some_frozen(self) -> bool:
+        """Whether there are steps in which some weights that learn later have no gradient."""
+        return self.model.is_pretrained and self.training.listener_frozen_steps > 0
 
     @classmethod
     def of_run(cls, folder: Path) -> "Settings":

@@ -65,6 +65,14 @@ def limits_of(hint: Any) -> Range | None:
     return found[0] if found else None
 
 
+def test_a_word_may_stand_in_place_of_a_number() -> None:
+    limits = Range(1, 9, word="auto")
+    assert (str(limits), limits.brief) == ("at least 1 and at most 9, or auto", "1 to 9, or auto")
+    assert all(value in limits for value in (1, 9, "auto"))
+    assert all(value not in limits for value in (0, 10, "", "Auto", "many"))
+    assert "" not in Range(1, 9)
+
+
 @pytest.mark.parametrize("options", OPTIONS, ids=lambda options: options.__name__)
 def test_every_number_among_the_options_has_a_range(options: type[Any]) -> None:
     assert is_dataclass(options)

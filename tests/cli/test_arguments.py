@@ -62,7 +62,9 @@ def test_train_shows_the_defaults_of_the_preset(sorigeul: Command) -> None:
     assert "(0 to below 1; default: 0.5)" in explained["dropout"]
 
 
-RANGED = re.compile(r"\((above )?-?[\d.]+ to (below )?[\d.]+(; (default: .*?|repeatable))?\)")
+RANGED = re.compile(
+    r"\((above )?-?[\d.]+ to (below )?[\d.]+(, or auto)?(; (default: .*?|repeatable))?\)"
+)
 
 
 @pytest.mark.parametrize("name", COMMANDS)

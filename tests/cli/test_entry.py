@@ -78,6 +78,10 @@ def test_a_removed_working_directory_is_said_in_one_line(tmp_path: Path) -> None
         ("train a b --config a.yaml --preset seed", "exclude each other"),
         ("train a b --config nowhere.yaml", "nowhere.yaml: there is no such file"),
         ("train a b --lr -1", "lr is -1.0, but must be above 0"),
+        (
+            "train a b --devices many",
+            "['many']; it must be at least 1 and at most 1,024, or auto (",
+        ),
         ("train a b --n_mels 3", "n_mels is 3, but must be at least 4"),
         ("train a b --ctc_weight 0.3 --input_reverse True", "set input_reverse False"),
         ("prepare", "SOURCE its folder or table"),

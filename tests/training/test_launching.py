@@ -1,5 +1,7 @@
 """Starting the processes of a run: by `--devices`, by torchrun, on several nodes, under Slurm."""
 
+import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -66,6 +68,18 @@ def test_a_command_starts_several_processes(
         if "left out" not in line and "OMP_NUM_THREADS" not in line and "***" not in line
     ]
     assert unexpected == []
+
+
+@pytest.mark.prove
+@pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="two threads need two cores")
+def test_the_processes_of_a_command_share_its_threads(
+    one_unreadable: Path, option: list[str | Path], expected: Path, tmp_path: Path
+) -> None:
+    command = ["train", one_unreadable, tmp_path / "run", *option, "--devices", "2"]
+    done = Forked(tmp_path / "output", *command, "--threads", "2", module="sorigeul").done()
+    assert done.status == 0, done.err
+    assert json.loads((tmp_path / "run/run.json").read_text(encoding="utf-8"))["threads"] == 1
+    assert equal(weights(tmp_path / "run"), weights(expected))
 
 
 def two_nodes(rank: str) -> dict[str, str]:

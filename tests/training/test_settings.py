@@ -162,6 +162,13 @@ def test_numbers_are_converted_from_the_types_of_yaml(tmp_path: Path) -> None:
     assert isinstance(settings.model.hidden_size, int)
 
 
+def test_a_word_may_stand_in_place_of_a_number(tmp_path: Path) -> None:
+    settings = Settings.from_yaml(write_yaml(tmp_path, "devices: auto\n"))
+    assert settings.training.devices == "auto"
+    assert Settings.from_yaml(write_yaml(tmp_path, settings.to_yaml())) == settings
+    assert Settings.from_yaml(write_yaml(tmp_path, "devices: 2\n"), settings).flat()["devices"] == 2
+
+
 @pytest.mark.parametrize(
     ("name", "similar"),
     [
@@ -197,6 +204,10 @@ def test_values_that_follow_from_the_data_cannot_be_set(name: str) -> None:
         ("hidden_size", None, "a whole number"),
         ("hidden_size", [1], "a whole number"),
         ("hidden_size", float("inf"), "a whole number"),
+        ("devices", "many", "a whole number or auto"),
+        ("devices", True, "a whole number or auto"),
+        ("devices", 1.5, "a whole number or auto"),
+        ("devices", ["auto"], "a whole number or auto"),
         ("lr", "fast", "a number"),
         ("lr", True, "a number"),
         ("lr", None, "a number"),
@@ -231,7 +242,7 @@ def test_a_value_of_the_wrong_type_is_refused_with_what_is_right(
         ({"seed": -1}, "seed is -1, but must be at least 0"),
         ({"checkpoint_every": 0}, "checkpoint_every is 0"),
         ({"min_count": 0}, "min_count is 0"),
-        ({"devices": 0}, "devices is 0, but must be at least 1"),
+        ({"devices": 0}, "devices is 0, but must be at least 1 and at most 1,024, or auto"),
         ({"accumulate": 0}, "accumulate is 0, but must be at least 1"),
         ({"log_every": 0}, "log_every is 0, but must be at least 1"),
         ({"max_failures": 1.5}, "max_failures is 1.5, but must be at least 0 and at most 1"),
