@@ -17,7 +17,7 @@ from sorigeul.base.errors import UserError
 class Range:
     """From the lowest number to the highest; `above` and `below` leave out these two themselves.
 
-    `word` is allowed, too, if there is one.
+    `word` may stand in place of a number, if there is one.
     """
 
     low: float

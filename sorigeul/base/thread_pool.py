@@ -18,25 +18,26 @@ MOST_BATCHES = 4
 """batches at a time: Python runs one thread at a time between operations, so more would wait for
 each other; not measured"""
 
-_here = threading.local()
+_thread = threading.local()
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
 def batches_at_a_time() -> int:
-    """How many batches the cores of this process are good for; 1 within one of them."""
-    return 1 if getattr(_here, "is_batch", False) else min(thread_count(), MOST_BATCHES)
+    """How many batches to compute at a time: one on each core; in a thread of a batch, one."""
+    is_of_batch = getattr(_thread, "is_of_batch", False)
+    return 1 if is_of_batch else min(thread_count(), MOST_BATCHES)
 
 
 def threads_of_a_batch() -> int:
-    """How many threads the arithmetic of each of them may use."""
+    """How many threads the arithmetic of each batch may use."""
     return max(thread_count() // batches_at_a_time(), 1)
 
 
-def begin_batches(threads: int) -> None:
-    """Begin a thread that computes batches, with so many `threads_of_a_batch`."""
-    _here.is_batch = True
+def prepare_thread(threads: int) -> None:
+    """Prepare the calling thread for computing batches, each with so many `threads_of_a_batch`."""
+    _thread.is_of_batch = True
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(threads)
 
@@ -53,14 +54,18 @@ class BatchThreads:
         self._pool: ThreadPoolExecutor | None = None
         if count > 1:
             own = (threads_of_a_batch(),)
-            self._pool = ThreadPoolExecutor(count, "batches", begin_batches, own)
+            self._pool = ThreadPoolExecutor(count, "batches", prepare_thread, own)
+        self._threads = thread_count()
 
     def __enter__(self) -> "BatchThreads":
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._pool is not None:
-            self._pool.shutdown(cancel_futures=True)
+        if self._pool is None:
+            return
+        self._pool.shutdown(cancel_futures=True)
+        if "torch" in sys.modules:  # what its threads have set would be the default of later ones
+            sys.modules["torch"].set_num_threads(self._threads)
 
     def submit(self, work: Callable[[Item], Result], item: Item) -> "Future[Result]":
         """Compute ``work(item)``."""
@@ -74,7 +79,7 @@ class BatchThreads:
         return future
 
     def map(self, work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-        """Yield ``work(item)`` in the order of ``items``, which are read one batch ahead."""
+        """Yield ``work(item)`` in the order of ``items``, which are read as they are needed."""
         ahead = self.count if self._pool is not None else 0
         pending: deque[Future[Result]] = deque()
         for item in items:

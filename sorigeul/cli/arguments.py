@@ -189,4 +189,6 @@ def _one_line(complaint: str, name: str, ranges: Mapping[str, Range]) -> str:
     named = re.match(r"(?:Error parsing|Missing value for argument '?)\s*--(\w+)", sentence)
     if named and named[1] in ranges:
         hint = f"; it must be {ranges[named[1]]}"
+        if value := re.fullmatch(r"""Error parsing .*?: .*?('.*'|".*")\]?""", sentence):
+            sentence, hint = f"{named[1]} is {value[1]}", f", but must be {ranges[named[1]]}"
     return f"{sentence or 'the options cannot be read'}{hint} (sorigeul {name} --help)"

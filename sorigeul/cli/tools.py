@@ -25,6 +25,7 @@ def info(run: Run) -> None:
     """
     from sorigeul.base import provenance
     from sorigeul.pretrained.loading import load_pretrained
+    from sorigeul.search.options import AS_TUNED, BEAM_WIDTH
 
     pretrained = load_pretrained(run)
     print(printable(str(pretrained.model), LAYOUT))
@@ -40,6 +41,14 @@ def info(run: Run) -> None:
     print(printable(f"features: {pretrained.features}"))
     for name, value in sorted(pretrained.results.items()):
         print(printable(f"{name}: {value}"))
+    if pretrained.model.config.ctc_weight > 0:
+        tuned = pretrained.search.find([])
+        options = AS_TUNED.options(tuned.options if tuned else None, results=pretrained.results)
+        origin = "tuned" if tuned else "not tuned"
+        print(
+            f"search: beam {options.beam or BEAM_WIDTH}, CTC {options.ctc_weight:g}, "
+            f"length bonus {options.length_bonus:g} ({origin})"
+        )
     for line in provenance.lines(Path(run)):
         print(printable(line))
     results = Path(run) / "results.md"

@@ -22,10 +22,13 @@ def train(arguments: Sequence[str]) -> None:
 
     keep_freed_memory()  # before PyTorch is loaded
     from sorigeul.base import provenance
-    from sorigeul.training.settings import Settings, presets
+    from sorigeul.training.settings import RUN_CONFIG, Settings, presets
     from sorigeul.training.starting_point import starting_point
 
-    start = starting_point(*settings_origin(arguments), default=DEFAULT_PRESET)
+    origin = settings_origin(arguments)
+    start = starting_point(*origin, default=DEFAULT_PRESET)
+    is_of_run = bool(origin.run and (origin.run / RUN_CONFIG).is_file())
+    is_of_run = is_of_run and not (origin.preset or origin.config)
 
     def command(
         places: Annotated[Positional[tuple[Path, ...]], positional("DATA… RUN")] = (),
@@ -34,6 +37,7 @@ def train(arguments: Sequence[str]) -> None:
         restart: bool = False,
         settings: Annotated[Settings, tyro.conf.arg(name=""), tyro.conf.FlagConversionOff] = start,
     ) -> None:
+        from sorigeul.training.processes_or_threads import with_whole_batch
         from sorigeul.training.run import train as train_run
 
         del preset, config  # in `settings` already
@@ -41,6 +45,8 @@ def train(arguments: Sequence[str]) -> None:
             missing = "RUN" if places else "DATA…, RUN"
             raise UserError(f"Missing from sorigeul train: {missing} (sorigeul train --help)")
         *data, run = places
+        if restart and is_of_run and settings.data == start.data:
+            settings = with_whole_batch(settings, start.training.devices)
         command_line = provenance.command_line(["sorigeul", "train", *arguments])
         train_run(data, run, settings, command_line, restart)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from sorigeul.base.errors import UserError
 from sorigeul.base.files import write_text
-from sorigeul.base.thread_pool import begin_batches, threads_of_a_batch
+from sorigeul.base.thread_pool import prepare_thread, threads_of_a_batch
 from sorigeul.recognition.live import FinalSegment, LiveEvent, LiveTranscription
 from sorigeul.recognition.overlaps import RecognizedSegment
 from sorigeul.recognition.recognizer import Recognizer
@@ -76,7 +76,7 @@ class SharedRecognizer:
 
     def __init__(self, recognizer: Recognizer) -> None:
         self._recognizer = recognizer
-        self._thread = ThreadPoolExecutor(1, "recogniser", begin_batches, (threads_of_a_batch(),))
+        self._thread = ThreadPoolExecutor(1, "recogniser", prepare_thread, (threads_of_a_batch(),))
 
     def __enter__(self) -> "SharedRecognizer":
         return self

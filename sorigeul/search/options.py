@@ -22,7 +22,7 @@ CTC_WEIGHT = 0.35
 """weight of CTC in a beam, beside the speller; with the bonus below the best on dev of Pansori and
 of the demo corpus (docs/lab.md), and 0.7 without one"""
 _CTC_WEIGHTS = 0.2, 0.7
-"""the least and the most that errors on dev may make of it"""
+"""the range of that weight, where it comes from errors on dev"""
 _FEW_ERRORS = 2.0  # in %
 LENGTH_BONUS = 0.8
 """bonus for each character: log-probabilities fall with each, and so favour short texts"""
@@ -73,11 +73,12 @@ class SearchOptions:
 
 
 def untuned_ctc_weight(results: Mapping[str, str]) -> float:
-    """What the CTC head counts for, by the `results` of a model on dev: more, the fewer its errors.
+    """What the CTC head counts for, by the `results` of a model on dev: its share of what is right.
 
-    As each is when it is read alone, a speller that is still behind would drown the CTC head: with
-    a third of the weight the two were 1.6 points worse than with half of it, beside a language
-    model 5 (docs/lab.md, 2026-11-27). `CTC_WEIGHT` where the results do not say.
+    The more errors the speller makes alone, compared with the CTC head alone, the more the CTC head
+    counts. With `CTC_WEIGHT` for all models, one whose speller was still behind lost 1.6 points of
+    CRR, and 5 beside a language model (docs/lab.md, 2026-11-27). `CTC_WEIGHT` if the results do not
+    say.
     """
     try:
         speller, ctc = (100 - float(results[name]) for name in ("valid_crr", "valid_ctc_crr"))
@@ -110,7 +111,7 @@ class SearchRequest:
     tuned, else 1.0 with a language model and 0.8 without"""
     ctc_weight: Annotated[float | None, SHARE, _NUMBER] = None
     """what the CTC head counts for; the speller counts for the rest. If not given, as tuned, else
-    by the errors of both on dev, 0.2 to 0.7"""
+    the more, the fewer errors it makes on dev compared with the speller"""
     internal_lm_weight: Annotated[float | None, WEIGHT, _NUMBER] = None
     """what the speller expects without hearing anything counts for, against it; it is in the way of
     a language model. If not given, as tuned, else 0"""

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 from weakref import WeakSet
 
-from sorigeul.base.thread_pool import begin_batches, threads_of_a_batch
+from sorigeul.base.thread_pool import prepare_thread, threads_of_a_batch
 from sorigeul.recognition.overlaps import RecognizedSegment
 from sorigeul.sound.audio import SAMPLE_RATE
 from sorigeul.sound.segments import SpeechSegment
@@ -191,7 +191,7 @@ class BatchQueue:
             submission.failed(CancelledError())
 
     def _run(self, threads: int) -> None:
-        begin_batches(threads)
+        prepare_thread(threads)
         while True:
             with self._changed:
                 while not self._turns and not self._stopping:

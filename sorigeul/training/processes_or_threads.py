@@ -21,12 +21,14 @@ from operator import truediv
 from pathlib import Path
 from statistics import median
 from threading import Timer
+from typing import Literal
 
 import torch
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 
 from sorigeul.base import capacity, threads
 from sorigeul.base.errors import UserError
+from sorigeul.base.locks import locked_folder
 from sorigeul.base.stopping import interrupted_by_stop_signals
 from sorigeul.data import manifests
 from sorigeul.data.config import DataConfig
@@ -43,7 +45,7 @@ _DECIDED = "SORIGEUL_DECIDED"  # environment variable: what the process that sta
 _GAIN = 1.05  # by which several processes must be faster than one: they take more memory
 _ROUNDS = 4  # of turns of all layouts, since other work on the machine comes and goes
 _MEASURED = 20.0  # seconds after which no further round begins
-_LONGEST = 60.0  # seconds after which what is not measured yet has lost
+_LONGEST = 60.0  # seconds; a layout that has not been measured by then is not chosen
 _PROCESS_GIB = 1.5  # of a process that trains a small model
 
 Changes = Mapping[str, int | float]
@@ -72,9 +74,9 @@ def decide(
     """`settings` with a number in place of `devices` auto, for the arguments of `run.train`.
 
     Under torchrun and Slurm it is as if `devices` were left out. A run that the folder holds keeps
-    its number, and its share of a batch. A new one has all GPUs; or on a CPU the processes that are
-    measured to train fastest, which share the batch among them. Raises UserError if the run could
-    not begin, and KeyboardInterrupt if it is asked to stop while it measures.
+    its number. A new one has all GPUs; or on a CPU the processes that are measured to train
+    fastest. On a CPU these share the batch among them. Raises UserError if the run could not begin,
+    and KeyboardInterrupt if it is asked to stop while it measures.
     """
     if settings.training.devices != "auto":
         return settings
@@ -94,45 +96,53 @@ def _decided(
         decided: Changes = json.loads(os.environ.get(_DECIDED, '{"devices": 1}'))
         return decided
     if (folder / RUN_CONFIG).is_file() and not restart:
-        return _kept(Settings.of_run(folder), folder)
+        return _as_begun(settings, Settings.of_run(folder), folder)
     if torch.cuda.is_available():
         return {"devices": torch.cuda.device_count()}
     if threads.thread_count() == 1:
+        log.info("devices auto: one process, since there is one thread")
         return {"devices": 1}
-    if restart:
-        settings = _with_whole_batch(settings, folder)
-    else:
-        claim_folder(folder, Settings, restart)  # its refusal comes before the measurement
-    with interrupted_by_stop_signals():
+    # A folder in which the run could not begin is refused before the measurement.
+    with locked_folder(folder), interrupted_by_stop_signals():
+        if not restart:
+            claim_folder(folder, Settings, restart)
         return _fastest(_steps(settings, corpora, folder), threads.thread_count())
 
 
-def _kept(begun: Settings, folder: Path) -> Changes:
-    """What the run in a folder was begun with."""
-    names = ("devices", "batch_size", "batch_seconds")
-    kept = {name: begun.flat()[name] for name in names}
-    if kept["devices"] == "auto":  # written by hand
-        kept["devices"] = 1
-    log.info("%s goes on as it was begun: %s", folder, _listed(kept))
-    return kept
+def _as_begun(settings: Settings, begun: Settings, folder: Path) -> Changes:
+    """The number of processes of the run in a folder, and the share of a batch that each has.
 
-
-def _with_whole_batch(settings: Settings, folder: Path) -> Settings:
-    """The settings of a run that replaces one; its share of a batch, if they have that, is whole.
-
-    They have it if they come from the folder itself.
+    `settings` may have that share already, if they come from the folder; else they have what all
+    processes are to share.
     """
-    try:
-        begun = Settings.of_run(folder)
-    except UserError:  # there is none, or it is damaged
+    processes = begun.training.devices
+    if processes == "auto":  # in a config.yaml that somebody wrote
+        return {"devices": 1}
+    if torch.cuda.is_available():
+        return {"devices": processes}
+    changes: dict[str, int | float] = {"devices": processes, "batch_size": begun.data.batch_size}
+    name = "batch_seconds" if settings.data.batch_seconds else "batch_size"
+    whole, share = settings.flat()[name], begun.flat()[name]
+    if whole == share:
+        pass
+    elif whole % processes:
+        raise UserError(
+            f"{name} {whole:g} cannot be shared evenly by the {processes} processes that {folder} "
+            f"was begun with: choose a multiple of {processes}, or give devices as a number"
+        )
+    else:
+        share = type(whole)(whole / processes)
+    changes[name] = share
+    log.info("devices auto: %s, as in %s", _listed(changes), folder / RUN_CONFIG)
+    return changes
+
+
+def with_whole_batch(settings: Settings, processes: int | Literal["auto"]) -> Settings:
+    """Settings of devices auto, from a run whose `processes` each had a share of the batch."""
+    if settings.training.devices != "auto" or processes == "auto" or torch.cuda.is_available():
         return settings
-    own, processes = begun.data, begun.training.devices
-    shares = (own.batch_size, own.batch_seconds)
-    if processes == "auto" or shares != (settings.data.batch_size, settings.data.batch_seconds):
-        return settings
-    if own.batch_seconds:
-        return settings.changed({"batch_seconds": own.batch_seconds * processes}, "restart")
-    return settings.changed({"batch_size": own.batch_size * processes}, "restart")
+    name = "batch_seconds" if settings.data.batch_seconds else "batch_size"
+    return settings.changed({name: settings.flat()[name] * processes}, "restart")
 
 
 def _steps(settings: Settings, corpora: Path | Sequence[Path], folder: Path) -> Steps:
@@ -159,16 +169,18 @@ def _steps(settings: Settings, corpora: Path | Sequence[Path], folder: Path) -> 
 # On a CPU.
 
 
-def layouts(data: DataConfig, thread_count: int, utterance: float) -> Iterator[Layout]:
+def layouts(
+    data: DataConfig, thread_count: int, utterance: float, free: float | None
+) -> Iterator[Layout]:
     """The layouts that are worth measuring, first that of one process.
 
-    Left out are those among which a batch cannot be shared evenly, with an utterance (seconds) for
-    each process at least, and those for which memory is too short while all are measured.
+    Left out are those whose processes cannot share a batch evenly, with an utterance (seconds) for
+    each at least, and those that are too much for the `free` memory (GiB) while all are measured.
     """
     counts = {1: thread_count, thread_count: 1}
     if thread_count >= 4 and thread_count % 2 == 0:
         counts[thread_count // 2] = 2
-    free, needed = capacity.free_gib(), 0.0
+    needed = 0.0
     for processes, of_each in counts.items():
         changes: dict[str, int | float] = {"devices": processes}
         if data.batch_seconds:
@@ -185,12 +197,12 @@ def layouts(data: DataConfig, thread_count: int, utterance: float) -> Iterator[L
 
 def _fastest(steps: Steps, thread_count: int) -> Changes:
     """Measure the layouts of so many threads; the settings of the best."""
-    measured = list(layouts(steps.settings.data, thread_count, steps.seconds))
+    data, free = steps.settings.data, capacity.free_gib()
+    measured = list(layouts(data, thread_count, steps.seconds, free))
     if len(measured) == 1:
-        log.info(
-            "devices auto: one process, since several could not share a batch evenly, or need more "
-            "memory"
-        )
+        even = len(list(layouts(data, thread_count, steps.seconds, None))) > 1
+        reason = "more than the free memory" if even else "a batch that can be shared evenly"
+        log.info("devices auto: one process, since several would need %s", reason)
         return measured[0].changes
     log.info(
         "devices auto: measuring whether several processes train faster than one; it takes about "

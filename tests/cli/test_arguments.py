@@ -89,7 +89,7 @@ def test_the_help_of_every_number_has_its_range(sorigeul: Command, name: str) ->
 def test_of_what_is_no_number_the_range_is_told(sorigeul: Command, arguments: str) -> None:
     done = sorigeul(*arguments.split())
     assert done.status == 2
-    assert re.search(r"; it must be at least \d+ and at most [\d,]+ \(sorigeul", done.error())
+    assert re.search(r" must be at least \d+ and at most [\d,]+ \(sorigeul", done.error())
 
 
 def test_help_breaks_full_lines_and_shows_no_empty_defaults() -> None:

@@ -76,7 +76,7 @@ def test_check_names_what_is_wrong(sorigeul: Command, corpus: Path, tmp_path: Pa
         ("statts OUT", "'data statts' is no command; perhaps data stats"),
         ("merge a b", "Missing from sorigeul data merge: OUT, OUT and NEW"),
         ("stats nowhere", "nowhere is no folder of manifests"),
-        ("filter a b --min_duration x", "it must be at least 0"),
+        ("filter a b --min_duration x", "min_duration is 'x', but must be at least 0"),
         ("split a b --dev_share 0.6 --test_share 0.6", "together they must be below 1"),
         ("head", "Missing from sorigeul data head: OUT"),
     ],

@@ -67,7 +67,7 @@ def test_a_removed_working_directory_is_said_in_one_line(tmp_path: Path) -> None
         ("frobnicate", "'frobnicate' is no command; there are prepare, data, train, "),
         ("--verbose", "'--verbose' is no command; there are prepare, data, train, "),
         ("train a b --hiden_size 4", "--hiden_size, 4; perhaps --hidden_size"),
-        ("train a b --hidden_size four", "--hidden_size: invalid literal"),
+        ("train a b --hidden_size four", "hidden_size is 'four', but must be at least 1"),
         ("train a b --hidden_size", "Missing value for argument '--hidden_size'"),
         ("train a b --use_augment maybe", "Expected one of ('True', 'False')"),
         ("train a b --window square", "('hamming', 'hann', 'blackman', 'rectangular')"),
@@ -80,7 +80,7 @@ def test_a_removed_working_directory_is_said_in_one_line(tmp_path: Path) -> None
         ("train a b --lr -1", "lr is -1.0, but must be above 0"),
         (
             "train a b --devices many",
-            "['many']; it must be at least 1 and at most 1,024, or auto (",
+            "devices is 'many', but must be at least 1 and at most 1,024, or auto (",
         ),
         ("train a b --n_mels 3", "n_mels is 3, but must be at least 4"),
         ("train a b --ctc_weight 0.3 --input_reverse True", "set input_reverse False"),

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from helpers.commands import Command
 
+from sorigeul import Recognizer
 from sorigeul.pretrained.loading import load_pretrained
 
 
@@ -19,6 +20,9 @@ def test_info_describes_a_run(sorigeul: Command, run: Path) -> None:
     assert f"features: {pretrained.features}" in done.out
     assert "text: plain/2" in done.out
     assert f"valid_crr: {pretrained.results['valid_crr']}" in done.out
+    options = Recognizer.from_pretrained(run, "cpu").search.options
+    searched = f"CTC {options.ctc_weight:g}, length bonus {options.length_bonus:g} (not tuned)"
+    assert f"search: beam 6, {searched}" in done.out
     assert (run / "results.md").read_text(encoding="utf-8") in done.out
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from helpers.commands import Command
 from helpers.processes import Forked, Ranks, children, has_ended
 from helpers.runs import config_option, equal, metrics_without_times, settings, weights
 
@@ -117,6 +118,17 @@ def test_a_run_goes_on_as_it_was_begun(
         assert after == Settings.of_run(folder)
 
 
+def test_another_batch_is_shared_by_the_processes_that_a_run_was_begun_with(
+    begun: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(processes_or_threads._DECIDED, "")
+    folder = begun(devices=2, batch_size=8)
+    after = decide(settings(**AUTO, batch_size=12), NO_CORPUS, folder, restart=False)
+    assert (after.training.devices, after.data.batch_size) == (2, 6)
+    with pytest.raises(UserError, match="batch_size 7 cannot be shared evenly by the 2 processes"):
+        decide(settings(**AUTO, batch_size=7), NO_CORPUS, folder, restart=False)
+
+
 def test_a_run_that_cannot_begin_is_refused_before_anything_is_measured(
     babble: Path, tmp_path: Path, two_threads: None
 ) -> None:
@@ -126,6 +138,9 @@ def test_a_run_that_cannot_begin_is_refused_before_anything_is_measured(
     with pytest.raises(UserError, match="nothing is read"):
         decide(settings(**AUTO), NO_CORPUS, run, restart=False)
     assert not run.exists()
+    run.write_text("no folder")
+    with pytest.raises(OSError, match="exists"):  # which the command says in a line
+        decide(settings(**AUTO), babble, run, restart=False)
 
 
 # What is measured
@@ -145,19 +160,38 @@ def test_a_run_that_cannot_begin_is_refused_before_anything_is_measured(
     ],
 )
 def test_the_processes_of_a_layout_share_threads_and_batch(
-    threads: int, batch: dict[str, Any], expected: list[tuple[Any, ...]], monkeypatch: Any
+    threads: int, batch: dict[str, Any], expected: list[tuple[Any, ...]]
 ) -> None:
-    monkeypatch.setattr(capacity, "free_gib", lambda: None)
     (name,) = batch
-    found = list(layouts(DataConfig(**batch), threads, 3.0))
+    found = list(layouts(DataConfig(**batch), threads, 3.0, free=None))
     assert [(one.processes, one.threads, one.changes[name]) for one in found] == expected
     assert [one.changes["devices"] for one in found] == [one.processes for one in found]
 
 
-def test_no_layout_is_measured_for_which_memory_is_short(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(capacity, "free_gib", lambda: 5.0)
-    found = [one.processes for one in layouts(DataConfig(batch_size=16), 4, 3.0)]
+def test_no_layout_is_measured_for_which_memory_is_short() -> None:
+    found = [one.processes for one in layouts(DataConfig(batch_size=16), 4, 3.0, free=5.0)]
     assert found == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "free", "reason"),
+    [(3, None, "a batch that can be shared evenly"), (4, 2.0, "more than the free memory")],
+)
+def test_one_process_without_a_choice_has_a_reason(
+    batch_size: int,
+    free: float | None,
+    reason: str,
+    babble: Path,
+    tmp_path: Path,
+    two_threads: None,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(capacity, "free_gib", lambda: free)
+    given = settings(**AUTO, batch_size=batch_size)
+    with caplog.at_level("INFO", "sorigeul"):
+        assert decide(given, babble, tmp_path / "run", restart=False).training.devices == 1
+    assert caplog.messages == [f"devices auto: one process, since several would need {reason}"]
 
 
 @pytest.mark.parametrize(
@@ -187,16 +221,26 @@ def test_a_layout_is_named_in_the_words_of_the_log() -> None:
 @pytest.mark.parametrize(
     ("batch", "given", "whole"),
     [
-        ({"batch_size": 2}, {"batch_size": 2}, (4, 0.0)),  # from the folder
-        ({"batch_size": 2}, {"batch_size": 6}, (6, 0.0)),  # from the command
-        ({"batch_seconds": 9.0}, {"batch_seconds": 9.0}, (4, 18.0)),
+        ({"batch_size": 2}, [], (4, 0.0)),
+        ({"batch_seconds": 9.0}, [], (4, 18.0)),
+        ({"batch_size": 2}, ["--batch_size", "6"], (6, 0.0)),
+        ({"batch_size": 2}, ["--preset", "quickstart"], (16, 0.0)),
     ],
 )
 def test_a_batch_is_shared_once_though_a_run_begins_again(
-    batch: dict[str, Any], given: dict[str, Any], whole: tuple[int, float], begun: Write
+    batch: dict[str, Any],
+    given: list[str],
+    whole: tuple[int, float],
+    begun: Write,
+    babble: Path,
+    sorigeul: Command,
 ) -> None:
-    folder = begun(devices=2, **batch)
-    data = processes_or_threads._with_whole_batch(settings(**AUTO | given), folder).data
+    """What comes from the folder is the share of a process, what comes from elsewhere the whole."""
+    folder = begun(devices=2, max_steps=1, **batch)
+    small = ["--hidden_size", "4", "--conv_channels", "1", "--max_steps", "1"]
+    command = ["train", babble, folder, "--restart", "--devices", "auto", *given, *small]
+    assert sorigeul(*command).status == 0
+    data = Settings.of_run(folder).data
     assert (data.batch_size, data.batch_seconds) == whole
 
 
