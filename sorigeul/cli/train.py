@@ -23,7 +23,7 @@ def train(arguments: Sequence[str]) -> None:
     keep_freed_memory()  # before PyTorch is loaded
     from sorigeul.base import provenance
     from sorigeul.training.settings import RUN_CONFIG, Settings, presets
-    from sorigeul.training.starting_point import starting_point
+    from sorigeul.training.starting_point import starting_point, with_whole_batch
 
     origin = settings_origin(arguments)
     start = starting_point(*origin, default=DEFAULT_PRESET)
@@ -37,7 +37,6 @@ def train(arguments: Sequence[str]) -> None:
         restart: bool = False,
         settings: Annotated[Settings, tyro.conf.arg(name=""), tyro.conf.FlagConversionOff] = start,
     ) -> None:
-        from sorigeul.training.processes_or_threads import with_whole_batch
         from sorigeul.training.run import train as train_run
 
         del preset, config  # in `settings` already

@@ -21,7 +21,6 @@ from operator import truediv
 from pathlib import Path
 from statistics import median
 from threading import Timer
-from typing import Literal
 
 import torch
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
@@ -135,14 +134,6 @@ def _as_begun(settings: Settings, begun: Settings, folder: Path) -> Changes:
     changes[name] = share
     log.info("devices auto: %s, as in %s", _listed(changes), folder / RUN_CONFIG)
     return changes
-
-
-def with_whole_batch(settings: Settings, processes: int | Literal["auto"]) -> Settings:
-    """Settings of devices auto, from a run whose `processes` each had a share of the batch."""
-    if settings.training.devices != "auto" or processes == "auto" or torch.cuda.is_available():
-        return settings
-    name = "batch_seconds" if settings.data.batch_seconds else "batch_size"
-    return settings.changed({name: settings.flat()[name] * processes}, "restart")
 
 
 def _steps(settings: Settings, corpora: Path | Sequence[Path], folder: Path) -> Steps:

@@ -8,10 +8,10 @@ import logging
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import get_args
+from typing import Literal, get_args
 
 from lhotse import CutSet
-from torch import Tensor
+from torch import Tensor, cuda
 
 from sorigeul.base.errors import UserError
 from sorigeul.data.manifests import as_lazy_cuts
@@ -82,6 +82,14 @@ def starting_point(
     return with_encoder(
         start.changed({"listener": listener}, "listener") if listener else start, run
     )
+
+
+def with_whole_batch(settings: Settings, processes: int | Literal["auto"]) -> Settings:
+    """Settings of devices auto, from a run whose `processes` each had a share of the batch."""
+    if settings.training.devices != "auto" or processes == "auto" or cuda.is_available():
+        return settings
+    name = "batch_seconds" if settings.data.batch_seconds else "batch_size"
+    return settings.changed({name: settings.flat()[name] * processes}, "restart")
 
 
 def with_encoder(settings: Settings, run: Path | None) -> Settings:
