@@ -95,9 +95,10 @@ def main() -> None:
 def _begin(work: Path, arguments: dict[str, str]) -> None:
     """Make the folder, or find it begun with the same arguments."""
     record = work / "arguments.json"
-    if record.exists() and json.loads(record.read_bytes()) != arguments:
-        raise SystemExit(f"error: {work} is of other arguments: choose another --work")
     work.mkdir(parents=True, exist_ok=True)
+    begun = json.loads(record.read_bytes()) if record.exists() else None
+    if any(work.iterdir()) and begun != arguments:
+        raise SystemExit(f"error: {work} is of other arguments: choose another --work")
     write_text(record, json.dumps(arguments))
 
 
