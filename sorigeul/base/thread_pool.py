@@ -57,6 +57,11 @@ class BatchThreads:
             self._pool = ThreadPoolExecutor(count, "batches", prepare_thread, own)
         self._threads = thread_count()
 
+    @classmethod
+    def on(cls, device: object) -> "BatchThreads":
+        """For a CPU as many as it is good for, for a GPU one; it is known by its name."""
+        return cls(batches_at_a_time() if str(device) == "cpu" else 1)
+
     def __enter__(self) -> "BatchThreads":
         return self
 

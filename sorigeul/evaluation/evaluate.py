@@ -20,7 +20,7 @@ from torch.nn import functional
 from torch.nn.utils import parametrize
 
 from sorigeul.base.progress import Advance, progress_bar
-from sorigeul.base.thread_pool import BatchThreads, batches_at_a_time
+from sorigeul.base.thread_pool import BatchThreads
 from sorigeul.data.batches import Batch, Failure
 from sorigeul.evaluation.attention_metrics import AttentionMetrics, mean_metrics, measure_attention
 from sorigeul.evaluation.scores import Score, TextPair, score
@@ -166,8 +166,7 @@ def recognize(
     recognize_batch = partial(
         _recognize_batch, model=model, vocabulary=vocabulary, log_mel=log_mel, beam=beam
     )
-    on_cpu = next(model.parameters()).device.type == "cpu"
-    threads = BatchThreads(batches_at_a_time() if on_cpu else 1)
+    threads = BatchThreads.on(next(model.parameters()).device)
     return _recognize_all(batches, recognize_batch, threads, advance)
 
 

@@ -16,7 +16,7 @@ from rapidfuzz.distance import LCSseq
 
 from sorigeul.base.arrays import Array, inference
 from sorigeul.base.errors import UserError
-from sorigeul.base.thread_pool import BatchThreads, batches_at_a_time
+from sorigeul.base.thread_pool import BatchThreads
 from sorigeul.pretrained.description import PretrainedModel
 from sorigeul.recognition.batching import group_by_seconds
 from sorigeul.recognition.character_times import CharacterTimes, character_times, spell_out
@@ -175,8 +175,8 @@ class Recognizer:
         return other
 
     def threads(self) -> BatchThreads:
-        """Threads that compute batches of this recogniser side by side: one on a GPU."""
-        return BatchThreads(batches_at_a_time() if str(self.device) == "cpu" else 1)
+        """Threads that compute batches of this recogniser side by side."""
+        return BatchThreads.on(self.device)
 
     def padded(self, batch: Sequence[SpeechSegment]) -> tuple[Array, Array]:
         """Segments of speech -> waveforms (B, N) on the device, lengths (B,)."""

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -64,6 +65,13 @@ def test_there_are_as_many_as_cores_and_each_has_its_share_of_them() -> None:
     with BatchThreads(batches_at_a_time()) as threads:
         assert threads.submit(within, None).result() == (1, 1, 1)  # no batches within batches
     assert torch.get_num_threads() == 3
+    with ThreadPoolExecutor(1) as later:  # a thread of the user's
+        assert later.submit(torch.get_num_threads).result() == 3
+
+
+def test_on_a_gpu_there_is_one(three_threads: None) -> None:
+    counts = [BatchThreads.on(device).count for device in ("cpu", torch.device("cpu"), "cuda:0")]
+    assert counts == [3, 3, 1]
 
 
 def test_there_are_not_more_than_four(monkeypatch: pytest.MonkeyPatch) -> None:
