@@ -42,7 +42,7 @@ class Steps:
         path.write_bytes(pickle.dumps(self))
 
 
-def serve(steps: Steps) -> None:
+def measure(steps: Steps) -> None:
     """Print an empty line after a first step, then a rate for each line that is read."""
     settings = steps.settings.changed(  # the utterances are as long as they are said to be
         {"speed_perturbation": False, "silence_share": 0.0}, "step_rate"
@@ -90,7 +90,7 @@ def main() -> None:
     devices.exit_with_launcher(os.getppid())  # even if that was killed
     keep_freed_memory()
     steps: Steps = pickle.loads(Path(sys.argv[1]).read_bytes())
-    serve(steps)
+    measure(steps)
 
 
 if __name__ == "__main__":
