@@ -52,10 +52,11 @@ def ways(recognizer: Recognizer, internal_lm_weight: float) -> list[Way]:
             raise UserError(f"search.json has no weights for language models {numbers}: tune first")
         return entry.options
 
+    untuned = SearchRequest().options(None, results=recognizer.pretrained.results)
     found = [
         Way("greedy, the speller alone", SearchOptions(beam=1)),
         Way("beam, the speller alone", SearchOptions(ctc_weight=0.0)),
-        Way("beam, with CTC, default weights", SearchOptions()),
+        Way("beam, with CTC, not tuned", untuned),
         Way("the same, weights from dev", tuned()),
         Way("with n-grams", tuned(0), (0,)),
         Way("with a recurrent language model", tuned(1), (1,)),

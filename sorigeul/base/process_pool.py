@@ -4,7 +4,6 @@ Does not know what the work is.
 """
 
 import multiprocessing
-import os
 import signal
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
@@ -23,12 +22,6 @@ Result = TypeVar("Result")
 
 CHUNKS_PER_PROCESS = 8
 """chunks in flight for each process, so that one slow item does not stall the others at once"""
-
-
-def cores() -> int:
-    """Return how many CPU cores this process may use."""
-    allowed = getattr(os, "sched_getaffinity", None)  # containers and Slurm allow fewer than all
-    return len(allowed(0)) if allowed else os.cpu_count() or 1
 
 
 def map_in_order(

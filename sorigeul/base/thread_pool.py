@@ -51,11 +51,8 @@ class BatchThreads:
     def __init__(self, count: int) -> None:
         """Compute `count` batches at a time. If that is 1, whoever submits one computes it."""
         self.count = count
-        self._pool: ThreadPoolExecutor | None = None
-        if count > 1:
-            own = (threads_of_a_batch(),)
-            self._pool = ThreadPoolExecutor(count, "batches", prepare_thread, own)
         self._threads = thread_count()
+        self._pool: ThreadPoolExecutor | None = None
 
     @classmethod
     def on(cls, device: object) -> "BatchThreads":
@@ -63,6 +60,9 @@ class BatchThreads:
         return cls(batches_at_a_time() if str(device) == "cpu" else 1)
 
     def __enter__(self) -> "BatchThreads":
+        if self.count > 1:
+            own = (threads_of_a_batch(),)
+            self._pool = ThreadPoolExecutor(self.count, "batches", prepare_thread, own)
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -58,7 +58,7 @@ def stats(
     """
     from sorigeul.base.html_page import BEGINS
     from sorigeul.base.outputs import Output, refuse_overwriting
-    from sorigeul.base.process_pool import cores
+    from sorigeul.base.threads import usable_cores
     from sorigeul.evaluation.tables import markdown_table
     from sorigeul.prepared.corpus import PreparedCorpus
     from sorigeul.prepared.report import write_report
@@ -67,7 +67,7 @@ def stats(
     corpus = PreparedCorpus(out, audio_root)
     if report is not None:
         refuse_overwriting([Output(report, "--report", BEGINS)], corpus.files, overwrite)
-    statistics = corpus_statistics(corpus, sample, jobs or cores())
+    statistics = corpus_statistics(corpus, sample, jobs or usable_cores())
     said, leaks = statistics.overlap
     if leaks:
         log.warning("%s", said)
@@ -183,14 +183,14 @@ def split(
         audio_root: folder that holds the recordings now, if they have moved
         overwrite: replace files in NEW that have the name of a manifest or of the report
     """
-    from sorigeul.base.process_pool import cores
+    from sorigeul.base.threads import usable_cores
     from sorigeul.corpora.options import PrepareOptions
     from sorigeul.prepared.corpus import PreparedCorpus
     from sorigeul.prepared.derivation import split_corpus
 
     options = PrepareOptions(dev_share=dev_share, test_share=test_share, seed=seed)
     corpus = PreparedCorpus(out, audio_root)
-    _print_report(split_corpus(corpus, new, options, overwrite, jobs or cores()), new)
+    _print_report(split_corpus(corpus, new, options, overwrite, jobs or usable_cores()), new)
 
 
 def head(out: _Out, lines: Annotated[int, COUNT] = 10, split: Split | None = None) -> None:
@@ -220,11 +220,11 @@ def check(out: _Out, jobs: Annotated[int, PROCESSES] = 0, audio_root: str = "") 
         jobs: processes that look at recordings; 0: one a core
         audio_root: folder that holds the recordings now, if they have moved
     """
-    from sorigeul.base.process_pool import cores
+    from sorigeul.base.threads import usable_cores
     from sorigeul.prepared.checks import refuse_faults
     from sorigeul.prepared.corpus import PreparedCorpus
 
-    result = refuse_faults(PreparedCorpus(out, audio_root), jobs or cores())
+    result = refuse_faults(PreparedCorpus(out, audio_root), jobs or usable_cores())
     if result.overlap:
         print(result.overlap)
     print(f"{result.utterances:,} utterances: nothing is wrong")

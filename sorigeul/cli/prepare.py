@@ -93,8 +93,8 @@ def prepare(
         overwrite: replace files in OUT that have the name of a manifest or of the report, even if
             they are none
     """
-    from sorigeul.base.process_pool import cores
     from sorigeul.base.stopping import interrupted_by_stop_signals
+    from sorigeul.base.threads import usable_cores
     from sorigeul.corpora.catalog import CORPORA
     from sorigeul.corpora.options import PrepareOptions, Shard
     from sorigeul.corpora.preparation import prepare, prepare_shard
@@ -125,7 +125,7 @@ def prepare(
         shard_format=shard_format,
         overwrite=overwrite,
     )
-    jobs = jobs or cores()
+    jobs = jobs or usable_cores()
     chosen_corpus = DEMO if corpus == "demo" else CORPORA[corpus]
     try:
         with interrupted_by_stop_signals():

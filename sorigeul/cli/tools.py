@@ -42,9 +42,8 @@ def info(run: Run) -> None:
     for name, value in sorted(pretrained.results.items()):
         print(printable(f"{name}: {value}"))
     if pretrained.model.config.ctc_weight > 0:
-        tuned = pretrained.search.find([])
-        options = AS_TUNED.options(tuned.options if tuned else None, results=pretrained.results)
-        origin = "tuned" if tuned else "not tuned"
+        options = pretrained.search_options(AS_TUNED)
+        origin = "tuned" if pretrained.search.find([]) else "not tuned"
         print(
             f"search: beam {options.beam or BEAM_WIDTH}, CTC {options.ctc_weight:g}, "
             f"length bonus {options.length_bonus:g} ({origin})"

@@ -22,13 +22,16 @@ def train(arguments: Sequence[str]) -> None:
 
     keep_freed_memory()  # before PyTorch is loaded
     from sorigeul.base import provenance
-    from sorigeul.training.settings import RUN_CONFIG, Settings, presets
-    from sorigeul.training.starting_point import starting_point, with_whole_batch
+    from sorigeul.training.settings import Settings, presets
+    from sorigeul.training.starting_point import (
+        comes_from_run,
+        starting_point,
+        with_whole_batch,
+    )
 
     origin = settings_origin(arguments)
     start = starting_point(*origin, default=DEFAULT_PRESET)
-    is_of_run = bool(origin.run and (origin.run / RUN_CONFIG).is_file())
-    is_of_run = is_of_run and not (origin.preset or origin.config)
+    is_of_run = comes_from_run(origin.preset, origin.config, origin.run)
 
     def command(
         places: Annotated[Positional[tuple[Path, ...]], positional("DATA… RUN")] = (),

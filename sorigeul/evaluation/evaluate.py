@@ -28,8 +28,9 @@ from sorigeul.model.las import ListenAttendSpell, ListenerOutput
 from sorigeul.model.losses import joint_losses
 from sorigeul.recognition.recognizer import Recognizer
 from sorigeul.recognition.transcription import Segment, Word
-from sorigeul.search.decoding import search
+from sorigeul.search.decoding import Search
 from sorigeul.search.greedy import ctc_greedy_search
+from sorigeul.search.options import SearchOptions
 from sorigeul.sound.audio import SAMPLE_RATE
 from sorigeul.sound.features import Features
 from sorigeul.sound.segments import SegmentedRecording
@@ -39,6 +40,7 @@ from sorigeul.text.vocabulary import Vocabulary
 _RecognizedBatch = tuple[list["RecognizedUtterance"], float, tuple[float, float]]
 """the utterances of a batch, the speller's mean teacher-forced loss per character, and when the
 recognition began and ended"""
+GREEDY = SearchOptions(beam=1)
 _MOST_UNITS_A_SECOND = 100  # vocabulary units; 25 syllables have at most 75 jamo
 _EPOCH_METRICS = ("loss", "crr", "ctc_crr", *(field.name for field in fields(AttentionMetrics)))
 
@@ -156,15 +158,14 @@ def recognize(
     vocabulary: Vocabulary,
     log_mel: Features,
     advance: Advance,
-    beam: int = 1,
+    options: SearchOptions = GREEDY,
 ) -> RecognizedShare:
     """Recognise the share of a corpus that `batches` are, each utterance as a whole.
 
-    `beam` is the width of the beam, as of `search.decoding.search`. The default is greedy search,
-    which is all that an epoch of training needs.
+    By default the search is greedy, which is all that an epoch of training needs.
     """
     recognize_batch = partial(
-        _recognize_batch, model=model, vocabulary=vocabulary, log_mel=log_mel, beam=beam
+        _recognize_batch, model=model, vocabulary=vocabulary, log_mel=log_mel, options=options
     )
     threads = BatchThreads.on(next(model.parameters()).device)
     return _recognize_all(batches, recognize_batch, threads, advance)
@@ -273,13 +274,17 @@ def _numbered(id_: str) -> Iterator[str]:
 
 @torch.no_grad()
 def _recognize_batch(
-    batch: Batch, model: ListenAttendSpell, vocabulary: Vocabulary, log_mel: Features, beam: int
+    batch: Batch,
+    model: ListenAttendSpell,
+    vocabulary: Vocabulary,
+    log_mel: Features,
+    options: SearchOptions,
 ) -> _RecognizedBatch:
     """Each utterance of a batch as a whole."""
     started = time.perf_counter()
     batch = batch.to(next(model.parameters()).device)
     encoded = model.listen(*log_mel(batch.waveforms, batch.lengths))
-    hypotheses = search(model, encoded, beam)
+    hypotheses = [best for best, *_ in Search([model], options)([encoded])]
     ctc_texts: list[str] | list[None] = [None] * len(batch)
     if model.config.ctc_weight > 0:
         ctc_texts = [vocabulary.decode(tokens) for tokens in ctc_greedy_search(model, encoded)]

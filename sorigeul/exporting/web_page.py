@@ -38,9 +38,9 @@ def page_settings(pretrained: PretrainedModel, language_model: NgramModel | None
     """How the page recognises: as this version does with this model, if nothing else is asked."""
     config, features = pretrained.model.config, pretrained.features
     language_models = [] if language_model is None else [language_model]
-    tuned = pretrained.search.find([model.fingerprint for model in language_models])
-    request = SearchRequest(lm=("lm",) * len(language_models))
-    options = request.options(None if tuned is None else tuned.options, results=pretrained.results)
+    fingerprints = [model.fingerprint for model in language_models]
+    tuned = pretrained.search.find(fingerprints)
+    options = pretrained.search_options(SearchRequest(lm=("lm",) * len(fingerprints)), fingerprints)
     width = Search([pretrained.model], options, language_models).width
     limits = SegmentLimits.for_longest_utterance(pretrained.longest_utterance)
     return {

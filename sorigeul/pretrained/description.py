@@ -1,6 +1,6 @@
 """What a published model is: its files but the weights, which are read without PyTorch."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +11,7 @@ from sorigeul.base.hub import find_model_folder
 from sorigeul.base.records import build, read_object
 from sorigeul.model.config import LASConfig
 from sorigeul.pretrained.search_settings import SEARCH, SearchSettings
+from sorigeul.search.options import SearchOptions, SearchRequest
 from sorigeul.sound.feature_config import FeatureConfig
 from sorigeul.text.vocabulary import Vocabulary
 
@@ -41,6 +42,13 @@ class PretrainedModel:
     """how many units training never had; they are the last ones before the specials"""
     search: SearchSettings = field(default_factory=SearchSettings)
     """what was tuned for the search with it"""
+
+    def search_options(
+        self, request: SearchRequest, language_models: Sequence[str] = (), nbest: int = 1
+    ) -> SearchOptions:
+        """The options that a user asks for, beside language models with these fingerprints."""
+        tuned = self.search.find(language_models)
+        return request.options(tuned.options if tuned else None, nbest, self.results)
 
 
 @dataclass(frozen=True)

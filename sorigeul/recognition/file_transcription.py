@@ -17,6 +17,7 @@ from sorigeul.base.files import write_text
 from sorigeul.base.outputs import PLOT, Output, refuse_overwriting
 from sorigeul.base.printable import printable
 from sorigeul.base.progress import Advance, progress_bar
+from sorigeul.base.thread_pool import BatchThreads
 from sorigeul.recognition.folders import FoundRecording
 from sorigeul.recognition.recognizer import Recognizer
 from sorigeul.recognition.subtitles import LINE, Subtitles
@@ -161,7 +162,7 @@ def transcribe_files(
     What would be overwritten is not looked at: see `TranscriptOptions.refuse_overwriting`.
     """
     summary, start = Summary(len(recordings)), time.monotonic()
-    with _progress(options, len(recordings)) as advance:
+    with _progress(options, len(recordings)) as advance, recognizer.threads() as threads:
         for recording in recordings:
             if options.resume and options.is_done(recording):
                 summary.skipped += 1
@@ -169,7 +170,9 @@ def transcribe_files(
                 continue
             heading = f"{printable(str(recording.path))}: " if len(recordings) > 1 else ""
             shown = _Shown(options, heading, show)
-            transcription, fault = _transcribe_file(recognizer, recording, audio_options, shown)
+            transcription, fault = _transcribe_file(
+                recognizer, recording, audio_options, shown, threads
+            )
             if transcription is not None:
                 if options.written:
                     transcription = written_transcription(transcription)
@@ -239,6 +242,7 @@ def _transcribe_file(
     recording: FoundRecording,
     audio_options: AudioOptions,
     shown: _Shown,
+    threads: BatchThreads,
 ) -> tuple[Transcription | None, UserError | None]:
     """Returns what was heard, if anything, and why that may not be all."""
     if recording.fault is not None:
@@ -250,7 +254,7 @@ def _transcribe_file(
         is_pipe = not sys.stdin.seekable()
     fault = None
     try:
-        with recognizer.open(*source, audio_options, live=is_pipe) as stream:
+        with recognizer.open(*source, audio_options, is_pipe, threads) as stream:
             try:
                 for segment in stream:
                     shown.segment(segment)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from copy import copy
 from dataclasses import replace
 from functools import partial
@@ -42,11 +42,11 @@ from sorigeul.search.greedy import Path as CtcPath
 from sorigeul.search.greedy import ctc_best_paths, ctc_collapse
 from sorigeul.search.hypothesis import Hypothesis
 from sorigeul.search.options import (
+    AS_TUNED,
     RESCORED_TEXTS,
     Precision,
     SearchOptions,
     SearchRequest,
-    untuned_ctc_weight,
 )
 from sorigeul.search.terms import Terms
 from sorigeul.sound import audio
@@ -214,11 +214,13 @@ class Recognizer:
         name: str | None = None,
         options: AudioOptions | None = None,
         live: bool = False,
+        threads: BatchThreads | None = None,
     ) -> Iterator[TranscriptionStream]:
         """Recognise a recording segment by segment, as it is read, in constant memory.
 
         `live`: every segment is recognised as soon as it has been spoken, not together with later
-        ones. The arguments and errors are otherwise those of `transcribe`.
+        ones. `threads` are those of `threads`, for several recordings one after the other. The
+        arguments and errors are otherwise those of `transcribe`.
 
         >>> with recognizer.open("meeting.m4a") as stream:
         ...     for segment in stream:
@@ -226,15 +228,15 @@ class Recognizer:
         """
         with (
             audio.open_stream(source, name, options or AudioOptions()) as stream,
-            self.threads() as threads,
+            nullcontext(threads) if threads else self.threads() as computing,
         ):
             yield TranscriptionStream(
                 stream,
-                partial(threads.submit, self.recognize),
+                partial(computing.submit, self.recognize),
                 self.pretrained.vocabulary,
                 self.limits,
                 0.0 if live else self.batch_seconds,
-                0 if live else threads.count,
+                0 if live else computing.count,
             )
 
     def transcribe_all(self, recordings: Sequence[SegmentedRecording]) -> list[Transcription]:
@@ -388,8 +390,5 @@ def _make_rescorer(rescorer: PretrainedModel | None, precision: Precision) -> Re
     from sorigeul.search.rescoring import Rescorer
 
     log_mel = TorchEngine([rescorer], precision).log_mels[0]
-    tuned = rescorer.search.find([])
-    ctc_weight = untuned_ctc_weight(rescorer.results)
-    if tuned is not None:
-        ctc_weight = tuned.options.ctc_weight
+    ctc_weight = rescorer.search_options(AS_TUNED).ctc_weight
     return Rescorer(rescorer.model, log_mel, rescorer.vocabulary, ctc_weight)

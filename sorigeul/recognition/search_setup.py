@@ -60,7 +60,8 @@ class SearchSetup:
             if terms.unknown:
                 some = ", ".join(terms.unknown[:5])
                 log.warning("the model cannot write %d of the terms: %s", len(terms.unknown), some)
-        tuned = pretrained.search.find([model.fingerprint for model in language_models])
+        fingerprints = [model.fingerprint for model in language_models]
+        tuned = pretrained.search.find(fingerprints)
         if tuned is None and language_models and not request.lm_weight:
             log.warning(
                 "no weights were tuned for %s: 'sorigeul tune' finds better ones",
@@ -68,9 +69,7 @@ class SearchSetup:
             )
         weight = request.rescore_weight
         return cls(
-            options=request.options(
-                None if tuned is None else tuned.options, nbest, pretrained.results
-            ),
+            options=pretrained.search_options(request, fingerprints, nbest),
             partners=partners,
             language_models=language_models,
             terms=terms,

@@ -123,12 +123,3 @@ class Search:
         if self.terms is not None:
             scorers.append(TermScorer(self.terms, utterance, options.term_weight))
         return scorers
-
-
-def search(model: ListenAttendSpell, encoded: ListenerOutput, width: int = 0) -> list[Hypothesis]:
-    """The best hypothesis of each utterance by the model alone, in a beam of `width` hypotheses.
-
-    A `width` of 0 means `BEAM_WIDTH` for a model with a CTC head and greedy search for any other.
-    """
-    options = SearchOptions(beam=width)
-    return [hypotheses[0] for hypotheses in Search([model], options)([encoded])]

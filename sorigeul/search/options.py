@@ -72,13 +72,13 @@ class SearchOptions:
         check_ranges(self)
 
 
-def untuned_ctc_weight(results: Mapping[str, str]) -> float:
-    """What the CTC head counts for, by the `results` of a model on dev: its share of what is right.
+def untuned_ctc_weight(results: Mapping[str, str | float]) -> float:
+    """What the CTC head counts for, by the `results` of a model on dev.
 
-    The more errors the speller makes alone, compared with the CTC head alone, the more the CTC head
-    counts. With `CTC_WEIGHT` for all models, one whose speller was still behind lost 1.6 points of
-    CRR, and 5 beside a language model (docs/lab.md, 2026-11-27). `CTC_WEIGHT` if the results do not
-    say.
+    That is the speller's share of all errors that the two make alone: the more it errs, the less it
+    should say. With `CTC_WEIGHT` for all models, one whose speller was still behind lost 1.6 points
+    of CRR, and 5 beside a language model (docs/lab.md, 2026-11-27). `CTC_WEIGHT` if the results do
+    not say.
     """
     try:
         speller, ctc = (100 - float(results[name]) for name in ("valid_crr", "valid_ctc_crr"))
@@ -156,7 +156,10 @@ class SearchRequest:
         ]
 
     def options(
-        self, tuned: SearchOptions | None, nbest: int = 1, results: Mapping[str, str] | None = None
+        self,
+        tuned: SearchOptions | None,
+        nbest: int = 1,
+        results: Mapping[str, str | float] | None = None,
     ) -> SearchOptions:
         """The options of the search, where `tuned` are those fitted for these language models.
 

@@ -11,7 +11,8 @@ from functools import partial
 from pathlib import Path
 
 from sorigeul.base.errors import UserError
-from sorigeul.base.process_pool import cores, map_in_order
+from sorigeul.base.process_pool import map_in_order
+from sorigeul.base.threads import usable_cores
 from sorigeul.corpora.options import PrepareOptions
 from sorigeul.corpora.utterances import Corpus, Layout, Rejected, Utterance
 from sorigeul.synthesis.espeak import Synthesizer
@@ -50,7 +51,7 @@ def read(
         render_line = partial(render_flac, synthesizer)
         lines = script(options, sentences)
         with closing(
-            map_in_order(render_line, lines, cores(), _CHUNK_SIZE, lambda line: line.id)
+            map_in_order(render_line, lines, usable_cores(), _CHUNK_SIZE, lambda line: line.id)
         ) as rendered:
             for line, flac in rendered:
                 path = out / "audio" / line.voice / f"{line.id}.flac"

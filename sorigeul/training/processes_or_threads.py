@@ -121,16 +121,15 @@ def _as_begun(settings: Settings, begun: Settings, folder: Path) -> Changes:
         return {"devices": processes}
     changes: dict[str, int | float] = {"devices": processes, "batch_size": begun.data.batch_size}
     name = "batch_seconds" if settings.data.batch_seconds else "batch_size"
-    whole, share = settings.flat()[name], begun.flat()[name]
-    if whole == share:
-        pass
-    elif whole % processes:
-        raise UserError(
-            f"{name} {whole:g} cannot be shared evenly by the {processes} processes that {folder} "
-            f"was begun with: choose a multiple of {processes}, or give devices as a number"
-        )
-    else:
-        share = type(whole)(whole / processes)
+    given, share = settings.flat()[name], begun.flat()[name]
+    if given != share:
+        share = type(given)(given / processes)
+        if share * processes != given:
+            raise UserError(
+                f"{name} {given:g} cannot be shared evenly by the {processes} processes that "
+                f"{folder} was begun with: choose a multiple of {processes}, or give devices as a "
+                "number"
+            )
     changes[name] = share
     log.info("devices auto: %s, as in %s", _listed(changes), folder / RUN_CONFIG)
     return changes

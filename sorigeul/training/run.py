@@ -38,11 +38,18 @@ from sorigeul.data.mixing import by_name, mix
 from sorigeul.data.sampling import ProcessShare, evaluation_batches, training_batches
 from sorigeul.data.statistics import manifest_statistics
 from sorigeul.evaluation.attention_metrics import AttentionMetrics
-from sorigeul.evaluation.evaluate import Evaluation, RecognizedShare, recognize, score_recognitions
+from sorigeul.evaluation.evaluate import (
+    GREEDY,
+    Evaluation,
+    RecognizedShare,
+    recognize,
+    score_recognitions,
+)
 from sorigeul.model.las import ListenAttendSpell
 from sorigeul.pretrained.description import PretrainedModel
 from sorigeul.pretrained.loading import load_pretrained
 from sorigeul.pretrained.publishing import publish
+from sorigeul.search.options import SearchOptions, untuned_ctc_weight
 from sorigeul.sound.audio import SAMPLE_RATE
 from sorigeul.training import checkpoints, devices, processes_or_threads
 from sorigeul.training.checkpoints import RunState
@@ -597,7 +604,8 @@ class Run:
             metrics = {f"{prefix}_{name}": one for name, one in evaluation.epoch_metrics().items()}
             beam = self.settings.training.dev_beam
             if split == "dev" and beam > 1:
-                searched = self._evaluate_split(model, batches, corpus, beam)[1]
+                options = SearchOptions(beam, ctc_weight=untuned_ctc_weight(metrics))
+                searched = self._evaluate_split(model, batches, corpus, options)[1]
                 metrics[DEV_BEAM_CRR] = searched.score.crr
             for name, value in metrics.items():
                 values[name].append(value)
@@ -610,11 +618,16 @@ class Run:
         return {**{name: sum(all_) / len(all_) for name, all_ in values.items()}, **row}
 
     def _evaluate_split(
-        self, model: ListenAttendSpell, batches: Iterable[Batch], corpus: str, beam: int = 1
+        self,
+        model: ListenAttendSpell,
+        batches: Iterable[Batch],
+        corpus: str,
+        options: SearchOptions = GREEDY,
     ) -> tuple[RecognizedShare, Evaluation]:
         """Recognise a split: the share of this process, and the evaluation of all shares."""
         with progress_bar("recognising", None) as advance:
-            share = recognize(model, batches, self.vocabulary, self.learner.log_mel, advance, beam)
+            log_mel = self.learner.log_mel
+            share = recognize(model, batches, self.vocabulary, log_mel, advance, options)
         shares = devices.gather(self.fabric, share.without_alignments())
         with devices.raise_together(self.fabric):
             evaluation = score_recognitions(shares, self.vocabulary, self.normalizers[corpus])

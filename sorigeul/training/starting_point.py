@@ -71,7 +71,7 @@ def starting_point(
         given = {"listener": listener or start.model.listener}
         base = with_encoder(Settings().changed(given, "listener"), run)
         return Settings.from_yaml(config, base) if base.model.is_pretrained else start
-    if run and (run / RUN_CONFIG).is_file() and not preset:
+    if run and comes_from_run(preset, config, run):
         start = Settings.of_run(run)
         if start.training.init_from and start.model.is_pretrained:
             return _with_model_shape(start, start.training.init_from, run)
@@ -82,6 +82,11 @@ def starting_point(
     return with_encoder(
         start.changed({"listener": listener}, "listener") if listener else start, run
     )
+
+
+def comes_from_run(preset: str | None, config: Path | None, run: Path | None) -> bool:
+    """Whether the settings that these options start from are those of the run in a folder."""
+    return not (preset or config) and run is not None and (run / RUN_CONFIG).is_file()
 
 
 def with_whole_batch(settings: Settings, processes: int | Literal["auto"]) -> Settings:

@@ -13,7 +13,7 @@ from multiprocessing.synchronize import Event
 import pytest
 
 from sorigeul.base.errors import UserError
-from sorigeul.base.process_pool import CHUNKS_PER_PROCESS, cores, map_in_order, with_progress
+from sorigeul.base.process_pool import CHUNKS_PER_PROCESS, map_in_order, with_progress
 
 HANG_SECONDS = 120.0  # no test waits this long unless something hangs
 
@@ -157,10 +157,6 @@ def test_processes_end_when_their_parent_is_killed() -> None:
     while any(map(is_alive, workers)):
         assert time.monotonic() < deadline, "the workers are still alive"
         time.sleep(0.01)
-
-
-def test_cores_are_those_this_process_may_use() -> None:
-    assert 1 <= cores() <= (os.cpu_count() or 1)
 
 
 def children() -> list[int]:

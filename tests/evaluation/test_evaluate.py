@@ -123,10 +123,11 @@ def test_an_epoch_of_training_recognises_whole_utterances(
 ) -> None:
     batch = batches(model, manifests.required_manifest(corpus, "train"))[0]
     log_mel = LogMel(model.features)
-    share = recognize(model.model, [batch], model.vocabulary, log_mel, lambda *_: None, beam=4)
+    options = SearchOptions(4)
+    share = recognize(model.model, [batch], model.vocabulary, log_mel, lambda *_: None, options)
     with torch.no_grad():
         encoded = model.model.listen(*log_mel(batch.waveforms, batch.lengths))
-    expected = [h[0] for h in Search([model.model], SearchOptions(4))([encoded])]
+    expected = [h[0] for h in Search([model.model], options)([encoded])]
     for utterance, hypothesis in zip(share.recognitions, expected, strict=True):
         assert utterance.hypothesis == model.vocabulary.decode(hypothesis.tokens)
 

@@ -3,7 +3,7 @@
 import pytest
 from helpers.listener_outputs import Tiny, Utterances, encode
 
-from sorigeul.search.decoding import Search, search
+from sorigeul.search.decoding import Search
 from sorigeul.search.greedy import greedy_search
 from sorigeul.search.options import BEAM_WIDTH, SearchOptions
 
@@ -17,6 +17,7 @@ def test_a_model_with_a_ctc_head_gets_a_beam_by_default(
     greedy = [hypothesis.tokens for hypothesis in greedy_search(model, encoded)]
     wide = Search([model], SearchOptions(BEAM_WIDTH))([encoded])
     beam = [hypotheses[0].tokens for hypotheses in wide]
-    default = [hypothesis.tokens for hypothesis in search(model, encoded)]
+    default = [hypotheses[0].tokens for hypotheses in Search([model])([encoded])]
     assert default == (beam if ctc_weight else greedy)
-    assert [hypothesis.tokens for hypothesis in search(model, encoded, 1)] == greedy
+    narrow = [hypotheses[0].tokens for hypotheses in Search([model], SearchOptions(1))([encoded])]
+    assert narrow == greedy

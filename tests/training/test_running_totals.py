@@ -13,6 +13,7 @@ from sorigeul.data import manifests
 from sorigeul.data.sampling import evaluation_batches
 from sorigeul.evaluation.evaluate import recognize, score_recognitions
 from sorigeul.pretrained.loading import load_pretrained
+from sorigeul.search.options import SearchRequest
 from sorigeul.sound.features import make_features
 from sorigeul.training.metrics import read_metrics
 from sorigeul.training.run import train
@@ -47,8 +48,9 @@ def test_epochs_are_compared_by_the_search_that_users_run(
     cuts = manifests.required_manifest(babble, "dev", "")
     batches = evaluation_batches(cuts, published.vocabulary)
     log_mel = make_features(published.features)
+    options = published.search_options(SearchRequest(3))
     with progress_bar("", None) as advance:
-        share = recognize(published.model, batches, published.vocabulary, log_mel, advance, beam=3)
+        share = recognize(published.model, batches, published.vocabulary, log_mel, advance, options)
     score = score_recognitions([share], published.vocabulary, "plain/1").score
     assert score.crr == pytest.approx(best, abs=0.01)
 
