@@ -113,7 +113,7 @@ def test_before_the_first_step_it_writes_what_the_model_wrote(
         (learner.las, vocabulary),
     ):
         batches = evaluation_batches(manifests.required_manifest(corpus, "train"), units)
-        share = recognize(model, batches, units, learner.log_mel, lambda *_: None, 0)
+        share = recognize(model, batches, units, learner.log_mel, lambda *_: None)
         hypotheses.append([(r.id, r.hypothesis, r.ctc_hypothesis) for r in share.recognitions])
     before, after = hypotheses
     assert before == after
