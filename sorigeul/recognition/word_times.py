@@ -73,9 +73,10 @@ def settle_boundaries(spans: Spans, units: Sequence[str], samples: Samples) -> S
 def _word_spans(spans: Spans, words: Sequence[tuple[int, int]], samples: Samples) -> Spans:
     """Start and end of each of the words (W, 2), for the arguments of `settle_boundaries`."""
     seconds = len(samples) / SAMPLE_RATE
-    quiet_runs = _quiet_runs(_is_loud(samples)) * (_HOP / SAMPLE_RATE)
     starts = np.array([spans[first, 0] for first, _ in words])
     ends = np.array([spans[end - 1, 1] for _, end in words])
+    loud = _is_loud(samples, starts[0], ends[-1])
+    quiet_runs = _quiet_runs(loud) * (_HOP / SAMPLE_RATE)
     last_characters = np.array([spans[end - 1, 0] for _, end in words])
     first_characters = np.array([spans[first, 1] for first, _ in words])
     centres, margins = (starts + ends) / 2, _CORE * (ends - starts)
@@ -98,12 +99,23 @@ def _word_spans(spans: Spans, words: Sequence[tuple[int, int]], samples: Samples
     return np.stack((closes[:-1], opens[1:]), axis=1)
 
 
-def _is_loud(samples: Samples) -> Flags:
-    """Whether each hop of the sound is loud enough to be speech (H,)."""
+def _is_loud(samples: Samples, start: float, end: float) -> Flags:
+    """Whether each hop of the sound is loud enough to be speech (H,).
+
+    The noise is measured between the first and the last character, in the closures and pauses of
+    the speech. Around it may be digital silence, and then the noise of the room before a word.
+
+    Parameters
+    ----------
+    samples : (N,) at 16 kHz
+    start, end : seconds between which the text is spoken
+    """
     hops = max(-(-len(samples) // _HOP), 1)
     padded = np.pad(samples, (0, hops * _HOP - len(samples))).reshape(hops, _HOP)
     levels = 10 * np.log10(np.mean(padded.astype(np.float64) ** 2, axis=1) + 1e-10)
-    peak, floor = np.percentile(levels, (_PEAK, _FLOOR))
+    first = min(int(start * SAMPLE_RATE / _HOP), hops - 1)
+    peak = np.percentile(levels, _PEAK)
+    floor = np.percentile(levels[first : max(int(end * SAMPLE_RATE / _HOP), first + 1)], _FLOOR)
     above_noise = min(floor + _ABOVE_FLOOR, peak - _BELOW_PEAK)
     return np.asarray(levels > max(peak - _SPEECH_RANGE, above_noise))
 

@@ -374,6 +374,7 @@ class Run:
                 self.totals.seconds_waited += waited
                 limit_reached, stop_requested = self.train_step(batches, waited, stop)
                 self._add_seconds(time.monotonic() - last)
+                self._log_step()
                 last = time.monotonic()
                 mean_loss = self.totals.loss / max(self.totals.steps, 1)
                 advance(self.totals.utterances - utterances_before, f"loss {mean_loss:.3f}")
@@ -441,10 +442,13 @@ class Run:
             if step.updated:
                 totals.add(step, samples / SAMPLE_RATE)
             self._check_loss(step)
-        every = self.settings.training.log_every
-        if self.position.step % every == 0 and totals.steps and self.fabric.is_global_zero:
-            self.metrics.write({"kind": "step", **self._step_metrics()})
         return bool(limit_reached), bool(stop_requested)
+
+    def _log_step(self) -> None:
+        """Write down every `log_every`th step, its seconds included."""
+        due = self.position.step % self.settings.training.log_every == 0
+        if due and self.totals.steps and self.fabric.is_global_zero:
+            self.metrics.write({"kind": "step", **self._step_metrics()})
 
     def learning_rate(self) -> float:
         """The learning rate of the current step."""

@@ -64,6 +64,19 @@ def test_a_character_that_comes_in_the_silence_after_its_word_moves_into_the_sou
     assert np.all(np.diff(settled.ravel()) >= 0)
 
 
+def test_the_noise_of_a_room_before_a_word_is_no_part_of_it() -> None:
+    """Recordings that were joined: digital silence, half a second of the next room, its speech."""
+    speech = tones.synthesize("가 나", 1)  # a pause from 0.25 to 0.5 s
+    room = np.random.default_rng(0).standard_normal(len(speech) + SAMPLE_RATE // 2)
+    room *= 10 ** (-25 / 20) * np.sqrt(np.mean(speech**2)) / np.std(room)
+    samples = np.concatenate((np.zeros(SAMPLE_RATE), room)).astype(np.float32)
+    samples[-len(speech) :] += speech
+    spans = 1.5 + spans_of([0.1, 0.18, 0.3, 0.38, 0.6, 0.68])
+    settled = settle_boundaries(spans, "가 나", samples)
+    assert settled[0] == pytest.approx([1.5, 1.75], abs=0.03)
+    assert settled[2, 0] == pytest.approx(2.0, abs=0.03)
+
+
 def test_a_word_does_not_reach_over_speech_without_text() -> None:
     samples = tones.synthesize("가나다라가나다라가나다라", 1)  # 3 s
     settled = settle_boundaries(spans_of([0.1, 0.2, 0.2, 0.3, 2.7, 2.8]), "가 나", samples)

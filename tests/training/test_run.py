@@ -177,6 +177,15 @@ def test_a_row_of_metrics_is_written_every_log_every_steps(babble: Path, tmp_pat
     assert [row["step"] for row in read_metrics(tmp_path / "run", "step")] == [2, 4]
 
 
+def test_the_rate_of_the_first_step_is_of_its_own_seconds(babble: Path, tmp_path: Path) -> None:
+    train(babble, tmp_path / "run", settings(log_every=1, max_steps=1))
+    (step,) = read_metrics(tmp_path / "run", "step")
+    (epoch,) = read_metrics(tmp_path / "run", "epoch")
+    for name in ("audio_seconds_per_second", "waiting_share"):
+        assert step[name] == epoch[name]
+    assert 0 < step["waiting_share"] < 1
+
+
 def test_a_step_takes_as_many_batches_as_accumulate_says(babble: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     train(babble, run, settings(max_steps=0, max_epochs=1, batch_size=2, accumulate=5))
