@@ -122,7 +122,8 @@ def test_if_a_process_dies_the_command_ends(
 
 
 def test_too_little_memory_is_explained_with_what_to_lower(babble: Path, tmp_path: Path) -> None:
-    option = config_option(tmp_path / "s.yaml", batch_size=16, conv_channels=256, n_mels=80)
+    # Far too large: a process that has worked before has more to spare than what it is allowed.
+    option = config_option(tmp_path / "s.yaml", batch_size=16, conv_channels=1024, n_mels=80)
     process = Forked(tmp_path, "train", babble, tmp_path / "run", *option, spare_memory=200 << 20)
     done = process.done()
     assert done.status == 2

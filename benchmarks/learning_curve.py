@@ -1,0 +1,156 @@
+"""What more speech brings: a model for each share of the training speech, and what they promise.
+
+    python benchmarks/learning_curve.py data/pansori runs/curve -- --preset small --max_epochs 8
+
+The shares hold each other: whole speakers, in an order drawn by a seed, the last one in part. A
+small share is heard more often: the epochs grow with the root of what is missing. Each model is the
+best one on dev by greedy scores, searched as untuned models are, and judged on test. Options of
+`train` follow after `--`. What is finished is not made again. Prints a table; draws `curve.png`.
+"""
+
+import argparse
+import json
+import math
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from random import Random
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from sorigeul.base import plots
+from sorigeul.base.errors import UserError
+from sorigeul.base.files import write_text
+from sorigeul.data.manifests import required_manifest, speaker
+
+SHARES = 10, 30, 60, 100
+"""percent of the training speech"""
+TIMES = 2, 4, 10
+"""how much more speech the curve is drawn on to"""
+
+
+def main() -> None:
+    """Train and evaluate every share, then fit the curve."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("data", type=Path, help="prepared corpus with train, dev and test")
+    parser.add_argument("out", type=Path, help="folder for the shares and their runs")
+    parser.add_argument("--shares", type=float, nargs="+", default=SHARES, metavar="PERCENT")
+    parser.add_argument("--seed", type=int, default=0)
+    words = sys.argv[1:]
+    before = words.index("--") if "--" in words else len(words)
+    arguments = parser.parse_args(words[:before])
+    if not all(0 < share <= 100 for share in arguments.shares):
+        parser.error("--shares must be above 0 and at most 100")
+    points = [
+        _point(arguments, share, words[before + 1 :]) for share in sorted(set(arguments.shares))
+    ]
+    print("| share | hours | speakers | CRR | CER | WER |")
+    print(f"|{' ---: |' * 6}")
+    for point in points:
+        rates = " | ".join(f"{point[rate]:.2f}" for rate in ("crr", "cer", "wer"))
+        print(f"| {point['share']:g} % | {point['hours']:.2f} | {point['speakers']} | {rates} |")
+    hours = np.array([point["hours"] for point in points])
+    errors = np.array([100 - point["crr"] for point in points])
+    scale, exponent = power_law(hours, errors)
+    print(f"\nerror = {scale:.1f} % / hours^{exponent:.3f}")
+    for times in TIMES:
+        more = times * hours[-1]
+        print(
+            f"{more:.1f} hours: CRR {100 - scale / more**exponent:.1f} %, if it goes on like that"
+        )
+    _draw(arguments.out / "curve.png", hours, errors, scale, exponent)
+
+
+def power_law(
+    hours: "np.ndarray[tuple[int], np.dtype[np.float64]]",
+    errors: "np.ndarray[tuple[int], np.dtype[np.float64]]",
+) -> tuple[float, float]:
+    """A and b of errors = A / hours^b (Hestness et al. 2017), by least squares of the logarithms.
+
+    Parameters
+    ----------
+    hours, errors : (N,), of at least two amounts of speech
+
+    Raises
+    ------
+    UserError
+        if there are fewer
+    """
+    if len(hours) < 2:
+        raise UserError("a curve needs two shares or more")
+    slope, intercept = np.polyfit(np.log(hours), np.log(errors), 1)
+    return math.exp(intercept), -float(slope)
+
+
+def _point(arguments: argparse.Namespace, share: float, options: Sequence[str]) -> dict[str, float]:
+    """Train on a share, unless that is done; its hours, speakers and rates on test."""
+    folder: Path = arguments.out / f"{share:g}"
+    data, run, rates = folder / "data", folder / "run", folder / "test.json"
+    ids, hours, speakers = _drawn(arguments.data, share, arguments.seed)
+    if not (data / "train.jsonl").exists():
+        write_text(folder / "ids.txt", "".join(f"{id_}\n" for id_ in ids))
+        _sorigeul("data", "filter", arguments.data, data, "--ids", folder / "ids.txt")
+    if not rates.exists():
+        epochs = _epochs(options, share)
+        _sorigeul("train", data, run, *options, "--max_epochs", epochs)
+        _sorigeul("evaluate", run, data, "--split", "test", "--json", rates)
+    return {"share": share, "hours": hours, "speakers": speakers} | json.loads(rates.read_bytes())
+
+
+def _drawn(data: Path, share: float, seed: int) -> tuple[list[str], float, int]:
+    """Ids of the utterances that stay, and how many hours and speakers of training they are."""
+    cuts = list(required_manifest(data, "train"))
+    names = sorted({speaker(cut) for cut in cuts})
+    order = {name: number for number, name in enumerate(Random(seed).sample(names, len(names)))}
+    cuts.sort(key=lambda cut: (order[speaker(cut)], cut.id))
+    ends = np.cumsum([cut.duration for cut in cuts])
+    count = int(np.searchsorted(ends, ends[-1] * share / 100 * (1 + 1e-9), side="right"))
+    kept = cuts[: max(count, 1)]
+    judged = [cut for split in ("dev", "test") for cut in required_manifest(data, split)]
+    ids = [cut.id for cut in (*kept, *judged)]
+    return ids, float(ends[len(kept) - 1]) / 3600, len({speaker(cut) for cut in kept})
+
+
+def _epochs(options: Sequence[str], share: float) -> int:
+    """`--max_epochs` of the whole corpus, and more of them for a share."""
+    if "--max_epochs" not in options:
+        raise UserError("say how long to train on the whole corpus, after --: --max_epochs N")
+    whole = int(options[options.index("--max_epochs") + 1])
+    return round(whole / math.sqrt(share / 100))
+
+
+def _sorigeul(*words: object) -> None:
+    subprocess.run([sys.executable, "-m", "sorigeul", *map(str, words)], check=True)
+
+
+def _draw(
+    path: Path,
+    hours: "np.ndarray[tuple[int], np.dtype[np.float64]]",
+    errors: "np.ndarray[tuple[int], np.dtype[np.float64]]",
+    scale: float,
+    exponent: float,
+) -> None:
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    axes = figure.add_subplot()
+    reach = np.geomspace(hours[0], TIMES[-1] * hours[-1], 50)
+    axes.loglog(reach, scale / reach**exponent, "--", label="if it goes on like that")
+    axes.loglog(hours, errors, "o", label="trained")
+    ticks = [*hours, *(times * hours[-1] for times in TIMES)]
+    axes.set_xticks(ticks, [f"{tick:.2g}" for tick in ticks])
+    axes.set_yticks(range(10, 100, 10), [str(level) for level in range(10, 100, 10)])
+    axes.minorticks_off()
+    axes.set_ylim(max(1, 0.8 * scale / reach[-1] ** exponent), 100)
+    axes.set_xlabel("hours of training speech")
+    axes.set_ylabel("character errors on test (100 - CRR, %)")
+    axes.grid(alpha=0.3)
+    axes.legend()
+    plots.save_figure(figure, path)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except UserError as error:
+        raise SystemExit(f"error: {error}") from error
