@@ -26,11 +26,11 @@ from sorigeul.base.printable import printable
 from sorigeul.base.progress import progress_bar
 from sorigeul.base.records import build
 from sorigeul.corpora.catalog import CORPORA
-from sorigeul.corpora.cut_corpus import CutCorpus, piece_path, write_piece
+from sorigeul.corpora.cut_corpus import CutCorpus, file_version, piece_path, write_piece
 from sorigeul.corpora.options import PrepareOptions
 from sorigeul.corpora.preparation import prepare
 from sorigeul.corpora.report import Report
-from sorigeul.recognition.corpus_transcription import model_hash
+from sorigeul.recognition.fingerprints import model_fingerprint
 from sorigeul.recognition.recognizer import Recognizer
 from sorigeul.sound import audio
 from sorigeul.sound.audio import SAMPLE_RATE, AudioError, Samples
@@ -59,20 +59,20 @@ def align(
     used, if no text fits its recording, and, after everything else, for recordings that could not
     be read.
     """
-    pairs = find_pairs(recordings, texts, out / "audio")
+    pairs, unreadable = find_pairs(recordings, texts, out / "audio")
     files = CutCorpus(out, TABLE, ALL, PLOT, ".alignment", _HEADER)
     inputs = [path for pair in pairs for path in (pair.recording, pair.text)]
     files.refuse_unusable_places(inputs, (pair.name for pair in pairs), preparation.overwrite)
     recognizer = Recognizer.from_pretrained(run)
     _refuse_models_that_cannot_align(run, recognizer)
-    model = model_hash(recognizer.pretrained)
+    model = model_fingerprint(recognizer.pretrained)
     # All texts first: hearing takes long, and a text that cannot be used would end it.
     scripts = [_read_script(recognizer, pair, options) for pair in pairs]
     alignments: list[Alignment] = []
     with locked_folder(out):
         for pair, script in zip(pairs, scripts, strict=True):
-            key = _key(model, pair, script, options)
             try:
+                key = _key(model, pair, script, options)
                 alignment = _alignment(files.known(pair.name, key))
                 if alignment is None:
                     alignment = _align(recognizer, pair, script, options)
@@ -91,17 +91,18 @@ def align(
             files.write_tables(_rows(alignments, options.min_score))
             marks = {"--min_score": options.min_score}
             plots.histogram(out / PLOT, "Utterances by score", "score", scores, marks)
+    total = len(pairs) + unreadable
     if not alignments:
-        raise UserError(f"none of the {len(pairs)} recordings of {recordings} could be read")
+        raise UserError(f"none of the {total} recordings of {recordings} could be read")
     if not fits:
         raise UserError(
             f"{texts} does not fit {recordings}: no utterance has a score of {options.min_score}; "
             "are they of each other, and is the model good enough to align them?"
         )
     report = prepare(CORPORA["table"], out / TABLE, out, preparation)
-    if failed := len(pairs) - len(alignments):
+    if failed := total - len(alignments):
         raise UserError(
-            f"{failed} of {len(pairs)} recordings could not be read, as said above; the corpus in "
+            f"{failed} of {total} recordings could not be read, as said above; the corpus in "
             f"{out} has all the others"
         )
     return report
@@ -196,9 +197,8 @@ def _rows(
 
 def _key(model: str, pair: Pair, script: Script, options: AlignOptions) -> str:
     """Hash of everything that decides how a recording is cut."""
-    status = pair.recording.stat()
     cut = (options.max_seconds, options.lines, options.numbers)
-    content = [_VERSION, model, cut, status.st_size, status.st_mtime_ns]
+    content = [_VERSION, model, cut, *file_version(pair.recording)]
     content += [(word.text, word.ends_line) for word in script.words]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 

@@ -1,6 +1,7 @@
 """Recordings and the files that hold their texts."""
 
 import logging
+import os
 import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,8 +26,10 @@ class Pair:
         return self.recording.stem
 
 
-def find_pairs(recordings: Path, texts: Path, utterances: Path) -> list[Pair]:
+def find_pairs(recordings: Path, texts: Path, utterances: Path) -> tuple[list[Pair], int]:
     """A recording with its text, or each recording under a folder with the text of its name.
+
+    Besides, how many folders could not be read; warnings name them.
 
     What lies under `utterances`, where an earlier call has written them, is not for aligning. Names
     may be of composed or decomposed Hangul. Recordings and texts that are alone are named in
@@ -41,18 +44,21 @@ def find_pairs(recordings: Path, texts: Path, utterances: Path) -> list[Pair]:
             wanted = texts / f"{recordings.stem}.txt" if texts.is_dir() else texts
             raise UserError(f"{wanted}: no such file; it must hold the text of {recordings}")
         refuse_unwritable_name(recordings, recordings.stem)
-        return [Pair(recordings, text)]
+        return [Pair(recordings, text)], 0
     if not texts.is_dir():
         raise UserError(
             f"{recordings} is a folder of recordings, so {texts} must be a folder of their texts"
         )
-    written, texts_by_name = utterances.resolve(), _texts_in(texts)
+    written, texts_by_name = Path(os.path.realpath(utterances)), _texts_in(texts)
     found: dict[str, Path] = {}
+    unreadable = 0
     for one in find_recordings([recordings], recursive=True):
         if one.fault is not None:
             log.warning("%s", one.fault)
+            unreadable += 1
             continue
-        if written in one.path.resolve().parents:
+        # Path.resolve raises for a link to itself.
+        if written in Path(os.path.realpath(one.path)).parents:
             continue
         other = found.setdefault(_name(one.path), one.path)
         if other != one.path:
@@ -69,7 +75,7 @@ def find_pairs(recordings: Path, texts: Path, utterances: Path) -> list[Pair]:
             log.warning("%s has no recording of this name in %s", path, recordings)
     if not pairs:
         raise UserError(f"{texts} has no text with the name of a recording in {recordings}")
-    return pairs
+    return pairs, unreadable
 
 
 def _texts_in(folder: Path) -> dict[str, Path]:

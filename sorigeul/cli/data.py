@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 Split = Literal["train", "dev", "test", "eval_clean", "eval_other"]
+_NAMED = 5  # recordings that could not be read
+
 _Out = Annotated[Positional[Path], positional("OUT")]
 _New = Annotated[Positional[Path], positional("NEW")]
 
@@ -47,6 +49,8 @@ def stats(
     overwrite: bool = False,
 ) -> None:
     """Show what is in a corpus: lengths, speaking rates, characters, speakers, sound, repeats.
+
+    Where recordings could not be read the exit status is 2; everything is printed and written.
 
     Args:
         out: folder of manifests, made by 'sorigeul prepare'
@@ -74,10 +78,18 @@ def stats(
     elif said:
         print(said)
     print(markdown_table(table_rows(statistics)), end="")
-    for reason in statistics.unreadable[:5]:
-        log.warning("%s", reason)
     if report is not None:
         write_report(report, out.absolute().name, statistics)
+    if unreadable := statistics.unreadable:
+        for reason in unreadable[:_NAMED]:
+            log.warning("%s", reason)
+        if len(unreadable) > _NAMED:
+            log.warning("and %s more", f"{len(unreadable) - _NAMED:,}")
+        listened = statistics.listened + len(unreadable)
+        raise UserError(
+            f"{len(unreadable):,} of {listened:,} recordings could not be read: 'sorigeul data "
+            "check' finds all there are"
+        )
 
 
 def merge(

@@ -19,8 +19,9 @@ from sorigeul.base.errors import UserError
 from sorigeul.base.files import replacing, write_text
 from sorigeul.base.outputs import PLOT as PLOT_BEGINS
 from sorigeul.base.outputs import Output, refuse_overwriting
+from sorigeul.base.printable import printable
 from sorigeul.corpora.corpus_files import manifest_paths, refuse_archives, refuse_unusable_places
-from sorigeul.sound.audio import SAMPLE_RATE, Samples
+from sorigeul.sound.audio import SAMPLE_RATE, AudioError, Samples
 
 _HASH = "table.sha256"
 
@@ -123,6 +124,21 @@ class CutCorpus:
 
     def _found(self, recording: str) -> Path:
         return self.out / self.found / f"{recording}.json"
+
+
+def file_version(recording: Path) -> tuple[int, int]:
+    """Size in bytes and time of the last change: whether a recording is the one of an earlier call.
+
+    Raises AudioError if it has vanished since it was found.
+    """
+    try:
+        status = recording.stat()
+    except OSError as error:
+        raise AudioError(
+            f"{printable(str(recording))}: cannot be opened ({error.strerror}); check path and "
+            "permissions"
+        ) from error
+    return status.st_size, status.st_mtime_ns
 
 
 def refuse_unwritable_name(recording: Path, name: str) -> None:

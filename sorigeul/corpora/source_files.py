@@ -80,8 +80,8 @@ class SourceFile(NamedTuple):
         path, member = self.locate()
         if member is not None:
             return member.read(path, self.where, "download the zip file again")
-        check_regular(path)
         try:
+            check_regular(path)
             return path.read_bytes()
         except OSError as error:
             raise UserError(f"{path}: cannot be read ({error.strerror})") from error

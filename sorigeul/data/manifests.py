@@ -5,12 +5,13 @@ Finds recordings in files or in archives. Does not know about tensors or batches
 
 import gzip
 import json
+import math
 import unicodedata
 import zlib
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from random import Random
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from lhotse import CutSet, MonoCut
 from lhotse.dataset.sampling.base import CutSampler
@@ -18,6 +19,11 @@ from lhotse.dataset.sampling.base import CutSampler
 from sorigeul.base.errors import UserError
 from sorigeul.base.files import check_regular
 from sorigeul.sound.moved_recordings import find_relocation
+
+_Parsed = TypeVar("_Parsed")
+
+# What reading the values of a damaged line can raise.
+_DAMAGE = (ValueError, LookupError, TypeError, AttributeError, AssertionError, OverflowError)
 
 _PART = "part"  # of a recording, in the custom fields of a cut
 _PART_TOLERANCE = 0.05  # seconds by which a cut of a whole recording may be shorter than it
@@ -66,7 +72,7 @@ def open_manifest(path: Path, audio_root: str = "") -> CutSet:
         usable = first is not None and bool(transcript(first)) and bool(audio_source(first).source)
     except UnsupportedCutError:
         raise
-    except (UserError, ValueError, KeyError, TypeError, AttributeError, IndexError, AssertionError):
+    except UserError:
         usable = False
     if not usable:
         raise UserError(
@@ -87,13 +93,14 @@ def sample(cuts: CutSet, count: int, seed: int = 0) -> CutSet:
     return CutSet.from_cuts(cut for index, cut in enumerate(cuts) if index in chosen)
 
 
-def lazy_cuts(path: Path, audio_root: str = "") -> "LazyCuts":
+def lazy_cuts(path: Path, audio_root: str = "", with_text: bool = True) -> "LazyCuts":
     """The cuts of a manifest, or of its archives if there are any: `train.shar` by `train.jsonl`.
 
     If recordings that are not in archives have moved, `audio_root` is the folder that has them now.
+    `with_text`: whether a cut without a transcript is refused.
     """
     archive_manifests = _archive_manifests(_archive_folder(path))
-    cuts = LazyCuts(archive_manifests or [path])
+    cuts = LazyCuts(archive_manifests or [path], with_text)
     if audio_root and not archive_manifests:
         written_paths = (audio_source(cut).source for cut in cuts)
         cuts.relocate = find_relocation(written_paths, Path(audio_root), path)
@@ -125,11 +132,14 @@ class LazyCuts:
     """The cuts in files of JSON lines. Each iteration reads the files again.
 
     If there are several files (one for each archive), and a sampler is set, the order of the files
-    changes with the sampler's epoch.
+    changes with the sampler's epoch. A line that is no cut, or of whose recording or transcript
+    something is missing, is a UserError.
     """
 
-    def __init__(self, files: Sequence[Path]) -> None:
+    def __init__(self, files: Sequence[Path], with_text: bool = True) -> None:
         self.files = files
+        self.with_text = with_text
+        """whether each cut must have a supervision"""
         self.relocate: Callable[[str], str] = str
         """maps the path of a recording in the manifest to its current path"""
         self.sampler: CutSampler | None = None
@@ -139,60 +149,57 @@ class LazyCuts:
         files = list(self.files)
         if self.sampler is not None and len(files) > 1:
             Random(f"{self.sampler.seed}/{self.sampler.epoch}").shuffle(files)
-        for file in files:
-            for fields in _read_lines(file):
-                yield self._make_cut(file, fields)
+        for line in _read_lines(files):
+            yield self._parsed(line, self._make_cut)
 
     def select(self, numbers: Collection[int]) -> Iterator[MonoCut]:
         """The cuts with these numbers, counted from 0 in the order of the files.
 
         Faster than an iteration, since no cut is made of the other lines.
         """
-        lines = ((file, fields) for file in self.files for fields in _read_lines(file))
-        for number, (file, fields) in enumerate(lines):
+        for number, line in enumerate(_read_lines(self.files)):
             if number in numbers:
-                yield self._make_cut(file, fields)
+                yield self._parsed(line, self._make_cut)
 
     def _make_cut(self, file: Path, fields: dict[str, Any]) -> MonoCut:
         _check_kind(file, fields)
+        _check_values(fields, self.with_text)
         cut = MonoCut.from_dict(fields)  # a third faster than letting lhotse detect the class
-        if part := _find_part(cut):
-            # Kept beside them, since augmentation changes the duration before the audio is loaded.
-            cut.custom = {**(cut.custom or {}), _PART: part}
+        # Kept with it, since augmentation changes the duration before the audio is loaded.
+        cut.custom = {**(cut.custom or {}), _PART: _find_part(cut)}
         source = audio_source(cut)
         source.source = self._current_path(file, source.type, source.source)
         return cut
+
+    def _parsed(self, line: "_Line", parse: Callable[[Path, Any], _Parsed]) -> _Parsed:
+        """What `parse` makes of the file and content of a line; UserError if it is damaged."""
+        try:
+            return parse(line.file, line.content)
+        except _DAMAGE as error:
+            kind = "cut with text" if self.with_text else "cut of a recording"
+            raise UserError(
+                f"{line.file}:{line.number} is no {kind}: make or copy the manifest again"
+            ) from error
 
     def _current_path(self, file: Path, kind: str, path: str) -> str:
         return str(file.parent / path) if kind == "shar" else self.relocate(path)
 
     def fields(self) -> Iterator[dict[str, Any]]:
-        """The cuts as JSON objects, for another manifest: their recordings have current paths.
+        """The cuts as JSON objects, for another manifest: their recordings have current paths."""
+        for line in _read_lines(self.files):
+            yield self._parsed(line, self._current_fields)
 
-        Raises UserError for a line that is no cut with a recording and a transcript.
-        """
-        for file in self.files:
-            for number, fields in enumerate(_read_lines(file), 1):
-                try:
-                    _check_kind(file, fields)
-                    source = fields["recording"]["sources"][0]
-                    source["source"] = self._current_path(file, source["type"], source["source"])
-                    float(fields["duration"])
-                    str(fields["id"] + fields["supervisions"][0]["text"])
-                except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
-                    raise _no_cut(file, number) from error
-                yield fields
+    def _current_fields(self, file: Path, fields: dict[str, Any]) -> dict[str, Any]:
+        _check_kind(file, fields)
+        _check_values(fields)
+        source = fields["recording"]["sources"][0]
+        source["source"] = self._current_path(file, source["type"], source["source"])
+        return fields
 
     def transcripts(self) -> Iterator[tuple[str, str, float]]:
         """Id, NFC text and duration in seconds of each cut, in a third of the time of iterating."""
-        for file in self.files:
-            for number, fields in enumerate(_read_lines(file), 1):
-                try:
-                    text = str(fields["supervisions"][0].get("text") or "")
-                    seconds = float(fields["duration"])
-                except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
-                    raise _no_cut(file, number) from error
-                yield str(fields["id"]), unicodedata.normalize("NFC", text), seconds
+        for line in _read_lines(self.files):
+            yield self._parsed(line, _transcript)
 
 
 class CutPart(NamedTuple):
@@ -224,10 +231,6 @@ def _find_part(cut: MonoCut) -> CutPart | None:
     return CutPart(float(cut.start), None if whole else float(cut.duration), channel)
 
 
-def _no_cut(file: Path, number: int) -> UserError:
-    return UserError(f"{file}:{number} is no cut with text: make or copy the manifest again")
-
-
 def _check_kind(file: Path, fields: dict[str, Any]) -> None:
     """Raise UnsupportedCutError for what lhotse can describe and is not read here."""
     kind, recording = fields.get("type", "MonoCut"), fields.get("recording") or {}
@@ -245,6 +248,32 @@ def _check_kind(file: Path, fields: dict[str, Any]) -> None:
     )
 
 
+def _check_values(fields: dict[str, Any], with_text: bool = True) -> None:
+    """Raise one of `_DAMAGE` if a value that is used is missing, or of another kind than lhotse's.
+
+    lhotse takes any value, and whoever uses the cut could not say of which line it is.
+    """
+    recording = fields["recording"]
+    supervision = fields["supervisions"][0] if with_text else {}
+    texts = fields["id"], recording["sources"][0]["source"], supervision.get("text") or ""
+    seconds = fields["start"], fields["duration"], recording["duration"]
+    custom = fields.get("custom") or {}, supervision.get("custom") or {}
+    if not (
+        all(isinstance(text, str) for text in texts)
+        and all(0 <= number < math.inf for number in seconds)
+        and all(isinstance(one, dict) for one in custom)
+    ):
+        raise ValueError
+
+
+def _transcript(_: Path, fields: dict[str, Any]) -> tuple[str, str, float]:
+    id_, seconds = fields["id"], fields["duration"]
+    text = fields["supervisions"][0].get("text") or ""
+    if not (isinstance(id_, str) and 0 <= seconds < math.inf):
+        raise ValueError
+    return id_, unicodedata.normalize("NFC", text), float(seconds)
+
+
 class UnsupportedCutError(UserError):
     """A cut that lhotse can describe, and whose audio is not read here."""
 
@@ -260,19 +289,28 @@ def as_lazy_cuts(cuts: CutSet) -> LazyCuts:
     return cuts.data
 
 
-def _read_lines(path: Path) -> Iterator[dict[str, Any]]:
-    number = 0
-    check_regular(path)
-    try:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-            for line in file:
-                number += 1
-                yield json.loads(line)
-    except (ValueError, RecursionError, EOFError, gzip.BadGzipFile, zlib.error) as error:
-        reason = " ".join(str(error).split())
-        raise UserError(
-            f"{path}:{number} cannot be read ({reason}): make or copy the manifest again"
-        ) from error
+class _Line(NamedTuple):
+    file: Path
+    number: int
+    """in the file, from 1"""
+    content: Any
+    """JSON; of a damaged manifest it may be anything"""
+
+
+def _read_lines(files: Iterable[Path]) -> Iterator[_Line]:
+    for path in files:
+        number = 0
+        check_regular(path)
+        try:
+            with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+                for line in file:
+                    number += 1
+                    yield _Line(path, number, json.loads(line))
+        except (ValueError, RecursionError, EOFError, gzip.BadGzipFile, zlib.error) as error:
+            reason = " ".join(str(error).split())
+            raise UserError(
+                f"{path}:{number} cannot be read ({reason}): make or copy the manifest again"
+            ) from error
 
 
 def audio_source(cut: MonoCut) -> Any:

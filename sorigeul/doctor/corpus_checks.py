@@ -52,6 +52,7 @@ def check_corpus(sample: Sample, max_failures: float, shift: Shift | None = None
     findings = [
         *_check_unreadable(sample, max_failures),
         *_check_silence(sample),
+        *_check_wordless(sample),
         *truncation,
         *speed,
         *texts,
@@ -87,6 +88,18 @@ def _check_silence(sample: Sample) -> list[Finding]:
         f"{sample.silent[0]}: {remedy}"
     )
     return [Finding(message, fatal)]
+
+
+def _check_wordless(sample: Sample) -> list[Finding]:
+    share = len(sample.wordless) / max(len(sample), 1)
+    if not share:
+        return []
+    message = (
+        f"{_count(len(sample.wordless), sample)} have speech and no text, such as "
+        f"{sample.wordless[0]}: write their texts, or leave them out with sorigeul data filter "
+        "--text '\\S'"
+    )
+    return [Finding(message, fatal=share > FATAL_SHARE or not sample.measured)]
 
 
 def _check_truncation(sample: Sample) -> list[Finding]:

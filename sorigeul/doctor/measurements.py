@@ -14,6 +14,7 @@ import numpy.typing as npt
 from sorigeul.sound.audio import SAMPLE_RATE, Samples
 from sorigeul.sound.recording_quality import RecordingQuality
 from sorigeul.sound.surrounding_silence import surrounding_silence
+from sorigeul.text.jamo import is_syllable
 
 Array = npt.NDArray[np.floating[Any]]
 
@@ -63,7 +64,7 @@ class Measurements:
     @property
     def is_hangul(self) -> bool:
         """Whether its characters are Hangul syllables, so that they measure the speaking rate."""
-        syllables = sum("가" <= character <= "힣" for character in self.text)
+        syllables = sum(map(is_syllable, self.text))
         return syllables >= 0.8 * max(self.characters, 1)
 
 

@@ -104,7 +104,7 @@ def _measure_sample(
 
     Returns what was measured, and the cuts that have sound and text.
     """
-    measured, silent, unreadable, usable = [], [], [], []
+    measured, silent, wordless, unreadable, usable = [], [], [], [], []
     deadline = clock() + seconds
     with progress_bar("examining", len(cuts)) as advance:
         for number, cut in enumerate(cuts, 1):
@@ -119,10 +119,12 @@ def _measure_sample(
                 elif measurements.characters:
                     measured.append(measurements)
                     usable.append(cut)
+                else:
+                    wordless.append(cut.id)
             if clock() > deadline and number < len(cuts):
                 log.warning("recordings are slow to read: %d of %d examined", number, len(cuts))
                 break
-    return Sample(measured, silent, unreadable), usable
+    return Sample(measured, silent, wordless, unreadable), usable
 
 
 def _measure(cut: MonoCut) -> Measurements:

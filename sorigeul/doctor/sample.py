@@ -38,11 +38,13 @@ class Sample:
     """the utterances that have sound and text"""
     silent: Sequence[str] = ()
     """ids"""
+    wordless: Sequence[str] = ()
+    """ids of those that have sound and no text"""
     unreadable: Sequence[str] = ()
     """reasons"""
 
     def __len__(self) -> int:
-        return len(self.measured) + len(self.silent) + len(self.unreadable)
+        return sum(map(len, (self.measured, self.silent, self.wordless, self.unreadable)))
 
     @cached_property
     def truncated(self) -> Sequence[Measurements]:

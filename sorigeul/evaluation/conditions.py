@@ -41,6 +41,7 @@ def conditions(
             "lm": _language_models(recognizer, request),
             "ensemble": _names(request.ensemble),
             "rescore": Path(request.rescore).name,
+            "rescore_weight": recognizer.setup.rescore_weight,
             "terms": request.terms is not None,
         },
     }

@@ -28,7 +28,6 @@ from sorigeul.evaluation.evaluate import Evaluation, RecognizedUtterance
 from sorigeul.evaluation.judgement import INTERVAL_RATES, Judgement, compare
 from sorigeul.evaluation.policies import POLICIES, Policy
 from sorigeul.evaluation.reporting.aligned_errors import (
-    LETTERS,
     Confusions,
     aligned_runs,
     wrong_words,
@@ -44,6 +43,7 @@ from sorigeul.evaluation.reporting.excerpts import CLIP_SECONDS, attention, clip
 from sorigeul.evaluation.scores import ERROR_RATES, TextPair
 from sorigeul.evaluation.significance import SIGNIFICANT
 from sorigeul.sound.audio import SAMPLE_RATE, AudioError, Samples
+from sorigeul.text import jamo
 
 log = logging.getLogger(__name__)
 
@@ -144,7 +144,7 @@ def _contents(
                         "letters": letters,
                         "counts": confusions.letters(position),
                     }
-                    for position, letters in LETTERS.items()
+                    for position, letters in jamo.LETTERS.items()
                 ],
             },
             "words": [asdict(word) for word in wrong_words(words, _WORDS)],

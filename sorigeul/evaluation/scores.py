@@ -14,8 +14,8 @@ import numpy.typing as npt
 from rapidfuzz.distance import Levenshtein, Opcode
 
 from sorigeul.base.errors import UserError
-from sorigeul.evaluation import jamo
 from sorigeul.evaluation.respacing import respaced_errors
+from sorigeul.text import jamo
 
 Counts = npt.NDArray[np.int64]
 

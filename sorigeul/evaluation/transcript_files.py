@@ -125,7 +125,7 @@ def _read_json_lines(file: TranscriptFile, lines: Sequence[tuple[int, str]]) -> 
             if not isinstance(text, str):
                 raise TypeError
             normalizers.add(str((spoken.get("custom") or {}).get("normalizer", "unknown")))
-        except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+        except (ValueError, RecursionError, LookupError, TypeError, AttributeError) as error:
             raise UserError(
                 f'{file.path}:{number} is no JSON with "id" or "audio" and "text": correct the line'
             ) from error

@@ -7,6 +7,7 @@ those that are trusted. All of it is for training: what a model has heard is not
 import hashlib
 import json
 import logging
+import os
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
@@ -22,6 +23,7 @@ from sorigeul.base.records import build
 from sorigeul.corpora.catalog import CORPORA
 from sorigeul.corpora.cut_corpus import (
     CutCorpus,
+    file_version,
     piece_path,
     refuse_unwritable_name,
     write_piece,
@@ -31,7 +33,7 @@ from sorigeul.corpora.preparation import prepare
 from sorigeul.corpora.report import Report
 from sorigeul.labelling.options import LabelOptions
 from sorigeul.labelling.utterances import Heard, LabelledUtterance, label_recording
-from sorigeul.recognition.corpus_transcription import model_hash
+from sorigeul.recognition.fingerprints import model_fingerprint, search_fingerprint
 from sorigeul.recognition.folders import FoundRecording, find_recordings
 from sorigeul.recognition.recognizer import Recognizer
 from sorigeul.search.options import SearchRequest
@@ -63,11 +65,12 @@ def label(
     if something cannot be used, if nothing is trusted, and, after everything else, for recordings
     that could not be read.
     """
-    own = out.resolve()
+    own = os.path.realpath(out)
     found = [
         one
         for one in find_recordings(recordings, recursive=True)
-        if not one.path.resolve().is_relative_to(own)
+        # Path.resolve raises for a link to itself.
+        if not Path(os.path.realpath(one.path)).is_relative_to(own)
     ]
     if not found:
         raise UserError(
@@ -140,8 +143,8 @@ def _hear(
     key: str,
 ) -> Heard:
     """What is heard in a recording, now or by an earlier call; its utterances are written."""
-    status = path.stat()
-    key = hashlib.sha256(f"{key} {status.st_size} {status.st_mtime_ns}".encode()).hexdigest()
+    size, modified = file_version(path)
+    key = hashlib.sha256(f"{key} {size} {modified}".encode()).hexdigest()
     heard = _heard(files.known(name, key))
     if heard is not None and all(
         (files.out / piece_path(name, one.start, one.end)).is_file() for one in heard.utterances
@@ -180,10 +183,9 @@ def _heard(found: Any) -> Heard | None:
 
 def _key_of_models(recognizer: Recognizer, judge: Recognizer | None) -> str:
     """Everything that decides what is heard in a recording, but the recording."""
-    models = [model_hash(one.pretrained) for one in (recognizer, judge) if one is not None]
-    setup = recognizer.setup
-    language_models = [model.fingerprint for model in setup.language_models]
-    return json.dumps([_VERSION, models, str(setup.options), setup.calibration, language_models])
+    recognizers = [one for one in (recognizer, judge) if one is not None]
+    models = [model_fingerprint(one.pretrained) for one in recognizers]
+    return json.dumps([_VERSION, models, [search_fingerprint(one.setup) for one in recognizers]])
 
 
 def _summary(everything: dict[str, Heard], options: LabelOptions) -> str:

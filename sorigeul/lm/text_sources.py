@@ -42,10 +42,10 @@ def find_sources(paths: Sequence[Path]) -> list[TextSource]:
 
     Raises UserError for a path that does not exist or a folder without text.
     """
-    found: dict[Path, TextSource] = {}
+    found: dict[str, TextSource] = {}
     for path in paths:
         for source in _found(path):
-            found.setdefault(source.path.resolve(), source)
+            found.setdefault(os.path.realpath(source.path), source)
     return list(found.values())
 
 

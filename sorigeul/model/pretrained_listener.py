@@ -10,6 +10,7 @@ Shapes: B utterances, N samples, T frames, F mel bands, S listener frames, D wid
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
+from contextvars import ContextVar
 from importlib.util import find_spec
 from math import log2, prod
 from typing import Any, cast
@@ -140,6 +141,11 @@ def _impossible(error: Exception) -> UserError:
     return UserError(f"the shape of the pretrained listener cannot be: {reason}")
 
 
+_unpadded_lengths: ContextVar[Tensor] = ContextVar("unpadded_lengths")
+"""Valid frames (B,) of the batch that this thread computes, for `UnpaddedGroupNorm`: `transformers`
+hands nothing but the samples on to it. Other threads compute other batches with the same model."""
+
+
 class UnpaddedGroupNorm(nn.GroupNorm):
     """The same normalisation of each channel over time, without the padding of an utterance.
 
@@ -148,13 +154,10 @@ class UnpaddedGroupNorm(nn.GroupNorm):
 
     def __init__(self, norm: nn.GroupNorm) -> None:
         super().__init__(norm.num_groups, norm.num_channels, norm.eps)
-        self.lengths: Tensor | None = None
-        """valid frames of each utterance (B,), set before each pass"""
 
     def forward(self, hidden: Tensor) -> Tensor:
         """Hidden (B, C, T) -> the same, whose padding is undefined."""
-        assert self.lengths is not None
-        count = self.lengths.view(-1, 1, 1)
+        count = _unpadded_lengths.get().view(-1, 1, 1)
         valid = torch.arange(hidden.shape[2], device=hidden.device) < count
         hidden = hidden.float()
         centred = hidden - (hidden * valid).sum(2, keepdim=True) / count
@@ -216,12 +219,11 @@ class PretrainedListener(nn.Module):
         lengths = lengths.clamp_min(least)
         missing = max(least - features.shape[1], 0)
         samples = functional.pad(features.squeeze(2), (0, missing))
-        norm = self.encoder.feature_extractor.conv_layers[0]
         valid = torch.arange(samples.shape[1], device=samples.device) < lengths.unsqueeze(1)
         for number, (size, stride) in enumerate(shapes):
             lengths = (lengths - size) // stride + 1
-            if not number and config.feat_extract_norm == "group":
-                norm.layer_norm.lengths = lengths
+            if not number:
+                _unpadded_lengths.set(lengths)
         hidden = self.encoder(samples, attention_mask=valid.long()).last_hidden_state
         return hidden, lengths
 

@@ -1,6 +1,5 @@
 """The statistics of a prepared corpus as a page: one HTML file that needs nothing beside it."""
 
-import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -12,15 +11,12 @@ import numpy as np
 from sorigeul.base.files import write_text
 from sorigeul.base.html_page import render_page
 from sorigeul.prepared.statistics import SCRIPTS, CorpusStatistics, SplitStatistics, table_rows
+from sorigeul.text import jamo
 
 _BARS = 16  # of a histogram
 _SPEAKERS, _CHARACTERS, _SENTENCES, _NAMES = 20, 20, 20, 200
 _DIGITS = 3
-_FIRST_JAMO = "\u1100\u1161\u11a7"  # conjoining, of each place; no final is before the finals
-_NO_FINAL = _FIRST_JAMO[2]
-_INITIALS = "ㄱㄲㄴㄷㄸㄹㅁㅂㅃㅅㅆㅇㅈㅉㅊㅋㅌㅍㅎ"
-_MEDIALS = "ㅏㅐㅑㅒㅓㅔㅕㅖㅗㅘㅙㅚㅛㅜㅝㅞㅟㅠㅡㅢㅣ"
-_FINALS = "–ㄱㄲㄳㄴㄵㄶㄷㄹㄺㄻㄼㄽㄾㄿㅀㅁㅂㅄㅅㅆㅇㅈㅊㅋㅌㅍㅎ"
+_NO_FINAL = "–"
 
 
 def write_report(path: Path, name: str, statistics: CorpusStatistics) -> None:
@@ -59,8 +55,7 @@ def contents(name: str, statistics: CorpusStatistics) -> dict[str, Any]:
             if one != " "
         ],
         "jamo": jamo_shares(characters),
-        "once": once[:_NAMES],
-        "once_in_all": len(once),
+        "once": _counted(once),
         "scripts": [
             {
                 "name": script,
@@ -74,9 +69,14 @@ def contents(name: str, statistics: CorpusStatistics) -> dict[str, Any]:
             {"text": text, "times": dict(times)}
             for text, times in statistics.most_repeated(_SENTENCES)
         ],
-        "clipped": statistics.clipped[:_NAMES],
-        "unreadable": statistics.unreadable[:_NAMES],
+        "clipped": _counted(statistics.clipped),
+        "unreadable": _counted(statistics.unreadable),
     }
+
+
+def _counted(names: Sequence[str]) -> dict[str, Any]:
+    """How many there are, and as many of them as a page shows."""
+    return {"count": len(names), "names": names[:_NAMES]}
 
 
 def _histograms(splits: Sequence[SplitStatistics]) -> dict[str, list[list[float]]]:
@@ -114,25 +114,20 @@ def histogram(values: Sequence[float]) -> list[list[float]]:
 
 def jamo_shares(characters: Counter[str]) -> dict[str, list[dict[str, Any]]]:
     """The share of each jamo at each place of a syllable, in %, as a dictionary orders them."""
-    counts = {name: [0] * len(letters) for name, letters in _places().items()}
+    counts = {position: [0] * len(letters) for position, letters in jamo.LETTERS.items()}
     for character, times in characters.items():
-        if "가" <= character <= "힣":
-            jamo = unicodedata.normalize("NFD", character).ljust(3, _NO_FINAL)
-            for own, first, letter in zip(counts.values(), _FIRST_JAMO, jamo, strict=True):
-                own[ord(letter) - ord(first)] += times
+        if jamo.is_syllable(character):
+            for own, number in zip(counts.values(), jamo.positions(character), strict=True):
+                own[number] += times
     total = sum(counts["initial"])
     return {
-        name: [
-            {"name": letter, "share": _percent(count, total)}
-            for letter, count in zip(letters, counts[name], strict=True)
+        position: [
+            {"name": letter or _NO_FINAL, "share": _percent(count, total)}
+            for letter, count in zip(letters, counts[position], strict=True)
         ]
-        for name, letters in _places().items()
+        for position, letters in jamo.LETTERS.items()
     }
 
 
 def _percent(part: int, whole: int) -> float:
     return round(100 * part / max(whole, 1), _DIGITS)
-
-
-def _places() -> dict[str, str]:
-    return {"initial": _INITIALS, "medial": _MEDIALS, "final": _FINALS}

@@ -18,6 +18,7 @@ from sorigeul.corpora.counts import SplitCounts, sentence
 from sorigeul.corpora.report import overlap
 from sorigeul.prepared.corpus import Item, PreparedCorpus
 from sorigeul.prepared.recording_measures import RecordingMeasures, measure_recording
+from sorigeul.text.jamo import is_syllable
 
 _CHUNK_SIZE = 8  # recordings sent to a process at a time
 _REMEMBERED = 40  # characters of a text that is shown as an example
@@ -38,7 +39,7 @@ _SYLLABLES = frozenset((" ", ".", *map(chr, range(ord("가"), ord("힣") + 1))))
 
 def script_of(character: str) -> str:
     """The script of a character: Hangul, one of `SCRIPTS`, or empty for punctuation and spaces."""
-    if "가" <= character <= "힣":
+    if is_syllable(character):
         return "Hangul"
     if not character.isalnum():
         return ""

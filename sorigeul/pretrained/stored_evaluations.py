@@ -120,6 +120,13 @@ def _in_words(search: Mapping[str, Any]) -> str:
     judges = zip(search["lm"], search["lm_weights"], strict=False)
     parts += [f"LM {name} ({weight:g})" for name, weight in judges]
     parts += [f"with {name}" for name in search["ensemble"]]
-    parts += [f"rescored by {search['rescore']}"] if search["rescore"] else []
-    parts += ["expected terms"] if search["terms"] else []
+    if internal := search.get("internal_lm_weight"):
+        parts.append(f"internal LM ({internal:g})")
+    if coverage := search.get("coverage_weight"):
+        parts.append(f"coverage ({coverage:g})")
+    if search["rescore"]:
+        weight = search.get("rescore_weight")  # earlier evaluations do not say
+        parts.append(f"rescored by {search['rescore']}" + (f" ({weight:g})" if weight else ""))
+    if search["terms"]:
+        parts.append(f"expected terms ({search['term_weight']:g})")
     return ", ".join(parts)

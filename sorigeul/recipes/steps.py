@@ -82,7 +82,7 @@ def _done_steps(record: Path, commands: Mapping[str, Sequence[str]]) -> dict[str
             }
             for step, entry in content.items()
         }
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, RecursionError, TypeError, KeyError, AttributeError) as error:
         raise UserError(f"{record} is damaged: remove it, and all steps are gone over") from error
     done: dict[str, Any] = {}
     for step, command in commands.items():
@@ -143,7 +143,14 @@ def _figures(recipe: Recipe, out: Path) -> list[str]:
             figures = json.loads(path.read_bytes())
             rates = [_with_interval(figures, rate) for rate in ("crr", "cer", "wer")]
             lines.append(f"| {name} | {' | '.join(rates)} | {figures['utterances']:,} |")
-        except (OSError, ValueError, TypeError, KeyError, AttributeError, IndexError) as error:
+        except (
+            OSError,
+            ValueError,
+            RecursionError,
+            TypeError,
+            LookupError,
+            AttributeError,
+        ) as error:
             raise UserError(
                 f"{path}: no figures of {name} ({error}): one of the steps must write them there, "
                 "as 'evaluate --json' does"

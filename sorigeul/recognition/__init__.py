@@ -5,6 +5,7 @@ __all__ = [
     "confidence",
     "corpus_transcription",
     "file_transcription",
+    "fingerprints",
     "folders",
     "listening",
     "live",

@@ -26,9 +26,8 @@ from sorigeul.base.process_pool import map_in_order
 from sorigeul.base.progress import progress_bar
 from sorigeul.base.ranges import BATCH_SECONDS, PROCESSES, check_ranges
 from sorigeul.base.stopping import StopRequests
-from sorigeul.exporting.runtime import exported_model
-from sorigeul.pretrained.description import PretrainedModel
 from sorigeul.recognition.batching import Batch, assign_batches, length_batches
+from sorigeul.recognition.fingerprints import model_fingerprint, search_fingerprint
 from sorigeul.recognition.model_loading import load_model, with_own_language_model
 from sorigeul.recognition.recognizer import Recognizer
 from sorigeul.recognition.recording_list import RecordingEntry, read_recording_list
@@ -46,6 +45,8 @@ log = logging.getLogger(__name__)
 _POLL_SECONDS = 1.0  # between two reads of the results of all processes
 _PATIENCE_SECONDS = 3600.0  # without a new result of any process, until the first one gives up
 _LISTED_FAILURES = 5
+_OF_TORCHRUN = {"RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0"}
+"""variables of the environment, and what they are without it"""
 _LONG_SECONDS = 20.0  # rows of longer recordings list their segments, even if there is one only
 _GPU_JOBS = 4  # processes that read recordings for a GPU; not measured
 
@@ -89,10 +90,7 @@ def transcribe_corpus(
     options = options or CorpusOptions()
     if out.is_dir():
         raise UserError(f"{out} is a folder: give a file, such as {out / 'texts.jsonl'}")
-    rank, world_size, local_rank = (
-        int(os.environ.get(name, default))
-        for name, default in (("RANK", 0), ("WORLD_SIZE", 1), ("LOCAL_RANK", 0))
-    )
+    rank, world_size, local_rank = _place_among_processes()
     entries = read_recording_list(manifest, options.split, options.audio_root)
     inputs: list[str | Path] = [manifest, *(entry.audio for entry in entries)]
     begun = bool(shard_files(out))  # by the same command
@@ -106,9 +104,9 @@ def transcribe_corpus(
     pretrained = load_model(run)
     setup = SearchSetup.load(pretrained, with_own_language_model(run, options.search))
     basis = {
-        "model": model_hash(pretrained),
+        "model": model_fingerprint(pretrained),
         "precision": options.precision,
-        "search": search_hash(setup),
+        "search": search_fingerprint(setup),
         "manifest": _manifest_hash(entries),
     }
     if options.written:
@@ -132,6 +130,22 @@ def transcribe_corpus(
             return
         results.merge()
     _report(results)
+
+
+def _place_among_processes() -> tuple[int, int, int]:
+    """The number of this process, how many there are, and its number on this machine.
+
+    From the variables that torchrun sets. Raises UserError if these are no such numbers.
+    """
+    given = {name: os.environ.get(name, default) for name, default in _OF_TORCHRUN.items()}
+    try:
+        rank, world_size, local_rank = map(int, given.values())
+    except ValueError:
+        rank, world_size, local_rank = -1, 0, 0
+    if not (0 <= rank < world_size and local_rank >= 0):
+        told = ", ".join(f"{name}={value}" for name, value in given.items())
+        raise UserError(f"{told} in the environment cannot be: unset them, or start with torchrun")
+    return rank, world_size, local_rank
 
 
 def _transcribe_batches(
@@ -215,7 +229,7 @@ def _report_done(out: Path, entries: Sequence[RecordingEntry]) -> None:
     try:
         rows = [json.loads(line) for line in out.read_bytes().splitlines()]
         ids, failed = [row["id"] for row in rows], sum("error" in row for row in rows)
-    except (ValueError, TypeError, LookupError):
+    except (ValueError, RecursionError, TypeError, LookupError):
         ids, failed = [], 0
     if ids != [entry.id for entry in entries]:
         raise UserError(
@@ -304,32 +318,6 @@ def _transcription_fields(transcription: Transcription) -> Row:
 
 
 # What the results depend on.
-
-
-def model_hash(pretrained: PretrainedModel) -> str:
-    """Hash of everything that decides what the model writes, except for precision and search."""
-    model = pretrained.model
-    digest = hashlib.sha256(
-        f"{model.config} {pretrained.features} {pretrained.vocabulary.hash}".encode()
-    )
-    if (graphs := exported_model(pretrained)) is not None:
-        digest.update(graphs.fingerprint.encode())
-        return digest.hexdigest()
-    for name, weights in model.state_dict().items():
-        digest.update(name.encode())
-        digest.update(weights.cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
-    return digest.hexdigest()
-
-
-def search_hash(setup: SearchSetup) -> str:
-    """Hash of how texts are judged, and of all that judges them besides the model itself."""
-    fingerprints = [model.fingerprint for model in setup.language_models]
-    digest = hashlib.sha256(f"{setup.options} {fingerprints}".encode())
-    for partner in setup.partners:
-        digest.update(model_hash(partner).encode())
-    if setup.terms is not None:
-        digest.update(setup.terms.bonuses.tobytes())
-    return digest.hexdigest()
 
 
 def _manifest_hash(entries: Sequence[RecordingEntry]) -> str:

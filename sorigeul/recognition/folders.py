@@ -65,12 +65,11 @@ def _walk(folder: Path, on_error: Callable[[OSError], None]) -> Iterator[Path]:
     """
     visited = set()
     for place, folders, names in os.walk(folder, onerror=on_error, followlinks=True):
-        status = os.stat(place)
-        identity = (status.st_dev, status.st_ino)
-        if identity in visited:
+        real = os.path.realpath(place)  # os.stat would raise if the folder has just vanished
+        if real in visited:
             folders.clear()
             continue
-        visited.add(identity)
+        visited.add(real)
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in names:
             path = Path(place, name)

@@ -115,8 +115,11 @@ class Recognizer:
         other ways to search, and `beam` is short for one that asks for a width only; `nbest` is the
         number of texts of each segment. An export runs on the CPU, without PyTorch, and with the
         language model that it has, unless `request` names others. Raises UserError if `source` is
-        none of these, or is damaged, and if `request` names such a thing.
+        none of these, or is damaged, and if `request` names such a thing; ValueError if both `beam`
+        and `request` are given.
         """
+        if beam and request is not None:
+            raise ValueError("give beam in the request: SearchRequest(beam=…)")
         folder = find_model(source)
         request = with_own_language_model(folder, request or SearchRequest(beam))
         pretrained = load_model(folder, device)

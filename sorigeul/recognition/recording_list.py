@@ -85,21 +85,15 @@ def read_recording_list(
 
 def _read_manifest(path: Path, audio_root: str) -> list[RecordingEntry]:
     entries: list[RecordingEntry] = []
-    try:
-        for cut in manifests.lazy_cuts(path, audio_root):
-            source = manifests.audio_source(cut)
-            member = (cut.custom or {}).get("member")
-            if source.type == "shar" and member is None:
-                raise KeyError("member")
-            entry = RecordingEntry(
-                cut.id, str(source.source), float(cut.duration), member, manifests.part_of(cut)
+    for cut in manifests.lazy_cuts(path, audio_root, with_text=False):
+        source, member = manifests.audio_source(cut), (cut.custom or {}).get("member")
+        if source.type == "shar" and member is None:
+            raise UserError(
+                f"{path}: does not say where in its archive {cut.id} is: make the archives with "
+                "'sorigeul prepare --shards'"
             )
-            entries.append(entry)
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError, AssertionError) as error:
-        raise UserError(
-            f"{path}: the entry after {len(entries)} recordings is not a recording: make the "
-            "manifest with 'sorigeul prepare'"
-        ) from error
+        part = manifests.part_of(cut)
+        entries.append(RecordingEntry(cut.id, source.source, float(cut.duration), member, part))
     return entries
 
 

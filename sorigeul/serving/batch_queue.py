@@ -15,6 +15,7 @@ from weakref import WeakSet
 
 from sorigeul.base.thread_pool import prepare_thread, threads_of_a_batch
 from sorigeul.recognition.overlaps import RecognizedSegment
+from sorigeul.serving.json_log import log_error
 from sorigeul.sound.audio import SAMPLE_RATE
 from sorigeul.sound.segments import SpeechSegment
 
@@ -33,7 +34,7 @@ class CancelledError(Exception):
 
 
 class QueueObserver(Protocol):
-    """What the queue reports to."""
+    """What the queue reports to. What it cannot take down stops nobody: see `BatchQueue._report`."""
 
     def waiting(self, segments: int, seconds: float) -> None:
         """How many segments wait, and how many seconds of audio they are."""
@@ -123,6 +124,7 @@ class BatchQueue:
         self._clients: WeakSet[QueueClient] = WeakSet()
         self._segments, self._seconds = 0, 0.0  # that wait
         self._stopping = False
+        self._unreported = False  # whether the last report has failed
         self._audio = self._busy = 0.0  # seconds, of late
         self.threads = threads
         own = threads_of_a_batch()
@@ -207,18 +209,19 @@ class BatchQueue:
         begin = time.monotonic()
         try:
             results = self._compute([waiting.speech for waiting in batch], terms)
+            seconds = time.monotonic() - begin
+            for waiting, result in zip(batch, results, strict=True):
+                waiting.submission.done(waiting.position, result)
         except Exception as error:  # noqa: BLE001  (who waits for it raises it)
             for waiting in batch:
                 waiting.submission.failed(error)
             return
-        seconds = time.monotonic() - begin
         audio_seconds = sum(waiting.seconds for waiting in batch)
         with self._changed:
             self._audio = _MEMORY * self._audio + audio_seconds
             self._busy = _MEMORY * self._busy + seconds
-        self._observer.batch([begin - waiting.since for waiting in batch], audio_seconds, seconds)
-        for waiting, result in zip(batch, results, strict=True):
-            waiting.submission.done(waiting.position, result)
+        waits = [begin - waiting.since for waiting in batch]
+        self._report(lambda: self._observer.batch(waits, audio_seconds, seconds))
 
     def _next_batch(self) -> list[_Waiting]:
         """Take the segments of the next batch from the queue.
@@ -255,4 +258,19 @@ class BatchQueue:
         for waiting in changed:
             self._segments += sign
             self._seconds += sign * waiting.seconds
-        self._observer.waiting(self._segments, max(self._seconds, 0.0))
+        segments, seconds = self._segments, max(self._seconds, 0.0)
+        self._report(lambda: self._observer.waiting(segments, seconds))
+
+    def _report(self, report: Callable[[], None]) -> None:
+        """Tell the observer. A fault there, such as a full disk, must not stop the queue.
+
+        It is logged once, until a report succeeds again.
+        """
+        try:
+            report()
+            self._unreported = False
+        except Exception as error:  # noqa: BLE001  (whatever it is, recordings matter more)
+            if not self._unreported:
+                self._unreported = True
+                with suppress(Exception):  # standard error may be on the same disk
+                    log_error(error)

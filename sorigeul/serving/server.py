@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 
 _POLL_SECONDS = 0.1
 _GRACE_SECONDS = 5.0  # after which a process that should have ended is killed
+_RETRY_SECONDS = 10.0  # after which another process is started for one that could not begin
 
 
 def serve(plan: ServingPlan) -> None:
@@ -71,12 +72,18 @@ def _announce(listening: socket.socket) -> None:
 
 
 def _run_processes(plan: ServingPlan, listening: Listening) -> None:
-    """Run several processes. One that dies is replaced."""
+    """Run several processes. One that dies is replaced, however often it takes.
+
+    Raises UserError if one ends before all of them answer: so many may be too many.
+    """
     load_recognizers(plan.runs, plan.precision, plan.search)  # what is wrong is said here, once
     with ExitStack() as stack:
         stack.enter_context(share_between_processes())
         stop = stack.enter_context(StopRequests())
-        workers = [_Worker(plan, listening) for _ in range(plan.options.workers)]
+        workers: list[_Worker] = []
+        stack.callback(_stop, workers, plan.options)
+        for _ in range(plan.options.workers):
+            workers.append(_Worker(plan, listening))
         announced = False
         while not stop.requested:
             time.sleep(_POLL_SECONDS)
@@ -84,19 +91,21 @@ def _run_processes(plan: ServingPlan, listening: Listening) -> None:
                 announced = True
                 _announce(listening.http)
             for number, worker in enumerate(workers):
-                if worker.process.is_alive():
+                if worker.process.is_alive() or stop.requested:
                     continue
-                worker.forget()
-                if not worker.ready.is_set():
-                    _stop(workers, plan.options)
-                    raise RuntimeError("a server process has ended before it was ready")
-                log.warning("a server process has died: starting another one")
-                workers[number] = _Worker(plan, listening)
-        _stop(workers, plan.options)
+                if not announced:
+                    raise _could_not_begin(worker, plan.options)
+                if worker.replace_at is None:
+                    worker.note_end()
+                elif time.monotonic() >= worker.replace_at:
+                    workers[number] = _replacement(worker, plan, listening)
 
 
 class _Worker:
     """One of several processes."""
+
+    replace_at: float | None = None
+    """when another one takes its place, by the monotonic clock; None: it has not ended"""
 
     def __init__(self, plan: ServingPlan, listening: Listening) -> None:
         context = multiprocessing.get_context("spawn")  # threads do not survive a fork
@@ -106,10 +115,41 @@ class _Worker:
         )
         self.process.start()
 
-    def forget(self) -> None:
-        """Remove what is left of a process that has ended."""
+    def note_end(self) -> None:
+        """Remove what is left of the process, which has ended, and say when it is replaced."""
         if self.process.pid is not None:
             forget_process(self.process.pid)
+        if self.ready.is_set():
+            log.warning("a server process has died: starting another one")
+            self.replace_at = time.monotonic()
+        else:
+            self.retry("a server process has ended before it was ready")
+
+    def retry(self, reason: str) -> None:
+        """Leave it to the others for a while: whatever is wrong may be mended by then."""
+        log.warning("%s: trying again in %g s", reason, _RETRY_SECONDS)
+        self.replace_at = time.monotonic() + _RETRY_SECONDS
+
+
+def _replacement(worker: _Worker, plan: ServingPlan, listening: Listening) -> _Worker:
+    """A worker in the place of one that has ended; the same one if the system has no room."""
+    try:
+        return _Worker(plan, listening)
+    except OSError as error:
+        worker.retry(f"no server process can be started ({error.strerror or error})")
+        return worker
+
+
+def _could_not_begin(worker: _Worker, options: ServingOptions) -> UserError:
+    """The error of a server of which a process has ended before all of them answered."""
+    status = worker.process.exitcode or 0
+    if status == 2:
+        return UserError("a server process could not begin, for the reason above: see to it")
+    how = f"with status {status}" if status >= 0 else f"by signal {-status}"
+    return UserError(
+        f"a server process has ended {how} before all {options.workers} answered: if no reason "
+        "stands above, the memory is too small for so many; give fewer --workers"
+    )
 
 
 def _run_worker(plan: ServingPlan, listening: Listening, ready: Event) -> None:

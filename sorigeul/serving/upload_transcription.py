@@ -88,10 +88,10 @@ class UploadTranscription:
     def _work(self, send: Callable[[Segment | Exception | None], None]) -> None:
         """Decode and wait for what is recognised, in a thread."""
         recognizer, is_written = self._model.recognizer, self._model.written
-        limits = recognizer.limits
-        if self._options.detection is not None:
-            limits = self._options.detection.limits(limits)
         try:
+            limits = recognizer.limits
+            if self._options.detection is not None:
+                limits = self._options.detection.limits(limits)
             with open_stream(self._recording, _NAME) as audio:
                 self._audio = _LimitedAudio(audio, self._options.max_seconds, self._client)
                 stream = TranscriptionStream(

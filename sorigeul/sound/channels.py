@@ -116,7 +116,8 @@ class Mixer:
     def account(self) -> list[str]:
         """What was mixed, inverted and left out."""
         if self._count == 1:
-            return []
+            is_other = self._choice in ("left", "right", "each")
+            return [f"took the only channel there is, for {self._choice}"] if is_other else []
         if self._choice == "each":
             return [f"kept {self._count} channels apart"]
         if self._choice in ("left", "right"):

@@ -9,16 +9,16 @@ from collections.abc import Callable
 from random import Random
 
 from sorigeul.synthesis.readings import clock, date, digits
+from sorigeul.text.jamo import positions
 from sorigeul.text.numerals import native_before_counter, sino
 
 MIN_SYLLABLES, MAX_SYLLABLES = 8, 25
 
 
 def with_particle(noun: str, after_consonant: str, after_vowel: str) -> str:
-    """Return ``noun`` with the particle that fits its last syllable: with a coda or without."""
-    # Unicode orders the syllables by 28 codas, the first of which is none.
-    has_coda = (ord(noun[-1]) - 0xAC00) % 28 != 0
-    return noun + (after_consonant if has_coda else after_vowel)
+    """Return ``noun`` with the particle that fits its last syllable: with a final or without."""
+    _, _, final = positions(noun[-1])
+    return noun + (after_consonant if final else after_vowel)
 
 
 _CITIES = ("서울", "부산", "대구", "대전", "인천", "광주", "경주", "강릉", "전주", "수원")

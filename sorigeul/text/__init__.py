@@ -1,7 +1,8 @@
-"""Text encodings, normalisers, spoken and written forms, vocabularies (text to ids and back)."""
+"""Text encodings, jamo, normalisers, spoken and written forms, vocabularies (text to ids)."""
 
 __all__ = [
     "file_encoding",
+    "jamo",
     "normalization",
     "numerals",
     "punctuation",

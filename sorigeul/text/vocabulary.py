@@ -16,6 +16,7 @@ from sorigeul.base.errors import UserError
 from sorigeul.base.files import check_regular
 from sorigeul.text.byte_pairs import learn_units, split_at, split_into_units, split_words
 from sorigeul.text.file_encoding import decode_text
+from sorigeul.text.jamo import INITIALS, MEDIALS, is_syllable, positions
 
 SPECIALS = ("<s>", "</s>", "_")
 """start, end and padding in the order of their ids, always the last three of a vocabulary"""
@@ -297,7 +298,7 @@ class Vocabulary:
         longest = max(map(len, spellings))
         return [
             (
-                *(jamo for one in spelling for jamo in _syllable_jamo_ids(one)),
+                *(jamo for one in spelling for jamo in _jamo_ids(one)),
                 *(-1,) * 3 * (longest - len(spelling)),
             )
             for spelling in spellings
@@ -329,13 +330,13 @@ class Vocabulary:
         return text.removeprefix(" ") if self.kind == "bpe" and not continues else text
 
 
-def _syllable_jamo_ids(unit: str) -> tuple[int, int, int]:
-    """Unicode orders the syllables from U+AC00 by initial (19), vowel (21) and final (28)."""
-    index = ord(unit) - 0xAC00 if len(unit) == 1 else -1
-    if not 0 <= index < 19 * 21 * 28:
+def _jamo_ids(character: str) -> tuple[int, int, int]:
+    if not is_syllable(character):
         return 0, 0, 0
-    initial, vowel, final = index // (21 * 28), index // 28 % 21, index % 28
-    return 1 + initial, 20 + vowel, 40 + final if final else 0
+    initial, medial, final = positions(character)
+    first_medial = 1 + len(INITIALS)
+    first_final = first_medial + len(MEDIALS)
+    return 1 + initial, first_medial + medial, first_final + final - 1 if final else 0
 
 
 def _split(text: str, kind: Kind) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from sorigeul.base.errors import UserError
 from sorigeul.lm.text_sources import all_lines, find_sources
+from sorigeul.text.jamo import is_syllable
 from sorigeul.text.vocabulary import Vocabulary
 
 log = logging.getLogger(__name__)
@@ -51,7 +52,7 @@ def _syllable_counts(text: Path) -> Counter[str]:
     characters: Counter[str] = Counter()
     for line, _ in all_lines(find_sources([text]), "vocabulary text"):
         characters.update(line)
-    return Counter({one: count for one, count in characters.items() if "가" <= one <= "힣"})
+    return Counter({one: count for one, count in characters.items() if is_syllable(one)})
 
 
 def _that_can_be_spelt(

@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from torch import Tensor
 
 from sorigeul import ListenAttendSpell
 from sorigeul.base.errors import UserError
+from sorigeul.base.thread_pool import BatchThreads
 from sorigeul.model import pretrained_listener
 from sorigeul.model.pretrained_listener import PretrainedListener
 from sorigeul.pretrained.description import CONFIG
@@ -105,6 +107,30 @@ def test_a_padded_batch_is_its_utterances_one_by_one(folders: dict[str, Path], k
             frames = int(count)
             torch.testing.assert_close(own[0], shared[row, :frames], rtol=0, atol=1e-5)
             assert not shared[row, frames:].any()
+
+
+@torch.no_grad()
+def test_batches_side_by_side_hear_what_they_hear_one_by_one(folders: dict[str, Path]) -> None:
+    """With the normalisation that has to know the lengths of its batch (`UnpaddedGroupNorm`)."""
+    model = loaded(f"hf:{folders['wav2vec2']}")
+    features = make_features(encoder_features(model.config.encoder))
+    batch, lengths = waveforms()
+    batches = [features(batch, lengths), features(batch, lengths.flip(0))]
+
+    def hear(heard: tuple[Tensor, Tensor]) -> Tensor:
+        with torch.no_grad():
+            return model.listen(*heard).ctc_frames
+
+    alone = [hear(one) for one in batches]
+    both_are_in_the_encoder = Barrier(2)
+
+    def meet(*_: object) -> None:
+        both_are_in_the_encoder.wait(60)
+
+    model.listener.encoder.feature_extractor.conv_layers[0].conv.register_forward_pre_hook(meet)
+    with BatchThreads(2) as threads:
+        for together, expected in zip(threads.map(hear, batches), alone, strict=True):
+            torch.testing.assert_close(together, expected, rtol=0, atol=1e-5)
 
 
 @torch.no_grad()

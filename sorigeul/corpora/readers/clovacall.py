@@ -66,7 +66,7 @@ def _read_list(
 ) -> Iterator[Utterance | Rejected]:
     try:
         entries = json.loads(decode_text(path.read_bytes(), str(path)))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: not JSON ({error})") from error
     if not isinstance(entries, list):
         raise UserError(f"{path}: not a list of wav, text, speaker_id")

@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator, Sequence
 
 from sorigeul.evaluation.engines.engine import Recognized, Utterance
-from sorigeul.recognition.corpus_transcription import model_hash, search_hash
+from sorigeul.recognition.fingerprints import model_fingerprint, search_fingerprint
 from sorigeul.recognition.model_loading import load_model, with_own_language_model
 from sorigeul.recognition.recognizer import Recognizer
 from sorigeul.recognition.search_setup import SearchSetup
@@ -20,7 +20,7 @@ class Run:
         """Load the model. Raises UserError if `source` is neither a run nor an id."""
         pretrained = load_model(source)
         setup = SearchSetup.load(pretrained, with_own_language_model(source, SearchRequest()))
-        hashes = f"{model_hash(pretrained)} {search_hash(setup)}"
+        hashes = f"{model_fingerprint(pretrained)} {search_fingerprint(setup)}"
         self._fingerprint = hashlib.sha256(hashes.encode()).hexdigest()
         self._recognizer = Recognizer(pretrained, setup=setup)
 

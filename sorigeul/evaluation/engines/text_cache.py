@@ -46,7 +46,7 @@ class TextCache:
             try:
                 row = json.loads(line)
                 one = Recognized(str(row["id"]), str(row["text"]), row["seconds"])
-            except (ValueError, KeyError, TypeError):
+            except (ValueError, RecursionError, KeyError, TypeError):
                 break
             if not line.endswith(b"\n"):
                 break

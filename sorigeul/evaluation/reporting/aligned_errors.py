@@ -10,22 +10,12 @@ from typing import Literal, get_args
 
 from rapidfuzz.distance import Levenshtein
 
-from sorigeul.evaluation import jamo
+from sorigeul.text import jamo
 
 Tag = Literal["equal", "replace", "insert", "delete"]
-Position = Literal["initial", "medial", "final"]
 Run = tuple[Tag, str, str]
 """a stretch of one kind of edit: its characters in the reference, and in the hypothesis"""
 
-_INITIALS = "ㄱㄲㄴㄷㄸㄹㅁㅂㅃㅅㅆㅇㅈㅉㅊㅋㅌㅍㅎ"
-_MEDIALS = "ㅏㅐㅑㅒㅓㅔㅕㅖㅗㅘㅙㅚㅛㅜㅝㅞㅟㅠㅡㅢㅣ"
-_FINALS = "ㄱㄲㄳㄴㄵㄶㄷㄹㄺㄻㄼㄽㄾㄿㅀㅁㅂㅄㅅㅆㅇㅈㅊㅋㅌㅍㅎ"
-LETTERS: dict[Position, list[str]] = {
-    "initial": list(_INITIALS),
-    "medial": list(_MEDIALS),
-    "final": ["", *_FINALS],
-}
-"""the letters of each position in the order of `jamo.positions`; an empty one for no final"""
 _TAGS: dict[str, Tag] = {name: name for name in get_args(Tag)}
 _SHOWN_REPLACEMENTS = 3  # of a word
 
@@ -92,13 +82,13 @@ class Confusions:
             for said, heard in errors[:count]
         ]
 
-    def letters(self, position: Position) -> list[list[int]]:
-        """How often each letter (row) was heard as which (column), in the order of `LETTERS`.
+    def letters(self, position: jamo.Position) -> list[list[int]]:
+        """How often each letter (row) was heard as which (column), in the order of `jamo.LETTERS`.
 
         Of the syllables that were recognised as a syllable, the same or another one.
         """
-        index = list(LETTERS).index(position)
-        size = len(LETTERS[position])
+        index = list(jamo.LETTERS).index(position)
+        size = len(jamo.LETTERS[position])
         counts = [[0] * size for _ in range(size)]
         for (said, heard), number in self.characters.items():
             if said and heard and jamo.is_syllable(said) and jamo.is_syllable(heard):

@@ -86,14 +86,19 @@ function soundSection() {
 }
 
 // A list that is opened by whoever wants to read it
-function names(name, items) {
-  if (!items.length) return null;
+function names(name, list) {
+  if (!list.count) return null;
   return element(
     "details",
     {},
-    element("summary", {}, text(name, { n: number(items.length) })),
-    element("p", {}, items.join(", ")),
+    element("summary", {}, text(name, { n: number(list.count) })),
+    element("p", {}, shown(list, ", ")),
   );
+}
+
+// The names of a list, which may have more of them than the page
+function shown({ count, names }, separator) {
+  return [...names, ...(count > names.length ? ["…"] : [])].join(separator);
 }
 
 function speakersSection() {
@@ -117,12 +122,12 @@ function charactersSection() {
       sharesChart(text("figure_frequent"), report.frequent),
       places.map((place) => sharesChart(text(`figure_${place}`), report.jamo[place])),
     ),
-    report.once_in_all
+    report.once.count
       ? element(
           "div",
           {},
-          element("h3", {}, text("once", { n: number(report.once_in_all) })),
-          element("p", {}, report.once.join(" ")),
+          element("h3", {}, text("once", { n: number(report.once.count) })),
+          element("p", {}, shown(report.once, " ")),
         )
       : null,
     report.scripts.length ? element("h3", {}, text("scripts")) : null,

@@ -1,20 +1,17 @@
 """What was recognised as what agrees with the scores and with plain counting."""
 
-import unicodedata
-
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sorigeul.evaluation import jamo
 from sorigeul.evaluation.policies import STRICT
 from sorigeul.evaluation.reporting.aligned_errors import (
-    LETTERS,
     Confusions,
     SyllableConfusion,
     aligned_runs,
     wrong_words,
 )
 from sorigeul.evaluation.scores import ERROR_RATES
+from sorigeul.text import jamo
 
 TEXTS = st.lists(
     st.sampled_from(["가", "각", "나", "난", "다", "꿔", " ", "a", "7"]), max_size=12
@@ -49,7 +46,7 @@ def test_confusions_add_up_to_the_edits_and_letter_errors_of_the_scores(
     assert sum(one.count for one in listed) == edits
     assert [one.count for one in listed] == sorted((one.count for one in listed), reverse=True)
     assert all(one.said != one.heard for one in listed)
-    for position in LETTERS:
+    for position in jamo.LETTERS:
         column = ERROR_RATES.index(f"jer_{position}")
         letters = confusions.letters(position)
         right = sum(row[place] for place, row in enumerate(letters))
@@ -67,24 +64,6 @@ def test_a_confusion_says_how_often_its_character_was_said() -> None:
         SyllableConfusion("가", "다", 1, 3),
     ]
     assert confusions.most_frequent(9)[2] == SyllableConfusion("나", "", 1, 3)
-
-
-def test_letters_are_in_the_order_of_their_positions() -> None:
-    """The name of a written letter ends as that of the letter that Unicode splits off."""
-    for code in range(ord("가"), ord("힣") + 1):
-        parts = unicodedata.normalize("NFD", chr(code)).ljust(3)
-        places = jamo.positions(chr(code))
-        for letters, place, part in zip(LETTERS.values(), places, parts, strict=True):
-            if part == " ":
-                assert letters[place] == ""
-            else:
-                assert letter_name(letters[place]) == letter_name(part)
-    assert [len(letters) for letters in LETTERS.values()] == [19, 21, 28]
-
-
-def letter_name(letter: str) -> str:
-    """The name of a letter without its position: "SSANGKIYEOK" for every ㄲ."""
-    return unicodedata.name(letter).split()[-1]
 
 
 def test_wrong_words_are_counted_with_what_was_recognised() -> None:
