@@ -12,8 +12,10 @@ import logging
 import os
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import chain, islice
 from pathlib import Path
 from typing import Annotated
 
@@ -23,7 +25,7 @@ from sorigeul.base.capacity import refuse_too_many_processes
 from sorigeul.base.errors import UserError
 from sorigeul.base.outputs import Output, refuse_overwriting
 from sorigeul.base.process_pool import map_in_order
-from sorigeul.base.progress import progress_bar
+from sorigeul.base.progress import Advance, progress_bar
 from sorigeul.base.ranges import BATCH_SECONDS, PROCESSES, check_ranges
 from sorigeul.base.stopping import StopRequests
 from sorigeul.recognition.batching import Batch, assign_batches, length_batches
@@ -167,39 +169,45 @@ def _transcribe_batches(
         batch_entries = [entries[index] for index in batch]
         return batch, _rows(recognizer, batch_entries, recordings, options.written)
 
-    with (
-        progress_bar("transcribing", total, results.seconds, counted=False) as advance,
-        recognizer.threads() as threads,
-    ):
-        try:
-            name = partial(_batch_name, entries)
-            read = map_in_order(load, batches, jobs, chunk_size=1, item_name=name)
-            for batch, rows in threads.map(transcribe, read):
-                results.append(batch, rows)
-                if results.rank == 0 and time.monotonic() - results.read_at > _POLL_SECONDS:
-                    advance(results.read(), _progress(results))
-                if stop.requested:
-                    break
-        except UserError:
-            # The signal that requested the stop may also have ended the processes of `load`.
-            if not stop.requested:
-                raise
-        except torch.OutOfMemoryError as error:
+    read = map_in_order(load, batches, jobs, 1, item_name=partial(_batch_name, entries))
+    try:
+        with closing(read):
+            first = list(islice(read, 1))  # before the bar starts a thread, which no fork survives
+            with (
+                progress_bar("transcribing", total, results.seconds, counted=False) as advance,
+                recognizer.threads() as threads,
+            ):
+                for batch, rows in threads.map(transcribe, chain(first, read)):
+                    results.append(batch, rows)
+                    if results.rank == 0 and time.monotonic() - results.read_at > _POLL_SECONDS:
+                        advance(results.read(), _progress(results))
+                    if stop.requested:
+                        break
+                if results.rank == 0:
+                    _wait_for_others(results, advance, stop)
+    except UserError:
+        # The signal that requested the stop may also have ended the processes of `load`.
+        if not stop.requested:
+            raise
+    except torch.OutOfMemoryError as error:
+        raise UserError(
+            "the memory of the GPU is full: give a --batch_seconds below "
+            f"{recognizer.batch_seconds:g}"
+        ) from error
+
+
+def _wait_for_others(results: ShardResults, advance: Advance, stop: StopRequests) -> None:
+    """Until all processes have transcribed what is theirs, or a stop is requested."""
+    while True:
+        advance(results.read(), _progress(results))
+        if results.complete or stop.requested:
+            return
+        if results.read_at - results.progress_at > _PATIENCE_SECONDS:
             raise UserError(
-                "the memory of the GPU is full: give a --batch_seconds below "
-                f"{recognizer.batch_seconds:g}"
-            ) from error
-        while results.rank == 0:
-            advance(results.read(), _progress(results))
-            if results.complete or stop.requested:
-                break
-            if results.read_at - results.progress_at > _PATIENCE_SECONDS:
-                raise UserError(
-                    f"the other processes have written nothing for {_PATIENCE_SECONDS / 60:.0f} "
-                    f"minutes, at {_progress(results)}: end them; the same command goes on from "
-                    "there"
-                )
-            time.sleep(_POLL_SECONDS)
+                f"the other processes have written nothing for {_PATIENCE_SECONDS / 60:.0f} "
+                f"minutes, at {_progress(results)}: end them; the same command goes on from there"
+            )
+        time.sleep(_POLL_SECONDS)
 
 
 def _progress(results: ShardResults) -> str:

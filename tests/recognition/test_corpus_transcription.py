@@ -505,6 +505,19 @@ def test_an_existing_file_is_not_overwritten(
     assert done.status == 2
     assert "holds something else than the texts of these recordings" in done.error()
     assert out.read_text(encoding="utf-8") == "precious"
+    out.write_text("[" * 100_000, encoding="utf-8")
+    done = sorigeul("transcribe", run, "--manifest", corpus, "--out", out, "--resume")
+    assert "holds something else than the texts of these recordings" in done.error()
+
+
+@pytest.mark.parametrize("rank", ["first", "2", "-1"])
+def test_a_number_of_a_process_that_cannot_be_is_refused(
+    run: Path, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rank: str
+) -> None:
+    monkeypatch.setenv("RANK", rank)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(UserError, match=f"RANK={rank}, WORLD_SIZE=2, LOCAL_RANK=0 in the environ"):
+        transcribe_corpus(str(run), corpus, tmp_path / "o.jsonl")
 
 
 def content_of(path: Path) -> tuple[int, int, bytes]:

@@ -127,6 +127,11 @@ def test_a_negative_beam_is_refused(run: Path) -> None:
         Recognizer.from_pretrained(run, "cpu", beam=-1)
 
 
+def test_a_beam_beside_a_request_is_refused(run: Path) -> None:
+    with pytest.raises(ValueError, match="give beam in the request"):
+        Recognizer.from_pretrained(run, "cpu", beam=4, request=SearchRequest())
+
+
 def test_a_short_recording_is_one_segment(recognizer: Recognizer, corpus: Path) -> None:
     transcription = recognizer.transcribe(corpus.parent / "audio" / "u14.wav")
     (segment,) = transcription.segments
