@@ -23,6 +23,7 @@ from matplotlib.figure import Figure
 from sorigeul.base import plots
 from sorigeul.base.errors import UserError
 from sorigeul.base.files import write_text
+from sorigeul.base.tables import markdown_table
 from sorigeul.data.manifests import required_manifest, speaker
 
 SHARES = 10, 30, 60, 100
@@ -46,11 +47,13 @@ def main() -> None:
     points = [
         _point(arguments, share, words[before + 1 :]) for share in sorted(set(arguments.shares))
     ]
-    print("| share | hours | speakers | CRR | CER | WER |")
-    print(f"|{' ---: |' * 6}")
+    rows = [["share", "hours", "speakers", "CRR", "CER", "WER"]]
     for point in points:
-        rates = " | ".join(f"{point[rate]:.2f}" for rate in ("crr", "cer", "wer"))
-        print(f"| {point['share']:g} % | {point['hours']:.2f} | {point['speakers']} | {rates} |")
+        rates = (f"{point[rate]:.2f}" for rate in ("crr", "cer", "wer"))
+        rows.append(
+            [f"{point['share']:g} %", f"{point['hours']:.2f}", f"{point['speakers']}", *rates]
+        )
+    print(markdown_table(rows, names=0), end="")
     hours = np.array([point["hours"] for point in points])
     errors = np.array([100 - point["crr"] for point in points])
     scale, exponent = power_law(hours, errors)

@@ -16,6 +16,8 @@ import time
 from pathlib import Path
 from random import Random
 
+from sorigeul.base.tables import markdown_table
+
 UTTERANCES = {"train": 620_000, "dev": 2_545, "eval_clean": 3_000, "eval_other": 3_000}
 PUBLISHED = 622_545  # train and dev
 SYLLABLES_PER_SECOND = 5
@@ -105,9 +107,9 @@ def main() -> None:
         archives = ("--shards", str(arguments.shards))
         rows["prepare, with archives"] = run_command(*prepare, *archives)
         rows["train from archives, to the end of its first step"] = run_first_step(run, *train)
-    print(f"\n| {arguments.utterances:,} utterances | seconds | GB |\n| --- | --- | --- |")
-    for name, (seconds, memory) in rows.items():
-        print(f"| {name} | {seconds:.1f} | {memory:.2f} |")
+    table = [[f"{arguments.utterances:,} utterances", "seconds", "GB"]]
+    table += [[name, f"{seconds:.1f}", f"{memory:.2f}"] for name, (seconds, memory) in rows.items()]
+    print(f"\n{markdown_table(table)}", end="")
 
 
 if __name__ == "__main__":

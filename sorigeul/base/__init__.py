@@ -1,4 +1,4 @@
-"""Shared by all folders: errors, atomic writes, locks, progress bar, process pool, plots."""
+"""Shared by all folders: errors, atomic writes, locks, progress, process pool, plots, tables."""
 
 __all__ = [
     "arrays",
@@ -22,6 +22,7 @@ __all__ = [
     "records",
     "stopping",
     "streams",
+    "tables",
     "thread_pool",
     "threads",
     "weight_arrays",

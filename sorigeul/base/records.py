@@ -31,7 +31,7 @@ def read_object(path: Path) -> dict[str, Any]:
 def parse_object(text: str) -> dict[str, Any]:
     """The JSON object in a text, as `read_object`."""
     try:
-        content = json.loads(text, parse_constant=_finite, parse_float=_finite)
+        content = json.loads(text, parse_constant=_finite, parse_float=_finite, parse_int=_whole)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
     if not isinstance(content, dict):
@@ -44,6 +44,11 @@ def _finite(text: str) -> float:
     if not math.isfinite(number):
         raise ValueError(f"{text[:20]} is no number")
     return number
+
+
+def _whole(text: str) -> int:
+    _finite(text)
+    return int(text)
 
 
 def build(record: type[Record], values: Any) -> Record:

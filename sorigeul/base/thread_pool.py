@@ -48,9 +48,13 @@ class BatchThreads:
     The results are those of one thread, whatever the number of threads.
     """
 
-    def __init__(self, count: int) -> None:
-        """Compute `count` batches at a time. If that is 1, whoever submits one computes it."""
+    def __init__(self, count: int, in_background: bool = False) -> None:
+        """Compute `count` batches at a time.
+
+        If that is 1, whoever submits one computes it, unless this is to be `in_background`.
+        """
         self.count = count
+        self._has_threads = count > 1 or in_background
         self._threads = thread_count()
         self._pool: ThreadPoolExecutor | None = None
 
@@ -60,7 +64,7 @@ class BatchThreads:
         return cls(batches_at_a_time() if str(device) == "cpu" else 1)
 
     def __enter__(self) -> "BatchThreads":
-        if self.count > 1:
+        if self._has_threads:
             own = (threads_of_a_batch(),)
             self._pool = ThreadPoolExecutor(self.count, "batches", prepare_thread, own)
         return self

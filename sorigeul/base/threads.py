@@ -38,7 +38,7 @@ def prepare_threads(environment: MutableMapping[str, str] = os.environ) -> None:
 def set_threads(count: str) -> None:
     """Use as many threads as the user says. Raises UserError if that is no number of cores."""
     most = os.cpu_count() or 1
-    if not (count.isascii() and count.isdigit() and 1 <= int(count) <= most):
+    if not (count.isascii() and count.isdigit() and 1 <= float(count) <= most):
         raise UserError(f"threads is '{count}', but must be a number from 1 to {most}")
     use_threads(int(count))
 

@@ -62,8 +62,8 @@ def stats(
     """
     from sorigeul.base.html_page import BEGINS
     from sorigeul.base.outputs import Output, refuse_overwriting
+    from sorigeul.base.tables import markdown_table
     from sorigeul.base.threads import usable_cores
-    from sorigeul.evaluation.tables import markdown_table
     from sorigeul.prepared.corpus import PreparedCorpus
     from sorigeul.prepared.report import write_report
     from sorigeul.prepared.statistics import corpus_statistics, table_rows

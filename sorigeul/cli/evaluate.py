@@ -17,9 +17,9 @@ from sorigeul.base.outputs import Output, refuse_overwriting
 from sorigeul.base.printable import LAYOUT, printable
 from sorigeul.base.ranges import COUNT_OR_NONE
 from sorigeul.cli.arguments import positional
-from sorigeul.cli.options import File, Precision, flattened
+from sorigeul.cli.options import File, flattened
 from sorigeul.evaluation.result_files import BEGINS
-from sorigeul.search.options import AS_TUNED, SearchRequest
+from sorigeul.search.options import AS_TUNED, Precision, SearchRequest
 
 if TYPE_CHECKING:
     from lhotse import CutSet

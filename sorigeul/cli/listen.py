@@ -13,8 +13,8 @@ from sorigeul.base.printable import printable
 from sorigeul.base.stopping import StopRequests
 from sorigeul.cli.arguments import positional
 from sorigeul.cli.live_line import LiveLine
-from sorigeul.cli.options import File, Precision, Run
-from sorigeul.search.options import AS_TUNED, SearchRequest
+from sorigeul.cli.options import File, Run
+from sorigeul.search.options import AS_TUNED, Precision, SearchRequest
 
 if TYPE_CHECKING:
     from sorigeul.recognition.live import LiveEvent

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from itertools import chain
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, TypeVar
 
 from tyro.conf import Positional
 
@@ -13,7 +13,6 @@ Value = TypeVar("Value")
 
 DEFAULT_PRESET = "small"
 
-Precision = Literal["float32", "bfloat16", "int8"]
 Run = Annotated[Positional[str], positional("RUN")]
 Data = Annotated[Positional[Path], positional("DATA")]
 File = Annotated[Path | None, positional("FILE")]

@@ -23,8 +23,8 @@ from sorigeul.base.ranges import (
     TEXTS,
 )
 from sorigeul.cli.arguments import positional
-from sorigeul.cli.options import File, Precision, Run
-from sorigeul.search.options import AS_TUNED, SearchRequest
+from sorigeul.cli.options import File, Run
+from sorigeul.search.options import AS_TUNED, Precision, SearchRequest
 
 if TYPE_CHECKING:
     from sorigeul.recognition.file_transcription import Summary

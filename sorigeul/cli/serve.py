@@ -10,8 +10,7 @@ from tyro.conf import Positional
 
 from sorigeul.base.errors import UserError
 from sorigeul.cli.arguments import positional
-from sorigeul.cli.options import Precision
-from sorigeul.search.options import AS_TUNED, SearchRequest
+from sorigeul.search.options import AS_TUNED, Precision, SearchRequest
 from sorigeul.serving.options import DEFAULTS, ServingOptions
 
 _LIBRARIES = ("fastapi", "uvicorn", "python_multipart", "prometheus_client")

@@ -81,24 +81,22 @@ def tune(
     )
     SearchSettings.read(Path(run)).with_entry(entry).write(Path(run))
     print(_table(recognizer.setup.options, result))
-    print(f"\nwritten to {printable(str(Path(run) / 'search.json'))}")
+    print(f"written to {printable(str(Path(run) / 'search.json'))}")
 
 
 def _table(before: SearchOptions, result: "TunedResult") -> str:
     """What was found, beside what there was before."""
-    lines = [
-        f"{result.after.utterances:,} utterances, {result.searches} searches",
-        "",
-        "| | before | tuned |",
-        "| --- | ---: | ---: |",
-    ]
+    from sorigeul.base.tables import markdown_table
+
+    rows = [["", "before", "tuned"]]
     for name in ("crr", "cer", "wer"):
         values = (getattr(score, name) for score in (result.before, result.after))
-        lines.append(f"| {name.upper()} (%) | {' | '.join(f'{value:.2f}' for value in values)} |")
+        rows.append([f"{name.upper()} (%)", *(f"{value:.2f}" for value in values)])
     for name in ("ctc_weight", "length_bonus", "internal_lm_weight"):
         values = (getattr(options, name) for options in (before, result.options))
-        lines.append(f"| {name} | {' | '.join(f'{value:g}' for value in values)} |")
+        rows.append([name, *(f"{value:g}" for value in values)])
     pairs = zip(before.lm_weights, result.options.lm_weights, strict=True)
     for number, (old, new) in enumerate(pairs, 1):
-        lines.append(f"| lm_weight {number} | {old:g} | {new:g} |")
-    return "\n".join(lines)
+        rows.append([f"lm_weight {number}", f"{old:g}", f"{new:g}"])
+    searched = f"{result.after.utterances:,} utterances, {result.searches} searches"
+    return f"{searched}\n\n{markdown_table(rows)}"

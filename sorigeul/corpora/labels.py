@@ -1,5 +1,6 @@
 """The utterances of a JSON label, by a description. Does not know about files."""
 
+import math
 import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -104,7 +105,7 @@ def _look_up(value: Any, path: list[str]) -> Any:
     for key in path:
         if isinstance(value, dict):
             value = value.get(key)
-        elif isinstance(value, list) and key.isdecimal() and int(key) < len(value):
+        elif isinstance(value, list) and key.isdecimal() and float(key) < len(value):
             value = value[int(key)]
         else:
             return None
@@ -120,12 +121,13 @@ def _seconds(value: Any, keys: Keys, layout: LabelLayout) -> float | None:
         return None
     name = " or ".join(keys)
     if clock := _CLOCK.fullmatch(str(value).strip()):
-        hours, minutes, seconds = clock.groups()
-        return int(hours or 0) * 3600 + int(minutes) * 60 + float(seconds.replace(",", "."))
-    try:
-        seconds = float(value)
-    except (TypeError, ValueError):
-        raise _UnusableError(f"{name} is {value!r} and no time") from None
-    if seconds != seconds or abs(seconds) == float("inf"):
+        hours, minutes, rest = clock.groups()
+        seconds = float(hours or 0) * 3600 + float(minutes) * 60 + float(rest.replace(",", "."))
+    else:
+        try:
+            seconds = float(value) / (1000 if layout.times == "milliseconds" else 1)
+        except (TypeError, ValueError, OverflowError):
+            raise _UnusableError(f"{name} is {value!r} and no time") from None
+    if not math.isfinite(seconds):
         raise _UnusableError(f"{name} is {value!r} and no time")
-    return seconds / 1000 if layout.times == "milliseconds" else seconds
+    return seconds

@@ -95,7 +95,7 @@ class Shard:
     @classmethod
     def parse(cls, text: str) -> "Shard":
         """Parse ``i/n``, such as ``2/8``; UserError for anything else."""
-        match = re.fullmatch(r"(\d+)/(\d+)", text)
+        match = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text)
         if not match or not 1 <= int(match[1]) <= int(match[2]):
             raise UserError(f"shard {text}: must be i/n, from 1/n to n/n, such as 2/8")
         return cls(int(match[1]), int(match[2]))

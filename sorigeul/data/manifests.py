@@ -18,6 +18,7 @@ from lhotse.dataset.sampling.base import CutSampler
 
 from sorigeul.base.errors import UserError
 from sorigeul.base.files import check_regular
+from sorigeul.sound.archive_members import ArchiveMember
 from sorigeul.sound.moved_recordings import find_relocation
 
 _Parsed = TypeVar("_Parsed")
@@ -192,6 +193,8 @@ class LazyCuts:
     def _current_fields(self, file: Path, fields: dict[str, Any]) -> dict[str, Any]:
         _check_kind(file, fields)
         _check_values(fields)
+        if fields["supervisions"][0].get("text") is None:
+            raise ValueError
         source = fields["recording"]["sources"][0]
         source["source"] = self._current_path(file, source["type"], source["source"])
         return fields
@@ -260,16 +263,20 @@ def _check_values(fields: dict[str, Any], with_text: bool = True) -> None:
     custom = fields.get("custom") or {}, supervision.get("custom") or {}
     if not (
         all(isinstance(text, str) for text in texts)
-        and all(0 <= number < math.inf for number in seconds)
+        and all(math.isfinite(number) and number >= 0 for number in seconds)
         and all(isinstance(one, dict) for one in custom)
     ):
         raise ValueError
+    if (member := custom[0].get("member")) is not None:
+        _, *places, compressed = ArchiveMember(**{"name": "", **member})
+        if not all(isinstance(place, int) and place >= 0 for place in (*places, compressed or 0)):
+            raise ValueError
 
 
 def _transcript(_: Path, fields: dict[str, Any]) -> tuple[str, str, float]:
     id_, seconds = fields["id"], fields["duration"]
     text = fields["supervisions"][0].get("text") or ""
-    if not (isinstance(id_, str) and 0 <= seconds < math.inf):
+    if not (isinstance(id_, str) and math.isfinite(seconds) and seconds >= 0):
         raise ValueError
     return id_, unicodedata.normalize("NFC", text), float(seconds)
 

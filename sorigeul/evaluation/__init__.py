@@ -18,7 +18,6 @@ __all__ = [
     "robustness",
     "scores",
     "significance",
-    "tables",
     "transcript_files",
     "tuning",
 ]

@@ -106,16 +106,6 @@ def expected_calibration_error(
     return distance / max(sum(part.count for part in parts), 1)
 
 
-def reliability_table(parts: Sequence[ReliabilityBin]) -> str:
-    """The bins as a table in Markdown."""
-    lines = ["| confidence (%) | correct (%) | number |", "| ---: | ---: | ---: |"]
-    lines += [
-        f"| {100 * part.confidence:.1f} | {100 * part.correct:.1f} | {part.count:,} |"
-        for part in parts
-    ]
-    return "\n".join(lines) + "\n"
-
-
 def plot_reliability(path: Path, parts: Sequence[ReliabilityBin], title: str) -> None:
     """Plot confidence against what is correct; calibrated confidences are on the diagonal."""
     figure = Figure(figsize=(4.5, 4.5), layout="constrained")

@@ -16,6 +16,7 @@ from lhotse import CutSet
 
 from sorigeul.base.errors import UserError
 from sorigeul.base.progress import progress_bar
+from sorigeul.base.tables import markdown_table
 from sorigeul.data import manifests
 from sorigeul.evaluation.engines.engine import Recognized, Utterance
 from sorigeul.evaluation.engines.specification import NamedEngine, open_engines
@@ -24,7 +25,6 @@ from sorigeul.evaluation.judgement import Judgement, compare, judge
 from sorigeul.evaluation.policies import Policy, shown_policies
 from sorigeul.evaluation.scores import TextPair, squeeze
 from sorigeul.evaluation.significance import Comparison
-from sorigeul.evaluation.tables import markdown_table
 from sorigeul.recognition.batching import length_batches
 
 log = logging.getLogger(__name__)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from sorigeul.base.tables import markdown_table
 from sorigeul.evaluation.bootstrap import RESAMPLES, Floats, Units, interval, resampled_sums
 from sorigeul.evaluation.policies import POLICIES, STRICT, Policy, shown_policies
 from sorigeul.evaluation.scores import ERROR_RATES, ErrorCounts, Score, TextPair
@@ -16,7 +17,6 @@ from sorigeul.evaluation.significance import (
     paired_bootstrap,
     segment_errors,
 )
-from sorigeul.evaluation.tables import markdown_table
 
 log = logging.getLogger(__name__)
 

@@ -7,6 +7,7 @@ from typing import Any
 from lhotse import CutSet
 
 from sorigeul.base.progress import progress_bar
+from sorigeul.base.tables import markdown_table
 from sorigeul.data import manifests
 from sorigeul.data.babble import load_voices
 from sorigeul.data.batches import Batch
@@ -59,8 +60,9 @@ def _rates(recognizer: Recognizer, cuts: CutSet, degradation: Degradation) -> di
 
 def robustness_table(results: dict[str, Any]) -> str:
     """A Markdown table of `degraded_scores` under "degraded", below the rates as recorded."""
-    lines = ["| degradation | CRR (%) | CER (%) | WER (%) |", "| --- | ---: | ---: | ---: |"]
-    for name, rates in {"as recorded": results, **results["degraded"]}.items():
-        columns = " | ".join(f"{rates[rate]:.2f}" for rate in _RATES)
-        lines.append(f"| {name} | {columns} |")
-    return "\n".join(lines) + "\n"
+    header = ["degradation", *(f"{rate.upper()} (%)" for rate in _RATES)]
+    rows = [
+        [name, *(f"{rates[rate]:.2f}" for rate in _RATES)]
+        for name, rates in {"as recorded": results, **results["degraded"]}.items()
+    ]
+    return markdown_table([header, *rows])

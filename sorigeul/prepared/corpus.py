@@ -47,7 +47,7 @@ class Item(NamedTuple):
     @property
     def speaker(self) -> str | None:
         """None if it is not known."""
-        return self.fields["supervisions"][0].get("speaker") or None
+        return str(self.fields["supervisions"][0].get("speaker") or "") or None
 
     @property
     def duration(self) -> float:

@@ -16,6 +16,7 @@ from sorigeul.base.process_pool import map_in_order, with_progress
 from sorigeul.corpora.checking import syllables
 from sorigeul.corpora.counts import SplitCounts, sentence
 from sorigeul.corpora.report import overlap
+from sorigeul.corpora.splits import EVALUATION_SPLITS
 from sorigeul.prepared.corpus import Item, PreparedCorpus
 from sorigeul.prepared.recording_measures import RecordingMeasures, measure_recording
 from sorigeul.text.jamo import is_syllable
@@ -170,8 +171,8 @@ def corpus_statistics(
 
 
 def _once(corpus: PreparedCorpus) -> Iterator[Item]:
-    evaluated = {split for split in corpus.splits if split.startswith("eval_")}
-    return (item for item in corpus if not (evaluated and item.split == "test"))
+    has_evaluation = not corpus.splits.keys().isdisjoint(EVALUATION_SPLITS)
+    return (item for item in corpus if not (has_evaluation and item.split == "test"))
 
 
 def _listen(

@@ -18,6 +18,7 @@ from sorigeul.base.files import write_text
 from sorigeul.base.locks import locked_folder
 from sorigeul.base.printable import LAYOUT, printable
 from sorigeul.base.stopping import handle_stop_signals
+from sorigeul.base.tables import markdown_table
 from sorigeul.recipes.recipe import Recipe
 
 _RECORD = "recipe.json"
@@ -59,9 +60,9 @@ def follow(recipe: Recipe, corpora: Sequence[Path], texts: Sequence[Path], out: 
                 _write_record(record, done)
             if status != 0:
                 raise _failure(step, status)
-        lines = _figures(recipe, out)
-        write_text(out / _RESULTS, _report(recipe, done, lines))
-    print(printable("\n".join(["", *lines, "", f"{out / _RESULTS} has the commands, too"]), LAYOUT))
+        table = _figures(recipe, out)
+        write_text(out / _RESULTS, _report(recipe, done, table))
+    print(printable(f"\n{table}\n{out / _RESULTS} has the commands, too", LAYOUT))
 
 
 def _write_record(record: Path, done: Mapping[str, Any]) -> None:
@@ -135,14 +136,14 @@ def _failure(step: str, status: int) -> Exception:
     return UserError(message) if status == 2 else ChildProcessError(message)
 
 
-def _figures(recipe: Recipe, out: Path) -> list[str]:
-    """A line of a table for each file of figures, after the head of the table."""
-    lines = ["| | CRR | CER | WER | utterances |", "| --- | ---: | ---: | ---: | ---: |"]
+def _figures(recipe: Recipe, out: Path) -> str:
+    """A table with a line for each file of figures."""
+    rows = [["", "CRR", "CER", "WER", "utterances"]]
     for name, path in recipe.figure_files(out).items():
         try:
             figures = json.loads(path.read_bytes())
             rates = [_with_interval(figures, rate) for rate in ("crr", "cer", "wer")]
-            lines.append(f"| {name} | {' | '.join(rates)} | {figures['utterances']:,} |")
+            rows.append([name, *rates, f"{figures['utterances']:,}"])
         except (
             OSError,
             ValueError,
@@ -155,7 +156,7 @@ def _figures(recipe: Recipe, out: Path) -> list[str]:
                 f"{path}: no figures of {name} ({error}): one of the steps must write them there, "
                 "as 'evaluate --json' does"
             ) from error
-    return lines
+    return markdown_table(rows)
 
 
 def _with_interval(figures: Mapping[str, Any], rate: str) -> str:
@@ -164,7 +165,7 @@ def _with_interval(figures: Mapping[str, Any], rate: str) -> str:
     return f"{figures[rate]:.2f}{between}"
 
 
-def _report(recipe: Recipe, done: Mapping[str, Any], figures: Sequence[str]) -> str:
+def _report(recipe: Recipe, done: Mapping[str, Any], figures: str) -> str:
     """`results.md`: the figures, and what led to them."""
     steps = [
         f"| {step} | {entry['seconds'] / 60:.1f} | `sorigeul {shlex.join(entry['command'])}` |"
@@ -178,8 +179,7 @@ def _report(recipe: Recipe, done: Mapping[str, Any], figures: Sequence[str]) -> 
             "",
             "Rates in %, with 95 % intervals.",
             "",
-            *figures,
-            "",
+            figures,
             "| step | minutes | command |",
             "| --- | ---: | --- |",
             *steps,

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sorigeul.base.errors import UserError
-from sorigeul.base.files import write_text
+from sorigeul.base.files import replacing
 from sorigeul.base.outputs import PLOT, Output, refuse_overwriting
 from sorigeul.base.printable import printable
 from sorigeul.base.progress import Advance, progress_bar
@@ -33,6 +33,7 @@ Show = Callable[[str], None]
 
 _WITH_WORD_TIMES = ("json", "srt", "vtt")
 _STANDARD_INPUT = "-"
+_OLDER = 2 * 10**9  # nanoseconds; some file systems keep no finer times
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,10 @@ class TranscriptOptions:
             refuse_overwriting([plot], inputs, self.overwrite)
 
     def is_done(self, recording: FoundRecording) -> bool:
-        """Whether all transcripts of a recording are there, and none is older than it."""
+        """Whether all transcripts of a recording are there, and none is older than it.
+
+        Those of a recording that could be read only in part are: see `_write`.
+        """
         if is_standard_input(recording) or recording.fault is not None:
             return False
         try:
@@ -178,7 +182,7 @@ def transcribe_files(
                     transcription = written_transcription(transcription)
                 shown.finish(transcription)
                 _report(recording, transcription)
-                fault = _write(options, recording, transcription) or fault
+                fault = _write(options, recording, transcription, fault is None) or fault
                 if options.attention and transcription.segments and not summary.segments:
                     _draw_attention(options.attention, transcription.segments[0])
                 summary.add(transcription)
@@ -269,13 +273,24 @@ def _transcribe_file(
 
 
 def _write(
-    options: TranscriptOptions, recording: FoundRecording, transcription: Transcription
+    options: TranscriptOptions,
+    recording: FoundRecording,
+    transcription: Transcription,
+    is_whole: bool,
 ) -> UserError | None:
-    """Write the transcripts into the folder, if there is one; returns why one cannot be written."""
+    """Write the transcripts into the folder, if there is one; returns why one cannot be written.
+
+    Those of a recording that was not read to its end are made older than it, so that they do not
+    count as done.
+    """
     for path, format in zip(options.paths(recording), options.formats, strict=False):
         text = write(format, transcription, options.word_times, options.subtitle_line)
         try:
-            write_text(path, text)
+            with replacing(path) as temporary:
+                temporary.write_text(text, encoding="utf-8")
+                if not (is_whole or is_standard_input(recording)):
+                    changed = recording.path.stat().st_mtime_ns - _OLDER
+                    os.utime(temporary, ns=(changed, changed))
         except OSError as error:
             return UserError(f"{path}: cannot be written ({error.strerror}); choose another --out")
     return None

@@ -5,14 +5,14 @@ The sound is heard to its end or until somebody stops it, and may be kept beside
 
 import wave
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from sorigeul.base.errors import UserError
 from sorigeul.base.files import write_text
-from sorigeul.base.thread_pool import prepare_thread, threads_of_a_batch
+from sorigeul.base.thread_pool import BatchThreads
 from sorigeul.recognition.live import FinalSegment, LiveEvent, LiveTranscription
 from sorigeul.recognition.overlaps import RecognizedSegment
 from sorigeul.recognition.recognizer import Recognizer
@@ -76,13 +76,14 @@ class SharedRecognizer:
 
     def __init__(self, recognizer: Recognizer) -> None:
         self._recognizer = recognizer
-        self._thread = ThreadPoolExecutor(1, "recogniser", prepare_thread, (threads_of_a_batch(),))
+        self._thread = BatchThreads(1, in_background=True)
 
     def __enter__(self) -> "SharedRecognizer":
+        self._thread.__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._thread.shutdown(cancel_futures=True)
+        self._thread.__exit__()
 
     def recognize(self, segments: Sequence[SpeechSegment]) -> list[RecognizedSegment]:
         """Recognise segments, and wait for it."""

@@ -166,7 +166,8 @@ def _seam_time(left: RecognizedSegment, right: RecognizedSegment) -> float:
 def _words_within(words: list[Word], start: float, end: float) -> list[Word]:
     """The words, in time from `start` to `end`.
 
-    What stands out is cut off. If a word would vanish, the times of all are scaled instead.
+    What stands out is cut off. If a word would vanish, the times of all are scaled instead; if they
+    take no time at all, they are spread evenly.
     """
     clipped = [
         replace(word, start=min(max(word.start, start), end), end=max(min(word.end, end), start))
@@ -174,6 +175,8 @@ def _words_within(words: list[Word], start: float, end: float) -> list[Word]:
     ]
     if all(word.start < word.end for word in clipped):
         return clipped
+    if words[0].start == words[-1].end:
+        words = [replace(word, start=place, end=place + 1) for place, word in enumerate(words)]
     first, scale = words[0].start, (end - start) / (words[-1].end - words[0].start)
     return [
         replace(

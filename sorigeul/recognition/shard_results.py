@@ -125,10 +125,13 @@ class ShardResults:
         return self.seconds - seconds_before
 
     def _read_row(self, path: Path, offset: int, line: bytes) -> None:
+        """Note where a row is; nothing of a damaged line, whose item is done again."""
         position, _, content = line.partition(b" ")
         try:
             item, row = int(position), json.loads(content)
-        except ValueError:  # a damaged line: the item is done again
+        except (ValueError, RecursionError):
+            return
+        if not (0 <= item < len(self.durations) and isinstance(row, dict)):
             return
         if item not in self.rows:
             self.seconds += self.durations[item]
@@ -138,8 +141,8 @@ class ShardResults:
 
     def _check_inputs(self, path: Path, line: bytes) -> None:
         try:
-            written = json.loads(line)
-        except ValueError:
+            written = dict(json.loads(line))
+        except (ValueError, TypeError, RecursionError):
             written = {}
         for name in {**self.inputs, **written}:
             if written.get(name) != self.inputs.get(name):

@@ -5,6 +5,8 @@ FastAPI cannot derive it, since forms are read by hand.
 
 from typing import Any
 
+from sorigeul.serving.transcription_request import RESPONSE_FORMATS
+
 _STRING = {"type": "string"}
 _NUMBER = {"type": "number"}
 _TRUE_OR_FALSE = {"type": "string", "enum": ["true", "false"]}
@@ -36,9 +38,7 @@ _FIELDS = {
         maxLength=1000,
     ),
     "keywords[]": _list("Names and jargon to favour."),
-    "response_format": _text(
-        "How the text is wanted.", enum=["json", "text", "srt", "verbose_json", "vtt"]
-    ),
+    "response_format": _text("How the text is wanted.", enum=list(RESPONSE_FORMATS)),
     "temperature": {
         "type": "number",
         "minimum": 0,

@@ -34,7 +34,7 @@ class CancelledError(Exception):
 
 
 class QueueObserver(Protocol):
-    """What the queue reports to. What it cannot take down stops nobody: see `BatchQueue._report`."""
+    """What the queue reports to. A fault of it is logged, and stops nobody."""
 
     def waiting(self, segments: int, seconds: float) -> None:
         """How many segments wait, and how many seconds of audio they are."""

@@ -29,7 +29,7 @@ class BodyLimit:
             await self.app(scope, receive, send)
             return
         declared = Headers(scope=scope).get("content-length", "")
-        if declared.isdecimal() and int(declared) > self._most:
+        if declared.isdecimal() and float(declared) > self._most:
             await self._too_large().response()(scope, receive, send)
             return
         deadline = time.monotonic() + self.service.options.upload_seconds

@@ -3,11 +3,15 @@
 FastAPI's own page loads scripts from elsewhere; this one loads nothing.
 """
 
+import hashlib
+from base64 import b64encode
 from html import escape
 from typing import Any
 
 from fastapi import APIRouter, Request
 from starlette.responses import HTMLResponse
+
+from sorigeul.serving.security_headers import CONTENT_SECURITY_POLICY
 
 router = APIRouter(include_in_schema=False)
 
@@ -16,6 +20,8 @@ body { font: 1rem/1.5 system-ui, sans-serif; max-width: 50rem; margin: 2rem auto
 table { border-collapse: collapse } td { border-top: 1px solid #8888; padding: .3rem .8rem .3rem 0 }
 td { vertical-align: top } :root { color-scheme: light dark }
 """
+_STYLE_HASH = b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
+_POLICY = f"{CONTENT_SECURITY_POLICY}; style-src 'sha256-{_STYLE_HASH}'"
 
 
 @router.get("/docs")
@@ -30,7 +36,8 @@ async def docs(request: Request) -> HTMLResponse:
     return HTMLResponse(
         f"<!doctype html><html lang=en><meta charset=utf-8><title>sorigeul</title>"
         f"<style>{_STYLE}</style><h1>sorigeul</h1><p>The same for programs: "
-        f"<a href=/openapi.json>/openapi.json</a></p>{''.join(operations)}</html>"
+        f"<a href=/openapi.json>/openapi.json</a></p>{''.join(operations)}</html>",
+        headers={"content-security-policy": _POLICY},
     )
 
 

@@ -73,7 +73,7 @@ class ServingOptions:
     @property
     def max_upload_bytes(self) -> int:
         """`max_upload` in bytes."""
-        match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([A-Z]*)", self.max_upload.strip().upper())
+        match = re.fullmatch(r"(\d{1,15}(?:\.\d+)?)\s*([A-Z]*)", self.max_upload.strip().upper())
         if match is None or match[2] not in _UNITS:
             raise UserError(f"max_upload is {self.max_upload!r}, but must be as 200MB or 1.5GB")
         return int(float(match[1]) * _UNITS[match[2]])

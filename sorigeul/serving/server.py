@@ -72,9 +72,9 @@ def _announce(listening: socket.socket) -> None:
 
 
 def _run_processes(plan: ServingPlan, listening: Listening) -> None:
-    """Run several processes. One that dies is replaced, however often it takes.
+    """Run several processes. One that dies is replaced.
 
-    Raises UserError if one ends before all of them answer: so many may be too many.
+    Raises UserError if one ends before all of them answer.
     """
     load_recognizers(plan.runs, plan.precision, plan.search)  # what is wrong is said here, once
     with ExitStack() as stack:
@@ -82,8 +82,8 @@ def _run_processes(plan: ServingPlan, listening: Listening) -> None:
         stop = stack.enter_context(StopRequests())
         workers: list[_Worker] = []
         stack.callback(_stop, workers, plan.options)
-        for _ in range(plan.options.workers):
-            workers.append(_Worker(plan, listening))
+        # Those that have begun are in the list, and are stopped, even if the next one cannot begin.
+        workers.extend(_Worker(plan, listening) for _ in range(plan.options.workers))
         announced = False
         while not stop.requested:
             time.sleep(_POLL_SECONDS)

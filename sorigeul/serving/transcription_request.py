@@ -6,7 +6,7 @@ The fields are those of OpenAI's API. Every one is either obeyed or refused, nev
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Literal, cast, get_args
 
 from sorigeul.serving.api_errors import bad_request, quoted
 from sorigeul.serving.batch_queue import TermList
@@ -18,7 +18,7 @@ from sorigeul.text.normalization import normalizer
 from sorigeul.text.vocabulary import Vocabulary
 
 ResponseFormat = Literal["json", "text", "srt", "verbose_json", "vtt"]
-RESPONSE_FORMATS = ("json", "text", "srt", "verbose_json", "vtt")
+RESPONSE_FORMATS: tuple[ResponseFormat, ...] = get_args(ResponseFormat)
 _KOREAN = {"ko", "kor", "korean", "ko-kr", "한국어"}
 MOST_TERM_CHARACTERS = 1000
 """of all terms that a client asks for, and of a prompt"""

@@ -128,7 +128,7 @@ class AudioStream:
         self._decoder, self._name, self._file = decoder, name, file
         blocks = file.decoded(decoder, name)
         self._blocks = chain([first] if (first := next(blocks, None)) is not None else [], blocks)
-        if options.channel.isdecimal() and int(options.channel) > decoder.channels:
+        if options.channel.isdecimal() and float(options.channel) > decoder.channels:
             raise AudioError(f"{name}: has no channel {options.channel}, but {decoder.channels}")
         self._values = ValueCheck(decoder.rate, name)
         self._mixer = Mixer(options.channel, decoder.channels, decoder.rate)

@@ -22,7 +22,7 @@ _FADE_SECONDS = 0.05  # from one way of mixing to the next
 
 def is_choice(choice: str) -> bool:
     """Whether a text says which channels are heard: one of `CHOICES`, or a number from 1."""
-    return choice in CHOICES or (choice.isascii() and choice.isdecimal() and int(choice) > 0)
+    return choice in CHOICES or (choice.isascii() and choice.isdecimal() and float(choice) > 0)
 
 
 def output_channels(choice: str, count: int) -> tuple[str, ...]:

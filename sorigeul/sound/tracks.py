@@ -31,7 +31,7 @@ def choose_track(tracks: Sequence[AudioStream], track: str, name: str) -> int:
     the first. Commentary and audio description come last. Raises AudioError if there is none.
     """
     if track.isdecimal():
-        found = [int(track) - 1] if 1 <= int(track) <= len(tracks) else []
+        found = [int(track) - 1] if 1 <= float(track) <= len(tracks) else []
     elif track:
         found = [i for i, one in enumerate(tracks) if _speaks(one, track)]
     else:

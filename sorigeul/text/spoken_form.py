@@ -192,10 +192,10 @@ def _integer(digits: str, counter: Counter | None = None) -> Readings:
     digits = digits.replace(",", "")
     if counter and counter.word in _WITHOUT_LEADING_ZEROS:
         digits = digits.lstrip("0") or "0"
-    number = int(digits)
     each_digit = (digit_by_digit(digits), digit_by_digit(digits, "영"))
-    if number > LARGEST or (digits[0] == "0" and len(digits) > 1):
+    if len(digits) > len(str(LARGEST)) or (digits[0] == "0" and len(digits) > 1):
         return each_digit
+    number = int(digits)
     if number == 0:
         return ("영", "공", "제로")
     if counter and counter.word == "월" and number in (6, 10):

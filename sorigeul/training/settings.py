@@ -35,7 +35,7 @@ from sorigeul.training.sectioned_settings import SectionedSettings
 RUN_CONFIG = "config.yaml"
 """file in a run folder that holds its settings"""
 
-Precision = Literal["auto", "bfloat16", "float16", "float32", "tf32"]
+TrainingPrecision = Literal["auto", "bfloat16", "float16", "float32", "tf32"]
 LearningRateSchedule = Literal["constant", "cosine", "timed-cosine"]
 
 
@@ -120,7 +120,7 @@ class TrainingConfig:
     and its characters, to which those of the new corpus are added; empty: random weights"""
     freeze: str = ""
     """layers that do not learn, by the beginnings of their names: listener.conv,speller.rnn"""
-    precision: Precision = "auto"
+    precision: TrainingPrecision = "auto"
     """number format of the heavy arithmetic; auto: bfloat16 where the processor has it; float16 and
     tf32 are for GPUs"""
     checkpoint_activations: bool = False

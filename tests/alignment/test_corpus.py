@@ -13,6 +13,7 @@ import soundfile
 from helpers import tones
 from helpers.commands import Command
 from helpers.full_disk import limited_file_size
+from helpers.trees import unreadable_folder
 from rapidfuzz.distance import Levenshtein
 
 from sorigeul.data import manifests
@@ -246,6 +247,25 @@ def test_a_folder_of_recordings_goes_on_where_it_was_interrupted(
     assert {row["recording"] for row in rows(out / "utterances.tsv")} == {"하나", "둘", "셋"}
     for path, modified in made.items():
         assert path.stat().st_mtime_ns == modified
+
+
+def test_what_has_vanished_and_what_cannot_be_looked_into_count_as_unreadable(
+    sorigeul: Command, run: Path, tmp_path: Path
+) -> None:
+    recordings, texts, out = (tmp_path / name for name in ("recordings", "texts", "out"))
+    texts.mkdir()
+    said = lines(6)
+    Speech(said).write(recordings / "a.flac")
+    unreadable_folder(recordings)
+    (recordings / "b.flac").symlink_to("gone.flac")
+    for name in ("a", "b"):
+        (texts / f"{name}.txt").write_text("\n".join(said), encoding="utf-8")
+    done = sorigeul("align", run, recordings, texts, out)
+    assert done.status == 2
+    assert "the folder cannot be read (File name too long)" in done.err
+    assert "b.flac: cannot be opened (No such file or directory)" in done.err
+    assert "error: 2 of 3 recordings could not be read, as said above" in done.err
+    assert {row["recording"] for row in rows(out / "utterances.tsv")} == {"a"}
 
 
 def test_a_model_without_ctc_is_refused(

@@ -4,6 +4,7 @@ import unicodedata
 from pathlib import Path
 
 import pytest
+from helpers.trees import unreadable_folder
 
 from sorigeul.alignment.pairs import Pair, find_pairs
 from sorigeul.base.errors import UserError
@@ -33,8 +34,8 @@ def test_composed_and_decomposed_names_are_the_same(
     recording = touched(recordings, unicodedata.normalize(forms[0], "강의.flac"))
     text = touched(texts, unicodedata.normalize(forms[1], "강의.TXT"))
     pair = Pair(recording, text)
-    assert find_pairs(recordings, texts, recordings / "audio") == [pair]
-    assert find_pairs(recording, texts, recordings / "audio") == [pair]
+    assert find_pairs(recordings, texts, recordings / "audio") == ([pair], 0)
+    assert find_pairs(recording, texts, recordings / "audio") == ([pair], 0)
 
 
 def test_utterances_of_an_earlier_call_are_no_recordings(folders: tuple[Path, Path]) -> None:
@@ -42,7 +43,7 @@ def test_utterances_of_an_earlier_call_are_no_recordings(folders: tuple[Path, Pa
     pair = Pair(touched(recordings, "a.flac"), touched(texts, "a.txt"))
     touched(recordings, "out/audio/a/a-00001.flac")
     touched(recordings, "out/audio/a/a.flac")
-    assert find_pairs(recordings, texts, recordings / "out" / "audio") == [pair]
+    assert find_pairs(recordings, texts, recordings / "out" / "audio") == ([pair], 0)
 
 
 @pytest.mark.parametrize("name", ["a\tb", "a\nb", "a\u2028b", "a\udcffb"])
@@ -62,3 +63,17 @@ def test_what_is_not_there_is_named(folders: tuple[Path, Path]) -> None:
     recording = touched(recordings, "b.flac")
     with pytest.raises(UserError, match=r"texts/b\.txt: no such file"):
         find_pairs(recording, texts, recordings / "audio")
+
+
+def test_folders_that_cannot_be_read_are_counted(folders: tuple[Path, Path]) -> None:
+    recordings, texts = folders
+    pair = Pair(touched(recordings, "a.flac"), touched(texts, "a.txt"))
+    unreadable_folder(recordings)
+    assert find_pairs(recordings, texts, recordings / "audio") == ([pair], 1)
+
+
+def test_a_link_to_itself_is_a_recording_like_any_other(folders: tuple[Path, Path]) -> None:
+    recordings, texts = folders
+    (recordings / "a.flac").symlink_to("a.flac")
+    pair = Pair(recordings / "a.flac", touched(texts, "a.txt"))
+    assert find_pairs(recordings, texts, recordings / "audio") == ([pair], 0)

@@ -60,7 +60,16 @@ def test_what_is_missing_or_no_object_is_refused() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "[]", "{", '{"a": NaN}', '{"a": -Infinity}', '{"a": 1e999}', '{"a": ' + "[" * 10**5],
+    [
+        "",
+        "[]",
+        "{",
+        '{"a": NaN}',
+        '{"a": -Infinity}',
+        '{"a": 1e999}',
+        '{"a": 1' + "0" * 400 + "}",
+        '{"a": ' + "[" * 10**5,
+    ],
 )
 def test_only_objects_of_finite_numbers_are_read(text: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"\w"):

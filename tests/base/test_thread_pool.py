@@ -57,6 +57,17 @@ def test_one_at_a_time_is_computed_by_whoever_submits_it() -> None:
 
 
 @pytest.mark.usefixtures("three_threads")
+def test_one_in_the_background_is_computed_by_a_thread_of_its_own() -> None:
+    with BatchThreads(1, in_background=True) as threads:
+        future = threads.submit(lambda _: (threading.current_thread(), torch.get_num_threads()), 0)
+    thread, own = future.result()
+    assert thread is not threading.current_thread()
+    assert own == threads_of_a_batch()
+    with ThreadPoolExecutor(1) as later:
+        assert later.submit(torch.get_num_threads).result() == 3
+
+
+@pytest.mark.usefixtures("three_threads")
 def test_there_are_as_many_as_cores_and_each_has_its_share_of_them() -> None:
     def within(_: None) -> tuple[int, int, int]:
         return batches_at_a_time(), threads_of_a_batch(), torch.get_num_threads()

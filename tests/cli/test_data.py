@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from helpers.commands import Command
+from helpers.damaged_corpora import copy_corpus, rows
 
 
 def test_stats_are_a_table_and_a_page(sorigeul: Command, corpus: Path, tmp_path: Path) -> None:
@@ -19,6 +20,24 @@ def test_stats_are_a_table_and_a_page(sorigeul: Command, corpus: Path, tmp_path:
     done = sorigeul("data", "stats", corpus, "--report", page)
     assert (done.status, page.read_text(encoding="utf-8")) == (2, "mine")
     assert f"{page} exists, and --report would overwrite it" in done.error()
+
+
+def test_stats_count_recordings_that_cannot_be_read(
+    sorigeul: Command, corpus: Path, tmp_path: Path
+) -> None:
+    train = rows(corpus)
+    for row in train[:7]:
+        row["recording"]["sources"][0]["source"] = str(tmp_path / f"{row['id']}.wav")
+    copy, page = copy_corpus(corpus, tmp_path / "copy", train=train), tmp_path / "page.html"
+    done = sorigeul("data", "stats", copy, "--report", page, "--sample", "0", "--jobs", "1")
+    assert done.status == 2
+    assert "| utterances " in done.out
+    assert page.is_file()  # everything else is done
+    _, *named, more = done.err.splitlines()[:-1]  # the first is about dev and test
+    assert len(named) == 5
+    assert all("cannot be opened" in line for line in named)
+    assert more == "warning: and 2 more"
+    assert done.error().startswith("7 of 48 recordings could not be read: 'sorigeul data check'")
 
 
 def test_new_corpora_are_made_and_whole(sorigeul: Command, corpus: Path, tmp_path: Path) -> None:

@@ -126,6 +126,18 @@ def test_a_split_or_a_manifest_is_evaluated(sorigeul: Command, run: Path, corpus
     assert f"{corpus} holds no finished model" in done.error()
 
 
+@pytest.mark.parametrize("line", ["{}", "5", "[]", '{"supervisions": []}'])
+def test_a_damaged_line_of_a_manifest_is_named(
+    sorigeul: Command, run: Path, corpus: Path, tmp_path: Path, line: str
+) -> None:
+    lines = (corpus / "test.jsonl").read_text(encoding="utf-8").splitlines()
+    manifest = tmp_path / "test.jsonl"
+    manifest.write_text("\n".join([lines[0], line, *lines[2:], ""]), encoding="utf-8")
+    done = sorigeul("evaluate", run, tmp_path)
+    assert done.status == 2
+    assert done.error() == f"{manifest}:2 is no cut with text: make or copy the manifest again"
+
+
 def test_another_normaliser_is_warned_of(
     sorigeul: Command, run: Path, corpus: Path, tmp_path: Path
 ) -> None:
@@ -146,7 +158,7 @@ def test_degradations_get_a_table(
     names = [line.split("|")[1].strip() for line in table]
     assert names == [
         "degradation",
-        "---",
+        "-" * len("silence:2+white:20"),
         "as recorded",
         "level:-20",
         "silence:2+white:20",

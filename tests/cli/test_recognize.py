@@ -16,6 +16,7 @@ import pytest
 import soundfile
 from helpers import tones
 from helpers.commands import Command
+from helpers.transcripts import encoded
 
 from sorigeul import Recognizer
 from sorigeul.base.locks import locked_folder
@@ -83,6 +84,29 @@ def test_what_is_done_is_skipped_on_request(
     assert kept.read_text(encoding="utf-8") == "edited by hand"
     assert sorigeul(*command[:-1], "--overwrite").status == 0
     assert kept.read_text(encoding="utf-8") != "edited by hand"
+
+
+def test_a_recording_that_was_read_in_part_is_not_done(
+    sorigeul: Command, run: Path, tmp_path: Path
+) -> None:
+    whole = encoded(tones.synthesize("가나다라 " * 9, 1), SAMPLE_RATE, "FLAC")
+    recording, out = tmp_path / "a.flac", tmp_path / "texts"
+    recording.write_bytes(whole[: len(whole) * 4 // 5])
+    command = ("transcribe", run, recording, "--format", "txt,vtt", "--word_times", "--out", out)
+    first = sorigeul(*command)
+    assert first.status == 2
+    message = f"error: {recording}: cut short or damaged"
+    assert first.err.splitlines()[-1].startswith(message)
+    texts = {path.name: path.read_text(encoding="utf-8") for path in out.iterdir()}
+    assert set(texts) == {"a.flac.txt", "a.flac.vtt"}
+    assert all(texts.values())
+    again = sorigeul(*command, "--resume")
+    assert (again.status, again.err) == (2, first.err)
+    assert {path.name: path.read_text(encoding="utf-8") for path in out.iterdir()} == texts
+    recording.write_bytes(whole)
+    for resumed in (sorigeul(*command, "--resume"), sorigeul(*command, "--resume")):
+        assert resumed.status == 0
+    assert (out / "a.flac.txt").stat().st_mtime_ns >= recording.stat().st_mtime_ns
 
 
 def test_the_summary_of_several_recordings_has_the_real_time_factor(

@@ -25,6 +25,8 @@ def only(label: Any, **fields: Any) -> LabelledUtterance | UnusableEntry:
         (None, 1, "a is None and no time"),
         ("early", 1, "a is 'early' and no time"),
         ("nan", 1, "a is 'nan' and no time"),
+        (10**400, 1, f"a is {10**400} and no time"),
+        ("9" * 5000 + ":00", 1, f"a is '{'9' * 5000}:00' and no time"),
         ([1], 1, r"a is [1] and no time"),
     ],
 )

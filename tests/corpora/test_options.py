@@ -25,7 +25,9 @@ def test_options_that_make_no_sense_are_refused_by_name(options: dict[str, Any])
         PrepareOptions(**options)
 
 
-@pytest.mark.parametrize("text", ["", "1", "0/3", "4/3", "1/0", "a/b", "1/3/5", "-1/3", "½/2"])
+@pytest.mark.parametrize(
+    "text", ["", "1", "0/3", "4/3", "1/0", "a/b", "1/3/5", "-1/3", "½/2", f"1/{'9' * 5000}"]
+)
 def test_a_shard_that_is_not_i_of_n_is_refused(text: str) -> None:
     with pytest.raises(UserError, match=f"^shard {text}: must be i/n"):
         Shard.parse(text)

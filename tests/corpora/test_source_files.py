@@ -81,3 +81,11 @@ def test_the_nearest_of_several_is_meant_and_none_if_two_are_as_near() -> None:
     (label,) = files("L/a/1.json")
     with pytest.raises(UserError, match=r"1\.wav is either .* or "):
         index.find("1.wav", label)
+
+
+def test_a_file_that_has_vanished_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.json").symlink_to("gone.json")
+    (file,) = source_files(tmp_path, tmp_path / "out")
+    assert isinstance(file, SourceFile)
+    with pytest.raises(UserError, match=r"a\.json: cannot be read \(No such file"):
+        file.read()

@@ -4,8 +4,10 @@ import gzip
 import json
 import shutil
 from collections import Counter
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 from helpers import tones
@@ -206,6 +208,55 @@ def test_a_manifest_that_was_cut_off_is_refused(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-40])
     with pytest.raises(UserError, match="cut off in its last line"):
         manifests.open_manifest(path)
+
+
+DAMAGED_LINES: dict[str, Callable[[dict[str, Any]], Any]] = {
+    "empty object": lambda cut: {},
+    "number": lambda cut: 5,
+    "list": lambda cut: [],
+    "null": lambda cut: None,
+    "no id": lambda cut: cut | {"id": None},
+    "no supervision": lambda cut: cut | {"supervisions": []},
+    "supervisions null": lambda cut: cut | {"supervisions": None},
+    "no object as supervision": lambda cut: cut | {"supervisions": ["가나"]},
+    "number as text": lambda cut: cut | {"supervisions": [cut["supervisions"][0] | {"text": 5}]},
+    "text as duration": lambda cut: cut | {"duration": "1.0"},
+    "endless": lambda cut: cut | {"duration": float("inf")},
+    "longer than any number": lambda cut: cut | {"duration": 10**400},
+    "no number as duration": lambda cut: cut | {"duration": float("nan")},
+    "before the start": lambda cut: cut | {"start": -1},
+    "recording null": lambda cut: cut | {"recording": None},
+    "no recording": lambda cut: {name: cut[name] for name in cut if name != "recording"},
+    "no source": lambda cut: cut | {"recording": cut["recording"] | {"sources": []}},
+    "list as custom": lambda cut: cut | {"custom": [1]},
+    "text as place in an archive": lambda cut: cut | {"custom": {"member": "x"}},
+    "half a place in an archive": lambda cut: cut | {"custom": {"member": {"offset": 1}}},
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGED_LINES)
+def test_whoever_reads_a_damaged_line_says_which_it_is(tmp_path: Path, damage: str) -> None:
+    path = tmp_path / "train.jsonl"
+    cuts_without_audio(tmp_path, [1.0] * 3)
+    lines = path.read_text(encoding="utf-8").splitlines()
+    lines[1] = json.dumps(DAMAGED_LINES[damage](json.loads(lines[1])))
+    path.write_text("\n".join([*lines, ""]), encoding="utf-8")
+    cuts = manifests.as_lazy_cuts(manifests.open_manifest(path))
+    for read in (lambda: cuts, lambda: cuts.select({1}), cuts.fields):
+        with pytest.raises(UserError, match=r"train\.jsonl:2 is no cut with text: make") as error:
+            list(read())
+        one_line(error)
+    assert [cut.id for cut in cuts.select({0, 2})] == ["c0000", "c0002"]
+
+
+def test_a_custom_field_of_any_name_is_none_of_ours(tmp_path: Path) -> None:
+    path = tmp_path / "train.jsonl"
+    cuts_without_audio(tmp_path, [1.0])
+    cut = json.loads(path.read_text(encoding="utf-8")) | {"custom": {"part": 2, "other": 3}}
+    path.write_text(json.dumps(cut) + "\n", encoding="utf-8")
+    (read,) = manifests.open_manifest(path)
+    assert manifests.part_of(read) is None
+    assert read.custom["other"] == 3
 
 
 def test_a_line_that_is_no_cut_is_reported_with_its_number(tmp_path: Path) -> None:

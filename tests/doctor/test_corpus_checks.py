@@ -152,6 +152,23 @@ def test_unreadable_recordings(sorigeul: Command, small_demo: Path, tmp_path: Pa
     shutil.rmtree(copy)
 
 
+@pytest.mark.parametrize("every", [4, 20])
+def test_recordings_without_text(
+    sorigeul: Command, small_demo: Path, tmp_path: Path, every: int
+) -> None:
+    train = rows(small_demo)
+    for row in train[::every]:
+        row["supervisions"][0]["text"] = " "
+    copy = copy_corpus(small_demo, tmp_path / "wordless", train=train)
+    done = sorigeul("doctor", copy, "--time_limit", "5")
+    (line,) = (line for line in done.err.splitlines() if "have speech and no text" in line)
+    kind = "error" if every == 4 else "warning"
+    assert line.startswith(f"{kind}: {80 // every} of 80 recordings have speech and no text, such")
+    assert "80 of them examined" in done.out
+    kept = sorigeul("data", "filter", copy, tmp_path / "kept", "--text", r"\S")
+    assert f"{80 // every} left out" in kept.out  # as the remedy says
+
+
 def test_silence_around_utterances_is_a_warning_that_names_the_worst(demo: Path) -> None:
     def surround_a_quarter(number: int, samples: audio.Samples) -> audio.Samples:
         seconds = 0.0 if number % 4 else 2 + 0.1 * number

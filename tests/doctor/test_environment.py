@@ -1,13 +1,15 @@
 """The environment as the doctor describes it, and what it says stands in the way."""
 
 import os
+import re
+from importlib.metadata import metadata
 from pathlib import Path
 
 import pytest
 from helpers.commands import Command
 from helpers.full_disk import limited_open_files
 
-from sorigeul.doctor.environment import environment
+from sorigeul.doctor.environment import _extras, environment
 from sorigeul.doctor.environment_checks import environment_problems
 
 
@@ -24,6 +26,14 @@ def test_the_environment_fits_on_one_screen(sorigeul: Command) -> None:
     for word in ("bfloat16" if "CPU," in done.out else "CUDA", "demo", "GB free", "aac", "flac"):
         assert word in done.out
     assert lines[-1].startswith(("Nothing stands in the way", "! ", "  "))
+
+
+def test_every_extra_for_users_is_there_or_missing() -> None:
+    extras = dict(_extras())
+    told = re.findall(r"[\w-]+", re.sub(r"\(.*?\)|:.*", "", ", ".join(extras.values())))
+    provided = metadata("sorigeul").get_all("Provides-Extra") or []
+    assert sorted(told) == sorted({*provided} - {"runtime", "bench", "dev"})  # the first is empty
+    assert "train" in extras["extras"].split(", ")  # what these tests run with
 
 
 def test_neither_secrets_nor_the_user_are_told(

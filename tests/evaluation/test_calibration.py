@@ -7,14 +7,12 @@ import pytest
 import torch
 
 from sorigeul.evaluation.calibration import (
-    ReliabilityBin,
     correct_shares,
     correct_words,
     expected_calibration_error,
     judged_words,
     plot_reliability,
     reliability,
-    reliability_table,
 )
 from sorigeul.evaluation.evaluate import RecognizedUtterance
 from sorigeul.recognition.transcription import Word
@@ -100,11 +98,6 @@ def test_bins_are_of_equal_size_and_in_order() -> None:
     assert reliability([], []) == []
     with pytest.raises(ValueError, match="1 confidences, but 2 corrects"):
         reliability([0.5], [1.0, 0.0])
-
-
-def test_the_table_has_a_line_for_each_bin() -> None:
-    table = reliability_table([ReliabilityBin(0.25, 0.333, 1200), ReliabilityBin(0.9, 1.0, 3)])
-    assert table.splitlines()[2:] == ["| 25.0 | 33.3 | 1,200 |", "| 90.0 | 100.0 | 3 |"]
 
 
 def test_the_plot_is_a_png(tmp_path: Path) -> None:

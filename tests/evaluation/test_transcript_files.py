@@ -100,6 +100,7 @@ def test_recordings_that_could_not_be_read_count_as_nothing(
         ('{"id": "1", "text": "가"\n', ":1 is no JSON"),
         ('{"id": "1", "text": 3}\n', ":1 is no JSON"),
         ('{"id": "1", "supervisions": []}\n', ":1 is no JSON"),
+        ('{"id": ' + "[" * 100_000, ":1 is no JSON"),
     ],
 )
 def test_mistakes_are_said_with_their_line(tmp_path: Path, content: str, message: str) -> None:

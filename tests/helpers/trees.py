@@ -28,6 +28,18 @@ def write_text(path: Path, text: str, encoding: str = "utf-8") -> Path:
     return path
 
 
+def unreadable_folder(parent: Path) -> Path:
+    """A chain of folders whose last one no path is short enough for: not even root can read it."""
+    folder, here = parent / "deep", os.open(parent, os.O_RDONLY)
+    for name in ("deep", *("x" * 250 for _ in range(17))):
+        os.mkdir(name, dir_fd=here)
+        below = os.open(name, os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = below
+    os.close(here)
+    return folder
+
+
 def write_table(folder: Path, rows: list[tuple[str, str, str, str]], seconds: float = 0.12) -> Path:
     """Write a CSV of (audio, text, speaker, split), with a recording for each row."""
     for name, *_ in rows:

@@ -120,6 +120,23 @@ def test_a_folder_goes_on_where_it_was_interrupted(
     assert json.loads((out / "report.json").read_text())["total"]["utterances"] >= 4
 
 
+def test_recordings_that_vanish_do_not_end_the_work_on_the_others(
+    sorigeul: Command, run: Path, tmp_path: Path
+) -> None:
+    folder, out = tmp_path / "recordings", tmp_path / "out"
+    record(folder / "c.flac", SAID)
+    (folder / "a.flac").symlink_to("gone.flac")
+    (folder / "b.flac").symlink_to("b.flac")
+    done = sorigeul("label", run, folder, out, *ALL)
+    assert done.status == 2
+    assert "a.flac: cannot be opened (No such file or directory)" in done.err
+    assert "b.flac: cannot be opened (Too many levels of symbolic links)" in done.err
+    assert "error: 2 of 3 recordings could not be read, as said above" in done.err
+    assert {row["recording"] for row in rows(out / "labels.tsv")} == {"c.flac"}
+    alone = sorigeul("label", run, tmp_path / "none.flac", tmp_path / "out2")
+    assert alone.error() == "none of the 1 recordings could be read"
+
+
 def test_two_recordings_of_one_name_are_refused(
     sorigeul: Command, run: Path, tmp_path: Path
 ) -> None:

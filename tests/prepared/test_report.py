@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from sorigeul.corpora.counts import SplitCounts
 from sorigeul.prepared.corpus import PreparedCorpus
 from sorigeul.prepared.report import contents, histogram, jamo_shares, write_report
-from sorigeul.prepared.statistics import corpus_statistics
+from sorigeul.prepared.statistics import CorpusStatistics, SplitStatistics, corpus_statistics
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
@@ -44,8 +45,18 @@ def test_the_page_holds_the_statistics(prepared: PreparedCorpus) -> None:
     assert shown["longest_speakers"][0] == {"name": "가", "minutes": 0.05}
     assert shown["repeated"] == [{"text": "안녕하세요.", "times": {"train": 2, "dev": 1}}]
     assert [one["name"] for one in shown["scripts"]] == ["Latin", "digits"]
-    assert {*"똠방각"} <= set(shown["once"])
+    assert {*"똠방각"} <= set(shown["once"]["names"])
     assert shown["leaks"]
+
+
+def test_the_page_counts_what_it_has_no_room_to_name() -> None:
+    reasons = [f"{number}.wav: cut short" for number in range(5000)]
+    once = Counter(map(chr, range(ord("가"), ord("가") + 300)))
+    train = SplitStatistics(SplitCounts(characters=once))
+    shown = contents("data", CorpusStatistics({"train": train}, unreadable=reasons))
+    assert shown["unreadable"] == {"count": 5000, "names": reasons[:200]}
+    assert shown["clipped"] == {"count": 0, "names": []}
+    assert (shown["once"]["count"], len(shown["once"]["names"])) == (300, 200)
 
 
 def test_a_browser_shows_it_in_both_languages(prepared: PreparedCorpus, tmp_path: Path) -> None:
@@ -53,7 +64,9 @@ def test_a_browser_shows_it_in_both_languages(prepared: PreparedCorpus, tmp_path
     if CHROMIUM is None:
         pytest.skip("no Chromium here: apt-get install chromium")
     hostile = "<img src=x onerror=alert(1)>"
-    write_report(tmp_path / "page.html", hostile, corpus_statistics(prepared, 0, 1))
+    statistics = corpus_statistics(prepared, 0, 1)
+    statistics.unreadable += [f"{number}.wav: cut short" for number in range(5000)]
+    write_report(tmp_path / "page.html", hostile, statistics)
     errors: list[str] = []
     with api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
@@ -68,6 +81,8 @@ def test_a_browser_shows_it_in_both_languages(prepared: PreparedCorpus, tmp_path
         page.get_by_role("button", name="English").click()
         assert page.title() == f"The corpus {hostile}"
         assert "sentences also in train" in page.inner_text("main")
+        page.get_by_text("Recordings that cannot be read (5,000)").click()
+        assert page.locator("details p").inner_text().endswith("199.wav: cut short, …")
         assert page.locator("tbody tr").first.inner_text().split() == ["utterances", "4", "1", "1"]
         browser.close()
     assert errors == []

@@ -41,7 +41,7 @@ def test_the_steps_run_in_order_and_the_figures_are_shown(
         "== 2 of 2: score ==",
     ]
     assert json.loads((out / "all of them.json").read_bytes())["crr"] == pytest.approx(98.0)
-    assert any(line.startswith("| test | 98.00") and line.endswith("| 5 |") for line in lines)
+    assert any(line.startswith("| test | 98.00") and line.endswith(" 5 |") for line in lines)
     results = (out / "results.md").read_text(encoding="utf-8")
     assert "Scores two files of texts." in results
     assert "all of them.json'`" in results  # as one types it
@@ -121,6 +121,10 @@ def test_figures_that_no_step_has_written_are_named(sorigeul: Command, tmp_path:
     refused = sorigeul("recipe", recipe, tmp_path, out)
     assert refused.status == 2
     assert f"{out / 'dev.json'}: no figures of dev" in refused.error()
+    write_text(out / "dev.json", "[" * 100_000)
+    assert (
+        "no figures of dev (maximum recursion" in sorigeul("recipe", recipe, tmp_path, out).error()
+    )
     write_text(out / "dev.json", '{"crr": 1}')
     assert "no figures of dev ('cer')" in sorigeul("recipe", recipe, tmp_path, out).error()
 

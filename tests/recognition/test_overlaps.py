@@ -132,6 +132,18 @@ def test_half_a_word_keeps_the_confidence_of_the_whole() -> None:
     assert [word.confidence for segment in segments for word in segment.words] == [0.3, 0.3]
 
 
+def test_words_that_take_no_time_are_spread_evenly() -> None:
+    heard = recognized("가나 다 라마바 사", 1.0, 3.0, 1.0, 1.0, False)
+    (segment,) = join_overlaps([heard], VOCABULARY)
+    assert_words_fit([segment])
+    assert [(word.start, word.end) for word in segment.words] == [
+        (1.0, 1.5),
+        (1.5, 2.0),
+        (2.0, 2.5),
+        (2.5, 3.0),
+    ]
+
+
 @pytest.mark.parametrize("seed", range(40))
 def test_words_fit_whatever_the_segments_contain(seed: int) -> None:
     """Texts at random, of which neighbours share much, little or nothing, at any rate."""

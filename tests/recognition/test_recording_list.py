@@ -23,8 +23,8 @@ from sorigeul.sound.segments import SegmentLimits
     [
         ("", "holds no recording"),
         ("{", "list.jsonl:1 cannot be read"),
-        ('{"id": "a"}', "list.jsonl: the entry after 0 recordings is not a recording: make the"),
-        ("[]", "list.jsonl: the entry after 0 recordings is not a recording: make the"),
+        ('{"id": "a"}', "list.jsonl:1 is no cut of a recording: make or copy the manifest again"),
+        ("[]", "list.jsonl:1 is no cut of a recording: make or copy the manifest again"),
         (None, "list.jsonl: cannot be read (No such file or directory)"),
     ],
 )

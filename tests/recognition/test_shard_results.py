@@ -80,7 +80,21 @@ def test_a_file_with_an_incomplete_first_line_starts_again(tmp_path: Path) -> No
     assert out.read_text(encoding="utf-8") == OUTPUT
 
 
-@pytest.mark.parametrize("damage", [b"\0\0\0\0\n", b"1 {\n", b"x {}\n", b"\n", b"2\n"])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        b"\0\0\0\0\n",
+        b"1 {\n",
+        b"x {}\n",
+        b"\n",
+        b"2\n",
+        b"4 {}\n",
+        b"-1 {}\n",
+        b"1 5\n",
+        b"1 null\n",
+        b"1 " + b"[" * 100_000 + b"\n",
+    ],
+)
 def test_a_damaged_line_is_done_again(tmp_path: Path, damage: bytes) -> None:
     out = tmp_path / "o.jsonl"
     with shard_results(out) as first:
@@ -105,6 +119,9 @@ def test_results_of_another_model_or_manifest_are_refused_and_left_alone(tmp_pat
     with pytest.raises(UserError, match="another form"):  # of which those before know nothing
         shard_results(out, 1, form="new")
     path.write_bytes(b"no results\n" + before)
+    with pytest.raises(UserError, match="another model"):
+        shard_results(out)
+    path.write_bytes(b"[1, 2]\n" + before)
     with pytest.raises(UserError, match="another model"):
         shard_results(out)
     assert shard_files(out) == [path]

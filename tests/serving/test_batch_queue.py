@@ -1,5 +1,7 @@
 """Tests of the batch queue: whose turn it is, what shares a batch, and leaving."""
 
+import errno
+import os
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -27,6 +29,8 @@ class Model:
     gate: threading.Semaphore | None = None
     waiting: list[tuple[int, float]] = field(default_factory=list)
     failing: bool = False
+    lost: int = 0
+    disk_is_full: bool = False
 
     def __call__(self, batch: Sequence[SpeechSegment], terms: TermList) -> list[object]:
         self.batches.append(list(batch))
@@ -35,15 +39,21 @@ class Model:
             assert self.gate.acquire(timeout=60)
         if self.failing:
             raise RuntimeError("out of memory")
-        return [(segment.start, terms) for segment in batch]
+        return [(segment.start, terms) for segment in batch][self.lost :]
 
     def batch(self, waits: Sequence[float], audio_seconds: float, seconds: float) -> None:
+        self._fail_if_full()
         assert min(waits) >= 0
         assert seconds >= 0
         assert audio_seconds > 0
 
     def note(self, segments: int, seconds: float) -> None:
+        self._fail_if_full()
         self.waiting.append((segments, round(seconds, 3)))
+
+    def _fail_if_full(self) -> None:
+        if self.disk_is_full:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 class Observer:
@@ -212,6 +222,35 @@ def test_a_fault_reaches_those_who_wait_and_nobody_else(model: Model, queue: Bat
     model.failing = False
     model.gate.release()
     assert queue.client().recognize([speech(1.0, 5)]) == [(5, ())]
+
+
+def test_a_wrong_number_of_results_is_a_fault_too(model: Model, queue: BatchQueue) -> None:
+    model.lost = 1
+    future = queue.client().submit([speech(1.0, number) for number in range(3)])
+    assert model.gate is not None
+    model.gate.release(2)
+    with pytest.raises(ValueError, match="shorter"):
+        future.result(timeout=60)
+    model.lost = 0
+    model.gate.release()
+    assert queue.client().recognize([speech(1.0, 5)]) == [(5, ())]
+
+
+def test_who_is_told_in_vain_stops_nobody(
+    model: Model, queue: BatchQueue, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """As if the files of Prometheus lay on a full disk: all is recognised, and one line says so."""
+    model.disk_is_full = True
+    for number in range(3):
+        future = queue.client().submit([speech(1.0, number)])
+        assert model.gate is not None
+        model.gate.release(2 if number == 0 else 1)
+        assert future.result(timeout=60) == [(number, ())]
+    assert capfd.readouterr().err.count("No space left on device") == 1
+    model.disk_is_full = False
+    model.gate.release()
+    assert queue.client().recognize([speech(1.0, 5)]) == [(5, ())]
+    assert model.waiting[-1] == (0, 0.0)
 
 
 def test_who_gives_up_waiting_does_not_disturb_the_model(model: Model, queue: BatchQueue) -> None:

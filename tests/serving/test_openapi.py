@@ -1,8 +1,10 @@
 """Tests of what the server says about itself, and of how it answers what follows from that."""
 
+import hashlib
 import re
 import subprocess
 import sys
+from base64 import b64encode
 from pathlib import Path
 
 import pytest
@@ -42,11 +44,16 @@ def test_every_field_that_is_read_is_described() -> None:
 
 
 def test_the_page_of_the_description_loads_nothing_from_elsewhere(server: Server) -> None:
-    page = server.get("/docs").text
+    reply = server.get("/docs")
+    page = reply.text
     assert "POST /v1/audio/transcriptions" in page
     assert "keywords[]" in page
     assert "<script" not in page
     assert set(re.findall(r"(?:href|src)=\"?([^\s>\"]+)", page)) == {"/openapi.json"}
+    (style,) = re.findall("<style>(.*?)</style>", page, re.DOTALL)
+    allowed = b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    policy = reply.headers["content-security-policy"].split("; ")
+    assert {"default-src 'none'", f"style-src 'sha256-{allowed}'"} <= set(policy)
 
 
 @pytest.mark.prove

@@ -31,6 +31,7 @@ def test_sizes_are_written_as_people_do(text: str, count: int) -> None:
         {"max_upload": "much"},
         {"max_upload": "0"},
         {"max_upload": "5 TBX"},
+        {"max_upload": "9" * 310 + "GB"},
         {"cors_origin": ("example.com",)},
         {"cors_origin": ("https://example.com/path",)},
     ],

@@ -1,6 +1,7 @@
 """Tests of the server as a process: how it starts, stops, and shares work among processes."""
 
 import os
+import shutil
 import signal
 import socket
 from collections.abc import Iterator
@@ -9,10 +10,11 @@ from pathlib import Path
 import httpx2 as httpx
 import openai
 import pytest
-from helpers.processes import children, has_ended, wait_until
+from helpers.processes import Forked, children, has_ended, wait_until
 from helpers.servers import Server, serving
 
 from sorigeul import Recognizer
+from sorigeul.serving import server
 
 
 @pytest.fixture
@@ -90,8 +92,6 @@ def test_who_finds_no_place_is_told_when_to_come_again(
 
 
 def test_a_port_that_is_taken_is_a_users_mistake(run: Path, tmp_path: Path) -> None:
-    from helpers.processes import Forked
-
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         ended = Forked(tmp_path, "serve", run, "--port", str(port)).done()
@@ -100,8 +100,6 @@ def test_a_port_that_is_taken_is_a_users_mistake(run: Path, tmp_path: Path) -> N
 
 
 def test_two_models_of_one_name_are_refused(run: Path, tmp_path: Path) -> None:
-    from helpers.processes import Forked
-
     ended = Forked(tmp_path, "serve", run, run, "--port", "0").done()
     assert ended.status == 2
     assert "two models have the name tiny" in ended.error()
@@ -118,7 +116,7 @@ def test_several_processes_share_the_work_and_their_metrics(
     run: Path, tmp_path: Path, wav: bytes
 ) -> None:
     with serving(tmp_path, run, "--workers", "2") as server:
-        workers = [pid for pid in children(server.process.pid) if "spawn_main" in command_line(pid)]
+        workers = workers_of(server.process)
         assert len(workers) == 2
         count = 30
         for _ in range(count):
@@ -137,6 +135,46 @@ def test_several_processes_share_the_work_and_their_metrics(
         assert ended.status == 0
         assert "a server process has died" in ended.err
     assert all(has_ended(pid) for pid in workers)
+
+
+@pytest.mark.prove
+def test_a_worker_that_ends_before_all_answer_is_an_error_with_a_remedy(
+    run: Path, tmp_path: Path
+) -> None:
+    process = Forked(tmp_path, "serve", run, "--port", "0", "--workers", "2")
+    assert process.wait_until(lambda: len(workers_of(process)) == 2)
+    workers = workers_of(process)
+    os.kill(workers[1], signal.SIGKILL)  # as the system does if the memory is full
+    ended = process.done()
+    assert (ended.status, ended.out) == (2, "")
+    assert "ended by signal 9 before all 2 answered" in ended.error()
+    assert "give fewer --workers" in ended.error()
+    assert all(has_ended(pid) for pid in workers)
+
+
+@pytest.mark.prove
+def test_a_worker_that_cannot_be_replaced_stops_no_other_and_is_tried_again(
+    run: Path, tmp_path: Path, wav: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "_RETRY_SECONDS", 1.0)
+    model = shutil.copytree(run, tmp_path / "tiny")
+    with serving(tmp_path, model, "--workers", "2") as running:
+        dying, healthy = workers_of(running.process)
+        model.rename(tmp_path / "away")
+        os.kill(dying, signal.SIGKILL)
+        errors = running.process.outputs[1]
+        assert wait_until(lambda: errors.read_text().count("trying again in 1 s") == 2)
+        assert running.client().audio.transcriptions.create(file=wav, model="tiny").text
+        (tmp_path / "away").rename(model)
+        os.kill(healthy, signal.SIGKILL)
+        patient = running.client(max_retries=10)
+        assert patient.audio.transcriptions.create(file=wav, model="tiny").text
+        running.process.kill(signal.SIGTERM)
+        assert running.process.done().status == 0
+
+
+def workers_of(process: Forked) -> list[int]:
+    return [pid for pid in children(process.pid) if "spawn_main" in command_line(pid)]
 
 
 def command_line(pid: int) -> str:

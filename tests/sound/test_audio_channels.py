@@ -8,7 +8,8 @@ import pytest
 from helpers.waves import Wave, wave, with_soundfile
 
 from sorigeul.base.errors import UserError
-from sorigeul.sound.audio import SAMPLE_RATE, AudioOptions, Recording, load, open_stream
+from sorigeul.sound.audio import SAMPLE_RATE, AudioError, AudioOptions, Recording, load, open_stream
+from sorigeul.sound.channels import CHOICES
 
 
 def noise(seconds: float, level: float, seed: int = 0) -> Wave:
@@ -85,8 +86,16 @@ def test_one_channel_is_chosen() -> None:
     left, right = wave(2), wave(2, shift=0.3)
     for channel, expected in (("left", left), ("right", right), ("mix", (left + right) / 2)):
         assert same(heard([left, right], channel).samples, expected)
+
+
+@pytest.mark.parametrize("channel", CHOICES)
+def test_the_only_channel_stands_in_for_another_and_says_so(channel: str) -> None:
     mono = with_soundfile(wave(2), subtype="FLOAT")
-    assert same(load(mono, options=AudioOptions(channel="right")).samples, wave(2))
+    with open_stream(mono, options=AudioOptions(channel=channel)) as stream:
+        assert same(np.concatenate(list(stream), axis=1), wave(2))
+        steps = stream.account[1:]
+    told = (f"took the only channel there is, for {channel}",)
+    assert steps == (told if channel in ("left", "right", "each") else ())
 
 
 @pytest.mark.parametrize("rate", [SAMPLE_RATE, 44_100])
@@ -100,6 +109,12 @@ def test_each_channel_is_kept_apart(rate: int) -> None:
         for number in range(count):
             alone = load(with_soundfile(samples[:, number], rate, subtype="FLOAT"))
             np.testing.assert_array_equal(channels[number], alone.samples)
+
+
+@pytest.mark.parametrize("channel", ["3", "9" * 5000])
+def test_a_channel_that_is_not_there_is_refused(channel: str) -> None:
+    with pytest.raises(AudioError, match=f"has no channel {channel}, but 1$"):
+        load(with_soundfile(wave()), options=AudioOptions(channel=channel))
 
 
 def test_each_is_refused_where_one_recording_is_needed() -> None:

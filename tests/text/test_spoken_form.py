@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sorigeul.text.counters import counter_at
+from sorigeul.text.numerals import LARGEST, sino
 from sorigeul.text.spoken_form import alternatives, spoken
 
 
@@ -149,6 +150,17 @@ def test_the_table_of_hand_checked_pairs_is_read_as_it_stands() -> None:
 )
 def test_the_other_readings_count(written: str, readings: str) -> None:
     assert {reading.replace(" ", "") for reading in readings.split(", ")} <= all_readings(written)
+
+
+@pytest.mark.parametrize(
+    "pattern", ["{}", "{} 월", "-{}", "1.{}", "{}:{}", "{}/{}", "1.2.{}", "{}원"]
+)
+def test_a_number_of_any_length_is_read_digit_by_digit(pattern: str) -> None:
+    reading = spoken(pattern.replace("{}", "7" * 5000))
+    assert "칠" * 5000 in reading.replace(" ", "")
+    assert not re.search("[0-9]", reading)
+    assert spoken("9" * 20) == sino(LARGEST)
+    assert spoken("1" + "0" * 20) == "일" + "공" * 20
 
 
 def test_only_expressions_have_several_readings() -> None:

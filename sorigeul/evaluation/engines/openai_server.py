@@ -136,7 +136,7 @@ class OpenAIServer:
             answer = ""
         try:
             message = str(json.loads(answer)["error"]["message"])
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, RecursionError, KeyError, TypeError):
             message = answer
         line = " ".join(f"{error.reason}: {message}".split())
         if self._key:
@@ -154,7 +154,7 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 def _text(answer: bytes) -> str:
     try:
         text = json.loads(answer)["text"]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, RecursionError, KeyError, TypeError):
         text = None
     if not isinstance(text, str):
         shown = " ".join(answer[:_LONGEST_REASON].decode("utf-8", "replace").split())

@@ -41,3 +41,10 @@ def test_the_clean_lists_are_read_and_the_raw_ones_are_not(tmp_path: Path) -> No
     assert len(reasons) == 2
     with pytest.raises(UserError, match="not ClovaCall; it should hold clean"):
         prepare(CORPORA["clovacall"], tmp_path / "out", tmp_path / "other")
+
+
+@pytest.mark.parametrize("content", ["[" * 100_000, "[{]", "\0"])
+def test_a_list_that_is_no_json_is_named(tmp_path: Path, content: str) -> None:
+    write_text(tmp_path / "in" / "clean" / "train_ClovaCall.json", content)
+    with pytest.raises(UserError, match=r"train_ClovaCall\.json: not JSON \("):
+        prepare(CORPORA["clovacall"], tmp_path / "in", tmp_path / "out")

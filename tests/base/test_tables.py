@@ -1,6 +1,6 @@
 """Tables in Markdown that line up."""
 
-from sorigeul.evaluation.tables import markdown_table
+from sorigeul.base.tables import markdown_table
 
 
 def test_names_on_the_left_numbers_on_the_right() -> None:
