@@ -29,12 +29,11 @@ class Pair:
 def find_pairs(recordings: Path, texts: Path, utterances: Path) -> tuple[list[Pair], int]:
     """A recording with its text, or each recording under a folder with the text of its name.
 
-    Besides, how many folders could not be read; warnings name them.
-
-    What lies under `utterances`, where an earlier call has written them, is not for aligning. Names
-    may be of composed or decomposed Hangul. Recordings and texts that are alone are named in
-    warnings. Raises UserError if there is no pair, if two recordings have the same name, or if a
-    name cannot stand in a table.
+    Returns the pairs, and how many folders could not be read, which warnings name. What lies under
+    `utterances`, where an earlier call has written them, is not for aligning. Names may be of
+    composed or decomposed Hangul. Recordings and texts that are alone are named in warnings. Raises
+    UserError if there is no pair, if two recordings have the same name, or if a name cannot stand
+    in a table.
     """
     if not recordings.exists():
         raise UserError(f"{recordings}: no such file; give a recording, or a folder of them")
