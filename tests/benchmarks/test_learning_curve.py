@@ -37,6 +37,7 @@ def test_a_larger_share_holds_the_smaller_one_and_all_that_models_are_judged_by(
     assert 0.5 < hours[1] / hours[2] <= 0.6
 
 
+@pytest.mark.prove
 def test_it_trains_every_share_once_and_draws_the_curve(
     corpus: Path,
     tmp_path: Path,
