@@ -38,6 +38,7 @@ def prepare_threads(environment: MutableMapping[str, str] = os.environ) -> None:
 def set_threads(count: str) -> None:
     """Use as many threads as the user says. Raises UserError if that is no number of cores."""
     most = os.cpu_count() or 1
+    # Compared as a float, since `int` fails on thousands of digits.
     if not (count.isascii() and count.isdigit() and 1 <= float(count) <= most):
         raise UserError(f"threads is '{count}', but must be a number from 1 to {most}")
     use_threads(int(count))

@@ -29,6 +29,7 @@ class BodyLimit:
             await self.app(scope, receive, send)
             return
         declared = Headers(scope=scope).get("content-length", "")
+        # As a float, since `int` fails on thousands of digits.
         if declared.isdecimal() and float(declared) > self._most:
             await self._too_large().response()(scope, receive, send)
             return

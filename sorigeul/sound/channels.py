@@ -22,6 +22,7 @@ _FADE_SECONDS = 0.05  # from one way of mixing to the next
 
 def is_choice(choice: str) -> bool:
     """Whether a text says which channels are heard: one of `CHOICES`, or a number from 1."""
+    # As a float, since `int` fails on thousands of digits.
     return choice in CHOICES or (choice.isascii() and choice.isdecimal() and float(choice) > 0)
 
 

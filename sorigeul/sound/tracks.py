@@ -30,7 +30,7 @@ def choose_track(tracks: Sequence[AudioStream], track: str, name: str) -> int:
     ``track``: a number from 1, a language, or "" for the Korean track, else the default one, else
     the first. Commentary and audio description come last. Raises AudioError if there is none.
     """
-    if track.isdecimal():
+    if track.isdecimal():  # compared as a float, since `int` fails on thousands of digits
         found = [int(track) - 1] if 1 <= float(track) <= len(tracks) else []
     elif track:
         found = [i for i, one in enumerate(tracks) if _speaks(one, track)]
