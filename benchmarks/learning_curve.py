@@ -1,11 +1,12 @@
 """What more speech brings: a model for each share of the training speech, and what they promise.
 
-    python benchmarks/learning_curve.py data/pansori runs/curve -- --preset small --max_epochs 8
+    python benchmarks/learning_curve.py data/pansori runs/curve --epochs 14 -- --preset small
 
 The shares hold each other: whole speakers, in an order drawn by a seed, the last one in part. A
 small share is heard more often: the epochs grow with the root of what is missing. Each model is the
 best one on dev by greedy scores, searched as untuned models are, and judged on test. Options of
-`train` follow after `--`. What is finished is not made again. Prints a table; draws `curve.png`.
+`train` follow after `--`. With the same arguments, what is finished is not made again; with other
+shares it is added to. Prints a table; draws `curve.png`.
 """
 
 import argparse
@@ -13,7 +14,6 @@ import json
 import math
 import subprocess
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from random import Random
 
@@ -37,16 +37,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("data", type=Path, help="prepared corpus with train, dev and test")
     parser.add_argument("out", type=Path, help="folder for the shares and their runs")
+    parser.add_argument("--epochs", type=int, required=True, help="of a training on all of it")
     parser.add_argument("--shares", type=float, nargs="+", default=SHARES, metavar="PERCENT")
     parser.add_argument("--seed", type=int, default=0)
     words = sys.argv[1:]
     before = words.index("--") if "--" in words else len(words)
     arguments = parser.parse_args(words[:before])
-    if not all(0 < share <= 100 for share in arguments.shares):
-        parser.error("--shares must be above 0 and at most 100")
-    points = [
-        _point(arguments, share, words[before + 1 :]) for share in sorted(set(arguments.shares))
-    ]
+    arguments.options = words[before + 1 :]
+    shares = sorted(set(arguments.shares))
+    if len(shares) < 2 or not all(0 < share <= 100 for share in shares):
+        parser.error("--shares must be two or more, above 0 and at most 100")
+    if arguments.epochs < 1:
+        parser.error("--epochs must be at least 1")
+    _begin(arguments)
+    points = [_point(arguments, share) for share in shares]
     rows = [["share", "hours", "speakers", "CRR", "CER", "WER"]]
     for point in points:
         rates = (f"{point[rate]:.2f}" for rate in ("crr", "cer", "wer"))
@@ -66,28 +70,28 @@ def main() -> None:
     _draw(arguments.out / "curve.png", hours, errors, scale, exponent)
 
 
+def _begin(arguments: argparse.Namespace) -> None:
+    """Make the folder, or find it begun with the same arguments but for the shares."""
+    record = arguments.out / "arguments.json"
+    given = [str(arguments.data), arguments.seed, arguments.epochs, arguments.options]
+    if record.exists() and json.loads(record.read_bytes()) != given:
+        raise UserError(f"{arguments.out} is of other arguments: choose another folder")
+    write_text(record, json.dumps(given))
+
+
 def power_law(
     hours: "np.ndarray[tuple[int], np.dtype[np.float64]]",
     errors: "np.ndarray[tuple[int], np.dtype[np.float64]]",
 ) -> tuple[float, float]:
     """A and b of errors = A / hours^b (Hestness et al. 2017), by least squares of the logarithms.
 
-    Parameters
-    ----------
     hours, errors : (N,), of at least two amounts of speech
-
-    Raises
-    ------
-    UserError
-        if there are fewer
     """
-    if len(hours) < 2:
-        raise UserError("a curve needs two shares or more")
     slope, intercept = np.polyfit(np.log(hours), np.log(errors), 1)
     return math.exp(intercept), -float(slope)
 
 
-def _point(arguments: argparse.Namespace, share: float, options: Sequence[str]) -> dict[str, float]:
+def _point(arguments: argparse.Namespace, share: float) -> dict[str, float]:
     """Train on a share, unless that is done; its hours, speakers and rates on test."""
     folder: Path = arguments.out / f"{share:g}"
     data, run, rates = folder / "data", folder / "run", folder / "test.json"
@@ -96,8 +100,8 @@ def _point(arguments: argparse.Namespace, share: float, options: Sequence[str]) 
         write_text(folder / "ids.txt", "".join(f"{id_}\n" for id_ in ids))
         _sorigeul("data", "filter", arguments.data, data, "--ids", folder / "ids.txt")
     if not rates.exists():
-        epochs = _epochs(options, share)
-        _sorigeul("train", data, run, *options, "--max_epochs", epochs)
+        epochs = round(arguments.epochs / math.sqrt(share / 100))
+        _sorigeul("train", data, run, *arguments.options, "--max_epochs", epochs)
         _sorigeul("evaluate", run, data, "--split", "test", "--json", rates)
     return {"share": share, "hours": hours, "speakers": speakers} | json.loads(rates.read_bytes())
 
@@ -116,16 +120,11 @@ def _drawn(data: Path, share: float, seed: int) -> tuple[list[str], float, int]:
     return ids, float(ends[len(kept) - 1]) / 3600, len({speaker(cut) for cut in kept})
 
 
-def _epochs(options: Sequence[str], share: float) -> int:
-    """`--max_epochs` of the whole corpus, and more of them for a share."""
-    if "--max_epochs" not in options:
-        raise UserError("say how long to train on the whole corpus, after --: --max_epochs N")
-    whole = int(options[options.index("--max_epochs") + 1])
-    return round(whole / math.sqrt(share / 100))
-
-
 def _sorigeul(*words: object) -> None:
-    subprocess.run([sys.executable, "-m", "sorigeul", *map(str, words)], check=True)
+    """Run a command; where it fails, it has said why."""
+    done = subprocess.run([sys.executable, "-m", "sorigeul", *map(str, words)], check=False)
+    if done.returncode != 0:
+        raise SystemExit(done.returncode)
 
 
 def _draw(

@@ -8,7 +8,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -289,8 +289,9 @@ def _write(
             with replacing(path) as temporary:
                 temporary.write_text(text, encoding="utf-8")
                 if not (is_whole or is_standard_input(recording)):
-                    changed = recording.path.stat().st_mtime_ns - _OLDER
-                    os.utime(temporary, ns=(changed, changed))
+                    with suppress(FileNotFoundError):  # it has vanished, and is never done
+                        changed = recording.path.stat().st_mtime_ns - _OLDER
+                        os.utime(temporary, ns=(changed, changed))
         except OSError as error:
             return UserError(f"{path}: cannot be written ({error.strerror}); choose another --out")
     return None

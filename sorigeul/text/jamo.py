@@ -4,6 +4,7 @@ Does not know about error rates or alignments.
 """
 
 import unicodedata
+from functools import cache
 from typing import Literal
 
 Position = Literal["initial", "medial", "final"]
@@ -19,11 +20,6 @@ LETTERS: dict[Position, tuple[str, ...]] = {
 """the letters of each position, in the order of the numbers of `positions`"""
 
 _FIRST, _LAST = "가", "힣"
-_DECOMPOSED = {
-    ord(syllable): unicodedata.normalize("NFD", syllable)
-    for syllable in map(chr, range(ord(_FIRST), ord(_LAST) + 1))
-}
-"""for `str.translate`: code point of each of the 11,172 syllables -> its two or three letters"""
 
 
 def to_letters(text: str) -> str:
@@ -32,7 +28,14 @@ def to_letters(text: str) -> str:
     Letters are conjoining jamo: an initial ㄱ and a final ㄱ are two different letters. Diphthongs
     (ㅘ) and double consonants (ㄲ, ㄺ) are one letter.
     """
-    return text.translate(_DECOMPOSED)
+    return text.translate(_decomposed())
+
+
+@cache  # made when it is first used: most commands never need it
+def _decomposed() -> dict[int, str]:
+    """For `str.translate`: code point of each of the 11,172 syllables -> its letters."""
+    syllables = map(chr, range(ord(_FIRST), ord(_LAST) + 1))
+    return {ord(syllable): unicodedata.normalize("NFD", syllable) for syllable in syllables}
 
 
 def is_syllable(character: str) -> bool:

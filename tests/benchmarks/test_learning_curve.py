@@ -12,14 +12,51 @@ from sorigeul.base.errors import UserError
 from sorigeul.data.manifests import required_manifest
 
 learning_curve = load_benchmark("learning_curve")
+POINT = {"share": 50.0, "speakers": 2, "crr": 40.0, "cer": 60.0, "wer": 90.0}
 
 
 def test_the_fit_finds_the_power_law_that_made_the_errors() -> None:
     hours = np.array([0.2, 0.6, 1.3, 2.1])
     scale, exponent = learning_curve.power_law(hours, 45 / hours**0.3)
     assert (scale, exponent) == (pytest.approx(45), pytest.approx(0.3))
-    with pytest.raises(UserError, match="two shares or more"):
-        learning_curve.power_law(hours[:1], hours[:1])
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--epochs", "8", "--shares", "50"), "two or more"),
+        (("--epochs", "8", "--shares", "50", "200"), "at most 100"),
+        (("--epochs", "0"), "at least 1"),
+        ((), "--epochs"),
+    ],
+)
+def test_what_makes_no_curve_is_refused_before_anything_is_trained(
+    corpus: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    words: tuple[str, ...],
+    message: str,
+) -> None:
+    out = tmp_path / "curve"
+    monkeypatch.setattr(sys, "argv", ["learning_curve.py", str(corpus), str(out), *words])
+    with pytest.raises(SystemExit) as ended:
+        learning_curve.main()
+    assert ended.value.code == 2
+    assert message in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_other_arguments_are_refused_in_a_folder_that_was_begun(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ["learning_curve.py", str(corpus), str(tmp_path), "--epochs"]
+    monkeypatch.setattr(learning_curve, "_point", lambda _, share: POINT | {"hours": share})
+    monkeypatch.setattr(sys, "argv", [*words, "8"])
+    learning_curve.main()
+    monkeypatch.setattr(sys, "argv", [*words, "9"])
+    with pytest.raises(UserError, match="of other arguments"):
+        learning_curve.main()
 
 
 def test_a_larger_share_holds_the_smaller_one_and_all_that_models_are_judged_by(
@@ -46,8 +83,17 @@ def test_it_trains_every_share_once_and_draws_the_curve(
 ) -> None:
     config = tmp_path / "tiny.yaml"
     config.write_text(tones.TINY.to_yaml(), encoding="utf-8")
-    words = ["learning_curve.py", corpus, tmp_path / "curve", "--shares", "25", "100"]
-    options = ["--", "--config", config, "--augment_ratio", "1", "--max_epochs", "1"]
+    words = [
+        "learning_curve.py",
+        corpus,
+        tmp_path / "curve",
+        "--shares",
+        "25",
+        "100",
+        "--epochs",
+        "1",
+    ]
+    options = ["--", "--config", config, "--augment_ratio", "1"]
     monkeypatch.setattr(sys, "argv", [*map(str, words), *map(str, options)])
     learning_curve.main()
     printed = capfd.readouterr().out
