@@ -64,15 +64,20 @@ class RunningServer:
     log: Path
 
     def resident_bytes(self) -> int:
-        status = Path(f"/proc/{self.process.pid}/status").read_text()
-        found = re.search(r"VmRSS:\s+(\d+) kB", status)
-        assert found is not None
-        return 1024 * int(found[1])
+        found = [re.search(r"VmRSS:\s+(\d+) kB", text) for text in self._read("status")]
+        return sum(1024 * int(kilobytes[1]) for kilobytes in found if kilobytes is not None)
 
     def cpu_seconds(self) -> float:
-        """That the process has computed so far, whatever else the machine does."""
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        """That the server has computed so far, whatever else the machine does."""
+        fields = [text.rpartition(")")[2].split() for text in self._read("stat")]
+        ticks = sum(int(user) + int(system) for *_, user, system in (row[:13] for row in fields))
+        return ticks / os.sysconf("SC_CLK_TCK")
+
+    def _read(self, name: str) -> list[str]:
+        """A file of /proc, of the process and of those that it has started."""
+        process = Path("/proc") / str(self.process.pid)
+        started = (process / "task" / process.name / "children").read_text().split()
+        return [(process.parent / pid / name).read_text() for pid in (process.name, *started)]
 
     def metric(self, name: str) -> float:
         with urlopen(f"http://127.0.0.1:{self.port}/metrics") as reply:

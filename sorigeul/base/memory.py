@@ -3,7 +3,8 @@
 import ctypes
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 HUGE_PAGES_VARIABLE = "THP_MEM_ALLOC_ENABLE"
 """environment variable that makes PyTorch allocate in transparent huge pages of 2 MiB"""
@@ -12,7 +13,11 @@ PRIMITIVES_VARIABLE = "ONEDNN_PRIMITIVE_CACHE_CAPACITY"
 """environment variable for how many compiled operations oneDNN keeps, each with its buffers"""
 _PRIMITIVES = "64"  # those of a step; of 1,024, as it is by default, most are for shapes long gone
 
-_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # from glibc's <malloc.h>
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_MMAP_MAX = -1, -3, -4  # from glibc's <malloc.h>
+_LARGE_BLOCK = 32 * 2**20  # the largest threshold that glibc takes
+_MANY_BLOCKS = 2**16  # as many as glibc allows by default
+
+_keeps_freed_memory = False
 
 
 def keep_freed_memory() -> bool:
@@ -29,7 +34,32 @@ def keep_freed_memory() -> bool:
     mallopt = _of_glibc("mallopt")
     if mallopt is None:
         return False
-    return bool(mallopt(_M_MMAP_MAX, 0) and mallopt(_M_TRIM_THRESHOLD, 2**31 - 1))
+    global _keeps_freed_memory
+    _keeps_freed_memory = bool(
+        mallopt(_M_MMAP_MAX, 0)
+        and mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
+        and mallopt(_M_MMAP_THRESHOLD, _LARGE_BLOCK)
+    )
+    return _keeps_freed_memory
+
+
+@contextmanager
+def return_large_blocks() -> Iterator[None]:
+    """Context in which blocks of 32 MiB and more go back to the kernel as soon as they are freed.
+
+    For a step that is far larger than the others. What it frees is of no use to them, and among
+    the blocks that are kept it would find no room for its own.
+    """
+    mallopt = _of_glibc("mallopt") if _keeps_freed_memory else None
+    if mallopt is None:
+        yield
+        return
+    return_freed_memory()
+    mallopt(_M_MMAP_MAX, _MANY_BLOCKS)
+    try:
+        yield
+    finally:
+        mallopt(_M_MMAP_MAX, 0)
 
 
 def return_freed_memory() -> bool:

@@ -38,7 +38,7 @@ class ServingOptions:
     wyoming: Annotated[int, PORT] = 0
     """port for Home Assistant's Wyoming protocol, on the same address; 0: none"""
     workers: Annotated[int, Range(1, 1024)] = 1
-    """server processes; each loads the models"""
+    """server processes, which share the threads; each loads the models"""
     max_upload: str = "200MB"
     """largest upload"""
     max_seconds: Annotated[float, _ABOVE_0_SECONDS] = 14_400.0

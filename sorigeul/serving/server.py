@@ -1,6 +1,7 @@
 """The server: binds its address, and runs one process or several that share it."""
 
 import logging
+import math
 import multiprocessing
 import socket
 import sys
@@ -12,6 +13,7 @@ from multiprocessing.synchronize import Event
 from sorigeul.base.errors import UserError
 from sorigeul.base.printable import printable
 from sorigeul.base.stopping import StopRequests
+from sorigeul.base.threads import thread_count, use_threads
 from sorigeul.serving.authentication import ApiKeys
 from sorigeul.serving.metrics import forget_process, share_between_processes
 from sorigeul.serving.models import load_recognizers
@@ -77,6 +79,7 @@ def _run_processes(plan: ServingPlan, listening: Listening) -> None:
     Raises UserError if one ends before all of them answer.
     """
     load_recognizers(plan.runs, plan.precision, plan.search)  # what is wrong is said here, once
+    use_threads(math.ceil(thread_count() / plan.options.workers))  # each its share of the cores
     with ExitStack() as stack:
         stack.enter_context(share_between_processes())
         stop = stack.enter_context(StopRequests())

@@ -6,7 +6,8 @@ about files and epochs.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from typing import Any, cast
 
@@ -15,13 +16,16 @@ from lightning_fabric import Fabric
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
+from sorigeul.base.memory import return_large_blocks
 from sorigeul.base.outline import refuse_too_large
 from sorigeul.data.batches import Batch
 from sorigeul.evaluation import scores
+from sorigeul.model.front_end import FrontEnd
 from sorigeul.model.las import LASOutput, ListenAttendSpell
 from sorigeul.model.losses import Losses, joint_losses
 from sorigeul.model.pretrained_listener import PretrainedListener
 from sorigeul.pretrained.description import PretrainedModel
+from sorigeul.sound.audio import SAMPLE_RATE
 from sorigeul.sound.features import make_features
 from sorigeul.sound.spec_augment import spec_augment
 from sorigeul.text.vocabulary import Vocabulary
@@ -34,6 +38,8 @@ from sorigeul.training.finetuning import (
 )
 from sorigeul.training.settings import Settings
 from sorigeul.training.weight_averaging import moving_average
+
+_LARGE_BATCH = 160 * SAMPLE_RATE
 
 
 @dataclass(frozen=True)
@@ -234,7 +240,8 @@ class Learner:
         parameters = [] if self.optimizer.state else list(self.las.parameters())
         adam_state = [torch.empty_like(tensor) for tensor in parameters for _ in range(2)]
         keep_generators = torch.random.fork_rng([self.fabric.device] if on_gpu else [])
-        with keep_generators, self.las.listener.keep_running_statistics():
+        keep_statistics = self.las.listener.keep_running_statistics()
+        with keep_generators, keep_statistics, self._bounded_memory(batch):
             _, losses = self._forward(batch.to(self.fabric.device), True, len(batch))
             self.fabric.backward(losses.total)
         del adam_state
@@ -254,7 +261,8 @@ class Learner:
         for number, batch in enumerate(batches, 1):
             draw = float(torch.rand((), generator=self.teacher_forcing_generator))
             forced = draw < self.settings.training.teacher_forcing
-            with fabric.no_backward_sync(self.model, enabled=number < len(batches)):
+            keep_gradients = fabric.no_backward_sync(self.model, enabled=number < len(batches))
+            with keep_gradients, self._bounded_memory(batch):
                 output, losses = self._forward(
                     batch.to(fabric.device), forced, characters, scheduled_sampling
                 )
@@ -264,6 +272,25 @@ class Learner:
             if forced and len(batch):
                 forced_outputs.append((batch, output.logits.argmax(-1)))
         return loss_sums, forced_outputs
+
+    @contextmanager
+    def _bounded_memory(self, batch: Batch) -> Iterator[None]:
+        """Context for forward and backward of a batch, in which a large one takes less memory.
+
+        On a CPU the longest batch has four times the sound of most, and would decide alone how
+        much memory a training holds. Its convolutions are computed again in the backward pass.
+        """
+        listener = self.las.listener
+        large = batch.waveforms.numel() > _LARGE_BATCH and self.fabric.device.type == "cpu"
+        if not large or not isinstance(listener, FrontEnd):
+            yield
+            return
+        before, listener.checkpoint_activations = listener.checkpoint_activations, True
+        try:
+            with return_large_blocks():
+                yield
+        finally:
+            listener.checkpoint_activations = before
 
     def _forward(
         self, batch: Batch, forced: bool, characters: int, scheduled_sampling: float = 0.0

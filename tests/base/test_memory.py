@@ -80,3 +80,49 @@ def test_memory_below_a_block_in_use_is_returned() -> None:
     full, kept, returned = map(int, done.stdout.split())
     assert kept > 0.9 * full
     assert returned < 0.3 * full
+
+
+@only_glibc
+def test_a_large_step_leaves_nothing_behind() -> None:
+    """What it frees is the kernel's at once; a step of the usual size keeps its memory, as before."""
+    program = """
+from sorigeul.base.memory import keep_freed_memory, return_large_blocks
+
+assert keep_freed_memory()
+import torch
+
+def resident():
+    lines = open("/proc/self/status").readlines()
+    return next(int(line.split()[1]) // 1024 for line in lines if line.startswith("VmRSS"))
+
+def step():
+    blocks = [torch.ones(25_000_000) for _ in range(4)]
+
+torch.ones(1)
+before = resident()
+with return_large_blocks():
+    step()
+    inside = resident()
+step()
+print(inside - before, resident() - before)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, text=True
+    )
+    inside, after = map(int, done.stdout.split())
+    assert inside < 50
+    assert after > 300
+
+
+@only_glibc
+def test_large_blocks_are_left_alone_where_freed_memory_is_not_kept() -> None:
+    """The process of a user of the Python API keeps its own settings."""
+    program = PROGRAM.replace(
+        "import torch",
+        "import torch\nfrom sorigeul.base.memory import return_large_blocks\n"
+        "with return_large_blocks():\n    torch.ones(40_000_000)",
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, "default"], check=True, capture_output=True, text=True
+    )
+    assert int(done.stdout) > 1000

@@ -138,6 +138,16 @@ def test_several_processes_share_the_work_and_their_metrics(
 
 
 @pytest.mark.prove
+@pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="there is one core to share")
+def test_server_processes_share_the_threads(run: Path, tmp_path: Path) -> None:
+    with serving(tmp_path, run, "--threads", "2", "--workers", "2") as server:
+        workers = workers_of(server.process)
+        assert len(workers) == 2
+        for pid in workers:
+            assert b"OMP_NUM_THREADS=1" in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+
+
+@pytest.mark.prove
 def test_a_worker_that_ends_before_all_answer_is_an_error_with_a_remedy(
     run: Path, tmp_path: Path
 ) -> None:

@@ -19,6 +19,7 @@ from lightning_fabric.plugins.precision.amp import MixedPrecision
 from torch import Tensor
 
 from sorigeul.data.batches import Batch, longest_batch
+from sorigeul.model.front_end import FrontEnd
 from sorigeul.model.losses import joint_losses
 from sorigeul.training.learner import Learner, StepResult
 from sorigeul.training.settings import Settings
@@ -253,6 +254,33 @@ def test_recomputing_the_convolutions_changes_nothing(batches: list[Batch]) -> N
     assert losses[False] == losses[True]
     assert equal(final_weights[False], final_weights[True])
     assert int(final_weights[True]["listener.conv.2.num_batches_tracked"]) == 12
+
+
+def test_a_large_batch_takes_less_memory_and_changes_nothing(
+    batches: list[Batch], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To the bit, and the batch after it keeps its convolutions' outputs again."""
+    sizes = sorted(batch.waveforms.numel() for batch in batches)
+    assert sizes[0] < sizes[-1]
+    recomputed: set[tuple[int, bool]] = set()
+    forward = Learner._forward
+
+    def watched_forward(self: Learner, batch: Batch, *arguments: Any) -> Any:
+        assert isinstance(self.las.listener, FrontEnd)
+        recomputed.add((batch.waveforms.numel(), self.las.listener.checkpoint_activations))
+        return forward(self, batch, *arguments)
+
+    monkeypatch.setattr(Learner, "_forward", watched_forward)
+    final_weights = []
+    for limit in (sizes[-1], sizes[-1] - 1):
+        monkeypatch.setattr("sorigeul.training.learner._LARGE_BATCH", limit)
+        recomputed.clear()
+        learner = new_learner(PLAIN.changed({"dropout": 0.2}, "test"))
+        take_steps(learner, batches, len(batches))
+        assert recomputed == {(size, size > limit) for size in sizes}
+        assert not learner.las.listener.checkpoint_activations
+        final_weights.append(weights(learner))
+    assert equal(*final_weights)
 
 
 def test_recomputing_the_convolutions_keeps_less_in_memory(batches: list[Batch]) -> None:
