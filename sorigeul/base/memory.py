@@ -3,6 +3,7 @@
 import ctypes
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -14,8 +15,10 @@ PRIMITIVES_VARIABLE = "ONEDNN_PRIMITIVE_CACHE_CAPACITY"
 _PRIMITIVES = "64"  # those of a step; of 1,024, as it is by default, most are for shapes long gone
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_MMAP_MAX = -1, -3, -4  # from glibc's <malloc.h>
-_LARGE_BLOCK = 32 * 2**20  # the largest threshold that glibc takes
+_LARGE_BLOCK = 4 * 2**20
 _MANY_BLOCKS = 2**16  # as many as glibc allows by default
+
+_MUCH = 1.5 * 2**30
 
 _keeps_freed_memory = False
 
@@ -43,9 +46,19 @@ def keep_freed_memory() -> bool:
     return _keeps_freed_memory
 
 
+def return_large_blocks() -> bool:
+    """Make this process give back blocks of 4 MiB and more as soon as they are freed.
+
+    Returns whether glibc accepted it. By default it keeps ever larger ones. For processes that run
+    for long.
+    """
+    mallopt = _of_glibc("mallopt")
+    return mallopt is not None and bool(mallopt(_M_MMAP_THRESHOLD, _LARGE_BLOCK))
+
+
 @contextmanager
-def return_large_blocks() -> Iterator[None]:
-    """Context in which blocks of 32 MiB and more go back to the kernel as soon as they are freed.
+def returning_large_blocks() -> Iterator[None]:
+    """Context in which a process that keeps freed memory gives large blocks back at once.
 
     For a step that is far larger than the others. What it frees is of no use to them, and among
     the blocks that are kept it would find no room for its own.
@@ -70,6 +83,37 @@ def return_freed_memory() -> bool:
     """
     malloc_trim = _of_glibc("malloc_trim")
     return malloc_trim is not None and bool(malloc_trim(0))
+
+
+class FreedMemory:
+    """What a process that works in steps of ever other sizes has freed, and keeps.
+
+    It leaves holes, which add up. Given back after every step, it would be missing in the next one.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        """Give it back after so many seconds, or as soon as the process has grown by 1.5 GiB."""
+        self._seconds = seconds
+        self._note()
+
+    def give_back_in_time(self) -> None:
+        """After a step: give it back if it is time."""
+        old = time.monotonic() - self._since > self._seconds
+        if old or _resident_bytes() - self._held > _MUCH:
+            return_freed_memory()
+            self._note()
+
+    def _note(self) -> None:
+        self._since, self._held = time.monotonic(), _resident_bytes()
+
+
+def _resident_bytes() -> int:
+    """Memory that this process holds; 0 where the system does not say."""
+    try:
+        with open("/proc/self/statm") as numbers:
+            return int(numbers.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return 0
 
 
 def _of_glibc(name: str) -> Callable[..., int] | None:

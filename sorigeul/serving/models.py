@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from sorigeul.base.errors import UserError
-from sorigeul.base.memory import return_freed_memory
+from sorigeul.base.memory import FreedMemory
 from sorigeul.recognition.overlaps import RecognizedSegment
 from sorigeul.recognition.recognizer import Recognizer
 from sorigeul.search.options import Precision, SearchRequest
@@ -20,7 +20,6 @@ from sorigeul.sound.audio import SAMPLE_RATE
 from sorigeul.sound.segments import SpeechSegment
 
 _BATCH_SECONDS = 60.0  # short utterances: larger batches are slower to wait for, and no quicker
-_RETURN_MEMORY_EVERY = 10.0  # seconds
 _KEPT_TERMS = 8  # lists of terms whose automata are kept; one may have 25 MB
 
 
@@ -91,16 +90,14 @@ class _Batches:
     def __init__(self, recognizer: Recognizer) -> None:
         self._recognizer = recognizer
         self._with_terms = lru_cache(maxsize=_KEPT_TERMS)(self._make)
-        self._returned_memory = time.monotonic()
+        self._freed_memory = FreedMemory(seconds=10)
 
     def __call__(
         self, segments: Sequence[SpeechSegment], terms: TermList
     ) -> list[RecognizedSegment]:
         recognizer = self._with_terms(terms) if terms else self._recognizer
         recognized = recognizer.recognize(segments)
-        if time.monotonic() > self._returned_memory + _RETURN_MEMORY_EVERY:
-            return_freed_memory()
-            self._returned_memory = time.monotonic()
+        self._freed_memory.give_back_in_time()
         return recognized
 
     def _make(self, terms: TermList) -> Recognizer:

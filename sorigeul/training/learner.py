@@ -16,7 +16,7 @@ from lightning_fabric import Fabric
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
-from sorigeul.base.memory import return_large_blocks
+from sorigeul.base.memory import returning_large_blocks
 from sorigeul.base.outline import refuse_too_large
 from sorigeul.data.batches import Batch
 from sorigeul.evaluation import scores
@@ -39,7 +39,7 @@ from sorigeul.training.finetuning import (
 from sorigeul.training.settings import Settings
 from sorigeul.training.weight_averaging import moving_average
 
-_LARGE_BATCH = 160 * SAMPLE_RATE
+_LARGE_BATCH = 120 * SAMPLE_RATE
 
 
 @dataclass(frozen=True)
@@ -287,7 +287,7 @@ class Learner:
             return
         before, listener.checkpoint_activations = listener.checkpoint_activations, True
         try:
-            with return_large_blocks():
+            with returning_large_blocks():
                 yield
         finally:
             listener.checkpoint_activations = before

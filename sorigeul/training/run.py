@@ -27,7 +27,7 @@ from sorigeul.base import plots, provenance
 from sorigeul.base.errors import UserError
 from sorigeul.base.files import write_text
 from sorigeul.base.locks import locked_folder
-from sorigeul.base.memory import return_freed_memory
+from sorigeul.base.memory import FreedMemory
 from sorigeul.base.progress import progress_bar
 from sorigeul.base.stopping import StopRequests
 from sorigeul.base.weights import not_finite
@@ -76,7 +76,6 @@ log = logging.getLogger(__name__)
 
 _CONFIG_HEAD = "# To repeat this run: sorigeul train DATA… NEW_RUN --config THIS_FILE\n\n"
 _MAX_BAD_STEPS = 10  # losses in a row that are not finite before the run gives up
-_RETURN_MEMORY_EVERY = 15.0  # seconds: batches of ever other shapes leave holes, which add up
 _MIN_UTTERANCES = 100  # utterances of an epoch after which their failures are compared with a limit
 
 
@@ -366,7 +365,7 @@ class Run:
         total = math.ceil(self.mixture.utterances * self.settings.data.items_per_utterance)
         with progress_bar(f"epoch {self.position.epoch}", total) as advance:
             advance(self.totals.utterances, "")
-            last = memory_returned = time.monotonic()
+            last, freed_memory = time.monotonic(), FreedMemory(seconds=15)
             groups = in_groups(self.train_loader, training.accumulate)
             for batches in groups if not self.position.finished else ():
                 utterances_before = self.totals.utterances
@@ -383,9 +382,7 @@ class Run:
                     break
                 if stop_requested:
                     return False
-                if last - memory_returned >= _RETURN_MEMORY_EVERY:
-                    return_freed_memory()
-                    memory_returned = last
+                freed_memory.give_back_in_time()
                 if self.position.step % training.checkpoint_every == 0:
                     self.save_checkpoint()
                     last = time.monotonic()
