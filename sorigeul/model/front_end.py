@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from sorigeul.base.memory import return_freed_memory
 from sorigeul.model.batch_norm import BatchNorm2d
 from sorigeul.model.config import CONV_REDUCTION, LASConfig
 
@@ -75,7 +76,7 @@ class FrontEnd(nn.Module):
                     valid,
                     use_reentrant=False,
                     preserve_rng_state=False,
-                    context_fn=lambda: (nullcontext(), self.keep_running_statistics()),
+                    context_fn=lambda: (nullcontext(), self._recomputing()),
                 )
             else:
                 hidden = _run_stage(stage, hidden, valid)
@@ -83,6 +84,13 @@ class FrontEnd(nn.Module):
         valid_frames = torch.tensor(valid, device=lengths.device).clamp_min_(1)
         # Bands outside, channels inside: the order in channels-last memory, so nothing is copied.
         return hidden.permute(0, 2, 3, 1).flatten(2), valid_frames
+
+    @contextmanager
+    def _recomputing(self) -> Iterator[None]:
+        """Context in which a stage is computed again, where a step needs the most memory."""
+        return_freed_memory()
+        with self.keep_running_statistics():
+            yield
 
     @contextmanager
     def keep_running_statistics(self) -> Iterator[None]:

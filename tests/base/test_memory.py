@@ -114,7 +114,7 @@ print(*held, (memory._resident_bytes() - freed._held) // 2**20)
 
 @only_glibc
 def test_a_large_step_leaves_nothing_behind() -> None:
-    """What it frees is the kernel's at once; a step of the usual size keeps its memory, as before."""
+    """What it frees is the kernel's at once; a step of the usual size keeps its memory."""
     program = """
 from sorigeul.base.memory import keep_freed_memory, returning_large_blocks
 
