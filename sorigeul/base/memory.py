@@ -46,22 +46,12 @@ def keep_freed_memory() -> bool:
     return _keeps_freed_memory
 
 
-def return_large_blocks() -> bool:
-    """Make this process give back blocks of 4 MiB and more as soon as they are freed.
-
-    Returns whether glibc accepted it. By default it keeps ever larger ones. For processes that run
-    for long.
-    """
-    mallopt = _of_glibc("mallopt")
-    return mallopt is not None and bool(mallopt(_M_MMAP_THRESHOLD, _LARGE_BLOCK))
-
-
 @contextmanager
-def returning_large_blocks() -> Iterator[None]:
-    """Context in which a process that keeps freed memory gives large blocks back at once.
+def return_large_blocks() -> Iterator[None]:
+    """Context in which blocks of 4 MiB and more go back to the kernel as soon as they are freed.
 
-    For a step that is far larger than the others. What it frees is of no use to them, and among
-    the blocks that are kept it would find no room for its own.
+    For a step that is far larger than the others, of a process that keeps freed memory. What it
+    frees is of no use to them, and among the blocks that are kept it would find no room for its own.
     """
     mallopt = _of_glibc("mallopt") if _keeps_freed_memory else None
     if mallopt is None:

@@ -8,7 +8,6 @@ from types import FrameType
 
 import uvicorn
 
-from sorigeul.base.memory import return_large_blocks
 from sorigeul.search.options import Precision, SearchRequest
 from sorigeul.serving.admission import Admission
 from sorigeul.serving.application import create_application
@@ -48,7 +47,6 @@ def run_process(plan: ServingPlan, listening: Listening, ready: Callable[[], Non
 
     Raises UserError if a model or the file of API keys cannot be read.
     """
-    return_large_blocks()
     keys = ApiKeys.load(plan.options.api_key)
     metrics = Metrics()
     recognizers = load_recognizers(plan.runs, plan.precision, plan.search)

@@ -16,7 +16,7 @@ from lightning_fabric import Fabric
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
-from sorigeul.base.memory import returning_large_blocks
+from sorigeul.base.memory import return_large_blocks
 from sorigeul.base.outline import refuse_too_large
 from sorigeul.data.batches import Batch
 from sorigeul.evaluation import scores
@@ -287,7 +287,7 @@ class Learner:
             return
         before, listener.checkpoint_activations = listener.checkpoint_activations, True
         try:
-            with returning_large_blocks():
+            with return_large_blocks():
                 yield
         finally:
             listener.checkpoint_activations = before

@@ -116,7 +116,7 @@ print(*held, (memory._resident_bytes() - freed._held) // 2**20)
 def test_a_large_step_leaves_nothing_behind() -> None:
     """What it frees is the kernel's at once; a step of the usual size keeps its memory."""
     program = """
-from sorigeul.base.memory import keep_freed_memory, returning_large_blocks
+from sorigeul.base.memory import keep_freed_memory, return_large_blocks
 
 assert keep_freed_memory()
 import torch
@@ -130,7 +130,7 @@ def step():
 
 torch.ones(1)
 before = resident()
-with returning_large_blocks():
+with return_large_blocks():
     step()
     inside = resident()
 step()
@@ -149,39 +149,10 @@ def test_large_blocks_are_left_alone_where_freed_memory_is_not_kept() -> None:
     """The process of a user of the Python API keeps its own settings."""
     program = PROGRAM.replace(
         "import torch",
-        "import torch\nfrom sorigeul.base.memory import returning_large_blocks\n"
-        "with returning_large_blocks():\n    torch.ones(40_000_000)",
+        "import torch\nfrom sorigeul.base.memory import return_large_blocks\n"
+        "with return_large_blocks():\n    torch.ones(40_000_000)",
     )
     done = subprocess.run(
         [sys.executable, "-c", program, "default"], check=True, capture_output=True, text=True
     )
     assert int(done.stdout) > 1000
-
-
-@only_glibc
-def test_a_process_that_runs_for_long_gives_large_blocks_back_at_once() -> None:
-    """Without it glibc keeps blocks of a size that it has seen freed before."""
-    program = """
-import sys
-from sorigeul.base import memory
-
-if sys.argv[1] == "return":
-    assert memory.return_large_blocks()
-import torch
-
-before = memory._resident_bytes()
-for _ in range(2):
-    pairs = [(torch.ones(4_000_000), torch.ones(10_000)) for _ in range(10)]
-    kept = [small for _, small in pairs]
-    del pairs
-print((memory._resident_bytes() - before) // 2**20)
-"""
-
-    def held(mode: str) -> int:
-        done = subprocess.run(
-            [sys.executable, "-c", program, mode], check=True, capture_output=True, text=True
-        )
-        return int(done.stdout)
-
-    assert held("return") < 20
-    assert held("default") > 100
