@@ -50,8 +50,8 @@ def keep_freed_memory() -> bool:
 def return_large_blocks() -> Iterator[None]:
     """Context in which blocks of 4 MiB and more go back to the kernel as soon as they are freed.
 
-    For a step that is far larger than the others, of a process that keeps freed memory. What it
-    frees is of no use to them, and among the blocks that are kept it would find no room for its own.
+    For a step that is far larger than the others, of a process that keeps freed memory. What such
+    a step frees is of no use to them, and among the blocks that are kept it would find no room.
     """
     mallopt = _of_glibc("mallopt") if _keeps_freed_memory else None
     if mallopt is None:
