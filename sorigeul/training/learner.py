@@ -280,9 +280,11 @@ class Learner:
         On a CPU the longest batch has four times the sound of most, and would decide alone how
         much memory a training holds. Its convolutions are computed again in the backward pass.
         """
-        listener = self.las.listener
-        large = batch.waveforms.numel() > _LARGE_BATCH and self.fabric.device.type == "cpu"
-        if not large or not isinstance(listener, FrontEnd):
+        listener, fabric = self.las.listener, self.fabric
+        large = batch.waveforms.numel() > _LARGE_BATCH and fabric.device.type == "cpu"
+        # Several processes sum their statistics of batch normalisation: all or none compute again,
+        # and their shares of a batch differ.
+        if not large or not isinstance(listener, FrontEnd) or fabric.world_size > 1:
             yield
             return
         before, listener.checkpoint_activations = listener.checkpoint_activations, True

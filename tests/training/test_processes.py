@@ -155,6 +155,15 @@ def test_checking_the_memory_in_two_processes_changes_nothing(
     assert step_losses(tmp_path / "run") == step_losses(two_processes)[:5]
 
 
+def test_processes_whose_shares_differ_in_size_compute_alike(
+    one_unreadable: Path, two_processes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A large batch would have its statistics summed twice, by the process alone that has it."""
+    monkeypatch.setattr("sorigeul.training.learner._LARGE_BATCH", 0)  # any but an empty share
+    train(one_unreadable, tmp_path / "run", 2)
+    assert step_losses(tmp_path / "run") == step_losses(two_processes)
+
+
 # Errors in one or all of them
 
 
