@@ -10,7 +10,7 @@ from sorigeul.corpora.label_layouts import HiddenWordsError, Keys, LabelLayout
 _CLOCK = re.compile(r"(?:(\d+):)?(\d+):(\d+(?:[.,]\d+)?)")
 
 
-class LabelledUtterance(NamedTuple):
+class LabelEntry(NamedTuple):
     """What a label says of an utterance; None: nothing."""
 
     number: int
@@ -33,9 +33,7 @@ class UnusableEntry(NamedTuple):
     reason: str
 
 
-def labelled_utterances(
-    label: Any, layout: LabelLayout
-) -> Iterator[LabelledUtterance | UnusableEntry]:
+def label_entries(label: Any, layout: LabelLayout) -> Iterator[LabelEntry | UnusableEntry]:
     """Yield the utterances of a label."""
     entries = _look_up(label, layout.utterances.split(".")) if layout.utterances else label
     if not isinstance(entries, list):
@@ -45,7 +43,7 @@ def labelled_utterances(
         entries = [entries]
     for number, entry in enumerate(entries, 1):
         try:
-            yield _utterance(number, label, entry, layout)
+            yield _label_entry(number, label, entry, layout)
         except _UnusableError as fault:
             yield UnusableEntry(number, str(fault))
 
@@ -54,7 +52,7 @@ class _UnusableError(Exception):
     """Why an entry is no utterance."""
 
 
-def _utterance(number: int, label: Any, entry: Any, layout: LabelLayout) -> LabelledUtterance:
+def _label_entry(number: int, label: Any, entry: Any, layout: LabelLayout) -> LabelEntry:
     def value(keys: Keys) -> Any:
         return _first_value(label, entry, keys)
 
@@ -76,7 +74,7 @@ def _utterance(number: int, label: Any, entry: Any, layout: LabelLayout) -> Labe
     start, end = (_seconds(value(keys), keys, layout) for keys in (layout.start, layout.end))
     if start is not None and end is not None and not 0 <= start < end:
         raise _UnusableError(f"times out of range: from {start:g} s to {end:g} s")
-    return LabelledUtterance(
+    return LabelEntry(
         number=number,
         id=_text(value(layout.id)),
         audio=needed("recording", layout.audio),

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from sorigeul.exporting.runtime import Heard, OnnxModel
+from sorigeul.exporting.runtime import ListenerOutput, OnnxModel
 from sorigeul.model.las import ListenAttendSpell
 from sorigeul.sound.audio import SAMPLE_RATE, Samples
 from sorigeul.sound.features import LogMel
@@ -53,7 +53,7 @@ def check_export(
     if len(order) > 1:
         batches += [order, order[:1] + order[-1:], order[-1:] * 2]
     check = _Check(model, exported)
-    alone: list[Heard] = []
+    alone: list[ListenerOutput] = []
     for batch in batches:
         lengths = torch.tensor([len(samples) for samples in batch])
         waveforms = pad_sequence(list(map(torch.from_numpy, batch)), batch_first=True)
@@ -86,7 +86,7 @@ class _Check:
         self._model, self._exported = model, exported
         self.difference = 0.0
 
-    def compare(self, features: Tensor, lengths: Tensor) -> Heard:
+    def compare(self, features: Tensor, lengths: Tensor) -> ListenerOutput:
         """Compare what is made of features (B, T, F) with valid lengths (B,)."""
         model = self._model
         encoded = model.listen(features, lengths)
@@ -107,7 +107,7 @@ class _Check:
             self._compare_steps(memory, heard, width)
         return heard
 
-    def same_rows(self, name: str, batch: Heard, row: int, alone: Heard) -> None:
+    def same_rows(self, name: str, batch: ListenerOutput, row: int, alone: ListenerOutput) -> None:
         """Compare an utterance of a batch with the same utterance alone."""
         count = int(alone.lengths[0])
         self._close(name, batch.values[row, :count], torch.from_numpy(alone.values[0, :count]))
@@ -116,7 +116,7 @@ class _Check:
             expected = torch.from_numpy(alone.ctc_logits[0, :count])
             self._close(name, batch.ctc_logits[row, :count], expected)
 
-    def _compare_steps(self, memory: Any, heard: Heard, width: int) -> None:
+    def _compare_steps(self, memory: Any, heard: ListenerOutput, width: int) -> None:
         """Let both spellers write the same characters, with K hypotheses of each utterance."""
         speller, exported = self._model.speller, self._exported.speller
         own = self._exported.make_memory(heard)

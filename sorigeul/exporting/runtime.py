@@ -43,7 +43,7 @@ Integers = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Heard:
+class ListenerOutput:
     """What the listener makes of a batch, for the speller and for CTC."""
 
     values: Floats
@@ -166,7 +166,7 @@ class OnnxModel:
             digest.update((self._folder / name).read_bytes())
         return digest.hexdigest()
 
-    def listen(self, features: Floats, lengths: Integers) -> Heard:
+    def listen(self, features: Floats, lengths: Integers) -> ListenerOutput:
         """Features (B, T, F), lengths (B,) -> what the listener makes of them."""
         missing = CONV_REDUCTION - features.shape[1]
         if missing > 0:
@@ -176,7 +176,7 @@ class OnnxModel:
         results: dict[str, Any] = dict(zip(self._outputs, computed, strict=True))
         values: Floats = results["values"]
         frames: Integers = results["frames"]
-        return Heard(
+        return ListenerOutput(
             values,
             results.get("keys", values),
             frames,
@@ -184,12 +184,12 @@ class OnnxModel:
             results.get("ctc_frames", frames),
         )
 
-    def make_memory(self, heard: Heard) -> Memory:
+    def make_memory(self, heard: ListenerOutput) -> Memory:
         """The memory that the speller attends to in every step."""
         valid = np.arange(heard.values.shape[1]) < heard.lengths[:, None]
         return Memory(heard.values, heard.keys, valid)
 
-    def ctc_logits(self, heard: Heard) -> Floats | None:
+    def ctc_logits(self, heard: ListenerOutput) -> Floats | None:
         """Scores of the CTC head (B, S', V); None if the model has no CTC head."""
         return heard.ctc_logits
 

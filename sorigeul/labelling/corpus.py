@@ -32,7 +32,7 @@ from sorigeul.corpora.options import PrepareOptions
 from sorigeul.corpora.preparation import prepare
 from sorigeul.corpora.report import Report
 from sorigeul.labelling.options import LabelOptions
-from sorigeul.labelling.utterances import Heard, LabelledUtterance, label_recording
+from sorigeul.labelling.utterances import LabelledRecording, LabelledUtterance, label_recording
 from sorigeul.recognition.fingerprints import model_fingerprint, search_fingerprint
 from sorigeul.recognition.folders import FoundRecording, find_recordings
 from sorigeul.recognition.recognizer import Recognizer
@@ -85,7 +85,7 @@ def label(
     if judge is None and recognizer.pretrained.model.config.ctc_weight <= 0:
         raise UserError(f"{run} has no CTC head that could disagree: give --second, another run")
     key = _key_of_models(recognizer, judge)
-    everything: dict[str, Heard] = {}
+    everything: dict[str, LabelledRecording] = {}
     with locked_folder(out):
         for name, recording in zip(names, found, strict=True):
             try:
@@ -141,7 +141,7 @@ def _hear(
     name: str,
     path: Path,
     key: str,
-) -> Heard:
+) -> LabelledRecording:
     """What is heard in a recording, now or by an earlier call; its utterances are written."""
     size, modified = file_version(path)
     key = hashlib.sha256(f"{key} {size} {modified}".encode()).hexdigest()
@@ -150,7 +150,7 @@ def _hear(
         (files.out / piece_path(name, one.start, one.end)).is_file() for one in heard.utterances
     ):
         return heard
-    heard = Heard([])
+    heard = LabelledRecording([])
     with (
         audio.open_stream(path) as stream,
         progress_bar("hearing", audio.probe(path), counted=False) as advance,
@@ -171,10 +171,10 @@ def _hear(
     return heard
 
 
-def _heard(found: Any) -> Heard | None:
+def _heard(found: Any) -> LabelledRecording | None:
     """What an earlier call found in a recording, from its JSON."""
     try:
-        return Heard(
+        return LabelledRecording(
             [build(LabelledUtterance, one) for one in found["utterances"]], int(found["unusable"])
         )
     except (KeyError, TypeError, ValueError):
@@ -188,7 +188,7 @@ def _key_of_models(recognizer: Recognizer, judge: Recognizer | None) -> str:
     return json.dumps([_VERSION, models, [search_fingerprint(one.setup) for one in recognizers]])
 
 
-def _summary(everything: dict[str, Heard], options: LabelOptions) -> str:
+def _summary(everything: dict[str, LabelledRecording], options: LabelOptions) -> str:
     heard = [one for each in everything.values() for one in each.utterances]
     kept = [one for one in heard if one.is_good(options)]
     minutes = sum(one.end - one.start for one in kept) / 60
@@ -200,7 +200,7 @@ def _summary(everything: dict[str, Heard], options: LabelOptions) -> str:
 
 
 def _rows(
-    everything: dict[str, Heard], options: LabelOptions
+    everything: dict[str, LabelledRecording], options: LabelOptions
 ) -> Iterator[tuple[bool, Sequence[str]]]:
     """Whether an utterance is trusted, and its row, in the order of `_HEADER`."""
     for name, heard in everything.items():

@@ -33,7 +33,7 @@ class LabelledUtterance:
 
 
 @dataclass
-class Heard:
+class LabelledRecording:
     """What was heard in a recording."""
 
     utterances: list[LabelledUtterance]

@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 
 from sorigeul.corpora.label_layouts import LabelLayout
-from sorigeul.corpora.labels import LabelledUtterance, UnusableEntry, labelled_utterances
+from sorigeul.corpora.labels import LabelEntry, UnusableEntry, label_entries
 
 
-def only(label: Any, **fields: Any) -> LabelledUtterance | UnusableEntry:
-    (found,) = labelled_utterances(label, LabelLayout("x", text=("t",), **fields))
+def only(label: Any, **fields: Any) -> LabelEntry | UnusableEntry:
+    (found,) = label_entries(label, LabelLayout("x", text=("t",), **fields))
     return found
 
 
@@ -41,7 +41,7 @@ def test_times_in_every_way_of_writing_them(start: Any, end: Any, expected: Any)
 def test_keys_lead_through_objects_and_lists_and_the_first_value_counts() -> None:
     label = {"x": {"y": [{"z": ""}, {"z": 7}]}, "t": "말"}
     found = only(label, speaker=("x.y.0.z", "x.y.5.z", "/x.y.1.z"))
-    assert isinstance(found, LabelledUtterance)
+    assert isinstance(found, LabelEntry)
     assert found.speaker == "7"
 
 
@@ -53,6 +53,6 @@ def test_a_label_without_a_text_is_named_and_nothing_is_raised(label: Any) -> No
 
 
 def test_a_list_is_one_utterance_an_entry() -> None:
-    found = list(labelled_utterances([{"t": "하나"}, 5], LabelLayout("x", text=("t",))))
-    assert [type(entry) for entry in found] == [LabelledUtterance, UnusableEntry]
+    found = list(label_entries([{"t": "하나"}, 5], LabelLayout("x", text=("t",))))
+    assert [type(entry) for entry in found] == [LabelEntry, UnusableEntry]
     assert [entry.number for entry in found] == [1, 2]

@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 
 from sorigeul.base.errors import UserError
 from sorigeul.corpora.label_layouts import HiddenWordsError, LabelLayout, find_layout
-from sorigeul.corpora.labels import LabelledUtterance, UnusableEntry, labelled_utterances
+from sorigeul.corpora.labels import LabelEntry, UnusableEntry, label_entries
 from sorigeul.corpora.options import PrepareOptions
 from sorigeul.corpora.readers.reader_helpers import source_folder, without_audio
 from sorigeul.corpora.source_files import AUDIO_SUFFIXES, FileIndex, SourceFile, source_files
@@ -78,7 +78,7 @@ class _LabelledCorpus:
             reason = str(error) if isinstance(error, UserError) else f"not JSON ({error})"
             yield Rejected(label.where, reason, label.where)
             return
-        entries = list(labelled_utterances(content, self.layout))
+        entries = list(label_entries(content, self.layout))
         for entry in entries:
             where = label.where if len(entries) == 1 else f"{label.where}: entry {entry.number}"
             if isinstance(entry, UnusableEntry):
@@ -86,9 +86,7 @@ class _LabelledCorpus:
             else:
                 yield self._utterance(entry, label, where)
 
-    def _utterance(
-        self, entry: LabelledUtterance, label: SourceFile, where: str
-    ) -> Utterance | Rejected:
+    def _utterance(self, entry: LabelEntry, label: SourceFile, where: str) -> Utterance | Rejected:
         try:
             recording = self.recordings.find(entry.audio or label.where, label)
             audio, member = recording.locate()
@@ -119,7 +117,7 @@ class _LabelledCorpus:
             member=member,
         )
 
-    def _text(self, entry: LabelledUtterance, label: SourceFile) -> str:
+    def _text(self, entry: LabelEntry, label: SourceFile) -> str:
         if entry.text is not None or entry.text_file is None:
             return entry.text or ""
         file = self.texts.find(entry.text_file, label)
