@@ -7,7 +7,9 @@
 
 `keep` copies what the tables need into docs/runs/NAME. Before that, `sorigeul evaluate RUN DATA`
 must have written its scores: `--json RUN/test.json` and, for a model with a CTC head, `--beam 1
---json RUN/test_speller.json`. Poor results are shown like good ones.
+--json RUN/test_speller.json`. Poor results are shown like good ones. Other scores RUN/test_*.json,
+such as those with a language model, are copied too, for docs/runs/path.yaml to name: each line of
+it is a change, with the scores that it led to.
 """
 
 import argparse
@@ -35,6 +37,8 @@ from sorigeul.training.settings import RUN_CONFIG, Settings, presets
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 ABOUT, CORPORA = "about.json", "corpus.json"
 TEST, SPELLER = "test.json", "test_speller.json"  # of evaluate, and of evaluate --beam 1
+FURTHER = "test_*.json"  # of evaluate with other options
+PATH = "path.yaml"
 FIRST_GROUPS = ("presets", "ablation", "pretraining")  # in this order, before all others
 SEARCH = "search"  # folder of what benchmarks/search_table.py measured
 NGRAM = 5
@@ -152,6 +156,8 @@ def keep(run: Path, name: str, docs: Path, note: str, group: str, like: str) -> 
     scores = {TEST: _read_scores(run, TEST, "")}
     if "ctc_crr" in scores[TEST]:
         scores[SPELLER] = _read_scores(run, SPELLER, "--beam 1 ")
+    for path in sorted(run.glob(FURTHER)):
+        scores[path.name] = _read_scores(run, path.name, "")
     folder = docs / "runs" / name
     before = _read_json(folder / ABOUT) if (folder / ABOUT).is_file() else {"group": "others"}
     about = {
@@ -303,6 +309,7 @@ def page(docs: Path, kept: Sequence[KeptRun]) -> str:
         "benchmarks/results.py keep` copied from the runs. Every kept run is shown, whether its "
         "results are good or poor.",
         *(_corpus_section(name, splits) for name, splits in corpora.items()),
+        *_path_section(docs / "runs" / PATH),
     ]
     for group in groups(kept):
         members = [run for run in kept if run.group == group]
@@ -339,6 +346,39 @@ def _search_section(name: str, results: dict[str, Any]) -> str:
         "paired bootstrap).\n\n"
         f"{_table(head, rows)}\n\n`{results['command']}`, {results['machine']}"
     )
+
+
+def _path_section(path: Path) -> list[str]:
+    """What was changed one after the other, and what it led to; nothing without the file.
+
+    Raises UserError if it names scores that are not kept.
+    """
+    if not path.is_file():
+        return []
+    told = yaml.safe_load(path.read_text(encoding="utf-8"))
+    rows = []
+    for step in told["steps"]:
+        file = path.parent / step["scores"]
+        kept = _read_json(file) if file.is_file() else {"rows": ()}
+        # A way is a row of what benchmarks/search_table.py measured.
+        found = [row for row in kept.get("rows", [kept]) if row.get("way") == step.get("way")]
+        if not found:
+            way = f" of '{step['way']}'" if "way" in step else ""
+            raise UserError(f"{path} names scores{way} in {step['scores']}, which are not kept")
+        intervals = found[0].get("intervals", {})
+        rates = [_with_interval(found[0][rate], intervals.get(rate)) for rate in RATES]
+        trained = (file.parent / METRICS).is_file()
+        minutes = f"{KeptRun.read(file.parent).minutes:.0f}" if trained else "-"
+        rows.append([step["change"], *rates, minutes])
+    head = ["change", "CRR", "CER", "WER", "minutes of the last training"]
+    without = "".join(f"\n- {line}" for line in told["did_not_help"])
+    return [
+        "## The path",
+        "On Pansori's test, in %, with 95 % bootstrap intervals where the evaluation wrote them; "
+        "each line is the one above it with one change, or says what it changes.",
+        _table(head, rows),
+        f"What did not help ([the lab](lab.md) has the figures):\n{without}",
+    ]
 
 
 def _with_interval(value: float, interval: Sequence[float] | None) -> str:

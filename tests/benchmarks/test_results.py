@@ -109,6 +109,40 @@ def test_keeping_a_run_again_keeps_its_group_and_note(evaluated: Path, tmp_path:
     assert about == {"group": "ablation", "note": "what it shows", "like": ""}
 
 
+def test_the_path_has_a_line_for_each_change(
+    evaluated: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(evaluated, run)
+    scores = json.loads((run / "test.json").read_text(encoding="utf-8"))
+    intervals = {"crr": [87.1, 88.9]}
+    further = {**scores, "crr": 88.25, "intervals": intervals, "failures": {"a": "/of/a/machine"}}
+    write_text(run / "test_lm.json", json.dumps(further))
+    run_script(tmp_path, "keep", run, "one", "--group", "presets")
+    kept = json.loads((tmp_path / "runs" / "one" / "test_lm.json").read_text(encoding="utf-8"))
+    assert (kept["crr"], kept["failures"]) == (88.25, 1)
+    measured = {"way": "a wide beam", "crr": 89.5, "cer": 10.5, "wer": 30.25}
+    write_text(tmp_path / "runs" / "found.json", json.dumps({"rows": [measured]}))
+    steps = """
+steps:
+  - {change: as it was, scores: one/test.json}
+  - {change: n-grams, scores: one/test_lm.json}
+  - {change: a wide beam, scores: found.json, way: a wide beam}
+did_not_help: [a narrow beam]
+"""
+    write_text(tmp_path / "runs" / "path.yaml", steps)
+    run_script(tmp_path, "write")
+    page = (tmp_path / "results.md").read_text(encoding="utf-8")
+    assert f"| as it was | {scores['crr']:.2f} (" in page
+    assert "| n-grams | 88.25 (87.1 to 88.9) |" in page
+    assert "| a wide beam | 89.50 | 10.50 | 30.25 | - |" in page
+    assert "\n- a narrow beam\n" in page
+    write_text(tmp_path / "runs" / "path.yaml", steps.replace("way: a wide", "way: no"))
+    assert "names scores of 'no beam' in found.json" in error_of(capsys, tmp_path, "write")
+    write_text(tmp_path / "runs" / "path.yaml", steps.replace("one/test_lm", "two/test_lm"))
+    assert "names scores in two/test_lm.json" in error_of(capsys, tmp_path, "write")
+
+
 def test_what_the_splits_share_is_counted(tmp_path: Path) -> None:
     texts = ["가나다라가나", "나나나나나나", "가나다라가나", "가나다라가다", "라라라라라라라"]
     folder = tones.manifests(tmp_path / "five", texts, ["train", "train", "test", "test", "dev"])
