@@ -206,13 +206,13 @@ def test_a_clip_plays_and_the_attention_follows_it(visit: Visit, report: Path) -
     assert float(visit.page.locator(".playhead").first.get_attribute("x1")) > 30
     assert visit.page.locator("svg .attention").first.bounding_box()["width"] > 500
     visit.page.locator("summary").nth(1).click()
-    assert visit.page.locator("svg .attention").count() == 2
+    api.expect(visit.page.locator("svg .attention")).to_have_count(2)
     visit.assert_quiet(report)
 
 
 def test_a_square_of_a_heat_map_tells_its_numbers(visit: Visit, report: Path) -> None:
     visit.page.locator(".letters .confused").first.hover()
-    assert "was recognised as" in visit.page.locator(".readout").first.inner_text()
+    api.expect(visit.page.locator(".readout").first).to_contain_text("was recognised as")
     visit.assert_quiet(report)
 
 
