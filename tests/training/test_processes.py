@@ -222,6 +222,8 @@ def test_a_run_resumes_with_another_number_of_processes(
     assert (run / "checkpoints" / "step-000000004.pt").exists()
     for rank in ranks:
         rank.kill(signal.SIGKILL)
+    for rank in ranks:
+        assert rank.done().status == -signal.SIGKILL
     done = Forked(tmp_path / "one", *command).done()
     assert done.status == 0, done.err
     assert (
