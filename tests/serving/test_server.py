@@ -128,12 +128,12 @@ def test_several_processes_share_the_work_and_their_metrics(
             assert counted == count
         os.kill(workers[0], signal.SIGKILL)
         assert wait_until(lambda: has_ended(workers[0]))
+        errors = server.process.outputs[1]
+        assert wait_until(lambda: "a server process has died" in errors.read_text())
         text = server.client(max_retries=5).audio.transcriptions.create(file=wav, model="tiny").text
         assert text
         server.process.kill(signal.SIGTERM)
-        ended = server.process.done()
-        assert ended.status == 0
-        assert "a server process has died" in ended.err
+        assert server.process.done().status == 0
     assert all(has_ended(pid) for pid in workers)
 
 
