@@ -14,7 +14,7 @@ import torch
 from sorigeul.base.capacity import free_gib
 from sorigeul.base.threads import COUNT, container_cores, usable_cores
 
-_LEAST_MEMORY = 2.0  # GiB; the preset quickstart takes 1.5, small 3 and 5.6 at most
+_LEAST_MEMORY = 2.0  # GiB; the preset quickstart takes 1.5, small 3.3 at most
 _LEAST_DISK = 2.0  # GB; a run with its checkpoints
 _LEAST_SHARED = 0.5  # GB; the default of Docker is 0.06
 _LEAST_FILES = 256

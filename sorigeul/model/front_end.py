@@ -3,14 +3,13 @@
 Padding has no effect on the output: neither in the convolutions, nor in batch normalisation.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from sorigeul.base.memory import return_freed_memory
 from sorigeul.model.batch_norm import BatchNorm2d
 from sorigeul.model.config import CONV_REDUCTION, LASConfig
 
@@ -27,6 +26,8 @@ class FrontEnd(nn.Module):
         super().__init__()
         self.checkpoint_activations = False
         """compute the convolutions again in the backward pass instead of keeping their outputs"""
+        self.before_recomputing: Callable[[], object] | None = None
+        """called before a stage is computed again, where a step needs the most memory"""
         narrow, wide = config.conv_channels, 2 * config.conv_channels
         self.conv = nn.Sequential(
             nn.Conv2d(1, narrow, kernel_size=3, padding=1),
@@ -87,8 +88,9 @@ class FrontEnd(nn.Module):
 
     @contextmanager
     def _recomputing(self) -> Iterator[None]:
-        """Context in which a stage is computed again, where a step needs the most memory."""
-        return_freed_memory()
+        """Context in which a stage is computed again."""
+        if self.before_recomputing is not None:
+            self.before_recomputing()
         with self.keep_running_statistics():
             yield
 

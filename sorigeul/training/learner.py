@@ -16,7 +16,7 @@ from lightning_fabric import Fabric
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
-from sorigeul.base.memory import return_large_blocks
+from sorigeul.base.memory import return_freed_memory, return_large_blocks
 from sorigeul.base.outline import refuse_too_large
 from sorigeul.data.batches import Batch
 from sorigeul.evaluation import scores
@@ -288,11 +288,12 @@ class Learner:
             yield
             return
         before, listener.checkpoint_activations = listener.checkpoint_activations, True
+        listener.before_recomputing = return_freed_memory
         try:
             with return_large_blocks():
                 yield
         finally:
-            listener.checkpoint_activations = before
+            listener.checkpoint_activations, listener.before_recomputing = before, None
 
     def _forward(
         self, batch: Batch, forced: bool, characters: int, scheduled_sampling: float = 0.0
