@@ -1,4 +1,4 @@
-# make quickstart   from nothing to a trained model and its first transcript, in under ten minutes
+# make quickstart   from nothing to a trained model and its first transcript, in about ten minutes
 # make test         checks and tests; what `.ci/run` calls
 # make check        lint, formatting, types, the layers of the house
 # make bench        measures the speed of everything, renews the tables of BENCHMARKS.md

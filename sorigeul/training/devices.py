@@ -104,7 +104,7 @@ def started_by(environment: Mapping[str, str] = os.environ) -> ClusterEnvironmen
     """
     if TorchElasticEnvironment.detect():
         return TorchElasticEnvironment()
-    if int(environment.get("SLURM_NTASKS", 1)) > 1 and SLURMEnvironment.detect():
+    if _count(environment, "SLURM_NTASKS", 1) > 1 and SLURMEnvironment.detect():
         if "SLURM_NTASKS_PER_NODE" not in environment:
             raise UserError(
                 "Slurm knows the number of tasks, but not how many a node: set --ntasks-per-node"
@@ -121,17 +121,28 @@ def _processes_and_nodes(
     if isinstance(launcher, LightningEnvironment):
         return devices, 1, launcher
     if isinstance(launcher, TorchElasticEnvironment):
-        local, total = int(environment["LOCAL_WORLD_SIZE"]), int(environment["WORLD_SIZE"])
+        local, total = _count(environment, "LOCAL_WORLD_SIZE"), _count(environment, "WORLD_SIZE")
         whence = f"torchrun started {local} here (--nproc-per-node)"
     else:
-        local = int(environment["SLURM_NTASKS_PER_NODE"])
-        total = int(environment["SLURM_NTASKS"])
+        local = _count(environment, "SLURM_NTASKS_PER_NODE")
+        total = _count(environment, "SLURM_NTASKS")
         whence = f"Slurm starts {local} a node (--ntasks-per-node)"
     if total % local:
         raise UserError(f"{total} processes, {local} of them here: every node needs as many")
     if devices not in (1, local):
         raise UserError(f"devices is {devices}, but {whence}: leave devices out, or give {local}")
     return local, total // local, launcher
+
+
+def _count(environment: Mapping[str, str], name: str, default: int | None = None) -> int:
+    """The number of processes in a variable. Raises UserError if it holds none."""
+    value = environment.get(name, "" if default is None else str(default))
+    if value.isdecimal() and int(value) > 0:
+        return int(value)
+    raise UserError(
+        f"{name} is {value!r} in the environment, but must be a number of processes: torchrun and "
+        "Slurm set it; unset it if neither started this"
+    )
 
 
 def _precision(setting: str, on_gpu: bool) -> str:

@@ -44,6 +44,14 @@ def test_a_job_of_one_task_starts_its_processes_itself(environment: pytest.Monke
     assert (processes, launcher.creates_processes_externally) == (4, False)
 
 
+@pytest.mark.parametrize("value", ["", "many", "0", "-2", "4(x2)"])
+def test_a_count_of_processes_that_is_no_number_is_named(
+    environment: pytest.MonkeyPatch, value: str
+) -> None:
+    with pytest.raises(UserError, match="SLURM_NTASKS_PER_NODE"):
+        processes_and_nodes(environment, **{**SLURM, "SLURM_NTASKS_PER_NODE": value})
+
+
 def test_an_interactive_shell_of_slurm_counts_as_one_process(
     environment: pytest.MonkeyPatch,
 ) -> None:
