@@ -7,8 +7,9 @@ bytes a line, 0.7 GB for ten million lines.
 
 import heapq
 import json
+import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -159,6 +160,35 @@ def load_text(folder: Path, vocabulary: Vocabulary) -> TextData | None:
         _read_ids(folder / "heldout.npy", vocabulary),
         report,
     )
+
+
+def changes_of_text(
+    text: TextData, sources: Sequence[Path], options: TextOptions
+) -> Iterator[str]:
+    """In what `prepare_text` with these arguments would differ from what has made the text.
+
+    What a report of an earlier version does not say is taken for the same, and corpora that are not
+    named any more stay out.
+    """
+    report = text.report
+    known = {os.path.realpath(path) for path in report.get("sources", ())}
+    if known and known != _real_sources(sources, known):
+        yield "sources"
+    kept_out = {os.path.realpath(path) for path in report.get("exclude", options.exclude)}
+    if not kept_out.issuperset(map(os.path.realpath, options.exclude)):
+        yield "--exclude"
+    if options.heldout_share != report.get("heldout_share", options.heldout_share):
+        yield "--heldout_share"
+
+
+def _real_sources(sources: Sequence[Path], known: Set[str]) -> set[str]:
+    """The files and corpora of the sources; of what is no longer there, those of it in `known`."""
+    there = [source for source in sources if source.exists()]
+    gone = [os.path.realpath(source) for source in sources if not source.exists()]
+    found = {os.path.realpath(source.path) for source in find_sources(there)}
+    for path in gone:
+        found |= {name for name in known if Path(name).is_relative_to(path)} or {path}
+    return found
 
 
 def _read_ids(path: Path, vocabulary: Vocabulary) -> Ids:

@@ -34,7 +34,7 @@ from sorigeul.lm.network import NetworkModel
 from sorigeul.lm.networks import NETWORKS
 from sorigeul.lm.ngram import train_ngram
 from sorigeul.lm.recurrent import RecurrentNetwork
-from sorigeul.lm.text_data import TextData, TextOptions, load_text, prepare_text
+from sorigeul.lm.text_data import TextData, TextOptions, changes_of_text, load_text, prepare_text
 from sorigeul.text.vocabulary import Vocabulary
 from sorigeul.training import checkpoints
 from sorigeul.training.language_model_results import (
@@ -123,12 +123,21 @@ def _text(
     exclude: Sequence[Path],
     training: LanguageModelTraining,
 ) -> TextData:
-    """The prepared text: that of the training that goes on, if there is one, else a new one."""
+    """The prepared text: that of the training that goes on, if there is one, else a new one.
+
+    Raises UserError if a training is to go on with text that it was not begun with.
+    """
+    options = TextOptions(tuple(exclude), training.heldout_share, training.seed)
     if checkpoints.has_checkpoint(folder):
         text = load_text(folder / TEXT, vocabulary)
         if text is not None:
+            if changes := list(changes_of_text(text, sources, options)):
+                raise UserError(
+                    f"{folder} was begun with other text ({', '.join(changes)}): give --restart to "
+                    f"begin again, or leave it as it was, which {folder / TEXT / 'report.json'} "
+                    "says"
+                )
             return text
-    options = TextOptions(tuple(exclude), training.heldout_share, training.seed)
     text = prepare_text(sources, folder / TEXT, vocabulary, options)
     log.info("%s", ", ".join(f"{name}: {count}" for name, count in text_counts(text).items()))
     return text

@@ -70,7 +70,7 @@ def claim_folder(folder: Path, settings: type[SectionedSettings], restart: bool)
 def _ended_before_its_first_checkpoint(folder: Path) -> bool:
     """Whether a run was killed just after it had published its first model."""
     record = read_record(folder)
-    if record is None or record.get("training_seconds"):
+    if record is None or record.get("training_seconds") or record.get("finished"):
         return False
     return len([row for row in read_metrics(folder) if row["kind"] != "step"]) <= 1
 

@@ -138,6 +138,34 @@ def test_a_training_goes_on_with_its_own_settings_and_vocabulary(
     assert "was begun with hidden_size 16, not 8" in done.error()
 
 
+def test_a_training_goes_on_with_no_other_text(
+    sorigeul: Command, text_file: Path, run: Path, tmp_path: Path
+) -> None:
+    folder, other = tmp_path / "lm", tmp_path / "other.txt"
+    kept_out = corpus_of(tmp_path / "kept_out", train=["가나"], dev=["다라"])
+    begin = ["lm", "train", text_file, folder, "--exclude", kept_out]
+    done = sorigeul(*begin, *TINY, "--vocabulary", run, "--max_steps", "1")
+    assert done.status == 0, done.err
+    before = file_contents(folder)
+    other.write_text("가나다라\n마바사\n", encoding="utf-8")
+    excluded = ["--exclude", corpus_of(tmp_path / "more", train=["가나"], test=["마바"])]
+    for arguments, changes in (
+        ([other, folder], "sources"),
+        ([text_file, other, folder], "sources"),
+        ([text_file, folder, *excluded], "--exclude"),
+        ([text_file, folder, "--heldout_share", "0.5"], "--heldout_share"),
+        ([tmp_path / "missing.txt", folder], "sources"),
+    ):
+        done = sorigeul("lm", "train", *arguments, "--max_steps", "2")
+        assert done.status == 2
+        assert f"{folder} was begun with other text ({changes})" in done.error()
+        assert file_contents(folder) == before
+    text_file_again = text_file.rename(tmp_path / "moved.txt")  # its ids are in the folder
+    done = sorigeul("lm", "train", text_file, folder, "--max_steps", "2")
+    assert done.status == 0, done.err
+    text_file_again.rename(text_file)
+
+
 def test_transcripts_of_excluded_corpora_stay_out(
     sorigeul: Command, text_file: Path, run: Path, tmp_path: Path
 ) -> None:
@@ -170,6 +198,11 @@ def test_an_ngram_model_has_the_same_folder(
     found = sorigeul("lm", "score", folder, text_file).out.splitlines()[0]
     assert float(found.removeprefix("bits a character: ")) == pytest.approx(bits, abs=0.2)
     assert len(sorigeul("lm", "sample", folder, "--lines", "2").out.splitlines()) == 2
+    before = file_contents(folder)
+    done = sorigeul("lm", "train", text_file, folder, "--vocabulary", run, *options)
+    assert done.status == 2
+    assert "--restart" in done.error()
+    assert file_contents(folder) == before
 
 
 def test_a_vocabulary_may_come_from_a_corpus_or_a_file(
