@@ -77,6 +77,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     cuts = manifests.required_manifest(Path(arguments.data), arguments.split)
     batches = list(evaluation_batches(cuts, recognizer.pretrained.vocabulary))
     corpus = EncodedCorpus.encode(recognizer, batches)
+    corpus.refuse_failures()
     models = 1 + len(arguments.partner)
     rows: list[dict[str, Any]] = []
     before: Judgement | None = None

@@ -144,6 +144,7 @@ def measure(arguments: argparse.Namespace) -> None:
     corpus = EncodedCorpus.encode(
         recognizer, list(evaluation_batches(chosen_cuts(dev, terms), vocabulary))
     )
+    corpus.refuse_failures()
     print(f"{len(corpus.pairs)} utterances; terms: {', '.join(terms)}\n\n{HEAD}")
     automaton = Terms.from_terms([(term, 1.0) for term in terms], vocabulary)
     for weight in (0.0, *arguments.weight):

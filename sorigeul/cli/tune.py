@@ -3,6 +3,7 @@
 It imports what it needs when it runs, so that `sorigeul --help` does not wait for torch.
 """
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +16,9 @@ from sorigeul.search.options import AS_TUNED, SearchOptions, SearchRequest
 if TYPE_CHECKING:
     from sorigeul.evaluation.tuning import TunedResult
 
+log = logging.getLogger(__name__)
+
+_NAMED_FAILURES = 5  # recordings that could not be read
 _TEST_SPLITS = ("test", "eval")
 
 
@@ -82,6 +86,14 @@ def tune(
     SearchSettings.read(Path(run)).with_entry(entry).write(Path(run))
     print(_table(recognizer.setup.options, result))
     print(f"written to {printable(str(Path(run) / 'search.json'))}")
+    if failures := result.failures:
+        for failure in failures[:_NAMED_FAILURES]:
+            log.warning("%s left out: %s", failure.id, failure.reason)
+        total = len(failures) + result.after.utterances
+        raise UserError(
+            f"{len(failures):,} of {total:,} recordings could not be read, and the weights are of "
+            "the others: see to them, or prepare the corpus again"
+        )
 
 
 def _table(before: SearchOptions, result: "TunedResult") -> str:

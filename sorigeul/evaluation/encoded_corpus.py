@@ -6,8 +6,9 @@ from functools import partial
 from time import perf_counter
 
 from sorigeul.base.arrays import inference
+from sorigeul.base.errors import UserError
 from sorigeul.base.progress import progress_bar
-from sorigeul.data.batches import Batch
+from sorigeul.data.batches import Batch, Failure
 from sorigeul.evaluation.scores import TextPair
 from sorigeul.model.las import ListenerOutput
 from sorigeul.recognition.recognizer import Recognizer
@@ -32,6 +33,8 @@ class EncodedCorpus:
     """of sound"""
     listening_seconds: float
     """that the listeners took"""
+    failures: list[Failure]
+    """the utterances whose audio could not be read, which are in none of the others"""
 
     @classmethod
     def encode(cls, recognizer: Recognizer, batches: Sequence[Batch]) -> "EncodedCorpus":
@@ -39,6 +42,7 @@ class EncodedCorpus:
         frames: list[list[ListenerOutput]] = []
         pairs: list[TextPair] = []
         seconds, begin = 0.0, perf_counter()
+        failures = [failure for batch in batches for failure in batch.failures]
         batches = [batch for batch in batches if len(batch)]
         with (
             progress_bar("listening", sum(map(len, batches))) as advance,
@@ -55,7 +59,16 @@ class EncodedCorpus:
                     )
                 ]
                 advance(len(batch), "")
-        return cls(frames, pairs, seconds, perf_counter() - begin)
+        return cls(frames, pairs, seconds, perf_counter() - begin, failures)
+
+    def refuse_failures(self) -> None:
+        """Raise UserError if an utterance could not be read, so figures would not be of all."""
+        if self.failures:
+            first, utterances = self.failures[0], len(self.pairs) + len(self.failures)
+            raise UserError(
+                f"{len(self.failures):,} of {utterances:,} recordings could not be read, the "
+                f"first: {first.id}: {first.reason}"
+            )
 
     @property
     def references(self) -> list[str]:

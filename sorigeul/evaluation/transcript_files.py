@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from sorigeul.base.errors import UserError
-from sorigeul.base.files import check_regular
 from sorigeul.evaluation.scores import TextPair
-from sorigeul.text.file_encoding import decode_text
+from sorigeul.text.file_encoding import read_text_file
 from sorigeul.text.normalization import TranscriptError, visible
 
 log = logging.getLogger(__name__)
@@ -47,8 +46,7 @@ def read_transcripts(path: Path, split: str = "test") -> TranscriptFile:
     if path.is_dir():
         return _read_manifest(path, split)
     try:
-        check_regular(path)
-        lines = decode_text(path.read_bytes(), str(path)).split("\n")
+        lines = read_text_file(path).split("\n")
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); check the path") from error
     file = TranscriptFile(path, {}, {}, "unknown", {})

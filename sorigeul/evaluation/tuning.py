@@ -14,7 +14,7 @@ import numpy as np
 from rapidfuzz.distance import Levenshtein
 
 from sorigeul.base.progress import progress_bar
-from sorigeul.data.batches import Batch
+from sorigeul.data.batches import Batch, Failure
 from sorigeul.evaluation.calibration import correct_shares, correct_words
 from sorigeul.evaluation.encoded_corpus import EncodedCorpus
 from sorigeul.evaluation.scores import Score, score, squeeze
@@ -46,6 +46,8 @@ class TunedResult:
     after: Score
     searches: int
     """how often the utterances were searched"""
+    failures: list[Failure]
+    """utterances that were left out because their audio could not be read"""
 
 
 @dataclass
@@ -68,37 +70,53 @@ def tune(recognizer: Recognizer, batches: Sequence[Batch], normalizer: str) -> T
     """Find the search options and the calibration for the utterances of `batches`.
 
     The character error rate with spaces counts, so that words count too. The recogniser's own
-    options are the first that are tried, and its language models take part. Utterances whose audio
-    cannot be read are left out. Raises UserError if no transcript has a character.
+    options are the first that are tried, and stay if none are better; its language models take
+    part. Utterances whose audio cannot be read are left out. Raises UserError if that is all of
+    them, or if no transcript has a character.
     """
     corpus = EncodedCorpus.encode(recognizer, batches)
+    if not corpus.pairs:
+        corpus.refuse_failures()
     utterances = [_Utterance(text) for text in corpus.references]
     decode = recognizer.pretrained.vocabulary.decode
     start = recognizer.setup.options
-    # What is judged by the speller alone is searched greedily by default; weights need a beam.
-    beam = start.beam if recognizer.search.width > 1 else BEAM_WIDTH
-    internal = start.internal_lm_weight or _INTERNAL_LM_WEIGHT
-    internal = internal if start.lm_weights else 0.0  # it would only be in a language model's way
-    options = replace(start, beam=beam, internal_lm_weight=internal, nbest=_TEXTS)
-    has_ctc = recognizer.pretrained.model.config.ctc_weight > 0
     tried: dict[SearchOptions, Score] = {}
-    while len(tried) < _SEARCHES and options not in tried:
-        label = f"search {len(tried) + 1} of at most {_SEARCHES}"
-        search = replace(recognizer.search, options=options)
-        hypotheses = corpus.search(recognizer, search, label)
-        texts = [decode(ranked[0].tokens) for ranked in hypotheses]
-        tried[options] = score(corpus.references, texts, normalizer)
+
+    def search(options: SearchOptions, label: str) -> list[list[Hypothesis]]:
+        found = corpus.search(recognizer, replace(recognizer.search, options=options), label)
+        texts = [decode(ranked[0].tokens) for ranked in found]
+        tried[replace(options, nbest=1)] = score(corpus.references, texts, normalizer)
+        return found
+
+    fitted = _first_to_fit(recognizer)
+    if fitted != start:
+        search(start, "search as it is")
+    has_ctc = recognizer.pretrained.model.config.ctc_weight > 0
+    for number in range(1, _SEARCHES + 1):
+        if fitted in tried:
+            break
+        label = f"search {number} of at most {_SEARCHES}"
+        hypotheses = search(replace(fitted, nbest=_TEXTS), label)
         for utterance, ranked in zip(utterances, hypotheses, strict=True):
             for hypothesis in ranked:
                 features = _features(hypothesis, len(start.lm_weights))
                 utterance.add(tuple(hypothesis.tokens), features, decode(hypothesis.tokens))
-        options = _with_weights(options, _fit_weights(utterances, _weights(options, has_ctc)))
+        fitted = _with_weights(fitted, _fit_weights(utterances, _weights(fitted, has_ctc)))
     best = min(tried, key=lambda options: tried[options].cer)
     internal = best.internal_lm_weight if best.internal_lm_weight > _LEAST_WEIGHT else 0.0
-    final = replace(best, internal_lm_weight=internal, nbest=1)
-    before = next(iter(tried.values()))
+    final = replace(best, internal_lm_weight=internal)
     calibration = _calibrate(recognizer, batches, final)
-    return TunedResult(final, calibration, before, tried[best], len(tried))
+    return TunedResult(final, calibration, tried[start], tried[best], len(tried), corpus.failures)
+
+
+def _first_to_fit(recognizer: Recognizer) -> SearchOptions:
+    """The recogniser's options, with all in them that can be weighed."""
+    options = recognizer.setup.options
+    # What is judged by the speller alone is searched greedily by default; weights need a beam.
+    beam = options.beam if recognizer.search.width > 1 else BEAM_WIDTH
+    # Without a language model the internal one would be in nobody's way.
+    internal = (options.internal_lm_weight or _INTERNAL_LM_WEIGHT) if options.lm_weights else 0.0
+    return replace(options, beam=beam, internal_lm_weight=internal)
 
 
 # The texts to choose from.

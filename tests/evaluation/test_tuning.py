@@ -1,5 +1,6 @@
 """Tuning: weights that make the fewest errors among the texts found, used by all later searches."""
 
+import json
 from pathlib import Path
 from shutil import copytree
 
@@ -11,6 +12,7 @@ from sorigeul import Recognizer
 from sorigeul.data import manifests
 from sorigeul.data.batches import Batch
 from sorigeul.data.sampling import evaluation_batches
+from sorigeul.evaluation.encoded_corpus import EncodedCorpus
 from sorigeul.evaluation.scores import score
 from sorigeul.evaluation.tuning import TunedResult, _fit_weights, _Utterance, tune
 from sorigeul.lm.ngram import NgramOptions, train_ngram
@@ -74,6 +76,39 @@ def test_tuning_makes_dev_no_worse_and_says_what_a_search_then_gives(
         texts += [found.text for found in search.transcribe_all(recordings)]
         references += batch.texts
     assert score(references, texts, "plain/1").cer == pytest.approx(result.after.cer, abs=1.0)
+
+
+def test_what_comes_before_tuning_is_the_search_as_it_is(
+    run: Path, corpus: Path, language_model: Path
+) -> None:
+    for lm in ((), (str(language_model),)):
+        recognizer, result = tuned(run, corpus, *lm)
+        encoded = EncodedCorpus.encode(
+            recognizer, dev_batches(corpus, recognizer.pretrained.vocabulary)
+        )
+        found = encoded.search(recognizer, recognizer.search, "as it is")
+        texts = [recognizer.pretrained.vocabulary.decode(ranked[0].tokens) for ranked in found]
+        assert result.before == score(encoded.references, texts, "plain/1")
+
+
+def test_recordings_that_cannot_be_read_are_counted(
+    run: Path, corpus: Path, tmp_path: Path, sorigeul: Command
+) -> None:
+    folder = copytree(run, tmp_path / "run")
+    lines = (corpus / "dev.jsonl").read_text("utf-8").splitlines()
+    cuts = [json.loads(line) for line in lines]
+    cuts[1]["recording"]["sources"][0]["source"] = str(tmp_path / "missing.wav")
+    manifest = tmp_path / "dev.jsonl"
+    manifest.write_text("".join(json.dumps(cut) + "\n" for cut in cuts), "utf-8")
+    result = sorigeul("tune", folder, manifest)
+    assert result.status == 2
+    assert f"{cuts[1]['id']} left out: {tmp_path / 'missing.wav'}" in result.err
+    assert f"1 of {len(cuts)} recordings could not be read" in result.err
+    assert SearchSettings.read(folder).entries[0].results["utterances"] == len(cuts) - 1
+    manifest.write_text(json.dumps(cuts[1]) + "\n", "utf-8")
+    before = (folder / "search.json").read_bytes()
+    assert "1 of 1 recordings could not be read" in sorigeul("tune", folder, manifest).error()
+    assert (folder / "search.json").read_bytes() == before
 
 
 def test_tuning_twice_gives_the_same(run: Path, corpus: Path) -> None:
