@@ -102,7 +102,9 @@ def _point(arguments: argparse.Namespace, share: float) -> dict[str, float]:
     if not rates.exists():
         epochs = round(arguments.epochs / math.sqrt(share / 100))
         _sorigeul("train", data, run, *arguments.options, "--max_epochs", epochs)
-        _sorigeul("evaluate", run, data, "--split", "test", "--json", rates)
+        partial = folder / "partial.json"  # of a corpus that could not be read as a whole
+        _sorigeul("evaluate", run, data, "--split", "test", "--json", partial)
+        partial.replace(rates)
     return {"share": share, "hours": hours, "speakers": speakers} | json.loads(rates.read_bytes())
 
 

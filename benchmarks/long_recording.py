@@ -223,16 +223,17 @@ def _at_first_words(
 
 def _one_by_one(arguments: argparse.Namespace, work: Path) -> dict[str, float]:
     """The rates of `sorigeul evaluate`."""
-    record = work / "one-by-one.json"
+    record, partial = work / "one-by-one.json", work / "partial.json"
     if not record.exists():
         words = ["evaluate", str(arguments.run), str(arguments.data), "--split", arguments.split]
         subprocess.run(
             [
                 *(sys.executable, "-m", "sorigeul", *words),
-                *("--json", str(record), *arguments.options),
+                *("--json", str(partial), *arguments.options),
             ],
             check=True,
         )
+        partial.replace(record)  # only if all recordings could be read
     rates = json.loads(record.read_bytes())
     return {f"{name}, one by one": round(rates[name], 2) for name in ("crr", "cer", "wer")}
 

@@ -77,9 +77,8 @@ class KeptRun:
         about = _read_json(folder / ABOUT)
         config = yaml.safe_load((folder / RUN_CONFIG).read_text(encoding="utf-8"))
         test = _read_json(folder / TEST) if (folder / TEST).is_file() else {}
-        both, speller = {}, test
-        if (folder / SPELLER).is_file():
-            both, speller = test, _read_json(folder / SPELLER)
+        both = test if "ctc_crr" in test else {}
+        speller = _read_json(folder / SPELLER) if (folder / SPELLER).is_file() else test
         return cls(
             name=folder.name,
             group=about["group"],
@@ -157,7 +156,8 @@ def keep(run: Path, name: str, docs: Path, note: str, group: str, like: str) -> 
     if "ctc_crr" in scores[TEST]:
         scores[SPELLER] = _read_scores(run, SPELLER, "--beam 1 ")
     for path in sorted(run.glob(FURTHER)):
-        scores[path.name] = _read_scores(run, path.name, "")
+        if path.name != SPELLER:
+            scores[path.name] = _read_scores(run, path.name, "")
     folder = docs / "runs" / name
     before = _read_json(folder / ABOUT) if (folder / ABOUT).is_file() else {"group": "others"}
     about = {
@@ -170,6 +170,9 @@ def keep(run: Path, name: str, docs: Path, note: str, group: str, like: str) -> 
     write_text(folder / provenance.RECORD, _to_json(record))
     write_text(folder / RUN_CONFIG, config)
     write_text(folder / METRICS, "".join(f"{json.dumps(row)}\n" for row in rows))
+    for path in folder.glob(FURTHER):
+        if path.name not in scores:  # of another model
+            path.unlink()
     for file, values in scores.items():
         write_text(folder / file, _to_json(values))
     write_text(folder / ABOUT, _to_json(about))
@@ -355,7 +358,9 @@ def _path_section(path: Path) -> list[str]:
     """
     if not path.is_file():
         return []
-    told = yaml.safe_load(path.read_text(encoding="utf-8"))
+    told = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    if not told.get("steps"):
+        raise UserError(f"{path} has no steps: remove it, or list the changes")
     rows = []
     for step in told["steps"]:
         file = path.parent / step["scores"]
@@ -371,7 +376,7 @@ def _path_section(path: Path) -> list[str]:
         minutes = f"{KeptRun.read(file.parent).minutes:.0f}" if trained else "-"
         rows.append([step["change"], *rates, minutes])
     head = ["change", "CRR", "CER", "WER", "minutes of the last training"]
-    without = "".join(f"\n- {line}" for line in told["did_not_help"])
+    without = "".join(f"\n- {line}" for line in told.get("did_not_help", ()))
     return [
         "## The path",
         "On Pansori's test, in %, with 95 % bootstrap intervals where the evaluation wrote them; "

@@ -14,14 +14,14 @@ from sorigeul.base.errors import UserError
 from sorigeul.base.outputs import Output, refuse_overwriting
 from sorigeul.base.printable import LAYOUT, printable
 from sorigeul.cli.arguments import positional
-from sorigeul.cli.options import Data, File
+from sorigeul.cli.options import Data, File, chosen_split
 from sorigeul.evaluation.result_files import BEGINS
 
 
 def compare(
     data: Data,
     engine: Annotated[tuple[str, ...], positional("[NAME=]ENGINE"), UseAppendAction] = (),
-    split: str = "test",
+    split: str = "",
     audio_root: str = "",
     policy: Annotated[str, positional("NAME")] = "strict",
     json: File = None,
@@ -42,7 +42,7 @@ def compare(
             openai:URL#MODEL, a server that speaks OpenAI's transcription API, with the key, if it
             wants one, in the environment variable OPENAI_API_KEY; file:TEXTS, texts from elsewhere,
             in a file as for 'sorigeul evaluate --hyp'. NAME= is how it is called in the table
-        split: which manifest of the folder
+        split: which manifest of the folder; if not given, test
         audio_root: folder that holds the recordings now, if they have moved since the corpus was
             prepared
         policy: what counts as an error in the figures that come first, and decides which is best:
@@ -73,6 +73,7 @@ def compare(
     from sorigeul.evaluation.report import ReportedData, ReportedSystem, write_report
 
     headline = find_policy(policy)
+    split = chosen_split(split, "test", data)
     cuts = manifests.open_split(data, split, audio_root)
     outputs = transcribe_all(engine, cuts, split, out / "texts")
     comparison = EngineComparison(outputs, cuts, headline)
@@ -80,7 +81,8 @@ def compare(
         table = comparison.table()
         write_text(out / "compare.md", table)
         write_text(out / "compare.tsv", comparison.texts())
-        results = {"data": str(data), "split": split, **comparison.to_json()}
+        used = split if data.is_dir() else data.stem
+        results = {"data": str(data), "split": used, **comparison.to_json()}
         json_text = json_format.dumps(results, ensure_ascii=False, indent=2) + "\n"
         if json is not None and str(json) != "-":
             write_text(json, json_text)

@@ -17,7 +17,7 @@ from sorigeul.base.outputs import Output, refuse_overwriting
 from sorigeul.base.printable import LAYOUT, printable
 from sorigeul.base.ranges import COUNT_OR_NONE
 from sorigeul.cli.arguments import positional
-from sorigeul.cli.options import File, flattened
+from sorigeul.cli.options import File, chosen_split, flattened
 from sorigeul.evaluation.result_files import BEGINS
 from sorigeul.search.options import AS_TUNED, Precision, SearchRequest
 
@@ -55,7 +55,7 @@ def evaluate(
     data: Annotated[Positional[str], positional("DATA")] = "",
     hyp: Annotated[tuple[Path, ...], positional("FILE"), UseAppendAction] = (),
     ref: File = None,
-    split: str = "test",
+    split: str = "",
     json: File = None,
     report: File = None,
     reliability: File = None,
@@ -85,7 +85,7 @@ def evaluate(
             "id" or "audio" and "text", or of 'text (id)'; what 'sorigeul transcribe --manifest'
             writes is such a file. Give it twice to compare two
         ref: the correct texts for --hyp: such a file, a manifest, or a folder of manifests
-        split: which manifest of the folder
+        split: which manifest of the folder; if not given, test
         json: write the results here as JSON; - for standard output
         report: write a report here: one HTML file with the figures, where the errors are,
             utterances to hear, and what was confused. With two runs or files it has the scores and
@@ -140,6 +140,7 @@ def evaluate(
             )
         if ref is None or not 1 <= len(hyp) <= 2:
             raise UserError("give --ref FILE, and --hyp FILE once or twice")
+        split = chosen_split(split, "test", *hyp, ref)
         systems = _judge_files(hyp, ref, split, headline)
     elif len(places) < 2:
         raise UserError(f"too few arguments: {USAGE}")
@@ -151,11 +152,14 @@ def evaluate(
 
         degradations = [Degradation.parse(text) for text in flattened(degrade)]
         *runs, data = places
+        split = chosen_split(split, "test", Path(data))
+        # All models first: recognising takes long, and one that cannot be used would end it.
+        recognizers = [
+            Recognizer.from_pretrained(name, precision=precision, request=search) for name in runs
+        ]
+        cuts = manifests.open_split(Path(data), split, audio_root)
         systems = []
-        for name in runs:
-            recognizer = Recognizer.from_pretrained(name, precision=precision, request=search)
-            if cuts is None:
-                cuts = manifests.open_split(Path(data), split, audio_root)
+        for name, recognizer in zip(runs, recognizers, strict=True):
             measured = conditions(recognizer, search, Path(data), split)
             system = _judge_run(name, recognizer, cuts, degradations, headline)
             system.results.update(measured)
@@ -167,7 +171,8 @@ def evaluate(
     if reliability is not None:
         _draw_reliability(reliability, systems[0])
     _report(systems, headline, json, worst)
-    _refuse_unread(systems[0], json)
+    for system in systems:
+        _refuse_unread(system, json)
 
 
 def _judge_run(
@@ -220,6 +225,7 @@ def _judge_files(hyp: Sequence[Path], ref: Path, split: str, headline: "Policy")
         judgement = judge(matched.pairs, references.normalizer)
         results = judgement.to_json(headline)
         results["missing"] = matched.missing
+        results["failures"] = matched.failures
         results["without_reference"] = matched.without_reference
         systems.append(_System(str(path), judgement, results))
     return systems
@@ -287,9 +293,9 @@ def _report(systems: Sequence[_System], headline: "Policy", json: Path | None, w
 
 def _refuse_unread(system: _System, json: Path | None) -> None:
     """Raise UserError if recordings could not be read: the figures are not those of the corpus."""
-    if system.evaluation is None or not system.evaluation.failures:
+    failures, utterances = len(system.results["failures"]), len(system.judgement.pairs)
+    if not failures:
         return
-    failures, utterances = len(system.evaluation.failures), len(system.judgement.pairs)
     where = "--json FILE names them all" if json is None else "the JSON names them all"
     raise UserError(
         f"{failures:,} of {utterances:,} recordings could not be read and count as recognised as "

@@ -36,8 +36,8 @@ def export(
         int8: store matrices with eight bits, one scale a row: a quarter of the size
         lm: n-gram language model to put beside the model, a folder made by 'sorigeul lm train'; it
             is used from then on unless another is given
-        recording: audio file on which the graphs are compared with the model; may be given several
-            times. If not given, they are compared on noise
+        recording: audio file on whose first 30 seconds the graphs are compared with the model; may
+            be given up to eight times. If not given, they are compared on noise
         overwrite: replace an export that is there
         web: put a page beside the graphs that recognises wholly in a browser, for any web server:
             python3 -m http.server --directory OUT, then http://localhost:8000

@@ -85,7 +85,7 @@ def transcribe(
             칠십 퍼센트; json, and the lines of --manifest, have what was heard, too, as spoken
         subtitle_line: most characters of a line of srt and vtt, which have two lines at most;
             Netflix has 16
-        attention: draw the attention of the first recording's first segment into this PNG
+        attention: draw the attention of the first segment that is recognised into this PNG
         manifest: instead of FILE…: folder made by 'sorigeul prepare', one of its manifests, or a
             text file with the path of one recording in each line, relative to the text file. The
             same command goes on where an interrupted one stopped

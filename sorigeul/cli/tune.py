@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 from sorigeul.base.errors import UserError
 from sorigeul.base.printable import printable
 from sorigeul.base.ranges import COUNT
-from sorigeul.cli.options import Data, Run
+from sorigeul.cli.options import Data, Run, chosen_split
 from sorigeul.search.options import AS_TUNED, SearchOptions, SearchRequest
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ _TEST_SPLITS = ("test", "eval")
 def tune(
     run: Run,
     data: Data,
-    split: str = "dev",
+    split: str = "",
     utterances: Annotated[int, COUNT] = 1000,
     audio_root: str = "",
     search: SearchRequest = AS_TUNED,
@@ -38,12 +38,13 @@ def tune(
     Args:
         run: run folder
         data: folder made by 'sorigeul prepare', or one manifest
-        split: which manifest of the folder; not that of a test, whose figures would say nothing
-            afterwards
+        split: which manifest of the folder; if not given, dev. Not that of a test, whose figures
+            would say nothing afterwards
         utterances: how many utterances are used at most, drawn by chance
         audio_root: folder that holds the recordings now, if they have moved since the corpus was
             prepared
     """
+    split = chosen_split(split, "dev", data)
     used = data.stem if data.is_file() else split
     if used.startswith(_TEST_SPLITS):
         raise UserError(

@@ -142,6 +142,8 @@ class MatchedTranscripts:
     """ids without a hypothesis, which counts as empty"""
     without_reference: list[str]
     """ids of hypotheses that could not be scored"""
+    failures: dict[str, str]
+    """ids of hypotheses that could not be recognised and so are empty, and the reason"""
 
 
 def match_transcripts(references: TranscriptFile, hypotheses: TranscriptFile) -> MatchedTranscripts:
@@ -168,4 +170,4 @@ def match_transcripts(references: TranscriptFile, hypotheses: TranscriptFile) ->
         TextPair(id_, text, hypotheses.texts.get(id_, ""), references.speakers.get(id_, ""))
         for id_, text in references.texts.items()
     ]
-    return MatchedTranscripts(pairs, missing, without_reference)
+    return MatchedTranscripts(pairs, missing, without_reference, hypotheses.failures)

@@ -94,7 +94,11 @@ def export(run: str, out: Path, options: ExportOptions | None = None) -> ExportS
     if find_spec("onnx") is None:
         raise UserError("export needs a further library: pip install 'sorigeul[export]'")
     _refuse(out, options.overwrite)
-    recordings = [_load(path) for path in options.recordings[:_MOST_RECORDINGS]]
+    if len(options.recordings) > _MOST_RECORDINGS:
+        raise UserError(
+            f"{len(options.recordings)} recordings to compare on: give {_MOST_RECORDINGS} at most"
+        )
+    recordings = [_load(path) for path in options.recordings]
     description = describe_pretrained(run)
     if description.config.is_pretrained:
         raise UserError(

@@ -191,6 +191,9 @@ def transcribe_files(
                 if len(recordings) > 1:
                     log.warning("%s", fault)
             advance(1, "")
+    if options.attention and not summary.segments:
+        path = printable(str(options.attention))
+        log.warning("%s was not drawn: no text was recognised by this call", path)
     summary.seconds = time.monotonic() - start
     return summary
 

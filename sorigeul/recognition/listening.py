@@ -3,9 +3,12 @@
 The sound is heard to its end or until somebody stops it, and may be kept beside its transcript.
 """
 
+import logging
+import os
 import wave
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -23,6 +26,10 @@ from sorigeul.sound.audio import SAMPLE_RATE, Samples
 from sorigeul.sound.microphone import LiveSound
 from sorigeul.sound.segments import SpeechSegment
 
+log = logging.getLogger(__name__)
+
+_HEADER_BYTES = 44  # of a wav
+
 
 @dataclass(frozen=True)
 class Heard:
@@ -30,7 +37,7 @@ class Heard:
 
     transcription: Transcription
     fault: UserError | None
-    """why that may not be all: the recording turned out to be damaged"""
+    """why that may not be all: the recording turned out to be damaged, or could not be kept"""
 
 
 def listen(
@@ -64,6 +71,8 @@ def listen(
     except UserError as error:  # what was heard before it is not lost
         fault = error
     follow(live.finish())
+    if fault is None and kept is not None:
+        fault = kept.fault
     steps = (*sound.account(), *live.account(), *(() if fault is None else (str(fault),)))
     transcription = Transcription.from_segments(segments, live.seconds, steps)
     if kept is not None:
@@ -95,7 +104,10 @@ class SharedRecognizer:
 
 
 class KeptRecording:
-    """A recording that is kept with its transcript. At any time the file is whole."""
+    """A recording that is kept with its transcript. At any time the file is whole.
+
+    If the disk gets full, the file ends there, and `fault` says so.
+    """
 
     def __init__(self, folder: Path) -> None:
         """Begin the recording. It never replaces another one."""
@@ -104,18 +116,32 @@ class KeptRecording:
         self._file = self._path("wav").open("xb")
         self._wave = wave.open(self._file, "wb")  # noqa: SIM115  (closed at the end)
         self._wave.setparams((1, 2, SAMPLE_RATE, 0, "NONE", ""))
+        self.fault: UserError | None = None
 
     def __enter__(self) -> "KeptRecording":
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._wave.close()
-        self._file.close()
+        with nullcontext() if self.fault is None else suppress(OSError):
+            self._wave.close()
+            self._file.close()
 
     def record(self, samples: Samples) -> None:
         """Add samples (n,) at 16 kHz as 16 bits. The header is made to agree each time."""
+        if self.fault is not None:
+            return
         steps = (samples * 32768).round().clip(-32768, 32767)
-        self._wave.writeframes(steps.astype("<i2").tobytes())
+        frames = self._wave.tell()
+        try:
+            self._wave.writeframes(steps.astype("<i2").tobytes())
+        except OSError as error:
+            path = self._path("wav")
+            os.truncate(path, frames and _HEADER_BYTES + 2 * frames)
+            self.fault = UserError(
+                f"{path}: cannot be written ({error.strerror}), so it ends after "
+                f"{frames / SAMPLE_RATE:.1f} s; the text goes on: make room"
+            )
+            log.warning("%s", self.fault)
 
     def write(self, transcription: Transcription) -> None:
         """Write the transcript beside it."""

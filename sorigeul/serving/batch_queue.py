@@ -258,7 +258,9 @@ class BatchQueue:
         for waiting in changed:
             self._segments += sign
             self._seconds += sign * waiting.seconds
-        segments, seconds = self._segments, max(self._seconds, 0.0)
+        if not self._segments:
+            self._seconds = 0.0  # rounding leaves a little
+        segments, seconds = self._segments, self._seconds
         self._report(lambda: self._observer.waiting(segments, seconds))
 
     def _report(self, report: Callable[[], None]) -> None:

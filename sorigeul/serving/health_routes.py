@@ -14,12 +14,14 @@ router = APIRouter()
 _READY: dict[int | str, dict[str, Any]] = {**ERRORS, 503: {"description": "Not now"}}
 
 
+@router.head("/healthz", include_in_schema=False)
 @router.get("/healthz", responses=ERRORS)
 async def healthz() -> dict[str, str]:
     """Whether the process answers."""
     return {"status": "ok"}
 
 
+@router.head("/readyz", include_in_schema=False)
 @router.get("/readyz", responses=_READY)
 async def readyz(request: Request) -> Response:
     """Whether a request would be accepted now: status 200, otherwise 503.

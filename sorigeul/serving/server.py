@@ -3,8 +3,11 @@
 import logging
 import math
 import multiprocessing
+import os
+import signal
 import socket
 import sys
+import threading
 import time
 from contextlib import ExitStack
 from multiprocessing.context import SpawnProcess
@@ -16,7 +19,6 @@ from sorigeul.base.stopping import StopRequests
 from sorigeul.base.threads import thread_count, use_threads
 from sorigeul.serving.authentication import ApiKeys
 from sorigeul.serving.metrics import forget_process, share_between_processes
-from sorigeul.serving.models import load_recognizers
 from sorigeul.serving.options import ServingOptions
 from sorigeul.serving.process import Listening, ServingPlan, run_process
 
@@ -76,23 +78,26 @@ def _announce(listening: socket.socket) -> None:
 def _run_processes(plan: ServingPlan, listening: Listening) -> None:
     """Run several processes. One that dies is replaced.
 
-    Raises UserError if one ends before all of them answer.
+    Raises UserError if one ends before all of them answer, and KeyboardInterrupt if they were asked
+    to stop before.
     """
-    load_recognizers(plan.runs, plan.precision, plan.search)  # what is wrong is said here, once
     use_threads(math.ceil(thread_count() / plan.options.workers))  # each its share of the cores
     with ExitStack() as stack:
         stack.enter_context(share_between_processes())
         stop = stack.enter_context(StopRequests())
         workers: list[_Worker] = []
         stack.callback(_stop, workers, plan.options)
-        # Those that have begun are in the list, and are stopped, even if the next one cannot begin.
-        workers.extend(_Worker(plan, listening) for _ in range(plan.options.workers))
         announced = False
         while not stop.requested:
-            time.sleep(_POLL_SECONDS)
             if not announced and all(worker.ready.is_set() for worker in workers):
-                announced = True
-                _announce(listening.http)
+                # One alone says what is wrong with the plan; the others begin when nothing is.
+                missing = plan.options.workers - len(workers) if workers else 1
+                # Those that have begun are stopped even if the next one cannot begin.
+                workers.extend(_Worker(plan, listening) for _ in range(missing))
+                if not missing:
+                    announced = True
+                    _announce(listening.http)
+            time.sleep(_POLL_SECONDS)
             for number, worker in enumerate(workers):
                 if worker.process.is_alive() or stop.requested:
                     continue
@@ -102,6 +107,8 @@ def _run_processes(plan: ServingPlan, listening: Listening) -> None:
                     worker.note_end()
                 elif time.monotonic() >= worker.replace_at:
                     workers[number] = _replacement(worker, plan, listening)
+        if not announced:
+            raise KeyboardInterrupt
 
 
 class _Worker:
@@ -116,7 +123,13 @@ class _Worker:
         self.process: SpawnProcess = context.Process(
             target=_run_worker, args=(plan, listening, self.ready)
         )
-        self.process.start()
+        # A terminal sends Ctrl-C to all processes. A new one ignores it until it listens, and is
+        # stopped by this one.
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        try:
+            self.process.start()
+        finally:
+            signal.signal(signal.SIGINT, before)
 
     def note_end(self) -> None:
         """Remove what is left of the process, which has ended, and say when it is replaced."""
@@ -143,11 +156,11 @@ def _replacement(worker: _Worker, plan: ServingPlan, listening: Listening) -> _W
         return worker
 
 
-def _could_not_begin(worker: _Worker, options: ServingOptions) -> UserError:
+def _could_not_begin(worker: _Worker, options: ServingOptions) -> UserError | SystemExit:
     """The error of a server of which a process has ended before all of them answered."""
     status = worker.process.exitcode or 0
     if status == 2:
-        return UserError("a server process could not begin, for the reason above: see to it")
+        return SystemExit(status)  # it has said why
     how = f"with status {status}" if status >= 0 else f"by signal {-status}"
     return UserError(
         f"a server process has ended {how} before all {options.workers} answered: if no reason "
@@ -156,11 +169,23 @@ def _could_not_begin(worker: _Worker, options: ServingOptions) -> UserError:
 
 
 def _run_worker(plan: ServingPlan, listening: Listening, ready: Event) -> None:
+    threading.Thread(target=_stop_with_parent, daemon=True).start()
     try:
         run_process(plan, listening, ready.set)
     except UserError as error:
         print(f"error: {printable(str(error))}", file=sys.stderr)
         sys.exit(2)
+
+
+def _stop_with_parent() -> None:
+    """Ask this process to stop once its parent has ended: nobody else would.
+
+    If it was asked before, it ends at once.
+    """
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _stop(workers: list[_Worker], options: ServingOptions) -> None:

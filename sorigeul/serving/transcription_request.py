@@ -176,8 +176,14 @@ def _refuse_diarization(form: UploadForm) -> None:
 
 def _detection(form: UploadForm, default: VoiceDetection) -> VoiceDetection | None:
     """What a client's chunking strategy says, in either form; None if it says nothing."""
-    strategy = form.choice("chunking_strategy", ("auto", ""), "")
-    kind = form.choice("chunking_strategy[type]", ("server_vad", ""), "")
+    strategy = form.text("chunking_strategy")
+    if strategy not in ("", "auto"):
+        raise bad_request(
+            f"chunking_strategy is {quoted(strategy)}, but must be auto, or be given field by "
+            "field: chunking_strategy[type]=server_vad, chunking_strategy[threshold]=0.5",
+            "chunking_strategy",
+        )
+    kind = form.choice("chunking_strategy[type]", ("server_vad",), "")
     threshold, padding, pause = (
         form.number(f"chunking_strategy[{name}]", *bounds)
         for name, bounds in (

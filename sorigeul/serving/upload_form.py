@@ -84,9 +84,9 @@ class UploadForm:
         return [*self.texts(f"{name}[]"), *self.texts(name)]
 
     def choice(self, name: str, choices: Sequence[str], default: str) -> str:
-        """A field that has one of a few values."""
+        """A field that has one of a few values, or `default` if it is not given."""
         value = self.text(name, default)
-        if value not in choices:
+        if value not in (*choices, default):
             raise bad_request(f"{name} is {quoted(value)}, but must be {_either(choices)}", name)
         return value
 

@@ -18,6 +18,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from datetime import datetime, timezone
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -615,7 +616,7 @@ class Run:
                     row[f"{corpus}/{name}"] = value
             first_dev = split == "dev" and corpus == self.dev_corpora[0]
             if inspect_attention and first_dev and evaluation.recognitions:
-                self._plot_attention(share, evaluation)
+                self._plot_attention(share)
                 self._warn_of_missing_alignment(evaluation.attention_metrics, corpus)
         return {**{name: sum(all_) / len(all_) for name, all_ in values.items()}, **row}
 
@@ -635,11 +636,13 @@ class Run:
             evaluation = score_recognitions(shares, self.vocabulary, self.normalizers[corpus])
         return share, evaluation
 
-    def _plot_attention(self, share: RecognizedShare, evaluation: Evaluation) -> None:
+    def _plot_attention(self, share: RecognizedShare) -> None:
         """Plot the attention of dev's utterance of median length, the same one in every epoch."""
-        by_length = sorted((item.seconds, item.id) for item in evaluation.recognitions)
-        _, median_id = by_length[len(by_length) // 2]
-        own = next((item for item in share.recognitions if item.id == median_id), None)
+        lengths = [(item.seconds, item.id) for item in share.recognitions]
+        all_lengths = sorted(chain.from_iterable(devices.gather(self.fabric, lengths)))
+        median = all_lengths[len(all_lengths) // 2]
+        of_median = (item for item in share.recognitions if (item.seconds, item.id) == median)
+        own = next(of_median, None)
         recognition = next(item for item in devices.gather(self.fabric, own) if item is not None)
         if self.fabric.is_global_zero:
             plots.attention(

@@ -109,6 +109,28 @@ def test_keeping_a_run_again_keeps_its_group_and_note(evaluated: Path, tmp_path:
     assert about == {"group": "ablation", "note": "what it shows", "like": ""}
 
 
+def test_scores_of_an_earlier_model_do_not_stay(evaluated: Path, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(evaluated, tmp_path / "run"))
+    further = shutil.copy(run / "test.json", run / "test_lm.json")
+    run_script(tmp_path, "keep", run, "one")
+    kept = tmp_path / "runs" / "one"
+    assert (kept / "test_lm.json").exists()
+    Path(further).unlink()
+    run_script(tmp_path, "keep", run, "one")
+    assert {path.name for path in kept.glob("test*.json")} == {"test.json", "test_speller.json"}
+
+
+def test_a_run_without_a_ctc_head_has_no_figures_of_both(evaluated: Path, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(evaluated, tmp_path / "run"))
+    scores = json.loads((run / "test_speller.json").read_text(encoding="utf-8"))
+    alone = {name: value for name, value in scores.items() if not name.startswith("ctc_")}
+    for name in ("test.json", "test_speller.json"):
+        write_text(run / name, json.dumps(alone))
+    run_script(tmp_path, "keep", run, "one")
+    (kept,) = results.runs(tmp_path)
+    assert (kept.both, kept.speller["crr"]) == ({}, scores["crr"])
+
+
 def test_the_path_has_a_line_for_each_change(
     evaluated: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -137,6 +159,8 @@ did_not_help: [a narrow beam]
     assert "| n-grams | 88.25 (87.1 to 88.9) |" in page
     assert "| a wide beam | 89.50 | 10.50 | 30.25 | - |" in page
     assert "\n- a narrow beam\n" in page
+    write_text(tmp_path / "runs" / "path.yaml", "# nothing yet")
+    assert "has no steps" in error_of(capsys, tmp_path, "write")
     write_text(tmp_path / "runs" / "path.yaml", steps.replace("way: a wide", "way: no"))
     assert "names scores of 'no beam' in found.json" in error_of(capsys, tmp_path, "write")
     write_text(tmp_path / "runs" / "path.yaml", steps.replace("one/test_lm", "two/test_lm"))

@@ -121,6 +121,9 @@ def test_a_split_or_a_manifest_is_evaluated(sorigeul: Command, run: Path, corpus
     done = sorigeul("evaluate", run, corpus, "--split", "eval_clean")
     assert done.status == 2
     assert "found: dev, test, train" in done.error()
+    done = sorigeul("evaluate", run, corpus / "dev.jsonl", "--split", "train")
+    assert done.status == 2
+    assert "--split train chooses from a folder of manifests" in done.error()
     done = sorigeul("evaluate", corpus, run)
     assert done.status == 2
     assert f"{corpus} holds no finished model" in done.error()
@@ -203,6 +206,17 @@ def test_two_runs_are_compared(
     assert done.out.count("\nREF: ") == 2
 
 
+def test_a_second_run_that_cannot_be_used_is_said_before_anything_is_recognised(
+    sorigeul: Command, run: Path, tmp_path: Path
+) -> None:
+    folder = tones.manifests(tmp_path, tones.texts(3), ["test"] * 3)
+    (tmp_path / "audio" / "u02.wav").unlink()  # whoever recognises the corpus warns of it
+    done = sorigeul("evaluate", run, tmp_path / "misspelt", folder)
+    assert done.status == 2
+    assert done.err.count("\n") == 1
+    assert "misspelt" in done.error()
+
+
 # Files
 
 
@@ -267,6 +281,19 @@ def test_missing_texts_count_as_nothing_and_are_named(sorigeul: Command, tmp_pat
     assert results["deletions"] == len(REFERENCES[0].replace(" ", ""))
     assert f"count as recognised as nothing: no line in {tmp_path / 'hyp.tsv'}: 1 (u00)" in done.err
     assert f"are not scored: no reference in {reference}: 1 (x)" in done.err
+
+
+def test_a_text_that_is_an_error_counts_as_one_and_the_status_says_so(
+    sorigeul: Command, tmp_path: Path
+) -> None:
+    reference, texts = tmp_path / "ref.tsv", tmp_path / "hyp.jsonl"
+    reference.write_text("a\t가 나\nb\t다\n", encoding="utf-8")
+    texts.write_text('{"id": "a", "text": "가 나"}\n{"id": "b", "error": "damaged"}\n', "utf-8")
+    done = sorigeul("evaluate", "--hyp", texts, "--ref", reference, "--json", "-")
+    assert done.status == 2
+    assert "1 of 2 recordings could not be read" in done.error()
+    results = json.loads(done.out)
+    assert (results["failures"], results["missing"]) == ({"b": "damaged"}, [])
 
 
 @pytest.mark.parametrize(

@@ -159,6 +159,27 @@ def test_what_was_heard_before_the_damage_is_not_lost(
     assert "cut short or damaged" in account[-1]
 
 
+def test_a_full_disk_ends_the_recording_and_not_the_listening(
+    run: Path, sentences: Samples, tmp_path: Path
+) -> None:
+    sound = tmp_path / "long.wav"
+    sound.write_bytes(sound_file(np.resize(sentences, 40 * SAMPLE_RATE)))
+    expected = Recognizer.from_pretrained(run, "cpu").transcribe(sound)
+    out = tmp_path / "kept"
+    arguments = ("listen", run, "--file", sound, "--fast", "--out", out)
+    done = Forked(tmp_path / "process", *arguments, largest_file=600_001).done()
+    assert done.status == 2
+    assert texts(done.out) == [segment.text for segment in expected.segments]
+    files = kept(out)
+    assert files[".txt"].read_text(encoding="utf-8") == write("txt", expected)
+    samples, _ = soundfile.read(files[".wav"], dtype="int16")
+    assert 0 < 2 * len(samples) <= 600_001
+    assert np.array_equal(samples, soundfile.read(sound, len(samples), dtype="int16")[0])
+    for line in done.err.splitlines()[0], done.err.splitlines()[-1]:
+        assert f"{files['.wav']}: cannot be written" in line
+        assert f"ends after {len(samples) / SAMPLE_RATE:.1f} s" in line
+
+
 def test_where_nobody_speaks_it_is_said(sorigeul: Command, run: Path, tmp_path: Path) -> None:
     noise = 0.003 * np.random.default_rng(0).standard_normal(2 * SAMPLE_RATE)
     soundfile.write(tmp_path / "room.wav", noise, SAMPLE_RATE)

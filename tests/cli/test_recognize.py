@@ -236,6 +236,10 @@ def test_attention_is_drawn_on_request(
     done = sorigeul("transcribe", run, audio / "u09.wav", "--attention", tmp_path / "a.png")
     assert done.status == 0
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+    command = ("transcribe", run, audio / "u09.wav", "--out", tmp_path / "out", "--resume")
+    assert sorigeul(*command).status == 0
+    done = sorigeul(*command, "--attention", tmp_path / "b.png")
+    assert f"{tmp_path / 'b.png'} was not drawn" in done.err
 
 
 @pytest.mark.parametrize(

@@ -234,6 +234,8 @@ def test_what_cannot_be_exported_or_used_is_said(
         export(str(counting_run), out, ExportOptions(lm=str(language_model)))
     with pytest.raises(UserError, match="nowhere"):
         export(str(run), out, ExportOptions(recordings=[tmp_path / "nowhere.wav"]))
+    with pytest.raises(UserError, match="9 recordings to compare on: give 8 at most"):
+        export(str(run), out, ExportOptions(recordings=[tmp_path / "nowhere.wav"] * 9))
     with pytest.raises(UserError, match="--rescore needs PyTorch"):
         Recognizer.from_pretrained(exported, request=SearchRequest(rescore=str(run)))
     with pytest.raises(UserError, match="export the others as well"):

@@ -253,6 +253,16 @@ def test_who_is_told_in_vain_stops_nobody(
     assert model.waiting[-1] == (0, 0.0)
 
 
+def test_nothing_waits_where_nothing_waits(model: Model, queue: BatchQueue) -> None:
+    client = queue.client()
+    answer = client.submit([speech(seconds, 0) for seconds in (0.1, 0.2, 0.3)])
+    client.close()
+    let_through(model, queue.client().submit([speech(0.7, 1)]))
+    with pytest.raises(CancelledError):
+        answer.result(timeout=60)
+    assert queue.waiting_seconds == 0
+
+
 def test_who_gives_up_waiting_does_not_disturb_the_model(model: Model, queue: BatchQueue) -> None:
     given_up = queue.client().submit([speech(1.0, 1)])
     assert given_up.cancel()

@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -160,6 +161,55 @@ def test_a_worker_that_ends_before_all_answer_is_an_error_with_a_remedy(
     assert "ended by signal 9 before all 2 answered" in ended.error()
     assert "give fewer --workers" in ended.error()
     assert all(has_ended(pid) for pid in workers)
+
+
+@pytest.mark.prove
+def test_what_is_wrong_with_a_model_is_said_once(run: Path, tmp_path: Path) -> None:
+    model = shutil.copytree(run, tmp_path / "tiny")
+    (model / "model.safetensors").write_bytes(b"damaged")
+    ended = Forked(tmp_path, "serve", model, "--port", "0", "--workers", "3").done()
+    assert (ended.status, ended.out) == (2, "")
+    assert ended.err.count("\n") == 1
+    assert str(model) in ended.error()
+
+
+@pytest.mark.prove
+@pytest.mark.parametrize("count", [1, 2])
+def test_an_interrupt_while_processes_begin_ends_all_with_a_word(
+    run: Path, tmp_path: Path, count: int
+) -> None:
+    process = Forked(tmp_path, "serve", run, "--port", "0", "--workers", "2")
+    assert process.wait_until(lambda: len(workers_of(process)) == count)
+    workers = workers_of(process)
+    process.kill_group(signal.SIGINT)  # as a terminal does
+    ended = process.done()
+    assert (ended.status, ended.out) == (130, "")
+    assert ended.error() == "interrupted"
+    assert all(has_ended(pid) for pid in workers)
+
+
+@pytest.mark.prove
+def test_processes_end_with_the_one_that_started_them(run: Path, tmp_path: Path) -> None:
+    with serving(tmp_path, run, "--workers", "2") as server:
+        workers = workers_of(server.process)
+        server.process.kill(signal.SIGKILL)
+        assert server.process.done().status == -signal.SIGKILL
+        assert wait_until(lambda: all(has_ended(pid) for pid in workers))
+
+
+@pytest.mark.prove
+def test_a_second_request_to_stop_ends_all_processes(
+    run: Path, tmp_path: Path, long_wav: bytes
+) -> None:
+    with serving(tmp_path, run, "--workers", "2", "--drain_seconds", "100") as server:
+        workers = workers_of(server.process)
+        stream, _ = begun_stream(server, long_wav)
+        server.process.kill(signal.SIGTERM)
+        time.sleep(1.5)  # sooner, it counts as an echo of the first
+        server.process.kill(signal.SIGTERM)
+        assert server.process.done().status == -signal.SIGTERM
+        assert wait_until(lambda: all(has_ended(pid) for pid in workers))
+        stream.close()
 
 
 @pytest.mark.prove

@@ -245,6 +245,10 @@ def test_the_waveform_of_a_long_recording_is_no_longer_than_a_screen_needs(
             {"chunking_strategy": {"type": "server_vad", "silence_duration_ms": 1}},
             "chunking_strategy[silence_duration_ms]",
         ),
+        (
+            {"extra_body": {"chunking_strategy": '{"type": "server_vad"}'}},
+            "chunking_strategy",
+        ),
         ({"model": ""}, "model"),
     ],
 )

@@ -1,5 +1,6 @@
 """A whole run: every setting has an effect, the same seed gives the same run, errors end it."""
 
+import json
 import re
 import shutil
 from pathlib import Path
@@ -277,6 +278,17 @@ def test_weights_that_are_not_finite_are_neither_saved_nor_published_nor_resumed
     torch.save(content, newest)
     with pytest.raises(UserError, match=r"speller.out.bias is not finite\): move it away"):
         train(babble, folder, more)
+
+
+def test_utterances_of_one_id_are_all_evaluated(babble: Path, tmp_path: Path) -> None:
+    data = Path(shutil.copytree(babble, tmp_path / "data"))
+    dev = (data / "dev.jsonl").read_text(encoding="utf-8").splitlines()
+    cuts = [json.loads(line) | {"id": "same"} for line in dev]
+    (data / "dev.jsonl").write_text("".join(json.dumps(cut) + "\n" for cut in cuts), "utf-8")
+    with drawn_plots():
+        train(data, tmp_path / "run", settings())
+    assert read_metrics(tmp_path / "run", "epoch")
+    assert (tmp_path / "run" / "plots" / "attention_epoch_000.png").is_file()
 
 
 def test_a_corrupt_file_is_left_out_named_and_counted(
