@@ -9,15 +9,10 @@ from pathlib import Path
 import soundfile
 
 from sorigeul.bench.measurements import Measurement, Target
+from sorigeul.bench.published_model import publish_untrained
 from sorigeul.bench.synthetic import synthetic_speech
 from sorigeul.bench.timing import fastest_seconds
-from sorigeul.model.config import LASConfig
-from sorigeul.model.las import ListenAttendSpell
-from sorigeul.pretrained.description import PretrainedModel
-from sorigeul.pretrained.publishing import publish
 from sorigeul.sound.audio import SAMPLE_RATE
-from sorigeul.sound.feature_config import FeatureConfig
-from sorigeul.text.vocabulary import Vocabulary
 
 
 def measure_startup() -> Iterator[Measurement]:
@@ -25,11 +20,7 @@ def measure_startup() -> Iterator[Measurement]:
     command = [sys.executable, "-m", "sorigeul"]
     torch_seconds = fastest_seconds(_run([sys.executable, "-c", "import torch"]), 3)
     with tempfile.TemporaryDirectory() as folder:
-        syllables = [chr(0xAC00 + number) for number in range(2000)]
-        vocabulary = Vocabulary.from_texts(syllables, "syllable", 1)
-        model = ListenAttendSpell(LASConfig.seed(80, len(vocabulary)))
-        pretrained = PretrainedModel(model, FeatureConfig(), vocabulary, "plain/1", {})
-        publish(Path(folder), pretrained)
+        publish_untrained(Path(folder), "seed")
         recording = Path(folder, "five.flac")
         soundfile.write(recording, synthetic_speech(5), SAMPLE_RATE)
         transcribe_seconds = fastest_seconds(

@@ -3,6 +3,14 @@
 from typing import Literal, get_args
 
 Suite = Literal[
-    "training", "steps", "features", "decoding", "search", "loading", "startup", "threads"
+    "training",
+    "steps",
+    "features",
+    "decoding",
+    "search",
+    "loading",
+    "startup",
+    "threads",
+    "serving",
 ]
 SUITES: tuple[Suite, ...] = get_args(Suite)

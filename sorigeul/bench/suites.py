@@ -9,6 +9,7 @@ from sorigeul.bench.loading import measure_loading
 from sorigeul.bench.machine import measure_machine
 from sorigeul.bench.measurements import Measurement
 from sorigeul.bench.search import measure_search
+from sorigeul.bench.serving import measure_serving
 from sorigeul.bench.startup import measure_startup
 from sorigeul.bench.steps import measure_steps
 from sorigeul.bench.suite_names import SUITES, Suite
@@ -24,6 +25,7 @@ _MEASURE: dict[Suite, Callable[[], Iterator[Measurement]]] = {
     "loading": measure_loading,
     "startup": measure_startup,
     "threads": measure_threads,
+    "serving": measure_serving,
 }
 
 

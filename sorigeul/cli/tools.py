@@ -64,7 +64,8 @@ def bench(
     """Measure the speed of everything against yardsticks in the same run.
 
     Args:
-        suites: what to measure; all of it if nothing is named
+        suites: what to measure: training, steps, features, decoding, search, loading, startup,
+            threads, serving; all of it if nothing is named
         json: print a line of JSON for each measurement instead of a table
         report: Markdown file whose table between the lines '<!-- figures -->' and
             '<!-- end of figures -->' is replaced; plots go to docs/images beside it

@@ -7,6 +7,7 @@ import pytest
 from helpers.commands import Command
 
 from sorigeul import Recognizer
+from sorigeul.bench.suite_names import SUITES
 from sorigeul.pretrained.loading import load_pretrained
 
 
@@ -24,6 +25,10 @@ def test_info_describes_a_run(sorigeul: Command, run: Path) -> None:
     searched = f"CTC {options.ctc_weight:g}, length bonus {options.length_bonus:g} (not tuned)"
     assert f"search: beam 6, {searched}" in done.out
     assert (run / "results.md").read_text(encoding="utf-8") in done.out
+
+
+def test_bench_names_what_it_measures(sorigeul: Command) -> None:
+    assert ", ".join(SUITES) in " ".join(sorigeul("bench", "--help").out.replace("│", " ").split())
 
 
 @pytest.mark.prove  # a minute where librosa is compiled first
