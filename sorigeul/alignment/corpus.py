@@ -4,11 +4,9 @@ Reads top to bottom: find the recordings, align each one, write its utterances, 
 them all. What was found in a recording is kept, so that an interrupted call goes on from there.
 """
 
-import hashlib
 import json
 import logging
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -19,29 +17,23 @@ from sorigeul.alignment.pairs import Pair, find_pairs
 from sorigeul.alignment.recording import Alignment, align_recording
 from sorigeul.alignment.script import Script
 from sorigeul.alignment.utterances import AlignedUtterance
-from sorigeul.base import plots
 from sorigeul.base.errors import UserError
 from sorigeul.base.locks import locked_folder
-from sorigeul.base.printable import printable
-from sorigeul.base.progress import progress_bar
 from sorigeul.base.records import build
-from sorigeul.corpora.catalog import CORPORA
-from sorigeul.corpora.cut_corpus import CutCorpus, file_version, piece_path, write_piece
+from sorigeul.corpora.cut_corpus import CutCorpus, hearing, piece_path, write_piece
 from sorigeul.corpora.options import PrepareOptions
-from sorigeul.corpora.preparation import prepare
 from sorigeul.corpora.report import Report
 from sorigeul.recognition.fingerprints import model_fingerprint
 from sorigeul.recognition.recognizer import Recognizer
 from sorigeul.sound import audio
-from sorigeul.sound.audio import SAMPLE_RATE, AudioError, Samples
+from sorigeul.sound.audio import SAMPLE_RATE, Samples
 from sorigeul.text.file_encoding import decode_text
 from sorigeul.text.normalization import TranscriptError, normalizer
 
 log = logging.getLogger(__name__)
 
 TABLE, ALL, PLOT = "utterances.tsv", "alignment.tsv", "alignment.png"
-_VERSION = 1  # increases whenever the same recording would be cut in another way
-_HEADER = ("audio", "text", "speaker", "recording", "start", "end", "score")
+_VERSION = 2  # increases whenever the same recording would be cut in another way
 
 
 def align(
@@ -60,52 +52,60 @@ def align(
     be read.
     """
     pairs, unreadable = find_pairs(recordings, texts, out / "audio")
-    files = CutCorpus(out, TABLE, ALL, PLOT, ".alignment", _HEADER)
-    inputs = [path for pair in pairs for path in (pair.recording, pair.text)]
-    files.refuse_unusable_places(inputs, (pair.name for pair in pairs), preparation.overwrite)
+    corpus = CutCorpus(out, TABLE, ALL, PLOT, ".alignment", ("score",))
+    places = {pair.name: pair.recording for pair in pairs}
+    inputs = [*places.values(), *(pair.text for pair in pairs)]
+    corpus.refuse_unusable_places(inputs, places, preparation.overwrite)
     recognizer = Recognizer.from_pretrained(run)
     _refuse_models_that_cannot_align(run, recognizer)
     model = model_fingerprint(recognizer.pretrained)
     # All texts first: hearing takes long, and a text that cannot be used would end it.
-    scripts = [_read_script(recognizer, pair, options) for pair in pairs]
-    alignments: list[Alignment] = []
+    scripts = {pair.name: _read_script(recognizer, pair, options) for pair in pairs}
+
+    def key(name: str) -> str:
+        return _key(model, scripts[name], options)
+
+    def find(name: str, recording: Path) -> Alignment:
+        with hearing(recording, name) as blocks:
+            alignment = align_recording(recognizer, name, blocks, scripts[name], options)
+        _write_audio(recording, out, alignment)
+        return alignment
+
+    utterances: dict[str, Sequence[AlignedUtterance]] = {}
     with locked_folder(out):
-        for pair, script in zip(pairs, scripts, strict=True):
-            try:
-                key = _key(model, pair, script, options)
-                alignment = _alignment(files.known(pair.name, key))
-                if alignment is None:
-                    alignment = _align(recognizer, pair, script, options)
-                    _write_audio(pair.recording, out, alignment)
-                elif not all(path.is_file() for path in _piece_paths(out, alignment)):
-                    _write_audio(pair.recording, out, alignment)
-            except AudioError as error:
-                log.warning("%s", error)
-                continue
-            files.remember(pair.name, key, asdict(alignment))
+        for name, alignment in corpus.cut(places, key, _restored, find):
             log.info("%s", alignment.summary(options.min_score))
-            alignments.append(alignment)
-        scores = [one.score for alignment in alignments for one in alignment.utterances]
-        fits = any(score >= options.min_score for score in scores)
-        if fits:
-            files.write_tables(_rows(alignments, options.min_score))
-            marks = {"--min_score": options.min_score}
-            plots.histogram(out / PLOT, "Utterances by score", "score", scores, marks)
-    total = len(pairs) + unreadable
-    if not alignments:
-        raise UserError(f"none of the {total} recordings of {recordings} could be read")
-    if not fits:
-        raise UserError(
-            f"{texts} does not fit {recordings}: no utterance has a score of {options.min_score}; "
-            "are they of each other, and is the model good enough to align them?"
+            utterances[name] = alignment.utterances
+        marks = {"--min_score": options.min_score}
+        if not corpus.write(utterances, lambda one: one.is_good(options.min_score), marks):
+            everything = [one for each in utterances.values() for one in each]
+            raise UserError(_nothing_fits(recordings, texts, out, everything, options))
+    return corpus.prepare(len(utterances), len(pairs) + unreadable, preparation)
+
+
+def _nothing_fits(
+    recordings: Path,
+    texts: Path,
+    out: Path,
+    utterances: Sequence[AlignedUtterance],
+    options: AlignOptions,
+) -> str:
+    """Why no utterance is good."""
+    long = [one for one in utterances if one.too_long and one.score >= options.min_score]
+    if long:
+        longest = max(one.end - one.start for one in long)
+        return (
+            f"no utterance of {recordings} is left: {len(long):,} are longer than --max_seconds "
+            f"{options.max_seconds:g}, up to {longest:.1f} s ({out / ALL} has them all): raise it"
+            + (", or leave out --lines" if options.lines else "")
         )
-    report = prepare(CORPORA["table"], out / TABLE, out, preparation)
-    if failed := total - len(alignments):
-        raise UserError(
-            f"{failed} of {total} recordings could not be read, as said above; the corpus in "
-            f"{out} has all the others"
-        )
-    return report
+    reason = "none of its words was heard there"
+    if utterances:
+        reason = f"no utterance has a score of {options.min_score:g} ({out / ALL} has them all)"
+    return (
+        f"{texts} does not fit {recordings}: {reason}; are they of each other, and is the model "
+        "good enough to align them?"
+    )
 
 
 def _refuse_models_that_cannot_align(run: str, recognizer: Recognizer) -> None:
@@ -138,34 +138,12 @@ def _read_script(recognizer: Recognizer, pair: Pair, options: AlignOptions) -> S
     return script
 
 
-def _align(recognizer: Recognizer, pair: Pair, script: Script, options: AlignOptions) -> Alignment:
-    """Align one recording."""
-    seconds = audio.probe(pair.recording)
-    with (
-        audio.open_stream(pair.recording) as stream,
-        progress_bar("hearing", seconds, counted=False) as advance,
-    ):
-        note = printable(pair.name, keep="")
-        return align_recording(
-            recognizer,
-            pair.name,
-            (block[0] for block in stream),
-            script,
-            options,
-            lambda heard_seconds: advance(heard_seconds, note),
-        )
-
-
 def _write_audio(recording: Path, out: Path, alignment: Alignment) -> None:
     """Write the utterances of a recording, in 16-bit FLAC at 16 kHz."""
     with audio.open_stream(recording) as stream:
         pieces = _pieces((block[0] for block in stream), alignment.utterances)
-        for path, samples in zip(_piece_paths(out, alignment), pieces, strict=True):
-            write_piece(path, samples)
-
-
-def _piece_paths(out: Path, alignment: Alignment) -> list[Path]:
-    return [out / piece_path(alignment.name, one.start, one.end) for one in alignment.utterances]
+        for one, samples in zip(alignment.utterances, pieces, strict=True):
+            write_piece(out / piece_path(alignment.name, one), samples)
 
 
 def _pieces(blocks: Iterable[Samples], utterances: Sequence[AlignedUtterance]) -> Iterator[Samples]:
@@ -184,29 +162,14 @@ def _pieces(blocks: Iterable[Samples], utterances: Sequence[AlignedUtterance]) -
         yield kept[start - first : end - first]
 
 
-def _rows(
-    alignments: Sequence[Alignment], min_score: float
-) -> Iterator[tuple[bool, Sequence[str]]]:
-    """Whether an utterance has that score, and its row, in the order of `_HEADER`."""
-    for alignment in alignments:
-        for one in alignment.utterances:
-            place = str(piece_path(alignment.name, one.start, one.end))
-            times = f"{one.start:.3f}", f"{one.end:.3f}", f"{one.score:.2f}"
-            yield one.score >= min_score, (place, one.text, alignment.name, alignment.name, *times)
-
-
-def _key(model: str, pair: Pair, script: Script, options: AlignOptions) -> str:
-    """Hash of everything that decides how a recording is cut."""
+def _key(model: str, script: Script, options: AlignOptions) -> str:
+    """Everything that decides how a recording is cut, but the recording."""
     cut = (options.max_seconds, options.lines, options.numbers)
-    content = [_VERSION, model, cut, *file_version(pair.recording)]
-    content += [(word.text, word.ends_line) for word in script.words]
-    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+    words = [(word.text, word.ends_line) for word in script.words]
+    return json.dumps([_VERSION, model, cut, words])
 
 
-def _alignment(found: Any) -> Alignment | None:
+def _restored(found: Any) -> Alignment:
     """What an earlier call found in a recording, from its JSON."""
-    try:
-        utterances = [build(AlignedUtterance, one) for one in found["utterances"]]
-        return Alignment(**{**found, "utterances": utterances})
-    except (KeyError, TypeError, ValueError):
-        return None  # it is found anew
+    utterances = [build(AlignedUtterance, one) for one in found["utterances"]]
+    return build(Alignment, {**found, "utterances": utterances})

@@ -1,6 +1,6 @@
 """One recording and its text: what of the text is spoken, when, and in which utterances."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from sorigeul.alignment.blocks import find_blocks
@@ -10,7 +10,7 @@ from sorigeul.alignment.speech import hear
 from sorigeul.alignment.utterances import AlignedUtterance, choose_utterances
 from sorigeul.alignment.word_alignment import align_words
 from sorigeul.recognition.recognizer import Recognizer
-from sorigeul.sound.audio import SAMPLE_RATE, Samples
+from sorigeul.sound.audio import Samples
 
 
 @dataclass(frozen=True)
@@ -25,13 +25,15 @@ class Alignment:
 
     def summary(self, min_score: float) -> str:
         """How much of the recording and of its text is in utterances with this score."""
-        kept = [one for one in self.utterances if one.score >= min_score]
+        kept = [one for one in self.utterances if one.is_good(min_score)]
+        long = sum(one.too_long for one in self.utterances)
         seconds = sum(one.end - one.start for one in kept)
         share = sum(_characters(one.text) for one in kept) / self.characters
         return (
             f"{self.name}: {len(kept):,} utterances, {seconds / 60:.1f} of "
             f"{self.seconds / 60:.1f} minutes, {share:.0%} of the text; "
-            f"{len(self.utterances) - len(kept):,} left out for their scores"
+            f"{len(self.utterances) - len(kept) - long:,} left out for their scores"
+            + (f", {long:,} longer than max_seconds" if long else "")
         )
 
 
@@ -41,19 +43,12 @@ def align_recording(
     blocks: Iterable[Samples],
     script: Script,
     options: AlignOptions,
-    advance: Callable[[float], None],
 ) -> Alignment:
     """Align a recording, given in blocks of samples (n,) at 16 kHz, with its text.
 
-    The model must have a CTC head. `advance` is called with the seconds that were heard.
+    The model must have a CTC head.
     """
-
-    def heard_blocks() -> Iterable[Samples]:
-        for block in blocks:
-            yield block
-            advance(len(block) / SAMPLE_RATE)
-
-    heard = hear(recognizer, heard_blocks(), script)
+    heard = hear(recognizer, blocks, script)
     spoken = align_words(script, heard, find_blocks(script, heard))
     utterances = choose_utterances(script, heard, spoken, options.max_seconds, options.lines)
     characters = sum(_characters(word.text) for word in script.words)

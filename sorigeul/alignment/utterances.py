@@ -10,6 +10,7 @@ import numpy as np
 from sorigeul.alignment.script import Script
 from sorigeul.alignment.speech import HOP, HeardSpeech, Values
 from sorigeul.alignment.word_alignment import SpokenWord
+from sorigeul.corpora.cut_corpus import Piece
 from sorigeul.sound.audio import SAMPLE_RATE
 
 _HOPS_PER_SECOND = SAMPLE_RATE // HOP
@@ -22,22 +23,23 @@ _SENTENCE_COST = 0.5  # of a cut within a sentence
 _USUAL_SECONDS, _LENGTH_COST = 6.0, 0.3  # of an utterance half or twice as long as usual
 _FEWEST_CHARACTERS = 4  # of an utterance
 _STRETCH, _UNSAID_SCORE = 9, -6.0  # characters in a row with a lower mean are not spoken
-_LEFT_OUT_COST = 10.0  # of a word that is in no utterance
 # So many characters are heard in so few gaps between those of the text, but are not in it: in 6,000
 # gaps of true texts never, in 32 of 34 places where a sentence was taken out of the text.
 _FOREIGN_CHARACTERS, _FOREIGN_GAPS = 4, 3
 
 
 @dataclass(frozen=True)
-class AlignedUtterance:
+class AlignedUtterance(Piece):
     """A piece of a recording and its text."""
 
-    start: float
-    """in seconds"""
-    end: float
-    text: str
     score: float
     """mean log-probability of its characters where they were placed"""
+    too_long: bool = False
+    """whether it is longer than allowed, and could not be cut: a line, or a word"""
+
+    def is_good(self, min_score: float) -> bool:
+        """Whether it belongs into the corpus."""
+        return self.score >= min_score and not self.too_long
 
 
 @dataclass(frozen=True)
@@ -59,13 +61,16 @@ def choose_utterances(
     """Cut a recording into utterances of at most `max_seconds`, at pauses and ends of sentences.
 
     `spoken` are the words of the script in time (W). With `lines`, each line is an utterance,
-    however it is spoken. Words that were not placed are in no utterance.
+    however it is spoken. What is longer and cannot be cut is among them, marked as too long. Words
+    that were not placed are in no utterance.
     """
     found: list[AlignedUtterance] = []
     levels = np.convolve(heard.levels, np.ones(_SMOOTHING) / _SMOOTHING, "same")
     for first, words in _runs(heard, spoken):
         cuts = _cuts(script, levels, heard.seconds, words, first)
-        for begin, end in _best_cuts(script, cuts, first, max_seconds, lines):
+        for begin, end in (
+            _whole_lines(script, first, len(words)) if lines else _best_cuts(cuts, max_seconds)
+        ):
             scores = [score for word in words[begin:end] for score in word.scores]
             text = script.text(first + begin, first + end)
             if len(scores) < _FEWEST_CHARACTERS and not lines:
@@ -73,7 +78,8 @@ def choose_utterances(
             score = float(np.mean(scores))
             # To the thousandth, as tables and names of files have it.
             start, stop = round(cuts[begin].start, 3), round(cuts[end].end, 3)
-            found.append(AlignedUtterance(start, stop, text, score))
+            too_long = cuts[end].end - cuts[begin].start > max_seconds
+            found.append(AlignedUtterance(start, stop, text, score, too_long))
     return found
 
 
@@ -191,42 +197,38 @@ def _quietest(levels: Values, earliest: float, latest: float, last: bool) -> tup
     return (place + 0.5) / _HOPS_PER_SECOND, float(loud - levels[place])
 
 
-def _best_cuts(
-    script: Script, cuts: Sequence[_Cut], first: int, max_seconds: float, lines: bool
-) -> list[tuple[int, int]]:
+def _whole_lines(script: Script, first: int, count: int) -> list[tuple[int, int]]:
+    """The lines among `count` words, of which `first` is the number of the first in the script."""
+    return list(
+        pairwise(
+            place
+            for place in range(count + 1)
+            if first + place == 0 or script.words[first + place - 1].ends_line
+        )
+    )
+
+
+def _best_cuts(cuts: Sequence[_Cut], max_seconds: float) -> list[tuple[int, int]]:
     """The cheapest division of words into utterances: the cuts before and after each of them.
 
-    `first` is the number of the first word in the script. Words that fit into no utterance are left
-    out, at a cost that is higher than any cut.
+    An utterance that is too long has a single word.
     """
     count = len(cuts) - 1
     best = np.full(count + 1, np.inf)
     best[0] = 0.0
     came_from = np.zeros(count + 1, dtype=np.int64)
-    left_out = np.zeros(count + 1, dtype=bool)
-    allowed = [
-        not lines or place == 0 or script.words[place - 1].ends_line
-        for place in range(first, first + count + 1)
-    ]
     for end in range(1, count + 1):
-        best[end], came_from[end], left_out[end] = best[end - 1] + _LEFT_OUT_COST, end - 1, True
-        if not allowed[end]:
-            continue
         for begin in range(end - 1, -1, -1):
             seconds = cuts[end].end - cuts[begin].start
-            if seconds > max_seconds:
+            if seconds > max_seconds and begin < end - 1:
                 break
-            if not allowed[begin] or (lines and any(allowed[begin + 1 : end])):
-                continue
             doublings = np.log2(max(seconds, 0.1) / _USUAL_SECONDS)
             cost = best[begin] + cuts[end].cost + _LENGTH_COST * doublings**2
             if cost < best[end]:
-                best[end], came_from[end], left_out[end] = cost, begin, False
+                best[end], came_from[end] = cost, begin
     utterances: list[tuple[int, int]] = []
     end = count
     while end > 0:
-        begin = int(came_from[end])
-        if not left_out[end]:
-            utterances.append((begin, end))
-        end = begin
+        utterances.append((int(came_from[end]), end))
+        end = int(came_from[end])
     return utterances[::-1]

@@ -6,6 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from sorigeul.base.errors import UserError
+from sorigeul.base.threads import usable_cores
 
 _PROCESS_GIB = 0.25  # of a process that decodes recordings, with the libraries it has loaded
 
@@ -19,6 +20,15 @@ def refuse_too_many_processes(setting: str, count: int) -> None:
             f"{count * _PROCESS_GIB:,.0f} GiB of memory, and this machine has {memory:,.0f}: give "
             f"at most {int(memory / _PROCESS_GIB)}"
         )
+
+
+def processes(jobs: int) -> int:
+    """The number of processes that ``--jobs`` asks for; for 0 it is one a core.
+
+    Raises UserError as `refuse_too_many_processes` does.
+    """
+    refuse_too_many_processes("jobs", jobs)
+    return jobs or usable_cores()
 
 
 def machine_gib() -> float | None:

@@ -34,13 +34,14 @@ def map_in_order(
     """Yield ``(item, work(item))`` in the order of ``items``, computed by ``jobs`` processes.
 
     Items are sent ``chunk_size`` at a time and read at most `CHUNKS_PER_PROCESS` chunks ahead for
-    each process. With one job, or fewer items than two chunks, the work is done in this process. An
-    exception of ``work`` is raised here, but an OSError or MemoryError as a UserError that gives
-    the ``item_name`` of the item it was working on; so is the death of a process. The processes end
-    with the generator, and also when this process is killed.
+    each process. There are no more processes than chunks; with one job, or fewer items than two
+    chunks, the work is done in this process. An exception of ``work`` is raised here, but an
+    OSError or MemoryError as a UserError that gives the ``item_name`` of the item it was working
+    on; so is the death of a process. The processes end with the generator, and also when this
+    process is killed.
     """
     items = iter(items)
-    first = list(islice(items, 2 * chunk_size))
+    first = list(islice(items, jobs * chunk_size))
     if jobs == 1 or len(first) < 2 * chunk_size:
         for item in chain(first, items):
             try:
@@ -49,6 +50,7 @@ def map_in_order(
                 raise _named(error, item_name(item)) from error
             yield item, result
         return
+    jobs = min(jobs, -(-len(first) // chunk_size))
     source = chain(first, items)
     chunks = iter(lambda: _Chunk[Item, Result](list(islice(source, chunk_size))), _Chunk([]))
     pending: deque[_Chunk[Item, Result]] = deque()

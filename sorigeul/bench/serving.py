@@ -16,7 +16,6 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -25,10 +24,7 @@ import numpy as np
 from sorigeul.base.errors import UserError
 from sorigeul.bench.measurements import Measurement, Target
 from sorigeul.bench.published_model import publish_untrained
-from sorigeul.corpora.options import PrepareOptions
-from sorigeul.synthesis.espeak import Synthesizer
-from sorigeul.synthesis.rendering import render_flac
-from sorigeul.synthesis.script import script
+from sorigeul.synthesis.demo import recordings
 
 _BOUNDARY = "sorigeul-benchmark"
 _CLIENTS, _SECONDS = 64, 8.0
@@ -37,10 +33,7 @@ _RECORDINGS = 32  # of the demo corpus
 
 def measure_serving() -> Iterator[Measurement]:
     """Measure many clients at once, whose requests are batched, against one after the other."""
-    with Synthesizer() as synthesizer:
-        lines = islice(script(PrepareOptions()), _RECORDINGS)
-        recordings = [render_flac(synthesizer, line) for line in lines]
-    requests = [request_bytes("model", recording) for recording in recordings]
+    requests = [request_bytes("model", recording) for recording in recordings(_RECORDINGS)]
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder, "model")
         publish_untrained(run, "quickstart", ends=False)

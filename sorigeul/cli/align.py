@@ -41,7 +41,7 @@ def align(
             the recordings
         out: folder for the utterances, their manifests, and alignment.tsv, which lists them all
             with their times and scores
-        max_seconds: longest utterance
+        max_seconds: longest utterance; a line that is longer is left out with --lines
         min_score: an utterance with a lower score is left out: the mean log-probability of its
             characters where the model heard them. Good ones have -1 to -3, wrong ones -6 and less;
             alignment.png shows them all

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import Positional, UseAppendAction
 
+from sorigeul.base.capacity import processes
 from sorigeul.base.errors import UserError
 from sorigeul.base.printable import printable
 from sorigeul.base.ranges import COUNT, COUNT_OR_NONE, PROCESSES, SECONDS
+from sorigeul.base.stopping import interrupted_by_stop_signals
 from sorigeul.cli.arguments import parse_and_run, positional
 from sorigeul.cli.command_group import choose_command
 from sorigeul.cli.options import File, flattened
@@ -37,7 +39,8 @@ def data(arguments: Sequence[str]) -> None:
     chosen = choose_command("data", "Prepared corpora", _COMMANDS, arguments)
     if chosen is not None:
         name, rest = chosen
-        parse_and_run(_COMMANDS[name], f"data {name}", rest)
+        with interrupted_by_stop_signals():
+            parse_and_run(_COMMANDS[name], f"data {name}", rest)
 
 
 def stats(
@@ -63,7 +66,6 @@ def stats(
     from sorigeul.base.html_page import BEGINS
     from sorigeul.base.outputs import Output, refuse_overwriting
     from sorigeul.base.tables import markdown_table
-    from sorigeul.base.threads import usable_cores
     from sorigeul.prepared.corpus import PreparedCorpus
     from sorigeul.prepared.report import write_report
     from sorigeul.prepared.statistics import corpus_statistics, table_rows
@@ -71,7 +73,7 @@ def stats(
     corpus = PreparedCorpus(out, audio_root)
     if report is not None:
         refuse_overwriting([Output(report, "--report", BEGINS)], corpus.files, overwrite)
-    statistics = corpus_statistics(corpus, sample, jobs or usable_cores())
+    statistics = corpus_statistics(corpus, sample, processes(jobs))
     said, leaks = statistics.overlap
     if leaks:
         log.warning("%s", said)
@@ -195,14 +197,13 @@ def split(
         audio_root: folder that holds the recordings now, if they have moved
         overwrite: replace files in NEW that have the name of a manifest or of the report
     """
-    from sorigeul.base.threads import usable_cores
     from sorigeul.corpora.options import PrepareOptions
     from sorigeul.prepared.corpus import PreparedCorpus
     from sorigeul.prepared.derivation import split_corpus
 
     options = PrepareOptions(dev_share=dev_share, test_share=test_share, seed=seed)
     corpus = PreparedCorpus(out, audio_root)
-    _print_report(split_corpus(corpus, new, options, overwrite, jobs or usable_cores()), new)
+    _print_report(split_corpus(corpus, new, options, overwrite, processes(jobs)), new)
 
 
 def head(out: _Out, lines: Annotated[int, COUNT] = 10, split: Split | None = None) -> None:
@@ -232,11 +233,10 @@ def check(out: _Out, jobs: Annotated[int, PROCESSES] = 0, audio_root: str = "") 
         jobs: processes that look at recordings; 0: one a core
         audio_root: folder that holds the recordings now, if they have moved
     """
-    from sorigeul.base.threads import usable_cores
     from sorigeul.prepared.checks import refuse_faults
     from sorigeul.prepared.corpus import PreparedCorpus
 
-    result = refuse_faults(PreparedCorpus(out, audio_root), jobs or usable_cores())
+    result = refuse_faults(PreparedCorpus(out, audio_root), processes(jobs))
     if result.overlap:
         print(result.overlap)
     print(f"{result.utterances:,} utterances: nothing is wrong")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import Positional
 
-from sorigeul.base.capacity import refuse_too_many_processes
+from sorigeul.base.capacity import processes
 from sorigeul.base.errors import UserError
 from sorigeul.base.printable import printable
 from sorigeul.base.ranges import COUNT_OR_NONE, PROCESSES
@@ -74,14 +74,17 @@ def prepare(
         max_duration: longest utterance in seconds; longer ones are rejected
         max_syllable_rate: fastest speech in syllables a second; a transcript that takes more is
             rejected, since it is not of this recording
-        dev_share: share of the speech for dev where the corpus has no dev of its own; 0: no dev
-        test_share: share of the speech for test where the corpus has no test of its own; 0: no test
+        dev_share: share of the speech for dev where the corpus has no dev of its own, as demo has;
+            0: no dev
+        test_share: share of the speech for test where the corpus has no test of its own, as demo
+            has; 0: no test
         utterances: demo only: how many to synthesise; 0: as many as --hours says, else 3,000
         hours: demo only: hours of speech to synthesise, within some 2 %; if a text file has too few
             sentences, they are spoken again in other voices
         check: audio decodes every recording, rejects what is damaged, silent or no number, and
-            names what holds noise only, is clipped or of another sampling rate than it says; some
-            600 times as fast as the sound is long, on each core. header reads durations only
+            names what was repaired, holds noise only, is clipped or of another sampling rate than
+            it says; some 600 times as fast as the sound is long, on each core. header reads
+            durations only
         jobs: processes that measure recordings and write archives; 0: one a core
         shards: also write archives of this many utterances each (1000, say), train.shar beside
             train.jsonl and so on; train and evaluate then read those, in place of many small files;
@@ -94,7 +97,6 @@ def prepare(
             they are none
     """
     from sorigeul.base.stopping import interrupted_by_stop_signals
-    from sorigeul.base.threads import usable_cores
     from sorigeul.corpora.catalog import CORPORA
     from sorigeul.corpora.options import PrepareOptions, Shard
     from sorigeul.corpora.preparation import prepare, prepare_shard
@@ -105,7 +107,6 @@ def prepare(
         if corpus != "demo":
             raise UserError(f"prepare {corpus} takes two places: SOURCE, then OUT")
         source_path, out = None, source
-    refuse_too_many_processes("jobs", jobs)
     options = PrepareOptions(
         layout=layout,
         text="" if text is None or isinstance(text, Path) else text,
@@ -124,17 +125,17 @@ def prepare(
         shards=shards,
         shard_format=shard_format,
         overwrite=overwrite,
+        jobs=processes(jobs),
     )
-    jobs = jobs or usable_cores()
     chosen_corpus = DEMO if corpus == "demo" else CORPORA[corpus]
     try:
         with interrupted_by_stop_signals():
             if shard:
                 parsed_shard = Shard.parse(shard)
-                done = prepare_shard(chosen_corpus, source_path, out, parsed_shard, options, jobs)
+                done = prepare_shard(chosen_corpus, source_path, out, parsed_shard, options)
                 print(printable(done))
                 return
-            report = prepare(chosen_corpus, source_path, out, options, jobs)
+            report = prepare(chosen_corpus, source_path, out, options)
     except KeyboardInterrupt:
         log.warning("what was done so far is kept: the same command goes on from there")
         raise

@@ -7,6 +7,7 @@ __all__ = [
     "counts",
     "cut_corpus",
     "json_text",
+    "names",
     "options",
     "preparation",
     "ranges",

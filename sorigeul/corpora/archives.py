@@ -13,7 +13,7 @@ import json
 import tarfile
 import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -23,9 +23,9 @@ import soundfile
 
 from sorigeul.base.files import replacing
 from sorigeul.corpora.lhotse_cuts import archived_recording, cut_line
-from sorigeul.corpora.recording_access import load_recording
+from sorigeul.corpora.recording_access import RecordingReader
 from sorigeul.corpora.utterances import Utterance
-from sorigeul.sound.audio import SAMPLE_RATE, AudioError
+from sorigeul.sound.audio import SAMPLE_RATE, AudioError, Samples
 
 Format = Literal["flac", "opus"]
 
@@ -92,9 +92,10 @@ def write_archive(archive: Archive) -> list[UnreadableRecording]:
     with (
         replacing(unfinished / tar_name) as temporary,
         tarfile.open(temporary, "w", **options) as tar,
+        closing(RecordingReader()) as recordings,
     ):
         for utterance in archive.utterances:
-            custom = _add_recording(tar, utterance, archive.format)
+            custom = _add_recording(tar, utterance, archive.format, recordings)
             archive_name = tar_name if "member" in custom else ""
             lines.append(cut_line(utterance, archive.normalizer, archive_name, custom))
     with (
@@ -142,13 +143,15 @@ def _unreadable_recordings(cuts: Path) -> Iterator[UnreadableRecording]:
                 yield UnreadableRecording(cut["id"], cut["custom"]["unreadable"])
 
 
-def _add_recording(tar: tarfile.TarFile, utterance: Utterance, format: Format) -> dict[str, Any]:
+def _add_recording(
+    tar: tarfile.TarFile, utterance: Utterance, format: Format, recordings: RecordingReader
+) -> dict[str, Any]:
     """Add a recording and its JSON, or lhotse's placeholders if it cannot be decoded.
 
     Returns the custom fields of its cut.
     """
     try:
-        content = _encode(utterance, format)
+        content = _encode(recordings.load(utterance).samples, format)
     except AudioError as error:
         _add_file(tar, f"{utterance.id}.nodata", b"")
         _add_file(tar, f"{utterance.id}.nometa", b"")
@@ -168,9 +171,8 @@ def _add_file(tar: tarfile.TarFile, name: str, content: bytes) -> int:
     return tar.offset - blocks * tarfile.BLOCKSIZE
 
 
-def _encode(utterance: Utterance, format: Format) -> bytes:
+def _encode(samples: Samples, format: Format) -> bytes:
     """The recording at 16 kHz, mono. FLAC keeps 16-bit samples exactly and rounds others."""
-    samples = load_recording(utterance).samples
     file = BytesIO()
     if format == "flac":
         soundfile.write(file, samples, SAMPLE_RATE, format="FLAC", subtype="PCM_16")

@@ -8,10 +8,11 @@ from sorigeul.base.errors import UserError
 from sorigeul.base.files import check_regular
 from sorigeul.corpora.duration_cache import CachedDuration
 from sorigeul.corpora.options import PrepareOptions
-from sorigeul.corpora.recording_access import load_recording, probe_recording
+from sorigeul.corpora.recording_access import RecordingReader
 from sorigeul.corpora.sound_faults import SoundFault, sound_faults
 from sorigeul.corpora.utterances import Rejected, Utterance
-from sorigeul.text.file_encoding import decode_text
+from sorigeul.sound.audio import PART_TOLERANCE
+from sorigeul.text.file_encoding import read_text_file
 from sorigeul.text.normalization import (
     Normalizer,
     Punctuation,
@@ -23,7 +24,6 @@ from sorigeul.text.normalization import (
 from sorigeul.text.transcription_marks import transcription_marks
 
 MIN_DURATION = 0.1  # seconds
-_PART_TOLERANCE = 0.1  # seconds by which a recording may end before a part of it
 # Hangul and Chinese characters are a syllable each. Anything else is less: of Latin letters and
 # digits it takes about three (1000 is 천).
 _SYLLABLE = re.compile("[가-힣\u4e00-\u9fff]")
@@ -51,7 +51,9 @@ class Measured(NamedTuple):
     """of the sound; None if only the header was read"""
 
 
-def check(normalizer_name: str, options: PrepareOptions, task: Task) -> Measured | str:
+def check(
+    normalizer_name: str, options: PrepareOptions, recordings: RecordingReader, task: Task
+) -> Measured | str:
     """Return the measured fields of an item, or the reason why it cannot be used.
 
     All slow work on an item is done here, so that several processes can share it.
@@ -66,7 +68,7 @@ def check(normalizer_name: str, options: PrepareOptions, task: Task) -> Measured
             return "empty transcript"
         if not any(map(str.isalnum, text)):
             return f"transcript of signs only: {text[:_SHOWN_CHARACTERS]}"
-        measured = _measure(item, cached)
+        measured = _measure(item, cached, recordings)
     except TranscriptError as error:
         return f"malformed transcript: {error}"
     except UserError as error:
@@ -76,7 +78,7 @@ def check(normalizer_name: str, options: PrepareOptions, task: Task) -> Measured
         return f"{item.audio}: cannot be read ({reason})"
     duration = measured.duration
     if item.start is not None and item.end is not None:
-        if item.end - measured.duration > _PART_TOLERANCE:
+        if item.end - measured.duration > PART_TOLERANCE:
             return (
                 f"times out of range: it ends at {item.end:.2f} s of a recording of "
                 f"{measured.duration:.2f} s"
@@ -97,7 +99,7 @@ def check(normalizer_name: str, options: PrepareOptions, task: Task) -> Measured
         try:
             if (faults := measured.faults) is None:
                 path = Path(item.recording_name)
-                faults = sound_faults(load_recording(item), path)
+                faults = sound_faults(recordings.load(item), path)
         except UserError as error:
             return str(error)
     # From the transcript, since of a text without punctuation they cannot be told any more.
@@ -122,14 +124,14 @@ def _transcript(utterance: Utterance) -> str:
     if utterance.transcript is None:
         return utterance.text
     try:
-        check_regular(utterance.transcript)
-        content = utterance.transcript.read_bytes()
+        return read_text_file(utterance.transcript, utterance.transcript.name)
     except FileNotFoundError:
         raise UserError("audio without a transcript") from None
-    return decode_text(content, utterance.transcript.name)
 
 
-def _measure(utterance: Utterance, cached: CachedDuration | None) -> CachedDuration:
+def _measure(
+    utterance: Utterance, cached: CachedDuration | None, recordings: RecordingReader
+) -> CachedDuration:
     """Return the cached values if the file has not changed since, else measure it."""
     try:
         status = check_regular(utterance.audio)
@@ -138,4 +140,4 @@ def _measure(utterance: Utterance, cached: CachedDuration | None) -> CachedDurat
     size = utterance.member.size if utterance.member else status.st_size
     if cached is not None and cached[:2] == (size, status.st_mtime_ns):
         return cached
-    return CachedDuration(size, status.st_mtime_ns, probe_recording(utterance))
+    return CachedDuration(size, status.st_mtime_ns, recordings.probe(utterance))

@@ -37,6 +37,13 @@ def refuse_unusable_places(inputs: Iterable[Path], out: Path, overwrite: bool) -
     refuse_overwriting(outputs, inputs, overwrite)
 
 
+def remove_temporary_files(out: Path) -> None:
+    """Remove what a run that was killed while writing has left of manifests and the report."""
+    for path in (*manifest_paths(out).values(), out / REPORT):
+        for temporary in out.glob(f".{path.stem}.????????{path.suffix}"):
+            temporary.unlink()
+
+
 def archives_in(out: Path) -> list[str]:
     """The names of the folders of archives, which are read instead of the manifests."""
     return [f"{split}.shar" for split in SPLITS if (out / f"{split}.shar").exists()]

@@ -8,22 +8,58 @@ command goes on from there.
 import hashlib
 import io
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+import logging
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import soundfile
 
+from sorigeul.base import plots
 from sorigeul.base.errors import UserError
 from sorigeul.base.files import replacing, write_text
 from sorigeul.base.outputs import PLOT as PLOT_BEGINS
 from sorigeul.base.outputs import Output, refuse_overwriting
 from sorigeul.base.printable import printable
+from sorigeul.base.progress import progress_bar
+from sorigeul.corpora.catalog import CORPORA
 from sorigeul.corpora.corpus_files import manifest_paths, refuse_archives, refuse_unusable_places
+from sorigeul.corpora.options import PrepareOptions
+from sorigeul.corpora.preparation import prepare
+from sorigeul.corpora.report import Report
+from sorigeul.sound import audio
 from sorigeul.sound.audio import SAMPLE_RATE, AudioError, Samples
 
+log = logging.getLogger(__name__)
+
 _HASH = "table.sha256"
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A piece of a recording and its text."""
+
+    start: float
+    """in seconds"""
+    end: float
+    text: str
+
+
+PieceT = TypeVar("PieceT", bound=Piece)
+
+
+class CutRecording(Protocol):
+    """What a command has found in a recording: a dataclass."""
+
+    @property
+    def utterances(self) -> Sequence[Piece]:
+        """Its pieces, in order."""
+
+
+Found = TypeVar("Found", bound=CutRecording)
 
 
 @dataclass(frozen=True)
@@ -39,8 +75,8 @@ class CutCorpus:
     """name of a picture of how good they are"""
     found: str
     """name of the folder of what was found in each recording"""
-    header: tuple[str, ...]
-    """columns of the table; `recording` among them"""
+    figures: tuple[str, ...]
+    """what is known of each piece, by the names of its fields; the plot is of the first"""
 
     def refuse_unusable_places(
         self, inputs: Sequence[Path], recordings: Iterable[str], overwrite: bool
@@ -84,49 +120,152 @@ class CutCorpus:
             )
 
     @property
+    def header(self) -> tuple[str, ...]:
+        """The columns of the table."""
+        return ("audio", "text", "speaker", "recording", "start", "end", *self.figures)
+
+    @property
     def _long_header(self) -> tuple[str, ...]:
         return ("kept", *self.header)
 
-    def write_tables(self, rows: Iterable[tuple[bool, Sequence[str]]]) -> None:
-        """Write both tables: whether a piece is good enough, and its columns."""
+    def cut(
+        self,
+        recordings: Mapping[str, Path],
+        key: Callable[[str], str],
+        restore: Callable[[Any], Found],
+        find: Callable[[str, Path], Found],
+    ) -> Iterator[tuple[str, Found]]:
+        """The name of each recording, and what is found in it, now or by an earlier call.
+
+        `key` has everything that decides what is found, but the recording. `restore` makes it of
+        its JSON. `find` finds it anew, and writes its pieces. Recordings that cannot be read are
+        named in warnings. Raises UserError if none can.
+        """
+        readable = False
+        for name, path in recordings.items():
+            try:
+                size, modified = _file_version(path)
+                whole_key = hashlib.sha256(f"{key(name)} {size} {modified}".encode()).hexdigest()
+                found = self._known(name, whole_key, restore)
+                if found is None:
+                    found = find(name, path)
+                    self._remember(name, whole_key, found)
+            except AudioError as error:
+                log.warning("%s", error)
+                continue
+            readable = True
+            yield name, found
+        if not readable:
+            raise UserError(f"none of the {len(recordings)} recordings could be read")
+
+    def write(
+        self,
+        pieces: Mapping[str, Sequence[PieceT]],
+        is_good: Callable[[PieceT], bool],
+        marks: Mapping[str, float],
+    ) -> bool:
+        """Write the tables and the plot of pieces, by the name of their recording.
+
+        Returns whether any piece is good enough. If none is, there is nothing to prepare a corpus
+        of, and what is there of an earlier one stays. `marks` are drawn into the plot.
+        """
         table, everything = [self.header], [self._long_header]
-        for is_kept, row in rows:
-            everything.append(("yes" if is_kept else "no", *row))
-            if is_kept:
-                table.append(tuple(row))
+        for name, of_recording in pieces.items():
+            for piece in of_recording:
+                figures = (getattr(piece, figure) for figure in ("start", "end", *self.figures))
+                place = str(piece_path(name, piece))
+                row = (place, piece.text, name, name, *(f"{figure:.3f}" for figure in figures))
+                is_kept = is_good(piece)
+                everything.append(("yes" if is_kept else "no", *row))
+                if is_kept:
+                    table.append(row)
         table_text, all_text = (
-            "".join("\t".join(row) + "\n" for row in lines) for lines in (table, everything)
+            "".join("\t".join(row) + "\n" for row in rows) for rows in (table, everything)
         )
         write_text(self.out / self.all, all_text)
+        shown = self.figures[0]
+        values = [getattr(piece, shown) for one in pieces.values() for piece in one]
+        plots.histogram(self.out / self.plot, f"Utterances by {shown}", shown, values, marks)
+        if len(table) == 1:
+            return False
         table_hash = hashlib.sha256(table_text.encode()).hexdigest()
         # That of the table before stays too: it is still there if the new one cannot be written.
         hashes = [*self._written_hashes()[-1:], table_hash]
         write_text(self.out / self.found / _HASH, " ".join(hashes))
         write_text(self.out / self.table, table_text)
+        for name, of_recording in pieces.items():
+            self._remove_earlier_pieces(name, of_recording)
+        return True
+
+    def _remove_earlier_pieces(self, recording: str, pieces: Sequence[Piece]) -> None:
+        """Remove what an earlier call has cut out of a recording in another way."""
+        kept = {self.out / piece_path(recording, piece) for piece in pieces}
+        own = re.compile(rf"{re.escape(Path(recording).name)}-\d{{8,}}-\d{{8,}}\.flac")
+        for path in (self.out / "audio" / recording).glob("*.flac"):
+            if own.fullmatch(path.name) and path not in kept:
+                path.unlink()
+
+    def prepare(self, read: int, recordings: int, options: PrepareOptions) -> Report:
+        """Prepare the corpus of the table, which is of those of the recordings that were read.
+
+        Raises UserError, after everything else, if that is not all of them.
+        """
+        report = prepare(CORPORA["table"], self.out / self.table, self.out, options)
+        if failed := recordings - read:
+            raise UserError(
+                f"{failed} of {recordings} recordings could not be read, as said above; the corpus "
+                f"in {self.out} has all the others"
+            )
+        return report
 
     def _written_hashes(self) -> list[str]:
         """The hashes of the last tables that were written, the newest at the end."""
         path = self.out / self.found / _HASH
         return path.read_text().split() if path.is_file() else []
 
-    def known(self, recording: str, key: str) -> Any:
-        """What an earlier call has found in a recording with the same key; None if nothing."""
+    def _known(self, recording: str, key: str, restore: Callable[[Any], Found]) -> Found | None:
+        """What an earlier call has found with the same key; None if nothing, or a piece is gone."""
         try:
             content = json.loads(self._found(recording).read_text(encoding="utf-8"))
-            return content["found"] if content["key"] == key else None
+            if content["key"] != key:
+                return None
+            found = restore(content["found"])
         except (OSError, ValueError, KeyError, TypeError):
             return None  # it is found anew
+        places = (self.out / piece_path(recording, piece) for piece in found.utterances)
+        return found if all(place.is_file() for place in places) else None
 
-    def remember(self, recording: str, key: str, found: Any) -> None:
-        """Keep what was found in a recording, as JSON has it, for the next call."""
-        content = {"key": key, "found": found}
+    def _remember(self, recording: str, key: str, found: Any) -> None:
+        """Keep what was found in a recording for the next call."""
+        content = {"key": key, "found": asdict(found)}
         write_text(self._found(recording), json.dumps(content, ensure_ascii=False) + "\n")
 
     def _found(self, recording: str) -> Path:
         return self.out / self.found / f"{recording}.json"
 
 
-def file_version(recording: Path) -> tuple[int, int]:
+@contextmanager
+def hearing(recording: Path, name: str) -> Iterator[Iterator[Samples]]:
+    """The blocks of samples (n,) of a recording at 16 kHz, with a progress bar.
+
+    After the block a warning says what was left out or changed because it is damaged.
+    """
+    with (
+        audio.open_stream(recording) as stream,
+        progress_bar("hearing", audio.probe(recording), counted=False) as advance,
+    ):
+
+        def blocks() -> Iterator[Samples]:
+            for (block,) in stream:
+                yield block
+                advance(len(block) / SAMPLE_RATE, printable(name, keep=""))
+
+        yield blocks()
+    if stream.repairs:
+        log.warning("%s: %s", recording, "; ".join(stream.repairs))
+
+
+def _file_version(recording: Path) -> tuple[int, int]:
     """Size in bytes and time of the last change: whether a recording is the one of an earlier call.
 
     Raises AudioError if it has vanished since it was found.
@@ -158,12 +297,12 @@ def refuse_unwritable_name(recording: Path, name: str) -> None:
         )
 
 
-def piece_path(recording: str, start: float, end: float) -> Path:
-    """Where a piece of a recording is, from the folder of the corpus; times in seconds.
+def piece_path(recording: str, piece: Piece) -> Path:
+    """Where a piece of a recording is, from the folder of the corpus.
 
-    They are in its name, in milliseconds, so that no other cut takes its place.
+    Its times are in its name, in milliseconds, so that no other cut takes its place.
     """
-    times = f"{round(1000 * start):08}-{round(1000 * end):08}"
+    times = f"{round(1000 * piece.start):08}-{round(1000 * piece.end):08}"
     return Path("audio", recording, f"{Path(recording).name}-{times}.flac")
 
 

@@ -14,7 +14,7 @@ from sorigeul.corpora.options import Shard
 from sorigeul.corpora.sound_faults import SoundFault
 
 _NAME, _CACHE, _FINISHED = "probed", ".journal", ".finished"
-_VERSION = 3
+_VERSION = 4
 """Increased when another duration or other faults are found in some file."""
 
 

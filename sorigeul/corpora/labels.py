@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from sorigeul.corpora.label_layouts import HiddenWordsError, Keys, LabelLayout
+from sorigeul.corpora.names import speaker_name
 
 _CLOCK = re.compile(r"(?:(\d+):)?(\d+):(\d+(?:[.,]\d+)?)")
 
@@ -60,7 +61,7 @@ def _label_entry(number: int, label: Any, entry: Any, layout: LabelLayout) -> La
         if not keys:
             return None
         found = value(keys)
-        if not isinstance(found, str | int | float) or isinstance(found, bool):
+        if found != "" and _text(found) is None:
             raise _UnusableError(f"no {' or '.join(keys)} in the label, which holds the {field}")
         return str(found)
 
@@ -80,7 +81,7 @@ def _label_entry(number: int, label: Any, entry: Any, layout: LabelLayout) -> La
         audio=needed("recording", layout.audio),
         text=text,
         text_file=text_file,
-        speaker=_text(value(layout.speaker)),
+        speaker=speaker_name(_text(value(layout.speaker))),
         start=start,
         end=end,
     )
@@ -111,6 +112,9 @@ def _look_up(value: Any, path: list[str]) -> Any:
 
 
 def _text(value: Any) -> str | None:
+    """A text or a number as a text; None for anything else, and for what is empty."""
+    if isinstance(value, bool) or (isinstance(value, float) and math.isnan(value)):
+        return None
     return str(value) if isinstance(value, str | int | float) and value != "" else None
 
 

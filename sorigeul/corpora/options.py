@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from sorigeul.base.errors import UserError
-from sorigeul.base.ranges import COUNT_OR_NONE, check_ranges
+from sorigeul.base.ranges import COUNT, COUNT_OR_NONE, check_ranges
 from sorigeul.corpora.ranges import HOURS, LONGEST, PART, SPLIT_SEED, SYLLABLE_RATE
 from sorigeul.text.normalization import Numbers
 
@@ -65,6 +65,8 @@ class PrepareOptions:
     overwrite: bool = False
     """whether a file in the way of a manifest or the report may be replaced, or removed, even if
     ``prepare`` has not written it"""
+    jobs: Annotated[int, COUNT] = 1
+    """number of processes; what is written does not depend on it"""
 
     @property
     def unwanted_splits(self) -> tuple[str, ...]:

@@ -19,12 +19,18 @@ from sorigeul.base.process_pool import map_in_order, with_progress
 from sorigeul.corpora import archives
 from sorigeul.corpora.archives import Archive, UnreadableRecording
 from sorigeul.corpora.checking import check, chosen_normalizer
-from sorigeul.corpora.corpus_files import archives_in, manifest_paths, refuse_unusable_places
+from sorigeul.corpora.corpus_files import (
+    archives_in,
+    manifest_paths,
+    refuse_unusable_places,
+    remove_temporary_files,
+)
 from sorigeul.corpora.counts import SplitCounts, compare_with_published, summary, total
 from sorigeul.corpora.duration_cache import DurationCache, open_duration_cache
 from sorigeul.corpora.lhotse_cuts import cut_line
 from sorigeul.corpora.options import CORPORA_OF_OPTIONS, PrepareOptions, Shard
 from sorigeul.corpora.reading import CorpusContents, read_corpus
+from sorigeul.corpora.recording_access import RecordingReader
 from sorigeul.corpora.report import Report, named_characters, overlap, warnings
 from sorigeul.corpora.splits import SPLITS, SplitAssignment, assign_splits
 from sorigeul.corpora.spool import Spool, open_spool
@@ -37,7 +43,6 @@ def prepare(
     source: Path | None,
     out: Path,
     options: PrepareOptions | None = None,
-    jobs: int = 1,
 ) -> Report:
     """Read a corpus and write ``out/<split>.jsonl`` (lhotse cuts) and ``out/report.json``.
 
@@ -46,15 +51,15 @@ def prepare(
     corpus lacks are drawn from its train. A split without utterances has no file. With
     ``options.shards`` archives are written beside the manifests, in ``out/<split>.shar``.
 
-    The same input gives the same bytes, whatever the number of processes (``jobs``), and no file is
-    replaced until everything has been written. Until then measured durations are cached in ``out``,
-    so that an interrupted call resumes when it is repeated.
+    The same input gives the same bytes, whatever the number of processes, and no file is replaced
+    until everything has been written. Until then measured durations are cached in ``out``, so that
+    an interrupted call resumes when it is repeated.
 
     Raises:
         UserError: if the source is not such a corpus or nothing in it can be used.
     """
-    with _open_preparation(corpus, source, out, options or PrepareOptions(), jobs) as preparation:
-        preparation.remove_temporary_files()
+    with _open_preparation(corpus, source, out, options or PrepareOptions()) as preparation:
+        remove_temporary_files(out)
         contents = preparation.read(preparation.items())
         if not contents.ids:
             preparation.cache.remove()
@@ -79,7 +84,6 @@ def prepare_shard(
     out: Path,
     shard: Shard,
     options: PrepareOptions | None = None,
-    jobs: int = 1,
 ) -> str:
     """Do one machine's share of the work of `prepare`, in a folder ``out`` that all machines share.
 
@@ -89,7 +93,7 @@ def prepare_shard(
     UserError as `prepare` does.
     """
     options = options or PrepareOptions()
-    with _open_preparation(corpus, source, out, options, jobs, shard) as preparation:
+    with _open_preparation(corpus, source, out, options, shard) as preparation:
         cache = preparation.cache
         if cache.unfinished_shards(shard.of):
             preparation.read(_share_of(preparation.items(), shard))
@@ -117,19 +121,11 @@ class _Preparation:
     source: Path | None
     out: Path
     options: PrepareOptions
-    jobs: int
-    """number of processes"""
     normalizer: Normalizer
     """of the texts in `accepted`"""
     accepted: Spool
     """the usable utterances, once `read` has returned"""
     cache: DurationCache
-
-    def remove_temporary_files(self) -> None:
-        """Remove what a run that was killed while writing has left."""
-        for path in (*manifest_paths(self.out).values(), self.out / "report.json"):
-            for temporary in self.out.glob(f".{path.stem}.????????{path.suffix}"):
-                temporary.unlink()
 
     def items(self) -> Iterator[Utterance | Rejected | Layout]:
         """Return all items of the corpus."""
@@ -140,8 +136,9 @@ class _Preparation:
 
         Where transcripts with and without punctuation are mixed, it is dropped from all of them.
         """
-        check_task = partial(check, self.normalizer.name, self.options)
-        contents = read_corpus(items, check_task, self.jobs, self.cache, self.accepted)
+        with closing(RecordingReader()) as recordings:
+            check_task = partial(check, self.normalizer.name, self.options, recordings)
+            contents = read_corpus(items, check_task, self.options.jobs, self.cache, self.accepted)
         if self.options.punctuation == "auto" and contents.sentence_ends.mixed:
             contents.punctuation_dropped = True
             self.normalizer = replace(self.normalizer, punctuation="drop")
@@ -182,7 +179,7 @@ class _Preparation:
     ) -> list[UnreadableRecording]:
         """Write archives in several processes; return the recordings that cannot be decoded."""
         unreadable: dict[str, UnreadableRecording] = {}  # by id: one may be in two splits
-        written = map_in_order(archives.write_archive, planned, self.jobs, 1, str)
+        written = map_in_order(archives.write_archive, planned, self.options.jobs, 1, str)
         utterances = len(contents.ids)
         with closing(
             with_progress(written, "archives", utterances, lambda archive: len(archive.utterances))
@@ -223,7 +220,7 @@ class _Preparation:
         """Return the report. ``counts`` are those of the splits as written."""
         options = asdict(self.options)
         seed = options.pop("seed")
-        del options["overwrite"]  # what is written does not depend on it
+        del options["overwrite"], options["jobs"]  # what is written does not depend on them
         shared_with_train, leaks = overlap(counts)
         return Report(
             corpus=self.corpus.name,
@@ -272,7 +269,6 @@ def _open_preparation(
     source: Path | None,
     out: Path,
     options: PrepareOptions,
-    jobs: int,
     shard: Shard | None = None,
 ) -> Iterator[_Preparation]:
     """Check the arguments, lock `out`, open the temporary files; UserError if anything is wrong."""
@@ -291,7 +287,6 @@ def _open_preparation(
             source=source,
             out=out,
             options=options,
-            jobs=jobs,
             normalizer=chosen_normalizer(corpus.normalizer_name(options), options),
             accepted=accepted,
             cache=cache,
@@ -321,6 +316,19 @@ def _refuse_ignored_options(corpus: Corpus, options: PrepareOptions) -> None:
                 f"{name} {value}: goes with {readers} only, and {corpus.name} would ignore it: "
                 "leave it out"
             )
+    default = PrepareOptions()
+    if corpus.makes_recordings:
+        for name in ("dev_share", "test_share"):
+            if (value := getattr(options, name)) != getattr(default, name):
+                raise UserError(
+                    f"{name} {value:g}: the {corpus.name} corpus has splits of its own, and would "
+                    "ignore it: leave it out"
+                )
+    if options.shard_format != default.shard_format and not options.shards:
+        raise UserError(
+            f"shard_format {options.shard_format}: is of archives, which only --shards writes: "
+            "give --shards too, or leave it out"
+        )
 
 
 def _share_of(

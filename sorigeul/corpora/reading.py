@@ -10,6 +10,7 @@ from sorigeul.base.process_pool import map_in_order, with_progress
 from sorigeul.corpora.checking import Measured, Task
 from sorigeul.corpora.counts import SplitCounts
 from sorigeul.corpora.duration_cache import CachedDuration, DurationCache
+from sorigeul.corpora.names import speaker_name, utf8_name
 from sorigeul.corpora.sentence_ends import SentenceEnds
 from sorigeul.corpora.spool import Spool
 from sorigeul.corpora.utterances import FaultyRecording, Layout, Rejected, Utterance
@@ -106,7 +107,12 @@ def read_corpus(
 def _tasks(items: Iterable[Utterance | Rejected | Layout], cache: DurationCache) -> Iterator[Task]:
     for item in items:
         if isinstance(item, Utterance):
-            item = replace(item, audio=item.audio.absolute())
+            item = replace(
+                item,
+                id=utf8_name(item.id),
+                audio=item.audio.absolute(),
+                speaker=speaker_name(item.speaker),
+            )
             yield item, cache.take(item.measured_name)
         elif isinstance(item, Rejected):
             yield item, None

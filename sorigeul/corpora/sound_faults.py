@@ -12,6 +12,7 @@ from sorigeul.sound.audio import Recording
 from sorigeul.sound.recording_quality import RecordingQuality
 
 KINDS = {
+    "repaired": "were cut or repaired to be read",
     "no_speech": "hold silence or steady noise",
     "clipped": "are clipped",
     "named_rate": "have another sampling rate than their names say",
@@ -40,10 +41,13 @@ class SoundFault(NamedTuple):
 def sound_faults(recording: Recording, path: Path) -> tuple[SoundFault, ...]:
     """Return what is wrong with a recording; ``path`` is where it came from."""
     quality = RecordingQuality.of(recording.samples)
-    return tuple(_faults(path, recording.rate, quality))
+    return tuple(_faults(path, recording, quality))
 
 
-def _faults(path: Path, rate: int, quality: RecordingQuality) -> Iterator[SoundFault]:
+def _faults(path: Path, recording: Recording, quality: RecordingQuality) -> Iterator[SoundFault]:
+    rate = recording.rate
+    if recording.repairs:
+        yield SoundFault("repaired", "; ".join(recording.repairs))
     named = named_rate(path)
     if named is not None and abs(named - rate) > _SAME_RATE * rate:
         yield SoundFault("named_rate", f"its name says {named:,.0f} Hz, and it has {rate:,} Hz")

@@ -18,6 +18,7 @@ from lhotse.dataset.sampling.base import CutSampler
 
 from sorigeul.base.errors import UserError
 from sorigeul.base.files import check_regular
+from sorigeul.corpora.names import utf8_name
 from sorigeul.sound.archive_members import ArchiveMember
 from sorigeul.sound.moved_recordings import find_relocation
 
@@ -175,6 +176,7 @@ class LazyCuts:
     def _parsed(self, line: "_Line", parse: Callable[[Path, Any], _Parsed]) -> _Parsed:
         """What `parse` makes of the file and content of a line; UserError if it is damaged."""
         try:
+            line.content["id"] = utf8_name(line.content["id"])
             return parse(line.file, line.content)
         except _DAMAGE as error:
             kind = "cut with text" if self.with_text else "cut of a recording"
@@ -196,7 +198,8 @@ class LazyCuts:
         if fields["supervisions"][0].get("text") is None:
             raise ValueError
         source = fields["recording"]["sources"][0]
-        source["source"] = self._current_path(file, source["type"], source["source"])
+        path = self._current_path(file, source["type"], source["source"])
+        source["source"] = str(Path(path).absolute())  # the other manifest is in another folder
         return fields
 
     def transcripts(self) -> Iterator[tuple[str, str, float]]:
@@ -332,7 +335,7 @@ def transcript(cut: MonoCut) -> str:
 
 def speaker(cut: MonoCut) -> str:
     """The speaker of a cut, or an empty text."""
-    return str(cut.supervisions[0].speaker or "")
+    return utf8_name(str(cut.supervisions[0].speaker or ""))
 
 
 def normalizer(cuts: CutSet) -> str:

@@ -32,7 +32,24 @@ class TrainingData:
 
 def check_settings(data: TrainingData, settings: Settings) -> list[Finding]:
     """Check that the settings fit the corpus."""
-    return [*_check_frame_rate(data, settings), *_check_vocabulary(data, settings)]
+    return [
+        *_check_lengths(data),
+        *_check_frame_rate(data, settings),
+        *_check_vocabulary(data, settings),
+    ]
+
+
+def _check_lengths(data: TrainingData) -> Iterator[Finding]:
+    """Whether there are utterances without a length, which have no rate."""
+    found = [
+        id_ for id_, _, seconds in manifests.as_lazy_cuts(data.cuts).transcripts() if not seconds
+    ]
+    if found:
+        yield Finding(
+            f"{len(found)} of {data.statistics.utterances} utterances have no length above 0, such "
+            f"as {found[0]}: leave them out with sorigeul data filter --min_duration 0.1",
+            fatal=len(found) > FATAL_SHARE * data.statistics.utterances,
+        )
 
 
 def _check_frame_rate(data: TrainingData, settings: Settings) -> Iterator[Finding]:
@@ -41,7 +58,10 @@ def _check_frame_rate(data: TrainingData, settings: Settings) -> Iterator[Findin
     rates = [
         len(data.vocabulary.encode_all(manifests.transcript(cut))) / cut.duration
         for cut in data.sample
+        if cut.duration
     ]
+    if not rates:
+        return
     counted = "units" if data.vocabulary.kind == "bpe" else "characters"
     median_rate, fast_rate = np.percentile(rates, [50, 90])
     readers = {model.reduction: "the speller has"}

@@ -4,32 +4,26 @@ Reads top to bottom: find the recordings, hear each one, write its utterances, p
 those that are trusted. All of it is for training: what a model has heard is nothing to judge by.
 """
 
-import hashlib
 import json
 import logging
 import os
 import unicodedata
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from sorigeul.base import plots
 from sorigeul.base.errors import UserError
 from sorigeul.base.locks import locked_folder
-from sorigeul.base.printable import printable
-from sorigeul.base.progress import progress_bar
 from sorigeul.base.records import build
-from sorigeul.corpora.catalog import CORPORA
 from sorigeul.corpora.cut_corpus import (
     CutCorpus,
-    file_version,
+    hearing,
     piece_path,
     refuse_unwritable_name,
     write_piece,
 )
 from sorigeul.corpora.options import PrepareOptions
-from sorigeul.corpora.preparation import prepare
 from sorigeul.corpora.report import Report
 from sorigeul.labelling.options import LabelOptions
 from sorigeul.labelling.utterances import LabelledRecording, LabelledUtterance, label_recording
@@ -37,17 +31,11 @@ from sorigeul.recognition.fingerprints import model_fingerprint, search_fingerpr
 from sorigeul.recognition.folders import FoundRecording, find_recordings
 from sorigeul.recognition.recognizer import Recognizer
 from sorigeul.search.options import SearchRequest
-from sorigeul.sound import audio
-from sorigeul.sound.audio import SAMPLE_RATE, AudioError
 
 log = logging.getLogger(__name__)
 
 TABLE, ALL, PLOT = "labels.tsv", "heard.tsv", "confidence.png"
 _VERSION = 1  # increases whenever the same recording would be cut in another way
-_HEADER = (
-    *("audio", "text", "speaker", "recording"),
-    *("start", "end", "confidence", "agreement"),
-)
 
 
 def label(
@@ -77,108 +65,74 @@ def label(
             f"there is no recording but those in {out}, which is the folder for the pieces: give "
             "another one for them"
         )
-    names = _names(found)
-    files = CutCorpus(out, TABLE, ALL, PLOT, ".labels", _HEADER)
-    files.refuse_unusable_places([one.path for one in found], names, overwrite)
+    places = _places(one for one in found if one.fault is None)
+    for one in found:
+        if one.fault is not None:
+            log.warning("%s", one.fault)
+    corpus = CutCorpus(out, TABLE, ALL, PLOT, ".labels", ("confidence", "agreement"))
+    corpus.refuse_unusable_places(list(places.values()), places, overwrite)
     recognizer = Recognizer.from_pretrained(run, request=search)
     judge = Recognizer.from_pretrained(second) if second else None
     if judge is None and recognizer.pretrained.model.config.ctc_weight <= 0:
         raise UserError(f"{run} has no CTC head that could disagree: give --second, another run")
     key = _key_of_models(recognizer, judge)
-    everything: dict[str, LabelledRecording] = {}
+
+    def find(name: str, recording: Path) -> LabelledRecording:
+        heard = LabelledRecording([])
+        with hearing(recording, name) as blocks:
+            for utterance, samples in label_recording(recognizer, judge, blocks):
+                if utterance is None:
+                    heard.unusable += 1
+                    continue
+                write_piece(out / piece_path(name, utterance), samples)
+                heard.utterances.append(utterance)
+        return heard
+
     with locked_folder(out):
-        for name, recording in zip(names, found, strict=True):
-            try:
-                if recording.fault is not None:
-                    raise AudioError(str(recording.fault))
-                everything[name] = _hear(files, recognizer, judge, name, recording.path, key)
-            except AudioError as error:
-                log.warning("%s", error)
-                continue
-        heard = [one for each in everything.values() for one in each.utterances]
-        if not everything:
-            raise UserError(f"none of the {len(found)} recordings could be read")
+        everything = dict(corpus.cut(places, lambda _: key, _restored, find))
         log.info("%s", _summary(everything, options))
-        confidences = [one.confidence for one in heard]
+        utterances = {name: heard.utterances for name, heard in everything.items()}
         marks = {"--min_confidence": options.min_confidence}
-        plots.histogram(out / PLOT, "Utterances by confidence", "confidence", confidences, marks)
-        if not any(one.is_good(options) for one in heard):
-            raise UserError(
-                f"no utterance of {len(heard)} has a confidence of {options.min_confidence:g} and "
-                f"an agreement of {options.min_agreement:g}: lower --min_confidence or "
-                f"--min_agreement ({out / PLOT} shows where they lie), or label with a better model"
-            )
-        files.write_tables(_rows(everything, options))
-    report = prepare(CORPORA["table"], out / TABLE, out, _preparation(recognizer, overwrite))
-    if failed := len(found) - len(everything):
-        raise UserError(
-            f"{failed} of {len(found)} recordings could not be read, as said above; the corpus in "
-            f"{out} has all the others"
+        if not corpus.write(utterances, lambda one: one.is_good(options), marks):
+            raise UserError(_nothing_trusted(everything, out, options))
+    return corpus.prepare(len(everything), len(found), _preparation(recognizer, overwrite))
+
+
+def _nothing_trusted(
+    everything: Mapping[str, LabelledRecording], out: Path, options: LabelOptions
+) -> str:
+    """Why no utterance is good."""
+    if count := sum(len(heard.utterances) for heard in everything.values()):
+        return (
+            f"no utterance of {count} has a confidence of {options.min_confidence:g} and an "
+            f"agreement of {options.min_agreement:g}: lower --min_confidence or --min_agreement "
+            f"({out / ALL} has them all), or label with a better model"
         )
-    return report
+    if unusable := sum(heard.unusable for heard in everything.values()):
+        return f"what was heard in {unusable} utterances says nothing: label with a better model"
+    return "no speech was found in the recordings: listen to one of them"
 
 
-def _names(recordings: Sequence[FoundRecording]) -> list[str]:
-    """A name for each recording, which is also that of its folder and of its speaker."""
-    names: dict[str, Path] = {}
+def _places(recordings: Iterable[FoundRecording]) -> dict[str, Path]:
+    """The recordings by name, which is also that of their folder and of their speaker."""
+    places: dict[str, Path] = {}
     for one in recordings:
         # macOS takes Hangul in names apart, and other systems do not.
         name = unicodedata.normalize("NFC", one.name.as_posix())
         refuse_unwritable_name(one.path, name)
-        other = names.setdefault(name, one.path)
+        other = places.setdefault(name, one.path)
         if other is not one.path:
             raise UserError(
                 f"{other} and {one.path} have the same name: rename one of them, or give a folder "
                 "that has both in folders of their own"
             )
-    return list(names)
+    return places
 
 
-def _hear(
-    files: CutCorpus,
-    recognizer: Recognizer,
-    judge: Recognizer | None,
-    name: str,
-    path: Path,
-    key: str,
-) -> LabelledRecording:
-    """What is heard in a recording, now or by an earlier call; its utterances are written."""
-    size, modified = file_version(path)
-    key = hashlib.sha256(f"{key} {size} {modified}".encode()).hexdigest()
-    heard = _heard(files.known(name, key))
-    if heard is not None and all(
-        (files.out / piece_path(name, one.start, one.end)).is_file() for one in heard.utterances
-    ):
-        return heard
-    heard = LabelledRecording([])
-    with (
-        audio.open_stream(path) as stream,
-        progress_bar("hearing", audio.probe(path), counted=False) as advance,
-    ):
-
-        def blocks() -> Iterator[Any]:
-            for block, *_ in stream:
-                yield block
-                advance(len(block) / SAMPLE_RATE, printable(name, keep=""))
-
-        for utterance, samples in label_recording(recognizer, judge, blocks()):
-            if utterance is None:
-                heard.unusable += 1
-                continue
-            write_piece(files.out / piece_path(name, utterance.start, utterance.end), samples)
-            heard.utterances.append(utterance)
-    files.remember(name, key, asdict(heard))
-    return heard
-
-
-def _heard(found: Any) -> LabelledRecording | None:
+def _restored(found: Any) -> LabelledRecording:
     """What an earlier call found in a recording, from its JSON."""
-    try:
-        return LabelledRecording(
-            [build(LabelledUtterance, one) for one in found["utterances"]], int(found["unusable"])
-        )
-    except (KeyError, TypeError, ValueError):
-        return None  # it is heard anew
+    utterances = [build(LabelledUtterance, one) for one in found["utterances"]]
+    return build(LabelledRecording, {**found, "utterances": utterances})
 
 
 def _key_of_models(recognizer: Recognizer, judge: Recognizer | None) -> str:
@@ -188,7 +142,7 @@ def _key_of_models(recognizer: Recognizer, judge: Recognizer | None) -> str:
     return json.dumps([_VERSION, models, [search_fingerprint(one.setup) for one in recognizers]])
 
 
-def _summary(everything: dict[str, LabelledRecording], options: LabelOptions) -> str:
+def _summary(everything: Mapping[str, LabelledRecording], options: LabelOptions) -> str:
     heard = [one for each in everything.values() for one in each.utterances]
     kept = [one for one in heard if one.is_good(options)]
     minutes = sum(one.end - one.start for one in kept) / 60
@@ -197,18 +151,6 @@ def _summary(everything: dict[str, LabelledRecording], options: LabelOptions) ->
         f"{len(everything):,} recordings: {len(kept):,} utterances are trusted, {minutes:.1f} "
         f"minutes; {len(heard) - len(kept):,} are not; the texts of {unusable:,} say nothing"
     )
-
-
-def _rows(
-    everything: dict[str, LabelledRecording], options: LabelOptions
-) -> Iterator[tuple[bool, Sequence[str]]]:
-    """Whether an utterance is trusted, and its row, in the order of `_HEADER`."""
-    for name, heard in everything.items():
-        for one in heard.utterances:
-            place = str(piece_path(name, one.start, one.end))
-            figures = (one.start, one.end, one.confidence, one.agreement)
-            row = (place, one.text, name, name, *(f"{figure:.3f}" for figure in figures))
-            yield one.is_good(options), row
 
 
 def _preparation(recognizer: Recognizer, overwrite: bool) -> PrepareOptions:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from rapidfuzz.distance import LCSseq
 
 from sorigeul.base.memory import return_freed_memory
+from sorigeul.corpora.cut_corpus import Piece
 from sorigeul.labelling.options import LabelOptions
 from sorigeul.recognition.batching import segments_in_batches
 from sorigeul.recognition.recognizer import Recognizer
@@ -15,13 +16,9 @@ from sorigeul.sound.segments import Segmenter, SpeechSegment
 
 
 @dataclass(frozen=True)
-class LabelledUtterance:
+class LabelledUtterance(Piece):
     """A stretch of speech, and what was heard in it."""
 
-    start: float
-    """in seconds"""
-    end: float
-    text: str
     confidence: float
     """share of the characters that the recogniser expects to be correct, 0 to 1"""
     agreement: float

@@ -21,6 +21,7 @@ from sorigeul.sound.audio import AudioError, probe
 log = logging.getLogger(__name__)
 
 _TOLERANCE = 0.05  # seconds by which a header and what is decoded may differ
+_HOURS = 0.00015  # by which rounded hours may differ
 _CHUNK_SIZE = 32  # recordings sent to a process at a time
 
 
@@ -99,16 +100,25 @@ def _faults_of_text(item: Item) -> Iterator[str]:
 
 
 def _fault_of_report(corpus: PreparedCorpus, splits: dict[str, dict[str, float]]) -> str:
+    """The first thing of which the report says something else than the manifests."""
     path = corpus.folder / REPORT
     try:
         reported = json.loads(path.read_text(encoding="utf-8"))["splits"]
-        sizes = {split: reported[split]["utterances"] for split in reported}
+        if reported.keys() != splits.keys():
+            return "report of other splits than there are"
+        differing = (
+            name
+            for split, counts in splits.items()
+            for name, count in counts.items()
+            # An older report has fewer counts. Its hours are of lengths before they were rounded.
+            if abs(reported[split].get(name, count) - count) > (_HOURS if name == "hours" else 0)
+        )
+        name = next(differing, "").replace("_", " ")
     except FileNotFoundError:
         return "no report"
-    except (ValueError, LookupError, TypeError, RecursionError):
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return "report that cannot be read"
-    found = {split: counts["utterances"] for split, counts in splits.items()}
-    return "" if sizes == found else "report of other utterances than there are"
+    return f"report of other {name} than there are" if name else ""
 
 
 def fault_of_recording(item: Item) -> str:

@@ -18,6 +18,7 @@ from sorigeul.corpora.corpus_files import (
     manifest_paths,
     refuse_archives,
     refuse_unusable_places,
+    remove_temporary_files,
 )
 from sorigeul.corpora.counts import SplitCounts, summary, total
 from sorigeul.corpora.json_text import to_json
@@ -131,6 +132,7 @@ def write_corpus(
     normalizers: dict[str, None] = {}
     sentence_ends = SentenceEnds()
     with locked_folder(out):
+        remove_temporary_files(out)
         with ExitStack() as replaced_at_exit:
             # Entered first, so replaced last: where there is a report, its manifests are complete.
             report_file = replaced_at_exit.enter_context(replacing(out / REPORT))

@@ -18,7 +18,7 @@ from sorigeul.corpora.splits import SPLITS, assign_splits
 from sorigeul.corpora.utterances import Rejected
 from sorigeul.prepared.checks import refuse_faults
 from sorigeul.prepared.corpus import Derivation, Item, PreparedCorpus, write_corpus
-from sorigeul.text.file_encoding import decode_text
+from sorigeul.text.file_encoding import read_text_file
 
 
 @dataclass(frozen=True)
@@ -171,7 +171,7 @@ def _listed(path: str) -> set[str]:
         return set()
     if not Path(path).is_file():
         raise UserError(f"{path}: there is no such file of ids")
-    return {line.strip() for line in decode_text(Path(path).read_bytes(), path).splitlines()}
+    return {line.strip() for line in read_text_file(Path(path)).splitlines()}
 
 
 def split_corpus(

@@ -4,6 +4,7 @@ They are written as users type them, so that whoever wants another setting copie
 changes it.
 """
 
+import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from importlib.resources.abc import Traversable  # not there in Python 3.10
 
 _KEYS = ("corpora", "steps", "figures")
+_BRACES = re.compile(r"\{(\w+)\}|\{[^{}]*\}?|\}")
 
 
 @dataclass(frozen=True)
@@ -81,32 +83,40 @@ class Recipe:
         if corpora:
             values["corpus"] = str(corpora[0])
         return {
-            name: list(self._arguments(name, command, values, list(map(str, texts))))
-            for name, command in self.steps.items()
+            step: list(self._arguments(step, command, values, list(map(str, texts))))
+            for step, command in self.steps.items()
         }
 
     def figure_files(self, out: Path) -> dict[str, Path]:
         """The file of figures by the name of what was judged."""
-        try:
-            return {
-                name: Path(place.format_map({"out": out})) for name, place in self.figures.items()
-            }
-        except (KeyError, ValueError, IndexError) as error:
-            raise UserError(
-                f"{self.name}: {error} in the place of a figure; it may have {{out}}"
-            ) from error
+        return {
+            name: Path(self._filled(f"figure {name}", place, {"out": str(out)}))
+            for name, place in self.figures.items()
+        }
 
     def _arguments(
         self, step: str, command: str, values: Mapping[str, str], texts: list[str]
     ) -> Iterator[str]:
         try:
-            for word in shlex.split(command):
-                yield from texts if word == "{texts}" else [word.format_map(values)]
-        except (KeyError, ValueError, IndexError) as error:
-            places = ", ".join(f"{{{name}}}" for name in (*values, "texts"))
-            raise UserError(
-                f"{self.name}, step {step}: {error} in its command; it may have {places}"
-            ) from error
+            words = shlex.split(command)
+        except ValueError as error:
+            raise UserError(f"{self.name}, step {step}: {error} in its command") from error
+        for word in words:
+            if word == "{texts}":
+                yield from texts
+            else:
+                yield self._filled(f"step {step}", word, values, "{texts} as a word of its own")
+
+    def _filled(self, place: str, text: str, values: Mapping[str, str], *others: str) -> str:
+        """The text with the values for their names in braces; UserError for all other braces."""
+
+        def value(braces: re.Match[str]) -> str:
+            if braces[1] in values:
+                return values[braces[1]]
+            allowed = ", ".join([*(f"{{{name}}}" for name in values), *others])
+            raise UserError(f"{self.name}, {place}: {braces[0]} in '{text}'; it may have {allowed}")
+
+        return _BRACES.sub(value, text)
 
 
 def recipes() -> list[str]:

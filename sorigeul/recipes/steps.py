@@ -4,6 +4,7 @@
 """
 
 import json
+import os
 import shlex
 import subprocess
 import sys
@@ -36,11 +37,13 @@ def follow(recipe: Recipe, corpora: Sequence[Path], texts: Sequence[Path], out: 
         if not place.exists():
             raise UserError(f"{place}: no such file or folder")
     commands = recipe.commands(corpora, texts, out)
+    # The same however a path is spelt, and from whatever folder.
+    meant = recipe.commands(_absolute(corpora), _absolute(texts), *_absolute([out]))
     record = out / _RECORD
     if out.exists() and not record.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"{out} holds something else: choose a new folder")
     with locked_folder(out):
-        done = _done_steps(record, commands)
+        done = _done_steps(record, commands, meant)
         write_text(out / _USED, recipe.text)
         for number, (step, command) in enumerate(commands.items(), 1):
             heading = f"== {number} of {len(commands)}: {step} =="
@@ -49,14 +52,15 @@ def follow(recipe: Recipe, corpora: Sequence[Path], texts: Sequence[Path], out: 
                 continue
             print(printable(f"{heading}\n$ sorigeul {shlex.join(command)}", LAYOUT), flush=True)
             seconds = done.get(step, {}).get("seconds", 0.0)
-            done[step] = {"command": command, "seconds": seconds, "ended": False}
+            entry = {"command": command, "absolute": meant[step]}
+            done[step] = {**entry, "seconds": seconds, "ended": False}
             _write_record(record, done)  # before it begins, so that a killed one goes on as well
             started, status = time.monotonic(), 1
             try:
                 status = _run_command(command)
             finally:
                 seconds += time.monotonic() - started
-                done[step] = {"command": command, "seconds": seconds, "ended": status == 0}
+                done[step] = {**entry, "seconds": seconds, "ended": status == 0}
                 _write_record(record, done)
             if status != 0:
                 raise _failure(step, status)
@@ -65,19 +69,31 @@ def follow(recipe: Recipe, corpora: Sequence[Path], texts: Sequence[Path], out: 
     print(printable(f"\n{table}\n{out / _RESULTS} has the commands, too", LAYOUT))
 
 
+def _absolute(paths: Sequence[Path]) -> list[Path]:
+    # Path.resolve raises for a link to itself.
+    return [Path(os.path.realpath(path)) for path in paths]
+
+
 def _write_record(record: Path, done: Mapping[str, Any]) -> None:
     write_text(record, json.dumps(done, ensure_ascii=False, indent=1) + "\n")
 
 
-def _done_steps(record: Path, commands: Mapping[str, Sequence[str]]) -> dict[str, Any]:
-    """What earlier calls have done of the same commands, up to the first that is another now."""
+def _done_steps(
+    record: Path, commands: Mapping[str, list[str]], meant: Mapping[str, list[str]]
+) -> dict[str, Any]:
+    """What earlier calls have done of the same commands, up to the first that is another now.
+
+    It says which one that is. `meant` are the commands with absolute paths.
+    """
     if not record.exists():
         return {}
     try:
         content = json.loads(record.read_bytes())
-        before = {
+        before: dict[str, Any] = {
             str(step): {
                 "command": list(map(str, entry["command"])),
+                # Earlier versions kept only what was typed.
+                "absolute": list(map(str, entry.get("absolute", entry["command"]))),
                 "seconds": float(entry["seconds"]),
                 "ended": bool(entry["ended"]),
             }
@@ -87,10 +103,16 @@ def _done_steps(record: Path, commands: Mapping[str, Sequence[str]]) -> dict[str
         raise UserError(f"{record} is damaged: remove it, and all steps are gone over") from error
     done: dict[str, Any] = {}
     for step, command in commands.items():
-        if step not in before or before[step]["command"] != list(command):
+        was = before.get(step)
+        if was is None or was["absolute"] not in (meant[step], command):
+            if set(before) - set(done):
+                text = f"step {step} is another now, so it and all after it run"
+                if was:
+                    text += f"; its command was\n$ sorigeul {shlex.join(was['absolute'])}"
+                print(printable(text, LAYOUT), flush=True)
             break
-        done[step] = before[step]
-        if not before[step]["ended"]:
+        done[step] = was
+        if not was["ended"]:
             break
     return done
 

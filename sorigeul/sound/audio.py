@@ -5,8 +5,9 @@ not know about features, transcripts or tensors.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain
 from typing import Annotated, Protocol
 
@@ -35,10 +36,12 @@ from sorigeul.sound.source import (
 from sorigeul.sound.values import ValueCheck
 
 __all__ = [
+    "PART_TOLERANCE",
     "SAMPLE_RATE",
     "AudioError",
     "AudioOptions",
     "AudioStream",
+    "PartReader",
     "Recording",
     "Samples",
     "Source",
@@ -51,7 +54,8 @@ __all__ = [
 SAMPLE_RATE = 16_000  # Hz, of all audio that comes out
 # Half a step of 16-bit audio, where full scale is 1. The samples of any real recording span more.
 _SILENCE_PEAK_TO_PEAK = 2.0**-16
-_PART_TOLERANCE = 0.1  # seconds by which a recording may end before a part of it
+PART_TOLERANCE = 0.1
+"""seconds by which a recording may end before a part of it"""
 
 Samples = npt.NDArray[np.float32]
 
@@ -83,11 +87,13 @@ class Recording:
 
     ``samples``: float32 (N,), mono, 16 kHz, full scale 1. ``account``: the steps from the file to
     these samples, such as ``resampled from 44100 Hz to 16000 Hz``. ``rate``: of the file, in Hz.
+    ``repairs``: the steps of the account that left out or changed what is damaged.
     """
 
     samples: Samples
     account: tuple[str, ...]
     rate: int
+    repairs: tuple[str, ...] = ()
 
     @property
     def duration(self) -> float:
@@ -107,6 +113,10 @@ class _Decoder(Protocol):
     @property
     def account(self) -> list[str]:
         """The steps taken so far."""
+
+    @property
+    def repairs(self) -> list[str]:
+        """The steps of the account that left out what is damaged."""
 
     def __iter__(self) -> Iterator[Samples]:
         """Blocks of samples, float32 (channels, n)."""
@@ -148,6 +158,11 @@ class AudioStream:
         if self._decoder.rate != SAMPLE_RATE:
             steps.append(f"resampled from {self._decoder.rate} Hz to {SAMPLE_RATE} Hz")
         return tuple(steps)
+
+    @property
+    def repairs(self) -> tuple[str, ...]:
+        """The steps of the account that left out or changed what is damaged; complete as it is."""
+        return (*self._decoder.repairs, *self._about_file, *self._values.account)
 
     def __iter__(self) -> Iterator[Samples]:
         """Yield float32 (C, n) at 16 kHz for the C channels.
@@ -289,7 +304,7 @@ def load(source: Source, name: str | None = None, options: AudioOptions = _DEFAU
     with open_stream(source, name, options) as stream:
         blocks = [block[0] for block in stream]
         samples = blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
-        return Recording(samples, stream.account, stream.rate)
+        return Recording(samples, stream.account, stream.rate, stream.repairs)
 
 
 def load_part(
@@ -303,33 +318,92 @@ def load_part(
 
     Raises AudioError also if the recording ends before, or only this part of it is silent.
     """
-    name = display_name(source, name)
-    first, end = round(start * SAMPLE_RATE), round((start + seconds) * SAMPLE_RATE)
-    blocks, count = [], 0
-    with _open_decoder(source, name, options) as (decoder, file):
-        # What precedes matters to a resampler, and to what is decided of several channels.
-        if decoder.rate == SAMPLE_RATE and decoder.channels == 1:
-            count = decoder.skip(first)
-        if count and decoder.seconds is not None:
-            _check_part(start + seconds, decoder.seconds, name)
-        stream = AudioStream(decoder, file, name, options)
-        for (block,) in stream:
-            blocks.append(block[max(first - count, 0) : max(end - count, 0)])
-            count += len(block)
-            if count >= end:
-                break
+    with closing(PartReader(source, name, options)) as parts:
+        return parts.read(start, seconds)
+
+
+class PartReader:
+    """Reads parts of a recording; those that come in their order are decoded in one go.
+
+    What precedes a part matters to a resampler, and to what is decided of several channels. So it
+    is decoded too, except at 16 kHz in one channel where the decoder can go to any sample.
+    """
+
+    def __init__(
+        self, source: Source, name: str | None = None, options: AudioOptions = _DEFAULT
+    ) -> None:
+        self._source, self._options = source, options
+        self.name = display_name(source, name)
+        self._open_file = ExitStack()
+        self._stream: AudioStream | None = None
+        """None: the next part is not decoded further from here"""
+        self._blocks: Iterator[Samples] = iter(())
+        self._kept: list[tuple[int, Samples]] = []
+        """blocks (n,) from the start of the last part on, and the number of their first sample"""
+        self._is_seekable = False
+        self._first = self._end = self._count = 0
+        """first sample and end of the last part; samples that have been decoded"""
+
+    @cached_property
+    def duration(self) -> float:
+        """Of the whole recording in seconds, as `probe` returns it."""
+        return probe(self._source, self.name)
+
+    def read(self, start: float, seconds: float) -> Recording:
+        """Return ``seconds`` of the recording from ``start`` on, as `load_part` does."""
+        first, end = round(start * SAMPLE_RATE), round((start + seconds) * SAMPLE_RATE)
+        stream = self._stream
+        # A part that ends before the last one would not be the same: the account has gone further.
+        if stream is None or first < self._first or end < self._end:
+            stream = self._open(first, start + seconds)
+        self._first, self._end, self._stream = first, end, None  # None as long as it may fail
+        self._kept = [(begin, block) for begin, block in self._kept if begin + len(block) > first]
+        while self._count < end and (blocks := next(self._blocks, None)) is not None:
+            self._kept.append((self._count, blocks[0]))
+            self._count += len(blocks[0])
+        if self._count < end:
+            _check_part(start + seconds, self._count / SAMPLE_RATE, self.name)
+        self._stream = None if self._is_seekable else stream
+        samples = np.concatenate(
+            [
+                np.empty(0, np.float32),
+                *(
+                    block[max(first - begin, 0) : max(end - begin, 0)]
+                    for begin, block in self._kept
+                ),
+            ]
+        )
+        if not samples.size or np.ptp(samples) < _SILENCE_PEAK_TO_PEAK:
+            raise AudioError(
+                f"{self.name}: holds only silence from {start:.2f} s on for {seconds:.2f} s"
+            )
         account = (*stream.account, f"took {seconds:.2f} s from {start:.2f} s on")
-    if count < end:
-        _check_part(start + seconds, count / SAMPLE_RATE, name)
-    samples = np.concatenate(blocks)
-    if not samples.size or np.ptp(samples) < _SILENCE_PEAK_TO_PEAK:
-        raise AudioError(f"{name}: holds only silence from {start:.2f} s on for {seconds:.2f} s")
-    return Recording(samples, account, stream.rate)
+        return Recording(samples, account, stream.rate, stream.repairs)
+
+    def _open(self, first: int, end: float) -> AudioStream:
+        """Begin at the start of the recording, or at the sample ``first``."""
+        self.close()
+        decoder, file = self._open_file.enter_context(
+            _open_decoder(self._source, self.name, self._options)
+        )
+        is_as_needed = decoder.rate == SAMPLE_RATE and decoder.channels == 1
+        self._count = decoder.skip(first) if is_as_needed else 0
+        if self._count and decoder.seconds is not None:
+            _check_part(end, decoder.seconds, self.name)
+        self._is_seekable = is_as_needed and self._count == first
+        stream = AudioStream(decoder, file, self.name, self._options)
+        self._blocks, self._kept = iter(stream), []
+        return stream
+
+    def close(self) -> None:
+        """Close the file; it is opened again when it is needed."""
+        self._stream = None
+        self._open_file.close()
 
 
 def _check_part(end: float, seconds: float, name: str) -> None:
     """Raise AudioError if a recording of so many seconds has no part up to ``end``."""
-    if end - seconds > _PART_TOLERANCE:
+    if end - seconds > PART_TOLERANCE:
         raise AudioError(f"{name}: is {seconds:.2f} s long, and has no part up to {end:.2f} s")
 
 

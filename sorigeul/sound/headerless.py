@@ -24,6 +24,7 @@ class HeaderlessDecoder:
     def __init__(self, file: InputFile | Pipe, name: str, rate: int, channels: int) -> None:
         self.rate, self.channels = checked_rate(rate, name), channels
         self.account = ["decoded RAW (Signed 16 bit PCM)"]
+        self.repairs: list[str] = []
         self._file = file
         self._bytes_each = 2 * channels
         self.seconds: float | None = None

@@ -97,11 +97,15 @@ class LibavDecoder:
     @property
     def account(self) -> list[str]:
         """The steps taken so far."""
-        steps = list(self._steps)
-        if self._damaged:
-            count = f"{len(self._damaged)} damaged packet{'s' * (len(self._damaged) > 1)}"
-            steps.append(f"skipped {count}, the first at {self._damaged[0]:.2f} s")
-        return steps + (self._timeline.account if self._timeline else [])
+        return self._steps + self.repairs + (self._timeline.account if self._timeline else [])
+
+    @property
+    def repairs(self) -> list[str]:
+        """What was skipped because it is damaged."""
+        if not self._damaged:
+            return []
+        count = f"{len(self._damaged)} damaged packet{'s' * (len(self._damaged) > 1)}"
+        return [f"skipped {count}, the first at {self._damaged[0]:.2f} s"]
 
     def _start(self) -> float:
         """Return the time stamp at which a player starts, in seconds."""

@@ -125,6 +125,7 @@ class LibsndfileDecoder:
     def __init__(self, sound_file: Any, name: str) -> None:
         self.rate, self.channels = checked_rate(sound_file.samplerate, name), sound_file.channels
         self.account = [f"decoded {sound_file.format} ({sound_file.subtype_info})"]
+        self.repairs: list[str] = []
         length_known = sound_file.frames < _UNKNOWN_LENGTH
         self.seconds = sound_file.frames / self.rate if length_known else None
         self._sound_file, self._name = sound_file, name

@@ -8,11 +8,11 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 from functools import partial
+from itertools import islice
 from pathlib import Path
 
 from sorigeul.base.errors import UserError
 from sorigeul.base.process_pool import map_in_order
-from sorigeul.base.threads import usable_cores
 from sorigeul.corpora.options import PrepareOptions
 from sorigeul.corpora.utterances import Corpus, Layout, Rejected, Utterance
 from sorigeul.synthesis.espeak import Synthesizer
@@ -26,7 +26,7 @@ _CHUNK_SIZE = 8  # lines sent to a process at a time
 def read(
     source: Path | None, out: Path, options: PrepareOptions
 ) -> Iterator[Utterance | Rejected | Layout]:
-    """Synthesise utterances to ``out/audio/<voice>/``, as 16 kHz FLAC, on all cores.
+    """Synthesise utterances to ``out/audio/<voice>/``, as 16 kHz FLAC.
 
     ``options`` give the number of utterances or hours, and the text file of the sentences. A tenth
     is test and a twentieth dev. No voice and no sentence is in two splits.
@@ -51,13 +51,19 @@ def read(
         render_line = partial(render_flac, synthesizer)
         lines = script(options, sentences)
         with closing(
-            map_in_order(render_line, lines, usable_cores(), _CHUNK_SIZE, lambda line: line.id)
+            map_in_order(render_line, lines, options.jobs, _CHUNK_SIZE, lambda line: line.id)
         ) as rendered:
             for line, flac in rendered:
                 path = out / "audio" / line.voice / f"{line.id}.flac"
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(flac)
                 yield Utterance(line.id, path, line.text, line.voice, line.split, where=line.where)
+
+
+def recordings(count: int) -> list[bytes]:
+    """The first recordings of the demo corpus, as FLAC at 16 kHz."""
+    with Synthesizer() as synthesizer:
+        return [render_flac(synthesizer, line) for line in islice(script(PrepareOptions()), count)]
 
 
 def _repetition_notes(

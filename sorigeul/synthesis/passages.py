@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sorigeul.base.errors import UserError
 from sorigeul.corpora.utterances import Rejected
-from sorigeul.text.file_encoding import decode_text
+from sorigeul.text.file_encoding import read_text_file
 from sorigeul.text.normalization import normalizer
 
 MIN_CHARACTERS, MAX_CHARACTERS = 3, 60
@@ -32,7 +32,7 @@ def read_sentences(path: Path) -> tuple[dict[str, str], list[Rejected]]:
         UserError: if the file cannot be read or has no usable sentence.
     """
     try:
-        content = decode_text(path.read_bytes(), str(path))
+        content = read_text_file(path)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; give a text file of Korean sentences") from None
     except OSError as error:

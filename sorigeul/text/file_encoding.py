@@ -32,6 +32,15 @@ def decode_text(data: bytes, name: str) -> str:
     return unicodedata.normalize("NFC", text)
 
 
+def read_text_file(path: Path, name: str = "") -> str:
+    """Return the text of a regular file, decoded as `decode_text` does; messages call it ``name``.
+
+    Raises UserError for anything else than a regular file, OSError if it cannot be read.
+    """
+    check_regular(path, name)
+    return decode_text(path.read_bytes(), name or str(path))
+
+
 def read_lines(path: Path) -> Iterator[tuple[str, int]]:
     """Yield each line of a text file in NFC, without its end, and the bytes up to there.
 

@@ -134,6 +134,40 @@ def test_each_line_is_an_utterance_if_asked_for(align: Callable[..., Path]) -> N
     assert [row["text"] for row in rows(out / "utterances.tsv")] == said
 
 
+def test_lines_that_are_too_long_are_counted_and_listed(
+    align: Callable[..., Path], sorigeul: Command, run: Path, tmp_path: Path
+) -> None:
+    short, long = lines(6), " ".join(lines(3, 1))
+    said = [*short[:3], long, *short[3:]]
+    out = align(Speech(said), said, "--lines", "--max_seconds", "5")
+    assert [row["text"] for row in rows(out / "utterances.tsv")] == short
+    all_rows = rows(out / "alignment.tsv")
+    assert [row["text"] for row in all_rows if row["kept"] == "no"] == [long]
+    command = ("align", run, tmp_path / "강의.flac", tmp_path / "강의.txt", out, "--lines")
+    assert ", 1 longer than max_seconds" in sorigeul(*command, "--max_seconds", "5").err
+    refused = sorigeul(*command, "--max_seconds", "1")
+    assert refused.status == 2
+    assert "7 are longer than --max_seconds 1, up to" in refused.err
+    assert [row["text"] for row in rows(out / "alignment.tsv")] == said
+    assert {row["audio"] for row in rows(out / "utterances.tsv")} <= {  # the corpus is still whole
+        str(path.relative_to(out)) for path in out.rglob("*.flac")
+    }
+
+
+def test_what_was_left_out_of_a_recording_is_said(
+    sorigeul: Command, run: Path, tmp_path: Path
+) -> None:
+    said = lines(6)
+    recording = Speech(said).write(tmp_path / "a.wav")
+    recording.write_bytes(2 * recording.read_bytes())
+    text = tmp_path / "a.txt"
+    text.write_text("\n".join(said), encoding="utf-8")
+    done = sorigeul("align", run, recording, text, tmp_path / "out")
+    assert done.status == 0, done.err
+    warning = f"warning: {recording}: read the first of 2 recordings that were joined in one file"
+    assert warning in done.err
+
+
 def test_other_options_cut_anew_and_another_score_needs_no_hearing(
     align: Callable[..., Path], sorigeul: Command, run: Path, tmp_path: Path
 ) -> None:
@@ -143,9 +177,10 @@ def test_other_options_cut_anew_and_another_score_needs_no_hearing(
     align(Speech(said), said, "--max_seconds", "12")
     long = rows(out / "utterances.tsv")
     assert {row["audio"] for row in long} != {row["audio"] for row in short}
-    for row in [*short, *long]:  # the sound of the earlier ones is still theirs
-        seconds = float(row["end"]) - float(row["start"])
-        assert load(out / row["audio"]).duration == pytest.approx(seconds, abs=1e-3)
+    # The earlier ones are gone.
+    assert {str(path.relative_to(out)) for path in out.rglob("*.flac")} == {
+        row["audio"] for row in long
+    }
     sound = {path: path.stat().st_mtime_ns for path in out.rglob("*.flac")}
     scores = sorted(float(row["score"]) for row in long)
     middle = (scores[0] + scores[-1]) / 2
@@ -221,6 +256,20 @@ def test_a_text_of_another_recording_makes_no_corpus(
     assert done.status == 2
     assert f"{text} does not fit {recording}" in done.err
     assert not list((tmp_path / "out").glob("*.jsonl"))
+
+
+def test_what_does_not_fit_well_enough_is_listed_and_drawn(
+    sorigeul: Command, run: Path, tmp_path: Path
+) -> None:
+    said, out = lines(6), tmp_path / "out"
+    text = tmp_path / "a.txt"
+    text.write_text("\n".join(said), encoding="utf-8")
+    recording = Speech(said).write(tmp_path / "a.flac")
+    done = sorigeul("align", run, recording, text, out, "--min_score=0")
+    assert done.status == 2
+    assert f"no utterance has a score of 0 ({out / 'alignment.tsv'} has them all)" in done.err
+    assert {row["kept"] for row in rows(out / "alignment.tsv")} == {"no"}
+    assert (out / "alignment.png").is_file()
 
 
 def test_a_folder_of_recordings_goes_on_where_it_was_interrupted(

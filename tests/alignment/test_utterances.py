@@ -83,6 +83,19 @@ def test_no_utterance_is_longer_than_allowed_and_all_words_are_in_one() -> None:
         assert times == sorted(times)
 
 
+def test_a_line_or_a_word_that_is_too_long_is_marked() -> None:
+    one, long, other = text(0, 3), text(3, 12), text(15, 3)
+    utterances = cut(f"{one}___{long}___{other}", [one, long, other], max_seconds=4.0, lines=True)
+    assert [(each.text, each.too_long) for each in utterances] == [
+        (one, False),
+        (long, True),
+        (other, False),
+    ]
+    word = SYLLABLES[:12]
+    (utterance,) = cut(word, [word], max_seconds=1.0)
+    assert (utterance.text, utterance.too_long) == (word, True)
+
+
 def test_speech_that_is_not_in_the_text_is_in_no_utterance() -> None:
     one, foreign, other = text(0, 12), text(40, 8), text(12, 12)
     utterances = cut(f"{one} {foreign} {other}", [one, other])

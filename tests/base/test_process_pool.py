@@ -87,6 +87,14 @@ def test_many_items_go_to_other_processes_and_few_do_not() -> None:
         assert pids == {os.getpid()}
 
 
+def test_there_are_no_more_processes_than_chunks() -> None:
+    before = len(children())
+    results = map_in_order(square, range(30), 500, 10, item_name)
+    next(results)
+    assert len(children()) - before <= 3
+    results.close()
+
+
 def test_items_are_read_only_a_few_chunks_ahead() -> None:
     """A corpus is never in memory as a whole."""
     read = 0

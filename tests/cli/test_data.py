@@ -1,11 +1,15 @@
 """`sorigeul data`: what its commands print and refuse."""
 
 import json
+import signal
 from pathlib import Path
 
 import pytest
 from helpers.commands import Command
 from helpers.damaged_corpora import copy_corpus, rows
+from helpers.processes import Forked, Pause
+
+from sorigeul.corpora.counts import SplitCounts
 
 
 def test_stats_are_a_table_and_a_page(sorigeul: Command, corpus: Path, tmp_path: Path) -> None:
@@ -69,6 +73,16 @@ def test_new_corpora_are_made_and_whole(sorigeul: Command, corpus: Path, tmp_pat
     assert places == {"train.jsonl", "test.jsonl", "dev.jsonl"}
 
 
+def test_a_terminated_command_leaves_nothing(corpus: Path, tmp_path: Path) -> None:
+    new = tmp_path / "new"
+    pause = Pause(20, [(SplitCounts, "add")])
+    command = Forked(tmp_path / "output", "data", "filter", corpus, new, pause=pause)
+    assert command.wait_until_paused()
+    command.kill(signal.SIGTERM)
+    assert command.done().status == 130
+    assert not new.exists()
+
+
 def test_head_shows_the_first_utterances(sorigeul: Command, corpus: Path) -> None:
     done = sorigeul("data", "head", corpus, "--lines", "2", "--split", "dev")
     rows = [line.split("\t") for line in done.out.splitlines()]
@@ -97,10 +111,17 @@ def test_check_names_what_is_wrong(sorigeul: Command, corpus: Path, tmp_path: Pa
         ("stats nowhere", "nowhere is no folder of manifests"),
         ("filter a b --min_duration x", "min_duration is 'x', but must be at least 0"),
         ("split a b --dev_share 0.6 --test_share 0.6", "together they must be below 1"),
+        *(
+            (f"{command} --jobs 1024", "jobs is 1,024, but so many processes would take about 256")
+            for command in ("stats OUT", "split OUT NEW", "check OUT")
+        ),
         ("head", "Missing from sorigeul data head: OUT"),
     ],
 )
-def test_a_mistake_is_told_in_a_line(sorigeul: Command, arguments: str, message: str) -> None:
+def test_a_mistake_is_told_in_a_line(
+    sorigeul: Command, monkeypatch: pytest.MonkeyPatch, arguments: str, message: str
+) -> None:
+    monkeypatch.setattr("sorigeul.base.capacity.machine_gib", lambda: 16.0)
     done = sorigeul("data", *arguments.split())
     assert (done.status, done.out) == (2, "")
     assert message in done.error()

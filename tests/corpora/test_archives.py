@@ -147,7 +147,7 @@ def test_opus_is_smaller_sounds_alike_and_is_the_same_every_time(tmp_path: Path)
 def test_any_number_of_processes_gives_the_same_bytes(
     table: Path, prepared: Path, tmp_path: Path, jobs: int
 ) -> None:
-    prepare(CORPORA["table"], table, tmp_path, FLAC, jobs)
+    prepare(CORPORA["table"], table, tmp_path, replace(FLAC, jobs=jobs))
     assert file_contents(tmp_path) == file_contents(prepared)
 
 

@@ -45,7 +45,10 @@ def test_keys_lead_through_objects_and_lists_and_the_first_value_counts() -> Non
     assert found.speaker == "7"
 
 
-@pytest.mark.parametrize("label", [None, 5, "말", {}, {"t": None}, {"t": True}, {"t": ["말"]}])
+@pytest.mark.parametrize(
+    "label",
+    [None, 5, "말", {}, {"t": None}, {"t": True}, {"t": ["말"]}, {"t": float("nan")}],
+)
 def test_a_label_without_a_text_is_named_and_nothing_is_raised(label: Any) -> None:
     found = only(label)
     assert isinstance(found, UnusableEntry)

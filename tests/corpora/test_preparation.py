@@ -26,8 +26,10 @@ from sorigeul.corpora.duration_cache import DurationCache
 from sorigeul.corpora.lhotse_cuts import cut_line
 from sorigeul.corpora.options import PrepareOptions
 from sorigeul.corpora.preparation import prepare
+from sorigeul.corpora.recording_access import RecordingReader
 from sorigeul.corpora.utterances import Utterance
 from sorigeul.sound.audio import probe
+from sorigeul.synthesis.demo import DEMO
 
 CACHE = "probed.journal"
 
@@ -55,9 +57,9 @@ def test_other_processes_write_the_same_bytes(tmp_path: Path) -> None:
 def test_any_number_of_processes_gives_the_same_bytes(
     tmp_path: Path, large_table: Path, expected_files: dict[str, bytes], jobs: int
 ) -> None:
-    prepare(CORPORA["table"], large_table, tmp_path, jobs=jobs)
+    prepare(CORPORA["table"], large_table, tmp_path, PrepareOptions(jobs=jobs))
     assert file_contents(tmp_path) == expected_files
-    prepare(CORPORA["table"], large_table, tmp_path, jobs=jobs)
+    prepare(CORPORA["table"], large_table, tmp_path, PrepareOptions(jobs=jobs))
     assert file_contents(tmp_path) == expected_files
 
 
@@ -121,7 +123,7 @@ def test_an_interrupted_command_resumes_without_measuring_again(
         make_unreadable(Path(json.loads(line)[1]))
     with (out / CACHE).open("ab") as file:
         file.write(measured[-1][:20])  # an incomplete line, as after a power failure
-    prepare(CORPORA["table"], table, out, jobs=int(jobs))
+    prepare(CORPORA["table"], table, out, PrepareOptions(jobs=int(jobs)))
     assert file_contents(out) == file_contents(tmp_path / "uninterrupted")
 
 
@@ -147,17 +149,17 @@ def test_a_killed_worker_names_its_recording_and_measurements_are_kept(
 ) -> None:
     """As if memory ran out."""
 
-    def kill_at_one_recording(utterance: Utterance) -> float:
+    def kill_at_one_recording(_: RecordingReader, utterance: Utterance) -> float:
         if utterance.audio.name == "20-5.wav":
             os.kill(os.getpid(), signal.SIGKILL)
         return probe(utterance.audio)
 
-    monkeypatch.setattr("sorigeul.corpora.checking.probe_recording", kill_at_one_recording)
+    monkeypatch.setattr(RecordingReader, "probe", kill_at_one_recording)
     with pytest.raises(UserError, match=r"20-5\.wav: the process .* died \(SIGKILL\)"):
-        prepare(CORPORA["table"], large_table, tmp_path, jobs=2)
+        prepare(CORPORA["table"], large_table, tmp_path, PrepareOptions(jobs=2))
     assert [path.name for path in tmp_path.iterdir()] == [CACHE]
     monkeypatch.undo()
-    prepare(CORPORA["table"], large_table, tmp_path, jobs=2)
+    prepare(CORPORA["table"], large_table, tmp_path, PrepareOptions(jobs=2))
     assert file_contents(tmp_path) == expected_files
 
 
@@ -220,12 +222,16 @@ def test_files_that_prepare_has_not_written_are_kept(tmp_path: Path, name: str) 
         ("kspon", {"audio_root": "/a"}, "audio_root /a: goes with table only, and kspon would"),
         ("table", {"hours": 2.0}, r"hours 2.0: goes with demo only, and table would ignore it: le"),
         ("table", {"utterances": 200}, "utterances 200: goes with demo only"),
+        ("table", {"shard_format": "opus"}, "shard_format opus: is of archives, which only --sh"),
+        ("demo", {"dev_share": 0.2}, "dev_share 0.2: the demo corpus has splits of its own, and"),
+        ("demo", {"test_share": 0.0}, "test_share 0: the demo corpus has splits of its own"),
         ("zeroth", {"text_file": "a.txt"}, r"text a.txt: only the demo corpus reads a text file"),
     ],
 )
 def test_an_option_that_the_corpus_would_ignore_is_refused_by_name(
     tmp_path: Path, corpus: str, options: dict[str, Any], message: str
 ) -> None:
+    corpora = {**CORPORA, DEMO.name: DEMO}
     with pytest.raises(UserError, match=f"^{message}"):
-        prepare(CORPORA[corpus], tmp_path, tmp_path / "out", PrepareOptions(**options))
+        prepare(corpora[corpus], tmp_path, tmp_path / "out", PrepareOptions(**options))
     assert not (tmp_path / "out").exists()

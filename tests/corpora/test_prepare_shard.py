@@ -8,7 +8,7 @@ from helpers.trees import file_contents
 
 from sorigeul.base.locks import locked_folder
 from sorigeul.corpora.catalog import CORPORA
-from sorigeul.corpora.options import Shard
+from sorigeul.corpora.options import PrepareOptions, Shard
 from sorigeul.corpora.preparation import prepare, prepare_shard
 
 
@@ -16,7 +16,9 @@ def test_several_machines_write_the_same_bytes_as_one(
     tmp_path: Path, large_table: Path, expected_files: dict[str, bytes]
 ) -> None:
     messages = [
-        prepare_shard(CORPORA["table"], large_table, tmp_path, Shard(number, 3), jobs=number)
+        prepare_shard(
+            CORPORA["table"], large_table, tmp_path, Shard(number, 3), PrepareOptions(jobs=number)
+        )
         for number in (3, 1, 2)
     ]
     assert messages == [

@@ -26,6 +26,8 @@ def table(tmp_path: Path) -> Path:
     noise = np.random.default_rng(0).standard_normal(len(SPEECH))
     not_finite = SPEECH.copy()
     not_finite[1000:9000] = np.nan
+    few_not_finite = SPEECH.copy()
+    few_not_finite[800:803] = np.nan
     recordings = {
         "good": SPEECH,
         "quiet": 0.02 * SPEECH,
@@ -34,18 +36,22 @@ def table(tmp_path: Path) -> Path:
         "clipped": np.clip(9 * SPEECH, -1, 1),
         "silent": 0 * SPEECH,
         "nan": not_finite,
+        "few_nan": few_not_finite,
+        "joined": SPEECH,
         "cut": SPEECH,
         "good_16k": SPEECH,
         "slow_8k": SPEECH,
         "narrow": tones.synthesize(TEXT, rate=8_000),
     }
     for name, samples in recordings.items():
-        subtype = "FLOAT" if name == "nan" else "PCM_16"
+        subtype = "FLOAT" if name.endswith("nan") else "PCM_16"
         soundfile.write(folder / f"{name}.wav", samples, 16_000, subtype=subtype)
     narrow = np.repeat(recordings["narrow"], 2)  # a poor upsampling, with an image above 4 kHz
     spectrum = np.fft.rfft(narrow)
     spectrum[len(spectrum) // 2 :] = 0
     soundfile.write(folder / "narrow.wav", np.fft.irfft(spectrum), 16_000)
+    joined = (folder / "joined.wav").read_bytes()
+    (folder / "joined.wav").write_bytes(joined * 2)
     with (folder / "cut.wav").open("r+b") as file:
         file.truncate(20_000)
     rows = [f"{name}.wav,{TEXT}" for name in recordings]
@@ -63,12 +69,17 @@ def test_what_is_wrong_with_the_sound_is_told_of_every_recording(
     assert "only silence" in reasons["silent.wav"]
     found = json.loads((tmp_path / "out" / "report.json").read_text(encoding="utf-8"))["sound"]
     assert {kind: [one["item"] for one in faulty] for kind, faulty in found.items()} == {
+        "repaired": ["few_nan.wav", "joined.wav"],
         "no_speech": ["noise.wav", "hum.wav"],
         "clipped": ["clipped.wav"],
         "named_rate": ["slow_8k.wav"],
         "narrow_band": ["narrow.wav"],
     }
     assert found["no_speech"][0]["where"] == "t.csv:4"
+    assert [one["reason"] for one in found["repaired"]] == [
+        "set 3 impossible values to 0, the first at 0.05 s",
+        "read the first of 2 recordings that were joined in one file",
+    ]
     assert found["named_rate"][0]["reason"] == "its name says 8,000 Hz, and it has 16,000 Hz"
     assert "2 recordings hold silence or steady noise: noise.wav, hum.wav;" in "\n".join(
         report.warnings

@@ -141,6 +141,17 @@ def test_only_selected_cuts_are_made(
     assert [cut.id for cut in selected] == [cuts[3].id, cuts[57].id] == made
 
 
+def test_an_id_that_is_not_utf_8_becomes_readable(corpus: Path, tmp_path: Path) -> None:
+    """As in manifests of folders with names in CP949; with it, a batch could not be drawn."""
+    line = json.loads((corpus / "train.jsonl").read_text(encoding="utf-8").splitlines()[0])
+    line["id"] = "\udcb0\udca1/1"
+    (tmp_path / "train.jsonl").write_text(json.dumps(line) + "\n", encoding="utf-8")
+    cuts = manifests.lazy_cuts(tmp_path / "train.jsonl")
+    assert [cut.id for cut in cuts] == ["가/1"]
+    assert [fields["id"] for fields in cuts.fields()] == ["가/1"]
+    assert [id_ for id_, _, _ in cuts.transcripts()] == ["가/1"]
+
+
 # Manifests that are refused
 
 

@@ -65,3 +65,13 @@ def test_a_few_missing_characters_are_a_warning(
     done = sorigeul("doctor", copy, *SMALL_MODEL, *FIVE_STEPS)
     assert "of the text of dev, 1 different characters that are never recognised (뷁)" in done.err
     assert "too short for the overfit test" in done.error()
+
+
+def test_utterances_without_a_length(sorigeul: Command, small_demo: Path, tmp_path: Path) -> None:
+    train = rows(small_demo)
+    train[0]["duration"] = 0
+    copy = copy_corpus(small_demo, tmp_path / "copy", train=train)
+    done = sorigeul("doctor", copy, *SMALL_MODEL, *FIVE_STEPS)
+    found = f"1 of {len(train)} utterances have no length above 0, such as {train[0]['id']}: "
+    assert found in done.err
+    assert "too short for the overfit test" in done.error()

@@ -6,11 +6,13 @@ import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import soundfile
 from helpers import tones
 from helpers.commands import Command
 from helpers.pretrained import pretrained
+from helpers.trees import unreadable_folder
 from rapidfuzz.distance import Levenshtein
 
 from sorigeul.data import manifests
@@ -88,6 +90,8 @@ def test_a_second_model_has_to_agree(
     refused = sorigeul("label", run, recording, tmp_path / "out", *ALL[:2], "--second", other)
     assert refused.status == 2
     assert "error: no utterance of" in refused.err
+    assert {row["kept"] for row in rows(tmp_path / "out" / "heard.tsv")} == {"no"}
+    assert (tmp_path / "out" / "confidence.png").is_file()
     itself = sorigeul("label", run, recording, tmp_path / "out2", *ALL[:2], "--second", run)
     assert itself.status == 0, itself.err
     assert {row["agreement"] for row in rows(tmp_path / "out2" / "labels.tsv")} == {"1.000"}
@@ -127,14 +131,49 @@ def test_recordings_that_vanish_do_not_end_the_work_on_the_others(
     record(folder / "c.flac", SAID)
     (folder / "a.flac").symlink_to("gone.flac")
     (folder / "b.flac").symlink_to("b.flac")
+    unreadable_folder(folder)
     done = sorigeul("label", run, folder, out, *ALL)
     assert done.status == 2
     assert "a.flac: cannot be opened (No such file or directory)" in done.err
     assert "b.flac: cannot be opened (Too many levels of symbolic links)" in done.err
-    assert "error: 2 of 3 recordings could not be read, as said above" in done.err
+    assert "the folder cannot be read (File name too long)" in done.err
+    assert "error: 3 of 4 recordings could not be read, as said above" in done.err
     assert {row["recording"] for row in rows(out / "labels.tsv")} == {"c.flac"}
     alone = sorigeul("label", run, tmp_path / "none.flac", tmp_path / "out2")
     assert alone.error() == "none of the 1 recordings could be read"
+
+
+def test_what_was_left_out_of_a_recording_is_said(
+    sorigeul: Command, run: Path, tmp_path: Path
+) -> None:
+    recording = record(tmp_path / "a.wav", SAID)
+    recording.write_bytes(2 * recording.read_bytes())
+    done = sorigeul("label", run, recording, tmp_path / "out", *ALL)
+    assert done.status == 0, done.err
+    warning = f"warning: {recording}: read the first of 2 recordings that were joined in one file"
+    assert warning in done.err
+
+
+def test_a_recording_that_is_another_now_leaves_no_pieces_of_the_earlier_one(
+    sorigeul: Command, run: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    for said in (SAID, SAID[::-1][:3]):
+        recording = record(tmp_path / "a.flac", said)
+        done = sorigeul("label", run, recording, out, *ALL)
+        assert done.status == 0, done.err
+    heard = {row["audio"] for row in rows(out / "heard.tsv")}
+    assert {str(path.relative_to(out)) for path in out.rglob("*-*.flac")} == heard
+
+
+def test_recordings_without_speech_are_named_so(
+    sorigeul: Command, run: Path, tmp_path: Path
+) -> None:
+    noise = 0.001 * np.random.default_rng(0).standard_normal(3 * SAMPLE_RATE)
+    soundfile.write(tmp_path / "a.wav", noise, SAMPLE_RATE)
+    refused = sorigeul("label", run, tmp_path / "a.wav", tmp_path / "out")
+    assert refused.status == 2
+    assert "error: no speech was found in the recordings" in refused.err
 
 
 def test_two_recordings_of_one_name_are_refused(

@@ -52,9 +52,26 @@ def test_nothing_is_wrong_with_a_corpus_as_it_was_prepared(prepared: PreparedCor
         ),
         (
             lambda corpus: change(corpus, set_text(unicodedata.normalize("NFD", "한글"))),
-            {"text that is not in NFC": ["a.wav"]},
+            {
+                "text that is not in NFC": ["a.wav"],
+                "report of other characters than there are": ["report.json"],
+            },
         ),
-        (lambda corpus: change(corpus, set_text(" ")), {"empty text": ["a.wav"]}),
+        (
+            lambda corpus: change(corpus, set_text(" ")),
+            {
+                "empty text": ["a.wav"],
+                "report of other characters than there are": ["report.json"],
+            },
+        ),
+        (
+            lambda corpus: change(corpus, lambda cuts: cuts[0].update(duration=0.5)),
+            {"report of other hours than there are": ["report.json"]},
+        ),
+        (
+            lambda corpus: (corpus.folder / "dev.jsonl").unlink(),
+            {"report of other splits than there are": ["report.json"]},
+        ),
         (
             lambda corpus: change(corpus, lambda cuts: cuts.append(cuts[1])),
             {
@@ -83,6 +100,15 @@ def test_each_kind_of_damage_is_named(
     assert dict(result.faults) == faults
     fault, (name,) = next(iter(faults.items()))
     assert next(result.lines()) == f"1 x {fault}: {name}"
+
+
+def test_an_older_report_with_fewer_counts_is_enough(prepared: PreparedCorpus) -> None:
+    path = prepared.folder / "report.json"
+    report = json.loads(path.read_text(encoding="utf-8"))
+    for counts in report["splits"].values():
+        del counts["distinct_sentences"]
+    path.write_text(json.dumps(report), encoding="utf-8")
+    assert not check_corpus(prepared, jobs=1).faults
 
 
 def test_texts_that_are_not_prepared_alike_are_named(prepared: PreparedCorpus) -> None:

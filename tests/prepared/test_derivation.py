@@ -172,3 +172,23 @@ def test_recordings_that_moved_or_lie_in_archives_are_found(tmp_path: Path) -> N
     shutil.rmtree(tmp_path / "archives")
     (result,) = check_corpus(PreparedCorpus(tmp_path / "new1"), 1).faults.values()
     assert len(result) == 4
+
+
+def test_archives_are_found_by_a_path_from_the_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_corpus(tmp_path / "in", ROWS)
+    monkeypatch.chdir(tmp_path)
+    prepare(CORPORA["table"], Path("in/audio/table.csv"), Path("data"), PrepareOptions(shards=2))
+    filter_corpus(PreparedCorpus(Path("data")), Path("deep/new"), FilterOptions())
+    assert not check_corpus(PreparedCorpus(Path("deep/new")), 1).faults
+
+
+def test_what_a_killed_command_has_left_is_removed(
+    prepared: PreparedCorpus, tmp_path: Path
+) -> None:
+    left = tmp_path / "new" / ".train.a1b2c3d4.jsonl"
+    left.parent.mkdir()
+    left.touch()
+    filter_corpus(prepared, tmp_path / "new", FilterOptions())
+    assert not left.exists()

@@ -47,9 +47,25 @@ def test_a_recipe_may_need_no_corpus(sorigeul: Command, tmp_path: Path) -> None:
         ("corpora: [a]\nsteps: {}", "no recipe, which has corpora, steps, figures"),
         ("corpora: a\nsteps: {}\nfigures: {}", "corpora must be a list"),
         ("corpora: [a]\nsteps: [b]\nfigures: {}", "steps must be lines of a name and a text"),
-        ("corpora: [a]\nsteps: {b: 'prepare {corpus3}'}\nfigures: {}", "step b: 'corpus3' in its"),
+        ("corpora: [a]\nsteps: {b: 'prepare {corpus3}'}\nfigures: {}", "step b: {corpus3} in '"),
+        (
+            "corpora: [a]\nsteps: {b: 'prepare {out.x}'}\nfigures: {}",
+            "step b: {out.x} in '{out.x}'",
+        ),
+        ("corpora: [a]\nsteps: {b: '{corpus[0]}'}\nfigures: {}", "step b: {corpus\\[0\\]} in '"),
+        ("corpora: [a]\nsteps: {b: '{out!r} {}'}\nfigures: {}", "step b: {out!r} in '"),
+        ("corpora: [a]\nsteps: {b: '--x={out'}\nfigures: {}", "step b: {out in '--x={out'; it may"),
+        ("corpora: [a]\nsteps: {b: 'out}/a'}\nfigures: {}", "step b: } in 'out}/a'; it may"),
+        (
+            "corpora: [a]\nsteps: {b: '--x=y{texts}'}\nfigures: {}",
+            "{texts} in '--x=y{texts}'; it may have .*, {texts} as a word of its own$",
+        ),
         ('corpora: [a]\nsteps: {b: "prepare \'x"}\nfigures: {}', "step b: No closing quotation"),
-        ("corpora: [a]\nsteps: {}\nfigures: {t: '{oot}/a.json'}", "'oot' in the place of a figure"),
+        (
+            "corpora: [a]\nsteps: {}\nfigures: {t: '{oot}/a.json'}",
+            "figure t: {oot} in '{oot}/a.json'",
+        ),
+        ("corpora: [a]\nsteps: {}\nfigures: {t: '{out.json}'}", "it may have {out}$"),
         ("corpora: [", "cannot be read as YAML"),
     ],
 )

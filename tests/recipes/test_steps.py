@@ -25,6 +25,8 @@ steps: {first: recipe pansori --show, second: recipe kspon --show}
 figures: {}
 """
 
+WITH_PLACES = LOOKING.replace("recipe pansori --show", "'recipe pansori --show {corpus} {out}'")
+
 
 def test_the_steps_run_in_order_and_the_figures_are_shown(
     sorigeul: Command, tmp_path: Path
@@ -61,6 +63,38 @@ def test_what_is_done_is_not_done_again_and_a_changed_step_is_with_all_after_it(
     assert "== 1 of 2: first == done before\n== 2 of 2: second ==\n" in changed.out
     write_text(recipe, LOOKING.replace("pansori --show", "zeroth --show"))
     assert "done before" not in sorigeul("recipe", recipe, tmp_path, out).out
+
+
+def test_steps_are_known_again_however_their_paths_are_spelt(
+    sorigeul: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe, corpus = write_text(tmp_path / "looking.yaml", WITH_PLACES), tmp_path / "corpus"
+    for folder in (corpus, tmp_path / "elsewhere" / "corpus"):
+        folder.mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    assert sorigeul("recipe", recipe, "corpus", "out").status == 0
+    monkeypatch.chdir(corpus)
+    again = sorigeul("recipe", recipe, ".", tmp_path / "out")
+    assert "== 1 of 2: first == done before\n== 2 of 2: second == done before\n" in again.out
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    other = sorigeul("recipe", recipe, "corpus", tmp_path / "out")
+    assert "done before" not in other.out
+    was = f"$ sorigeul recipe pansori --show {corpus} {tmp_path / 'out'}\n"
+    assert f"step first is another now, so it and all after it run; its command was\n{was}" in (
+        other.out
+    )
+
+
+def test_what_an_earlier_version_has_done_is_known(sorigeul: Command, tmp_path: Path) -> None:
+    """Its record has the commands as they were typed."""
+    recipe, out = write_text(tmp_path / "looking.yaml", WITH_PLACES), tmp_path / "out"
+    assert sorigeul("recipe", recipe, tmp_path, out).status == 0
+    record = json.loads((out / "recipe.json").read_bytes())
+    for step in record.values():
+        del step["absolute"]
+    write_text(out / "recipe.json", json.dumps(record))
+    again = sorigeul("recipe", recipe, tmp_path, out)
+    assert "== 1 of 2: first == done before\n== 2 of 2: second == done before\n" in again.out
 
 
 def test_a_step_that_fails_ends_the_recipe_which_goes_on_from_there(

@@ -5,7 +5,9 @@ import os
 import subprocess
 import sys
 import threading
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -14,7 +16,8 @@ import soundfile
 from helpers.paths import SHARED
 from helpers.waves import Wave, refused, wave, with_libav, with_soundfile
 
-from sorigeul.sound.audio import SAMPLE_RATE, AudioError, load, load_part, probe
+from sorigeul.sound import audio
+from sorigeul.sound.audio import SAMPLE_RATE, AudioError, PartReader, load, load_part, probe
 
 
 def max_correlation(decoded: Wave, original: Wave) -> float:
@@ -316,3 +319,30 @@ def test_a_part_has_the_samples_of_the_whole(name: str, tmp_path: Path) -> None:
     for start in (1.0, len(whole) / SAMPLE_RATE + 3):
         with pytest.raises(AudioError, match=r"s long, and has no part up to \d+\.\d\d s"):
             load_part(path, start, 9.0)
+    with closing(PartReader(path)) as parts:
+        for start in (0.0, 0.3333, 0.31, 0.5, 9.0, 0.6, 0.1):
+            if start == 9.0:
+                with pytest.raises(AudioError, match="has no part up to"):
+                    parts.read(start, 0.5)
+                continue
+            part, expected = parts.read(start, 0.5), load_part(path, start, 0.5)
+            assert np.array_equal(part.samples, expected.samples)
+            assert part.account == expected.account
+
+
+def test_parts_in_their_order_are_decoded_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    soundfile.write(tmp_path / "a.wav", wave(6), 44_100)
+    opened = []
+    open_decoder = audio._open_decoder
+
+    def counted(*arguments: Any) -> Any:
+        opened.append(arguments)
+        return open_decoder(*arguments)
+
+    monkeypatch.setattr(audio, "_open_decoder", counted)
+    with closing(PartReader(tmp_path / "a.wav")) as parts:
+        for start in np.arange(0, 1.8, 0.1):
+            parts.read(start, 0.3)
+    assert len(opened) == 1

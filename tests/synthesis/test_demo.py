@@ -2,7 +2,9 @@
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -80,7 +82,7 @@ def test_the_same_text_file_gives_the_same_bytes(tmp_path: Path, novel: Path) ->
 def test_a_text_file_lasts_as_many_hours_as_asked_for(tmp_path: Path, novel: Path) -> None:
     pytest.importorskip("espeakng_loader")
     options = PrepareOptions(text_file=str(novel), hours=0.2)
-    report = prepare(DEMO, None, tmp_path / "out", options, jobs=1)
+    report = prepare(DEMO, None, tmp_path / "out", options)
     assert report.sound is None  # it has just been made
     assert report.total["hours"] == pytest.approx(0.2, rel=0.06)
     assert report.splits["train"]["hours"] == pytest.approx(0.17, rel=0.06)
@@ -92,6 +94,21 @@ def test_a_text_file_lasts_as_many_hours_as_asked_for(tmp_path: Path, novel: Pat
     sentences = report.splits["train"]["distinct_sentences"]
     assert f"{novel} has {sentences} sentences for it, said up to 2 times each" in report.notes[0]
     assert report.splits["test"]["sentences_in_train"] == 0
+
+
+def test_it_takes_as_many_processes_as_one_asks_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("espeakng_loader")
+    taken = []
+
+    def nothing(_: Any, lines: Any, jobs: int, *others: Any) -> Iterator[Any]:
+        taken.append(jobs)
+        yield from ()
+
+    monkeypatch.setattr("sorigeul.synthesis.demo.map_in_order", nothing)
+    list(read(None, tmp_path, PrepareOptions(utterances=100, jobs=3)))
+    assert taken == [3]
 
 
 def test_a_source_is_refused(tmp_path: Path) -> None:
@@ -147,7 +164,7 @@ def test_an_unusable_text_file_is_refused_before_anything_is_written(
         ("demo out --utterances 200 --hours 1", "utterances and hours exclude each other"),
         ("demo out --hours -1", "hours is -1.0, but must be at least 0"),
         ("demo out --hours 0.001", "ask for 100 or more"),
-        ("demo out --text .", ".: cannot be read (Is a directory)"),
+        ("demo out --text .", ".: is a folder; give a regular file"),
         (
             "kspon in out --text speling",
             "text speling: only the demo corpus reads a text file aloud",

@@ -1,5 +1,6 @@
 """Sentences of a text file: where they end, which can be read aloud."""
 
+import os
 import unicodedata
 from pathlib import Path
 from random import Random
@@ -7,6 +8,7 @@ from random import Random
 import pytest
 from helpers.trees import write_text
 
+from sorigeul.base.errors import UserError
 from sorigeul.synthesis.passages import MAX_CHARACTERS, MIN_CHARACTERS, read_sentences
 
 
@@ -31,6 +33,12 @@ def test_sentences_end_at_punctuation_and_line_ends(
         sentences, rejected = read_sentences(write_text(tmp_path / "book.txt", text, encoding))
         assert list(sentences) == expected
         assert not rejected
+
+
+def test_a_named_pipe_is_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "book.txt")
+    with pytest.raises(UserError, match=r"book.txt: is a named pipe"):
+        read_sentences(tmp_path / "book.txt")
 
 
 def test_decomposed_hangul_is_read_as_composed(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Decoding of text files: UTF-8, CP949 or UTF-16, and the byte at which neither fits."""
 
+import os
 import unicodedata
 from pathlib import Path
 
@@ -7,12 +8,21 @@ import pytest
 
 from sorigeul.base.errors import UserError
 from sorigeul.text import file_encoding
-from sorigeul.text.file_encoding import decode_text, read_lines
+from sorigeul.text.file_encoding import decode_text, read_lines, read_text_file
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp949", "utf-16"])
 def test_either_encoding_and_every_line_end_are_read(encoding: str) -> None:
     assert decode_text("똠방각하\r\n펲시\r콜라\n".encode(encoding), "x") == "똠방각하\n펲시\n콜라\n"
+
+
+def test_only_a_regular_file_is_read(tmp_path: Path) -> None:
+    """Reading a pipe that nobody writes to would wait for ever."""
+    (tmp_path / "a.txt").write_bytes("펲시".encode("cp949"))
+    assert read_text_file(tmp_path / "a.txt") == "펲시"
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UserError, match=r"^a text: is a named pipe; give a regular file"):
+        read_text_file(tmp_path / "pipe", "a text")
 
 
 def test_utf_16_of_either_byte_order_is_read() -> None:

@@ -10,7 +10,12 @@ from sorigeul.corpora.label_layouts import HiddenWordsError, LabelLayout, find_l
 from sorigeul.corpora.labels import LabelEntry, UnusableEntry, label_entries
 from sorigeul.corpora.options import PrepareOptions
 from sorigeul.corpora.readers.reader_helpers import source_folder, without_audio
-from sorigeul.corpora.source_files import AUDIO_SUFFIXES, FileIndex, SourceFile, source_files
+from sorigeul.corpora.readers.source_files import (
+    AUDIO_SUFFIXES,
+    FileIndex,
+    SourceFile,
+    source_files,
+)
 from sorigeul.corpora.split_names import SplitNames
 from sorigeul.corpora.utterances import Layout, Rejected, Utterance
 from sorigeul.text.file_encoding import decode_text

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path, PureWindowsPath
 
 from sorigeul.base.errors import UserError
+from sorigeul.corpora.json_text import to_json
+from sorigeul.corpora.names import speaker_name
 from sorigeul.corpora.options import PrepareOptions
 from sorigeul.corpora.readers.reader_helpers import (
     Recordings,
@@ -14,7 +16,7 @@ from sorigeul.corpora.readers.reader_helpers import (
     without_audio,
 )
 from sorigeul.corpora.utterances import Layout, Rejected, Utterance
-from sorigeul.text.file_encoding import decode_text
+from sorigeul.text.file_encoding import read_text_file
 
 LAYOUT = "clean/*.json or raw/*.json (lists of wav, text, speaker_id) and their .wav files"
 PUBLISHED = {"train": {"utterances": 59_662}, "test": {"utterances": 1_084}}
@@ -65,7 +67,7 @@ def _read_list(
     path: Path, source: Path, split: str, recordings: Recordings
 ) -> Iterator[Utterance | Rejected]:
     try:
-        entries = json.loads(decode_text(path.read_bytes(), str(path)))
+        entries = json.loads(read_text_file(path))
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: not JSON ({error})") from error
     if not isinstance(entries, list):
@@ -74,14 +76,17 @@ def _read_list(
         where = f"{relative(path, source)}: entry {number}"
         try:
             name = PureWindowsPath(entry["wav"]).name  # accepts both kinds of slash
-            text, speaker = str(entry["text"]), entry["speaker_id"]
+            text, speaker = entry["text"], speaker_name(entry["speaker_id"])
         except (TypeError, KeyError) as error:
             reason = f"entry without wav, text, speaker_id: {error}"
             yield Rejected(f"entry {number}", reason, where)
+            continue
+        if not isinstance(text, str):
+            yield Rejected(Path(name).stem, f"the text is {to_json(text)} and no string", where)
             continue
         try:
             audio = recordings.find(name)
         except UserError as error:
             yield without_audio(Path(name).stem, error, where)
             continue
-        yield Utterance(Path(name).stem, audio, text, str(speaker), split, where=where)
+        yield Utterance(Path(name).stem, audio, text, speaker, split, where=where)

@@ -26,7 +26,7 @@ def read(
     folder = folder_with("train.tsv", source, "ko", LAYOUT)
     yield Layout(LAYOUT)
     for split in SPLITS:
-        if (folder / f"{split}.tsv").is_file():
+        if (folder / f"{split}.tsv").exists():
             yield from _read_split(folder / f"{split}.tsv", split)
 
 

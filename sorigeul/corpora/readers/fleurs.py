@@ -30,7 +30,7 @@ def read(
     folder = folder_with("train.tsv", source, "ko_kr", LAYOUT)
     yield Layout(LAYOUT)
     for split in SPLITS:
-        if (folder / f"{split}.tsv").is_file():
+        if (folder / f"{split}.tsv").exists():
             yield from _read_split(folder, split)
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path, PureWindowsPath
 
 from sorigeul.base.errors import UserError
+from sorigeul.base.files import check_regular
 from sorigeul.corpora.options import PrepareOptions
 from sorigeul.corpora.readers.reader_helpers import (
     Recordings,
@@ -74,7 +75,9 @@ def _read_scripts(
         notes += [f"{relative(path, source)} left aside for {files[0].name}" for path in files[1:]]
     published = {split: {"utterances": PUBLISHED[split]} for split in SCRIPTS if split in scripts}
     chosen = {split: scripts[split][0] for split in SCRIPTS if split in scripts}
-    line_count = sum(path.read_bytes().count(b"\n") for path in chosen.values())
+    for script in chosen.values():
+        check_regular(script)
+    line_count = sum(script.read_bytes().count(b"\n") for script in chosen.values())
     yield Layout("KsponSpeech_scripts", published, tuple(notes), line_count)
 
     recordings = Recordings(_pcm_files(source), source)
@@ -107,7 +110,7 @@ def _read_lists(source: Path, lists: list[Path]) -> Iterator[Utterance | Rejecte
     yield from recordings.rejected
     for path in lists:
         for where, line in lines(path, source):
-            pair = [PureWindowsPath(field.strip()).name for field in next(csv.reader([line]))]
+            pair = [PureWindowsPath(field.strip()).name for field in _fields(line)]
             if len(pair) != 2 or not _is_pcm(pair[0]) or not pair[1].endswith(".txt"):
                 is_header = where.endswith(":1") and ".pcm" not in line
                 if not is_header:
@@ -122,6 +125,13 @@ def _read_lists(source: Path, lists: list[Path]) -> Iterator[Utterance | Rejecte
             transcript = audio.with_name(text_name)
             yield Utterance(audio.stem, audio, "", None, LISTS[path.name], where, transcript)
     yield from recordings.reject_untranscribed()
+
+
+def _fields(line: str) -> list[str]:
+    try:
+        return next(csv.reader([line]))
+    except csv.Error:  # a field that is longer than any path
+        return []
 
 
 def _read_pairs(source: Path) -> Iterator[Utterance | Rejected | Layout]:

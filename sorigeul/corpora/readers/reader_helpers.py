@@ -8,10 +8,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from sorigeul.base.errors import UserError
-from sorigeul.base.files import check_regular
 from sorigeul.corpora.utterances import Rejected, Utterance
 from sorigeul.sound.recording_paths import NameIndex
-from sorigeul.text.file_encoding import decode_text
+from sorigeul.text.file_encoding import read_text_file
 
 
 def source_folder(source: Path | None, layout: str) -> Path:
@@ -45,8 +44,7 @@ def walk(source: Path) -> Iterator[tuple[Path, list[str]]]:
 def lines(path: Path, source: Path) -> Iterator[tuple[str, str]]:
     """Yield ``(where, line)`` for each line of a text file that is not blank."""
     file = relative(path, source)
-    check_regular(path)
-    for number, line in enumerate(decode_text(path.read_bytes(), str(path)).split("\n"), 1):
+    for number, line in enumerate(read_text_file(path).split("\n"), 1):
         if line.strip():
             yield f"{file}:{number}", line
 

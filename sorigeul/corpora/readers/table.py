@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any
 
 from sorigeul.base.errors import UserError
 from sorigeul.base.files import check_regular
+from sorigeul.corpora.names import speaker_name
 from sorigeul.corpora.options import PrepareOptions
 from sorigeul.corpora.readers.reader_helpers import relative, walk
 from sorigeul.corpora.split_names import SplitNames
@@ -17,7 +17,7 @@ from sorigeul.corpora.tables.embedded_audio import EmbeddedRecording
 from sorigeul.corpora.utterances import Layout, Rejected, Utterance
 from sorigeul.sound.moved_recordings import find_relocation
 from sorigeul.sound.recording_paths import RecordingFinder, with_slashes
-from sorigeul.text.file_encoding import decode_text
+from sorigeul.text.file_encoding import read_text_file
 
 _SEPARATORS = {".csv": ",", ".tsv": "\t", ".txt": "\t"}  # Excel calls its Unicode text .txt
 _EXCEL = (".xlsx", ".xlsm")
@@ -72,12 +72,11 @@ def _rows(path: Path) -> Iterator[Row]:
     if suffix in _EXCEL:
         return excel.read_rows(path, str(path))
     if suffix == ".jsonl":
-        return json_lines.read_rows(decode_text(path.read_bytes(), str(path)), str(path))
+        return json_lines.read_rows(read_text_file(path), str(path))
     if suffix == ".json":
-        return json_lines.read_list(decode_text(path.read_bytes(), str(path)), str(path))
+        return json_lines.read_list(read_text_file(path), str(path))
     if suffix in _SEPARATORS:
-        text = decode_text(path.read_bytes(), str(path))
-        return separated_values.read_rows(text, str(path), _SEPARATORS[suffix])
+        return separated_values.read_rows(read_text_file(path), str(path), _SEPARATORS[suffix])
     raise UserError(f"{path}: a table ends in {_KINDS}, not '{path.suffix}'")
 
 
@@ -117,8 +116,11 @@ class _Table:
         if isinstance(row.content, str):
             raise _UnusableRowError(row.content)
         audio, text, speaker, split_name = row.content
-        if not isinstance(text, str) or not audio:
+        if text is None or not audio:
             raise _UnusableRowError("audio or text is missing")
+        if not isinstance(text, str):
+            kind = f"the number {text}" if isinstance(text, int | float) else "a list or an object"
+            raise _UnusableRowError(f"the text is {kind}: write it in quotation marks")
         if "\n" in text.strip() or "\r" in text.strip():
             raise _UnusableRowError(
                 "the text has a line end, as where a stray quotation mark has swallowed the rows "
@@ -135,7 +137,7 @@ class _Table:
             path = self._find(audio, id_)
         else:
             raise _UnusableRowError("audio is neither a path nor the bytes of a file")
-        return Utterance(id_, path, text, _speaker(speaker), split, where)
+        return Utterance(id_, path, text, speaker_name(speaker), split, where)
 
     def _find(self, written: str, id_: str) -> Path:
         if self.relocate is not str:
@@ -155,10 +157,3 @@ class _UnusableRowError(Exception):
     def __init__(self, reason: str, item: str = "") -> None:
         super().__init__(reason)
         self.item = item
-
-
-def _speaker(value: Any) -> str | None:
-    """The name of a speaker. A whole number may come as a fraction, such as 3.0."""
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    return None if value is None else str(value) or None

@@ -1,5 +1,6 @@
 """The columns of a table that are read, whatever they are called, and a row of their values."""
 
+import math
 import re
 import unicodedata
 from collections.abc import Sequence
@@ -83,4 +84,6 @@ class Columns:
 
     def _value(self, column: str, values: Sequence[Any]) -> Any:
         place = self.positions.get(column)
-        return None if place is None else values[place]
+        value = None if place is None else values[place]
+        is_missing = isinstance(value, float) and math.isnan(value)  # to pandas
+        return None if is_missing else value

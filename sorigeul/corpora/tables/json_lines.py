@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from sorigeul.base.errors import UserError
 from sorigeul.corpora.tables.columns import Columns, Row
@@ -35,13 +35,19 @@ def read_list(text: str, table: str) -> Iterator[Row]:
     return _rows(enumerate(lists[0][1], 1), table)
 
 
+class _Unreadable(NamedTuple):
+    """In place of a row: a line that is no JSON."""
+
+    reason: str
+
+
 def _lines(text: str) -> Iterator[tuple[int, Any]]:
     for number, line in enumerate(text.split("\n"), 1):
         if line.strip():
             try:
                 yield number, json.loads(line)
             except (ValueError, RecursionError) as error:
-                yield number, f"not JSON ({error})"
+                yield number, _Unreadable(f"not JSON ({error})")
 
 
 def _lists_of_objects(value: Any, path: str) -> Iterator[tuple[str, list[Any]]]:
@@ -57,8 +63,8 @@ def _rows(objects: Iterable[tuple[int, Any]], table: str) -> Iterator[Row]:
     columns: dict[tuple[str, ...], Columns | str] = {}
     for number, row in objects:
         if not isinstance(row, dict):
-            is_fault = isinstance(row, str) and row.startswith("not JSON (")
-            yield Row(number, row if is_fault else "not a JSON object")
+            is_unreadable = isinstance(row, _Unreadable)
+            yield Row(number, row.reason if is_unreadable else "not a JSON object")
             continue
         keys = tuple(row)
         if keys not in columns:

@@ -43,6 +43,26 @@ def test_the_clean_lists_are_read_and_the_raw_ones_are_not(tmp_path: Path) -> No
         prepare(CORPORA["clovacall"], tmp_path / "out", tmp_path / "other")
 
 
+def test_what_is_null_is_no_text_and_no_speaker(tmp_path: Path) -> None:
+    folder = tmp_path / "in" / "clean"
+    entries = [
+        {"wav": "a.wav", "text": "예약", "speaker_id": None},
+        {"wav": "b.wav", "text": None, "speaker_id": "1"},
+        {"wav": "c.wav", "text": 42, "speaker_id": "1"},
+    ]
+    for entry in entries:
+        write_tone(folder / str(entry["wav"]))
+    write_text(folder / "train_ClovaCall.json", json.dumps(entries))
+    report = prepare(CORPORA["clovacall"], tmp_path / "in", tmp_path / "out")
+    assert texts_by_id(tmp_path / "out") == {"a": "예약"}
+    assert report.total["speakers"] == 0
+    reasons = [(one.item, one.reason) for one in report.rejected[:2]]
+    assert reasons == [
+        ("b", "the text is null and no string"),
+        ("c", "the text is 42 and no string"),
+    ]
+
+
 @pytest.mark.parametrize("content", ["[" * 100_000, "[{]", "\0"])
 def test_a_list_that_is_no_json_is_named(tmp_path: Path, content: str) -> None:
     write_text(tmp_path / "in" / "clean" / "train_ClovaCall.json", content)

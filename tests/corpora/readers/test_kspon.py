@@ -186,6 +186,7 @@ def test_a_flat_folder_with_lists_is_read(tmp_path: Path) -> None:
         write_text(flat / f"KaiSpeech_label_{number:06d}.txt", "1 2 3")
     row = "KaiSpeech_{0:06d}.pcm,KaiSpeech_label_{0:06d}.txt"
     train = ["pcm-filename,txt-filename", *(row.format(n) for n in range(1, 11)), "KaiSpeech_1.pcm"]
+    train.append("가" * 131_073 + ",a.txt")  # more than the csv module reads
     write_text(tmp_path / "in" / "train_list.csv", "\n".join(train))
     write_text(tmp_path / "in" / "test_list.csv", "KaiSpeech_000011.pcm,KaiSpeech_000011.txt\n")
     report = prepare(CORPORA["kspon"], tmp_path / "in", tmp_path / "out")
@@ -196,7 +197,8 @@ def test_a_flat_folder_with_lists_is_read(tmp_path: Path) -> None:
     reasons = rejections(report)
     assert reasons["train_list.csv:12"].startswith("train_list.csv:12 | malformed line")
     assert reasons["KaiSpeech_000012"] == "data/KaiSpeech_000012.pcm | audio without a transcript"
-    assert len(reasons) == 2
+    assert reasons["train_list.csv:13"].startswith("train_list.csv:13 | malformed line")
+    assert len(reasons) == 3
 
 
 def test_another_folder_is_refused_with_the_expected_layouts(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """What the readers share: walking folders, and finding recordings by name."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,26 @@ def test_links_are_followed_but_not_in_circles(tmp_path: Path) -> None:
     report = prepare(CORPORA["kspon"], tmp_path / "in", tmp_path / "out")
     assert report.splits["train"]["utterances"] == 1
     assert not [rejected for rejected in report.rejected if "second file" in rejected.reason]
+
+
+@pytest.mark.parametrize(
+    ("corpus", "name"),
+    [
+        ("kspon", "KsponSpeech_scripts/train.trn"),
+        ("kspon", "train_list.csv"),
+        ("zeroth", "train_data_01/003/101/101_003.trans.txt"),
+        ("clovacall", "clean/train_ClovaCall.json"),
+        ("commonvoice", "train.tsv"),
+        ("fleurs", "train.tsv"),
+    ],
+)
+def test_a_named_pipe_is_refused(tmp_path: Path, corpus: str, name: str) -> None:
+    """Reading one to which nobody writes would wait for ever."""
+    pipe = tmp_path / "in" / name
+    pipe.parent.mkdir(parents=True)
+    os.mkfifo(pipe)
+    with pytest.raises(UserError, match=rf"{name}: is a named pipe"):
+        prepare(CORPORA[corpus], tmp_path / "in", tmp_path / "out")
 
 
 def test_folders_and_files_come_sorted_and_without_hidden_ones(tmp_path: Path) -> None:

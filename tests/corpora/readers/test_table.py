@@ -89,6 +89,36 @@ def test_malformed_rows_are_rejected_and_rows_with_a_stray_quotation_mark(
     assert [rejected.where for rejected in report.rejected] == ["t.csv:2"]
 
 
+def test_a_text_that_is_no_text_is_called_what_it_is(tmp_path: Path) -> None:
+    write_tone(tmp_path / "a.wav")
+    texts = ["가", 42, ["가"], None, float("nan")]
+    rows = [json.dumps({"audio": "a.wav", "text": text}) for text in texts]
+    table = write_text(tmp_path / "t.jsonl", "\n".join([*rows, '"not JSON (a string)"']))
+    report = prepare(CORPORA["table"], table, tmp_path / "out")
+    assert [rejected.reason for rejected in report.rejected] == [
+        "the text is the number 42: write it in quotation marks",
+        "the text is a list or an object: write it in quotation marks",
+        "audio or text is missing",
+        "audio or text is missing",
+        "not a JSON object",
+    ]
+
+
+def test_a_speaker_is_the_same_however_the_name_is_written(tmp_path: Path) -> None:
+    """Else the voice of a speaker of train would be in test."""
+    names = ("김철수", "김철수 ", unicodedata.normalize("NFD", "김철수"), float("nan"))
+    rows = []
+    for number in range(20):
+        write_tone(tmp_path / f"{number}.wav")
+        row = {"audio": f"{number}.wav", "text": f"말 {number}", "speaker": names[number % 4]}
+        rows.append(json.dumps(row))
+    report = prepare(
+        CORPORA["table"], write_text(tmp_path / "t.jsonl", "\n".join(rows)), tmp_path / "out"
+    )
+    assert report.total["speakers"] == 1
+    assert report.overlap.endswith("5 utterances name no speaker")
+
+
 def test_decomposed_file_names_are_found(tmp_path: Path) -> None:
     write_tone(tmp_path / unicodedata.normalize("NFD", "녹음.wav"))
     table = write_text(tmp_path / "t.csv", "audio,text\n녹음.wav,가\n")

@@ -9,7 +9,7 @@ from helpers.aihub import write_tree
 from helpers.trees import write_text
 
 from sorigeul.base.errors import UserError
-from sorigeul.corpora.source_files import FileIndex, SourceFile, source_files
+from sorigeul.corpora.readers.source_files import FileIndex, SourceFile, source_files
 
 
 def test_files_are_listed_and_read_the_same_in_folders_and_zip_files(tmp_path: Path) -> None:
