@@ -162,9 +162,7 @@ def load_text(folder: Path, vocabulary: Vocabulary) -> TextData | None:
     )
 
 
-def changes_of_text(
-    text: TextData, sources: Sequence[Path], options: TextOptions
-) -> Iterator[str]:
+def changes_of_text(text: TextData, sources: Sequence[Path], options: TextOptions) -> Iterator[str]:
     """In what `prepare_text` with these arguments would differ from what has made the text.
 
     What a report of an earlier version does not say is taken for the same, and corpora that are not
