@@ -122,7 +122,7 @@ class KeptRecording:
         return self
 
     def __exit__(self, *_: object) -> None:
-        with nullcontext() if self.fault is None else suppress(OSError):
+        with nullcontext() if self.fault is None else suppress(ValueError):  # closed already
             self._wave.close()
             self._file.close()
 
@@ -136,6 +136,7 @@ class KeptRecording:
             self._wave.writeframes(steps.astype("<i2").tobytes())
         except OSError as error:
             path = self._path("wav")
+            self._file.raw.close()  # what could not be written is not tried again
             os.truncate(path, frames and _HEADER_BYTES + 2 * frames)
             self.fault = UserError(
                 f"{path}: cannot be written ({error.strerror}), so it ends after "
