@@ -67,7 +67,7 @@ def test_every_item_comes_once_and_in_order(jobs: int, count: int) -> None:
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_what_the_machine_fails_at_names_the_item(jobs: int) -> None:
     with pytest.raises(UserError, match=r"^number 5: Input/output error: check the disk"):
-        list(map_in_order(fail_by_the_machine, range(40), jobs, 10, item_name))
+        list(map_in_order(fail_by_the_machine, range(20), jobs, 10, item_name))
     with pytest.raises(UserError, match=r"^number 25: the memory ran out"):
         list(map_in_order(fail_by_the_machine, range(6, 40), jobs, 10, item_name))
 
