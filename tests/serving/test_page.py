@@ -188,9 +188,9 @@ def test_the_example_is_written_and_its_words_are_lit_as_they_are_spoken(
         assert visit.lines() == [each.text for each in expected.segments if each.text]
         slider = visit.page.get_by_role("slider", name="재생 위치")
         assert wait_until(lambda: slider.get_attribute("aria-valuetext") == "0:00, 전체 0:12")
-        canvas = visit.page.locator(".waveform canvas").first
-        # Drawn anew whenever there is more of it; in between it has no box.
-        assert wait_until(lambda: (canvas.bounding_box() or {"width": 0})["width"] > 300)
+        canvases = visit.page.locator(".waveform canvas")  # drawn anew whenever there is more of it
+        widths = "all => all.reduce((sum, one) => sum + one.getBoundingClientRect().width, 0)"
+        assert wait_until(lambda: canvases.evaluate_all(widths) > 300)
 
         word = visit.page.locator(".segment").nth(1).locator(".word").first
         word.click()
