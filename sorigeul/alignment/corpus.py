@@ -27,7 +27,7 @@ from sorigeul.recognition.fingerprints import model_fingerprint
 from sorigeul.recognition.recognizer import Recognizer
 from sorigeul.sound import audio
 from sorigeul.sound.audio import SAMPLE_RATE, Samples
-from sorigeul.text.file_encoding import decode_text
+from sorigeul.text.file_encoding import read_text_file
 from sorigeul.text.normalization import TranscriptError, normalizer
 
 log = logging.getLogger(__name__)
@@ -124,7 +124,7 @@ def _refuse_models_that_cannot_align(run: str, recognizer: Recognizer) -> None:
 
 def _read_script(recognizer: Recognizer, pair: Pair, options: AlignOptions) -> Script:
     """The text of a recording; UserError if it is malformed, or nothing of it can be heard."""
-    lines = decode_text(pair.text.read_bytes(), str(pair.text)).splitlines()
+    lines = read_text_file(pair.text).splitlines()
     normalise = normalizer("plain", options.numbers)
     normalised: list[str] = []
     for number, line in enumerate(lines, 1):

@@ -156,7 +156,7 @@ class CutCorpus:
             readable = True
             yield name, found
         if not readable:
-            raise UserError(f"none of the {len(recordings)} recordings could be read")
+            raise UserError("none of the recordings could be read, as said above")
 
     def write(
         self,

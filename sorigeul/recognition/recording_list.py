@@ -17,7 +17,7 @@ from sorigeul.sound.audio import AudioError
 from sorigeul.sound.moved_recordings import find_relocation
 from sorigeul.sound.recording_paths import RecordingFinder
 from sorigeul.sound.segments import SegmentedRecording, SegmentLimits
-from sorigeul.text.file_encoding import decode_text
+from sorigeul.text.file_encoding import read_text_file
 
 _THREADS = 16  # look at files at the same time, for storage with high latency
 
@@ -99,7 +99,7 @@ def _read_manifest(path: Path, audio_root: str) -> list[RecordingEntry]:
 
 def _read_paths(path: Path, audio_root: str) -> list[RecordingEntry]:
     """The recordings of a text file with one path a line, relative to the folder of that file."""
-    text = decode_text(path.read_bytes(), str(path))
+    text = read_text_file(path)
     names = [name for line in text.split("\n") if (name := line.strip())]
     entries = []
     first_error = ""

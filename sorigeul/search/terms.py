@@ -14,7 +14,7 @@ import numpy as np
 
 from sorigeul.base.arrays import Array, astype, namespace
 from sorigeul.base.errors import UserError
-from sorigeul.text.file_encoding import decode_text
+from sorigeul.text.file_encoding import read_text_file
 from sorigeul.text.normalization import normalizer
 from sorigeul.text.vocabulary import Vocabulary
 
@@ -45,7 +45,7 @@ class Terms:
             raise UserError(f"{path}: no such file of terms")
         plain = normalizer("plain")
         terms: list[tuple[str, float]] = []
-        for number, line in enumerate(decode_text(path.read_bytes(), str(path)).splitlines(), 1):
+        for number, line in enumerate(read_text_file(path).splitlines(), 1):
             term, _, weight = line.partition("\t")
             try:
                 value = float(weight) if weight.strip() else 1.0

@@ -15,7 +15,7 @@ from typing import Any, Literal, get_args
 from sorigeul.base.errors import UserError
 from sorigeul.base.files import check_regular
 from sorigeul.text.byte_pairs import learn_units, split_at, split_into_units, split_words
-from sorigeul.text.file_encoding import decode_text
+from sorigeul.text.file_encoding import read_text_file
 from sorigeul.text.jamo import INITIALS, MEDIALS, is_syllable, positions
 
 SPECIALS = ("<s>", "</s>", "_")
@@ -140,7 +140,7 @@ class Vocabulary:
         path = Path(path)
         if not path.is_file():
             raise UserError(f"{path}: no such vocabulary file")
-        rows = csv.reader(StringIO(decode_text(path.read_bytes(), str(path)), newline=""))
+        rows = csv.reader(StringIO(read_text_file(path), newline=""))
         units: list[str] = []
         try:
             header = next(rows, [])
