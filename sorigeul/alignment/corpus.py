@@ -56,7 +56,7 @@ def align(
     places = {pair.name: pair.recording for pair in pairs}
     inputs = [*places.values(), *(pair.text for pair in pairs)]
     corpus.refuse_unusable_places(inputs, places, preparation.overwrite)
-    recognizer = Recognizer.from_pretrained(run)
+    recognizer = Recognizer.from_pretrained(run, engine="torch")
     _refuse_models_that_cannot_align(run, recognizer)
     model = model_fingerprint(recognizer.pretrained)
     # All texts first: hearing takes long, and a text that cannot be used would end it.
@@ -109,7 +109,7 @@ def _nothing_fits(
 
 
 def _refuse_models_that_cannot_align(run: str, recognizer: Recognizer) -> None:
-    if recognizer.is_export:
+    if recognizer.is_onnx:
         raise UserError("align needs PyTorch: give the run that the export was made of")
     if recognizer.pretrained.model.config.ctc_weight <= 0:
         raise UserError(

@@ -1,7 +1,8 @@
-"""The memory of this machine, and how many processes it can hold. Does not load PyTorch."""
+"""What this machine has, found out without loading PyTorch: memory for processes, a GPU."""
 
 import os
 import re
+import shutil
 from contextlib import suppress
 from pathlib import Path
 
@@ -36,6 +37,12 @@ def machine_gib() -> float | None:
     if "SC_PHYS_PAGES" not in getattr(os, "sysconf_names", {}):
         return None
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+
+
+def may_have_gpu() -> bool:
+    """Whether there is the driver of a GPU; only PyTorch knows whether it can use one."""
+    drivers = Path("/proc/driver/nvidia"), Path("/dev/kfd")
+    return any(driver.exists() for driver in drivers) or shutil.which("nvidia-smi") is not None
 
 
 def free_gib(

@@ -33,8 +33,8 @@ CHECKSUM = "crc32"
 _LONGEST_HEADER = 100_000_000  # bytes, as in the format's own library
 
 
-def read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
-    """The arrays in a safetensors file by name; changes stay in memory.
+def read_arrays(path: Path) -> tuple[dict[str, npt.NDArray[Any]], dict[str, str]]:
+    """The arrays in a safetensors file by name, and its metadata; changes stay in memory.
 
     The format is a header of JSON, after its length in eight bytes, and then the numbers. Raises
     UserError if it cannot be read, is damaged, or holds values that are not finite.
@@ -42,18 +42,21 @@ def read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
     if not path.is_file():
         raise UserError(f"{path} is missing: copy the whole folder of the model")
     try:
-        arrays = _mapped(path)
+        arrays, metadata = _mapped(path)
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror or error})") from error
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(f"{path} is damaged ({error}): copy it again") from error
     for name, array in arrays.items():
         if array.dtype.kind == "f" and not np.isfinite(array).all():
-            raise UserError(f"{path} is of no use: its {name} has values that are not finite")
-    return arrays
+            raise UserError(
+                f"{path} is of no use: its {name} has values that are not finite, as after a "
+                "training that has diverged"
+            )
+    return arrays, metadata
 
 
-def _mapped(path: Path) -> dict[str, npt.NDArray[Any]]:
+def _mapped(path: Path) -> tuple[dict[str, npt.NDArray[Any]], dict[str, str]]:
     content = np.memmap(path, np.uint8, "c")  # "r" would make PyTorch complain
     length = int(content[:8].view("<u8")[0]) if len(content) >= 8 else len(content)
     if length > min(len(content) - 8, _LONGEST_HEADER):
@@ -69,9 +72,17 @@ def _mapped(path: Path) -> dict[str, npt.NDArray[Any]]:
         if not 0 <= first <= last <= len(numbers):
             raise ValueError("it is cut off")
         places[name] = numbers[first:last].view(np.ndarray)
-        dtype = np.dtype(_TYPES[entry["dtype"]])
         # Copied if its place in the file is not a multiple of its size, which writers avoid.
+        if entry["dtype"] == "BF16":  # the upper half of a float32, and unknown to NumPy
+            numbers_32 = places[name].view("<u2").astype("<u4") << 16
+            arrays[name] = numbers_32.view("<f4").reshape(entry["shape"])
+            continue
+        dtype = np.dtype(_TYPES[entry["dtype"]])
         arrays[name] = places[name].view(dtype).reshape(entry["shape"])
-    ours = json.loads(header.get("__metadata__", {}).get(METADATA, "{}"))
-    check(places, ours.get(CHECKSUM))
-    return arrays
+    metadata = header.get("__metadata__", {})
+    if METADATA in metadata:
+        metadata = json.loads(metadata[METADATA])
+        check(places, metadata.pop(CHECKSUM, None))
+    if not all(isinstance(value, str) for value in metadata.values()):
+        raise ValueError("its metadata are not texts")
+    return arrays, metadata

@@ -155,7 +155,8 @@ def evaluate(
         split = chosen_split(split, "test", Path(data))
         # All models first: recognising takes long, and one that cannot be used would end it.
         recognizers = [
-            Recognizer.from_pretrained(name, precision=precision, request=search) for name in runs
+            Recognizer.from_pretrained(name, precision=precision, request=search, engine="torch")
+            for name in runs
         ]
         cuts = manifests.open_split(Path(data), split, audio_root)
         systems = []

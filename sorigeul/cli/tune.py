@@ -63,8 +63,8 @@ def tune(
     from sorigeul.pretrained.search_settings import SearchSettings, TunedSearch
     from sorigeul.recognition.recognizer import Recognizer
 
-    recognizer = Recognizer.from_pretrained(run, request=search)
-    if recognizer.is_export:
+    recognizer = Recognizer.from_pretrained(run, request=search, engine="torch")
+    if recognizer.is_onnx:
         raise UserError(f"{run} is an export: tune the run, and export it again")
     cuts = manifests.open_split(data, split, audio_root)
     normalizer = manifests.normalizer(cuts)

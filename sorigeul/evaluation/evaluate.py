@@ -320,7 +320,7 @@ def _transcribe_batch(recognizer: Recognizer, batch: Batch) -> _RecognizedBatch:
     span = started, time.perf_counter()
     loss = math.nan
     metrics: list[AttentionMetrics | None] = [None] * len(batch)
-    if not recognizer.is_export:
+    if not recognizer.is_onnx:
         # Those of one pass over the whole utterance, without its silent ends.
         batch = batch.cut([recording.speech_span for recording in recordings]).to(recognizer.device)
         with recognizer.autocast():

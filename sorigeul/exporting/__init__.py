@@ -1,3 +1,3 @@
-"""Export to ONNX: graphs of a trained model, checked against it; running them without PyTorch."""
+"""Graphs of ONNX for a trained model: running them without PyTorch, and exporting them to files."""
 
-__all__ = ["export", "runtime"]
+__all__ = ["export", "run_graphs", "runtime"]

@@ -9,13 +9,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
-from importlib.util import find_spec
 from pathlib import Path
+
+from torch import from_numpy
 
 from sorigeul.base.checksums import file_checksum
 from sorigeul.base.errors import UserError
 from sorigeul.exporting.checks import Agreement, check_export, made_recordings
-from sorigeul.exporting.row_rounding import round_weights
+from sorigeul.exporting.listener_graph import listener_graph
+from sorigeul.exporting.row_rounding import rounded_weights
 from sorigeul.exporting.runtime import (
     CHECKED,
     FORMAT,
@@ -26,6 +28,7 @@ from sorigeul.exporting.runtime import (
     OnnxModel,
     is_export,
 )
+from sorigeul.exporting.speller_graph import speller_graph
 from sorigeul.exporting.web_page import FOLDER, INDEX, write_web_page
 from sorigeul.lm.loading import load_language_model
 from sorigeul.lm.ngram import NgramModel
@@ -91,8 +94,6 @@ def export(run: str, out: Path, options: ExportOptions | None = None) -> ExportS
     `out`; ExportError if a graph does not compute what the model does.
     """
     options = options or ExportOptions()
-    if find_spec("onnx") is None:
-        raise UserError("export needs a further library: pip install 'sorigeul[export]'")
     _refuse(out, options.overwrite)
     if len(options.recordings) > _MOST_RECORDINGS:
         raise UserError(
@@ -109,12 +110,15 @@ def export(run: str, out: Path, options: ExportOptions | None = None) -> ExportS
     source = description.folder
     language_model = _language_model(options.lm, pretrained) if options.lm else None
     model = pretrained.model
-    weight_bytes = sum(tensor.numel() * 4 for tensor in model.state_dict().values())
+    weights = {name: tensor.numpy() for name, tensor in model.state_dict().items()}
+    weight_bytes = sum(array.size * 4 for array in weights.values())
     if options.int8:
-        round_weights(model)
+        weights = rounded_weights(weights)
+        model.load_state_dict({name: from_numpy(array) for name, array in weights.items()})
     with _new_folder(out, options.overwrite) as folder:
-        _write_graphs(pretrained, folder, options.int8)
-        exported = OnnxModel(folder, model.config)
+        for name, graph in ((LISTENER, listener_graph), (SPELLER, speller_graph)):
+            (folder / name).write_bytes(graph(model.config, weights, options.int8).to_bytes())
+        exported = OnnxModel.from_folder(folder, model.config)
         log_mel = LogMel(pretrained.features)
         agreement = check_export(model, exported, log_mel, recordings or made_recordings())
         for name in (CONFIG, VOCABULARY, SEARCH):
@@ -139,15 +143,6 @@ def export(run: str, out: Path, options: ExportOptions | None = None) -> ExportS
         text = _own_card(out) or mark_as_automatic(card)
         (folder / CARD).write_text(text, encoding="utf-8")
     return ExportSummary(graph_bytes, weight_bytes, agreement)
-
-
-def _write_graphs(pretrained: PretrainedModel, folder: Path, int8: bool) -> None:
-    # Imported here, since they need a library that only an export does.
-    from sorigeul.exporting.listener_graph import write_listener
-    from sorigeul.exporting.speller_graph import write_speller
-
-    write_listener(pretrained.model, folder / LISTENER, int8)
-    write_speller(pretrained.model, folder / SPELLER, int8)
 
 
 def _language_model(source: str, pretrained: PretrainedModel) -> NgramModel:

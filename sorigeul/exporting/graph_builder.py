@@ -7,22 +7,26 @@ an example: every size of a batch is open.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
-from torch import Tensor, nn
 
+from sorigeul.exporting.graph import Graph
 from sorigeul.exporting.row_rounding import rounded_rows, should_round
 
 _OPSET = 20
 _IR_VERSION = 10  # that of this opset, which onnxruntime 1.18 reads
 
+_LARGE = 1024  # bytes; shapes and the like, which are smaller, must be in the graph
+_EPSILON = 1e-5  # of PyTorch's normalisations, if nothing else is asked
+
 Floats = npt.NDArray[np.float32]
+Weights = Mapping[str, Floats]
+"""weights of a model by their names in its `state_dict`"""
 
 
 class Value:
@@ -71,12 +75,16 @@ class Value:
 
 
 class GraphBuilder:
-    """A graph that grows. In `int8`, matrices are stored with eight bits and one scale a row."""
+    """A graph that grows. In `int8`, matrices are stored with eight bits and one scale a row.
 
-    def __init__(self, int8: bool = False) -> None:
-        self._int8 = int8
+    A layer is called by its name in the model, such as "speller.out". Where the model has no weight
+    of a name that is asked for, KeyError is raised.
+    """
+
+    def __init__(self, weights: Weights, int8: bool = False) -> None:
+        self.weights, self._int8 = weights, int8
         self._nodes: list[onnx.NodeProto] = []
-        self._constants: list[onnx.TensorProto] = []
+        self._constants: dict[str, npt.NDArray[Any]] = {}
         self._inputs: list[onnx.ValueInfoProto] = []
         self._outputs: list[onnx.ValueInfoProto] = []
         self._count = 0
@@ -110,16 +118,19 @@ class GraphBuilder:
     def constant(self, array: npt.ArrayLike) -> Value:
         """A constant."""
         name = self._name("constant")
-        self._constants.append(numpy_helper.from_array(np.asarray(array), name))
+        self._constants[name] = np.asarray(array)
         return Value(self, name)
 
     def integers(self, numbers: Sequence[int]) -> Value:
         """A list of integers, as shapes and axes are."""
         return self.constant(np.array(numbers, np.int64))
 
-    def weight(self, tensor: Tensor) -> Value:
+    def weight(self, name: str) -> Value:
         """A weight of the model. In int8, each row of a matrix (its first axis) is rounded."""
-        array = tensor.detach().cpu().numpy().astype(np.float32)
+        return self.matrix(self.weights[name])
+
+    def matrix(self, array: Floats) -> Value:
+        """As `weight`, for what was put together of several weights."""
         if not (self._int8 and should_round(array.shape)):
             return self.constant(array)
         rows = array.reshape(len(array), -1)
@@ -128,20 +139,30 @@ class GraphBuilder:
         restored = self.op("DequantizeLinear", *stored, axis=0)
         return restored.reshape(*array.shape) if array.ndim > 2 else restored
 
-    def weight_and_bias(self, layer: nn.Conv1d | nn.Conv2d) -> list[Value]:
-        """The parameters of a convolution."""
-        parameters = [self.weight(layer.weight)]
-        return parameters if layer.bias is None else [*parameters, self.weight(layer.bias)]
-
-    def linear(self, inputs: Value, layer: nn.Linear) -> Value:
+    def linear(self, inputs: Value, layer: str, bias: bool = True) -> Value:
         """Inputs (..., D) -> outputs (..., D')."""
-        outputs = inputs @ self.weight(layer.weight).transpose(1, 0)
-        return outputs if layer.bias is None else outputs + self.weight(layer.bias)
+        outputs = inputs @ self.weight(f"{layer}.weight").transpose(1, 0)
+        return outputs + self.weight(f"{layer}.bias") if bias else outputs
 
-    def layer_norm(self, inputs: Value, layer: nn.LayerNorm) -> Value:
+    def convolution(
+        self, inputs: Value, layer: str, axes: int, group: int = 1, bias: bool = True
+    ) -> Value:
+        """Inputs (B, C, ...) -> (B, C', ...), as long along each of the last `axes`."""
+        parts = ("weight", "bias") if bias else ("weight",)
+        parameters = [self.weight(f"{layer}.{part}") for part in parts]
+        size = self.weights[f"{layer}.weight"].shape[-1]
+        return self.op("Conv", inputs, *parameters, group=group, pads=[size // 2] * (2 * axes))
+
+    def layer_norm(self, inputs: Value, layer: str) -> Value:
         """Inputs (..., D), normalised over D."""
-        parameters = self.weight(layer.weight), self.weight(layer.bias)
-        return self.op("LayerNormalization", inputs, *parameters, axis=-1, epsilon=layer.eps)
+        parameters = [self.weight(f"{layer}.{part}") for part in ("weight", "bias")]
+        return self.op("LayerNormalization", inputs, *parameters, axis=-1, epsilon=_EPSILON)
+
+    def batch_norm(self, inputs: Value, layer: str) -> Value:
+        """Inputs (B, C, ...), normalised by the running statistics of each channel."""
+        names = ("weight", "bias", "running_mean", "running_var")
+        parameters = [self.weight(f"{layer}.{name}") for name in names]
+        return self.op("BatchNormalization", inputs, *parameters, epsilon=_EPSILON)
 
     def positions(self, inputs: Value, axis: int) -> Value:
         """0, 1, ... for each place of an axis (S,), as integers."""
@@ -157,17 +178,40 @@ class GraphBuilder:
         """Inputs where they are valid, else another value."""
         return self.op("Where", valid, inputs, otherwise)
 
-    def save(self, path: Path) -> None:
-        """Check the graph, and write it."""
-        graph = helper.make_graph(
-            self._nodes, path.stem, self._inputs, self._outputs, self._constants
-        )
+    def finish(self) -> Graph:
+        """The graph as it is computed in memory."""
+        large = {
+            name: np.ascontiguousarray(array)
+            for name, array in self._constants.items()
+            if array.nbytes >= _LARGE
+        }
+        return Graph(self._serialize(elsewhere=large), large)
+
+    def to_bytes(self) -> bytes:
+        """The graph as a file of ONNX that needs nothing else."""
+        return self._serialize(elsewhere={})
+
+    def _serialize(self, elsewhere: Mapping[str, npt.NDArray[Any]]) -> bytes:
+        """A file of ONNX without the numbers of the constants that are `elsewhere`."""
+        constants = [
+            _reference(name, array) if name in elsewhere else numpy_helper.from_array(array, name)
+            for name, array in self._constants.items()
+        ]
+        graph = helper.make_graph(self._nodes, "model", self._inputs, self._outputs, constants)
         opset = helper.make_opsetid("", _OPSET)
         model = helper.make_model(graph, opset_imports=[opset], ir_version=_IR_VERSION)
         model.producer_name = "sorigeul"
-        onnx.checker.check_model(model, full_check=True)
-        path.write_bytes(model.SerializeToString())
+        serialized: bytes = model.SerializeToString()
+        return serialized
 
     def _name(self, stem: str) -> str:
         self._count += 1
         return f"{stem}_{self._count}"
+
+
+def _reference(name: str, array: npt.NDArray[Any]) -> onnx.TensorProto:
+    """A constant whose numbers are given to the runtime beside the graph."""
+    tensor = TensorProto(name=name, dims=array.shape, data_location=TensorProto.EXTERNAL)
+    tensor.data_type = helper.np_dtype_to_tensor_dtype(array.dtype)
+    tensor.external_data.add(key="location", value="memory")
+    return tensor

@@ -6,109 +6,110 @@ A width of the keys, V vocabulary.
 
 import math
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
-from torch import nn
 
 from sorigeul.exporting.conformer_graph import conformer_stack
-from sorigeul.exporting.graph_builder import GraphBuilder, Value
-from sorigeul.exporting.recurrent_graph import run_padded
-from sorigeul.model.attention import ScoredAttention
-from sorigeul.model.config import CONV_REDUCTION
-from sorigeul.model.conformer import ConformerListener, ConformerStack
-from sorigeul.model.front_end import FrontEnd
-from sorigeul.model.las import ListenAttendSpell
-from sorigeul.model.listener import Listener, PyramidalRNN
-from sorigeul.model.pretrained_listener import PretrainedListener
+from sorigeul.exporting.graph_builder import GraphBuilder, Value, Weights
+from sorigeul.exporting.recurrent_graph import RecurrentLayers, run_padded
+from sorigeul.exporting.speller_graph import ATTENTION
+from sorigeul.model.config import CONV_REDUCTION, LASConfig
+
+_FRONT_END = (
+    "conv",
+    "clip",
+    "norm",
+    "conv",
+    "clip",
+    "pool",
+    "norm",
+    *("conv", "clip", "norm") * 3,
+    "pool",
+)
+"""the layers of `model.front_end.FrontEnd.conv`, under their numbers there"""
 
 _Stack = tuple[Value, Value]
 """frames (B, S, D), zero past each length, and lengths (B,)"""
 
 
-def write_listener(model: ListenAttendSpell, path: Path, int8: bool) -> None:
-    """Write the graph: features (B, T, F) with T at least 4, lengths (B,) -> the speller's memory.
+def listener_graph(config: LASConfig, weights: Weights, int8: bool = False) -> GraphBuilder:
+    """The graph: features (B, T, F) with T at least 4, lengths (B,) -> the speller's memory.
 
     It gives `values` (B, S, D), `keys` (B, S, A), unless they are the values, and `frames` (B,),
-    how many are valid; with a CTC head also `ctc_logits` (B, S', V) and `ctc_frames` (B,).
+    how many are valid; with a CTC head also `ctc_logits` (B, S', V) and `ctc_frames` (B,). Raises
+    KeyError for a weight that there is not. A pretrained listener has no graph.
     """
-    assert isinstance(model.listener, FrontEnd)  # `export` refuses a pretrained listener
-    graph, config = GraphBuilder(int8), model.config
+    assert not config.is_pretrained
+    graph = GraphBuilder(weights, int8)
     features = graph.input("features", "FLOAT", "B", "T", config.n_mels)
     lengths = graph.input("lengths", "INT64", "B")
-    stacks = list(_stacks(graph, model, _convolve(graph, model.listener, features, lengths)))
+    stacks = list(_stacks(graph, config, _convolve(graph, features, lengths)))
     values, lengths = stacks[-1]
-    if model.speller.project is not None:
-        values = graph.linear(values, model.speller.project)
+    if config.speller_width != config.width:
+        values = graph.linear(values, "speller.project")
     graph.output("values", values, "FLOAT", "B", "S", config.speller_width)
-    keys = _keys(graph, model, values)
+    keys = _keys(graph, config, values)
     if keys is not None:
         graph.output("keys", keys, "FLOAT", "B", "S", "A")
     graph.output("frames", lengths, "INT64", "B")
     if config.ctc_weight > 0:
         frames, lengths = stacks[int(math.log2(config.ctc_reduction // CONV_REDUCTION))]
-        logits = graph.linear(frames, model.ctc)
+        logits = graph.linear(frames, "ctc")
         graph.output("ctc_logits", logits, "FLOAT", "B", "S'", config.vocabulary_size)
         graph.output("ctc_frames", lengths, "INT64", "B")
-    graph.save(path)
+    return graph
 
 
-def _convolve(graph: GraphBuilder, front_end: FrontEnd, features: Value, lengths: Value) -> _Stack:
+def _convolve(graph: GraphBuilder, features: Value, lengths: Value) -> _Stack:
     """As `FrontEnd.convolve`: (B, T, F) -> frames (B, T // 4, ...), undefined in padding."""
     hidden = features.unsqueeze(1)
     lengths = graph.op("Max", lengths, graph.constant(np.int64(CONV_REDUCTION)))
-    for layer in front_end.conv:
-        if isinstance(layer, nn.Conv2d):
-            hidden = graph.op("Conv", hidden, *graph.weight_and_bias(layer), pads=[1, 1, 1, 1])
-        elif isinstance(layer, nn.Hardtanh):
-            hidden = graph.op("Clip", hidden, layer.min_val, layer.max_val)
-        elif isinstance(layer, nn.MaxPool2d):
+    for number, kind in enumerate(_FRONT_END):
+        layer = f"listener.conv.{number}"
+        if kind == "pool":
             hidden = graph.op("MaxPool", hidden, kernel_shape=[2, 2], strides=[2, 2])
             lengths = graph.op("Div", lengths, graph.constant(np.int64(2)))
-        elif isinstance(layer, nn.BatchNorm2d):
-            names = ("weight", "bias", "running_mean", "running_var")
-            statistics = [graph.weight(getattr(layer, name)) for name in names]
-            hidden = graph.op("BatchNormalization", hidden, *statistics, epsilon=layer.eps)
+        elif kind == "norm":
+            hidden = graph.batch_norm(hidden, layer)
             # The convolution after it reads past the end of an utterance.
             valid = graph.valid(hidden, 2, lengths).unsqueeze(1).unsqueeze(3)
             hidden = graph.masked(valid, hidden)
+        elif kind == "conv":
+            hidden = graph.convolution(hidden, layer, axes=2)
         else:
-            raise NotImplementedError(f"a front end with {type(layer).__name__}")
+            hidden = graph.op("Clip", hidden, 0, 20)
     return hidden.transpose(0, 2, 3, 1).flatten_last(), lengths
 
 
-def _stacks(graph: GraphBuilder, model: ListenAttendSpell, convolved: _Stack) -> Iterator[_Stack]:
+def _stacks(graph: GraphBuilder, config: LASConfig, convolved: _Stack) -> Iterator[_Stack]:
     """The output of every stack of the listener, the lowest first."""
-    listener = model.listener
-    assert not isinstance(listener, PretrainedListener)
     frames, lengths = convolved
-    if isinstance(listener, ConformerListener):
-        for number, stack in enumerate(listener.stacks):
+    if config.listener == "conformer":
+        heads = config.attention_heads
+        for number, blocks in enumerate(config.stack_sizes):
             if number:
                 frames, lengths = _pairs(graph, frames, lengths)
-            assert isinstance(stack, ConformerStack)
-            frames = conformer_stack(graph, stack, frames, lengths)
+            stack = f"listener.stacks.{number}"
+            frames = conformer_stack(graph, stack, blocks, heads, frames, lengths)
             yield frames, lengths
         return
-    frames = _junction(graph, listener, 0, frames, lengths)
-    pyramid = [child.rnn for child in listener.children() if isinstance(child, PyramidalRNN)]
-    for number, rnn in enumerate([listener.bottom_rnn, *pyramid], 1):
+    frames = _junction(graph, config, 0, frames, lengths)
+    names = ("bottom_rnn", "middle_rnn.rnn", "top_rnn.rnn")
+    for number, (size, name) in enumerate(zip(config.stack_sizes, names, strict=False), 1):
         if number > 1:
             frames, lengths = _pairs(graph, frames, lengths)
-        frames = run_padded(graph, rnn, frames, lengths)
-        frames = _junction(graph, listener, number, frames, lengths)
+        layers = RecurrentLayers(f"listener.{name}", config.cell, size, config.use_bidirectional)
+        frames = run_padded(graph, layers, frames, lengths)
+        frames = _junction(graph, config, number, frames, lengths)
         yield frames, lengths
 
 
 def _junction(
-    graph: GraphBuilder, listener: Listener, number: int, frames: Value, lengths: Value
+    graph: GraphBuilder, config: LASConfig, number: int, frames: Value, lengths: Value
 ) -> Value:
-    """What lies after a part of the listener, by its number."""
-    if listener.junctions is None:
-        return frames
-    norm = listener.junctions[number].norm
-    if isinstance(norm, nn.LayerNorm):
-        frames = graph.layer_norm(frames, norm)
+    """What lies between two parts of a pyramid: a normalisation, if it has them."""
+    if config.junction_norm:
+        frames = graph.layer_norm(frames, f"listener.junctions.{number}.norm")
     return graph.masked(graph.valid(frames, 1, lengths).unsqueeze(2), frames)
 
 
@@ -120,13 +121,12 @@ def _pairs(graph: GraphBuilder, frames: Value, lengths: Value) -> _Stack:
     return pairs, graph.op("Div", lengths + one, two)
 
 
-def _keys(graph: GraphBuilder, model: ListenAttendSpell, values: Value) -> Value | None:
+def _keys(graph: GraphBuilder, config: LASConfig, values: Value) -> Value | None:
     """Values (B, S, D) -> keys (B, S, A), as of `ScoredAttention`; None if they are the same."""
-    if model.speller.attention is None:
+    if not config.use_attention or config.score_function == "self":
         return None
-    kind: ScoredAttention = model.speller.attention.attention
-    layers = [getattr(kind, name) for name in ("key", "value") if hasattr(kind, name)]
-    if not layers:
-        return None
-    keys = [graph.linear(values, layer) for layer in layers]
-    return keys[0] if len(keys) == 1 else graph.op("Concat", *keys, axis=2)
+    is_additive = config.score_function in ("additive", "location")
+    keys = graph.linear(values, f"{ATTENTION}.key", bias=not is_additive)
+    if config.score_function != "multi-head":
+        return keys
+    return graph.op("Concat", keys, graph.linear(values, f"{ATTENTION}.value"), axis=2)

@@ -4,13 +4,10 @@ A row has the weights of one output, so a row of small weights keeps its precisi
 large weights. The arithmetic stays in float32.
 """
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import nn
 
 _LARGEST = 127  # of eight bits, the same on both sides of zero
 _MIN_COLUMNS = 8
@@ -34,11 +31,11 @@ def rounded_rows(matrix: Floats) -> tuple[npt.NDArray[np.int8], Floats]:
     return numbers, scales
 
 
-def round_weights(model: nn.Module) -> None:
-    """Give each matrix of a model the values that it has in eight bits, in place."""
-    for parameter in model.parameters():
-        if should_round(parameter.shape):
-            array: Any = parameter.detach().cpu().numpy()
+def rounded_weights(weights: Mapping[str, Floats]) -> dict[str, Floats]:
+    """Weights by name, where each matrix has the values that it has in eight bits."""
+    rounded = dict(weights)
+    for name, array in weights.items():
+        if should_round(array.shape):
             numbers, scales = rounded_rows(array.reshape(len(array), -1))
-            restored = (numbers * scales[:, None]).reshape(array.shape)
-            parameter.data = torch.from_numpy(restored).to(parameter.device)
+            rounded[name] = (numbers * scales[:, None]).reshape(array.shape)
+    return rounded

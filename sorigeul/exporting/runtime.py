@@ -1,4 +1,4 @@
-"""Exported models, run by ONNX Runtime. Loads no PyTorch.
+"""Models as graphs, run by ONNX Runtime. Loads no PyTorch.
 
 `OnnxModel` stands in for `model.las.ListenAttendSpell` wherever something is recognised: the search
 and the rest of recognition take arrays of NumPy as they take tensors.
@@ -8,7 +8,7 @@ N = B K hypotheses with an utterance's in successive rows, D width, A width of t
 the speller, V vocabulary.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
@@ -23,6 +23,7 @@ from sorigeul.base.checksums import file_checksum
 from sorigeul.base.errors import UserError
 from sorigeul.base.records import build, read_object
 from sorigeul.base.thread_pool import threads_of_a_batch
+from sorigeul.exporting.graph import Graph
 from sorigeul.model.config import CONV_REDUCTION, LASConfig
 from sorigeul.model.memory import Memory
 from sorigeul.pretrained.description import (
@@ -82,8 +83,8 @@ def _has_layers(name: str) -> bool:
 class OnnxSpeller:
     """The speller: one more character of every hypothesis."""
 
-    def __init__(self, path: Path, config: LASConfig) -> None:
-        self._session, self._config = _session(path), config
+    def __init__(self, graph: Path | Graph, config: LASConfig) -> None:
+        self._session, self._config = _session(graph), config
         self._inputs = {value.name: value.shape for value in self._session.get_inputs()}
         self._outputs = [value.name for value in self._session.get_outputs()]
 
@@ -151,20 +152,42 @@ class OnnxSpeller:
 class OnnxModel:
     """A model of two graphs: the listener with the CTC head, and a step of the speller."""
 
-    def __init__(self, folder: Path, config: LASConfig) -> None:
-        """Raises UserError if a graph is damaged."""
-        self.config, self._folder = config, folder
-        self.speller = OnnxSpeller(folder / SPELLER, config)
-        self._listener = _session(folder / LISTENER)
+    def __init__(
+        self,
+        config: LASConfig,
+        listener: Path | Graph,
+        speller: Path | Graph,
+        fingerprint: Callable[[], str],
+    ) -> None:
+        """Take graphs from their files, or as these hold them.
+
+        `fingerprint` computes a hash of all that they compute. Raises GraphError if one of them is
+        damaged, or cannot be.
+        """
+        self.config, self._fingerprint = config, fingerprint
+        self.speller = OnnxSpeller(speller, config)
+        self._listener = _session(listener)
         self._outputs = [value.name for value in self._listener.get_outputs()]
+
+    @classmethod
+    def from_folder(cls, folder: Path, config: LASConfig) -> "OnnxModel":
+        """The model of an export. Raises UserError if a graph is damaged."""
+
+        def fingerprint() -> str:
+            digest = sha256()
+            for name in (LISTENER, SPELLER):
+                digest.update((folder / name).read_bytes())
+            return digest.hexdigest()
+
+        try:
+            return cls(config, folder / LISTENER, folder / SPELLER, fingerprint)
+        except GraphError as error:
+            raise UserError(f"{folder} is damaged ({error}): export the model again") from error
 
     @cached_property
     def fingerprint(self) -> str:
         """Hash of everything that the graphs compute."""
-        digest = sha256()
-        for name in (LISTENER, SPELLER):
-            digest.update((self._folder / name).read_bytes())
-        return digest.hexdigest()
+        return self._fingerprint()
 
     def listen(self, features: Floats, lengths: Integers) -> ListenerOutput:
         """Features (B, T, F), lengths (B,) -> what the listener makes of them."""
@@ -241,7 +264,7 @@ def load_export(folder: Path) -> PretrainedModel:
     record = read_record(folder)
     _check_files(folder, record)
     description = read_description(folder)
-    model = cast(Any, OnnxModel(folder, description.config))
+    model = cast(Any, OnnxModel.from_folder(folder, description.config))
     return description.complete(model, {name: str(value) for name, value in record.results.items()})
 
 
@@ -263,13 +286,17 @@ def _check_files(folder: Path, record: ExportRecord) -> None:
 
 
 def exported_model(pretrained: PretrainedModel) -> OnnxModel | None:
-    """The graphs of an export; None for a model of PyTorch."""
+    """The graphs of a model that is computed without PyTorch; None for a model of PyTorch."""
     model: Any = pretrained.model
     return model if isinstance(model, OnnxModel) else None
 
 
-def _session(path: Path) -> Any:
-    """A graph, ready to run."""
+class GraphError(RuntimeError):
+    """A graph that cannot be run."""
+
+
+def _session(graph: Path | Graph) -> Any:
+    """A graph, ready to run. Raises GraphError if it is none."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -279,8 +306,14 @@ def _session(path: Path) -> Any:
     # Eight bits are turned into float32 once, here, rather than at every step.
     options.add_session_config_entry("session.disable_quant_qdq", "1")
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    content: Path | bytes
+    if isinstance(graph, Graph):
+        content = graph.structure
+        values = map(onnxruntime.OrtValue.ortvalue_from_numpy, graph.constants.values())
+        options.add_external_initializers(list(graph.constants), list(values))
+    else:
+        content = graph
     try:
-        return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except Exception as error:
-        reason = " ".join(str(error).split())
-        raise UserError(f"{path} is damaged ({reason}): export the model again") from error
+        raise GraphError(" ".join(str(error).split())) from error

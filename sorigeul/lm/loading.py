@@ -12,7 +12,17 @@ from sorigeul.lm.ngram import NgramModel
 if TYPE_CHECKING:
     import torch
 
+_WHAT = "the folder of a language model"
 _FILES = [CONFIG, VOCABULARY, "*.safetensors"]
+
+
+def needs_pytorch(source: str | Path) -> bool:
+    """Whether a language model is of a kind that only PyTorch computes.
+
+    Raises UserError as `load_language_model` does.
+    """
+    folder = find_model_folder(source, _WHAT, _FILES)
+    return read_description(folder).kind != NgramModel.kind
 
 
 def load_language_model(
@@ -23,7 +33,7 @@ def load_language_model(
     `source` is a folder that 'sorigeul lm train' wrote, or the id of a model on the Hugging Face
     hub. Raises UserError if there is no language model, a damaged one, or one that needs PyTorch.
     """
-    folder = find_model_folder(source, "the folder of a language model", _FILES)
+    folder = find_model_folder(source, _WHAT, _FILES)
     description = read_description(folder)
     if description.kind == NgramModel.kind:
         model = NgramModel.load(folder)

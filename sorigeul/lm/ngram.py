@@ -205,7 +205,7 @@ class NgramModel(LanguageModel[NgramState]):
             raise UserError(f"{folder} holds no n-gram model, but a {description.kind} one")
         options = build_settings(NgramOptions, description)
         path, size = folder / WEIGHTS, len(description.vocabulary)
-        arrays = read_arrays(path)
+        arrays, _ = read_arrays(path)
         try:
             unigrams = arrays["unigrams"]
             tables = [

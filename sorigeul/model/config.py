@@ -148,6 +148,15 @@ class LASConfig:
         return int(math.log2(self.reduction // self.lowest_reduction))
 
     @property
+    def stack_sizes(self) -> list[int]:
+        """How many layers each stack of the listener has, the lowest first.
+
+        They are distributed evenly, the lower stacks first (5 layers, 3 stacks: 2 + 2 + 1).
+        """
+        layers, stacks = self.listener_layer_size, self.pyramid_levels + 1
+        return [layers // stacks + (stack < layers % stacks) for stack in range(stacks)]
+
+    @property
     def reduction(self) -> int:
         """Feature frames for each frame that the speller attends to.
 

@@ -21,16 +21,12 @@ _EXPANSION = 4  # of the feed-forward modules, as published
 
 
 class ConformerListener(FrontEnd):
-    """Convolutions, then stacks of Conformer blocks; each stack but the first has half the frames.
-
-    The blocks are distributed evenly, the lower stacks first, as the layers of the pyramid are.
-    """
+    """Convolutions, then stacks of Conformer blocks; each but the first has half the frames."""
 
     def __init__(self, config: LASConfig) -> None:
         super().__init__(config)
-        blocks, stacks = config.listener_layer_size, config.pyramid_levels + 1
-        sizes = [blocks // stacks + (stack < blocks % stacks) for stack in range(stacks)]
-        widths = [self.width, *[2 * config.width] * (stacks - 1)]
+        sizes = config.stack_sizes
+        widths = [self.width, *[2 * config.width] * (len(sizes) - 1)]
         self.stacks = nn.ModuleList(
             ConformerStack(config, width, size) for width, size in zip(widths, sizes, strict=True)
         )

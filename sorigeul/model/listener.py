@@ -45,15 +45,11 @@ class PyramidalRNN(nn.Module):
 
 
 class Listener(FrontEnd):
-    """Convolutions, then a stack of recurrent layers and one more for each level of the pyramid.
-
-    The layers are distributed evenly, the lower stacks first (5 layers, 3 stacks: 2 + 2 + 1).
-    """
+    """Convolutions, then a stack of recurrent layers and one more for each level of the pyramid."""
 
     def __init__(self, config: LASConfig) -> None:
         super().__init__(config)
-        layers, stacks = config.listener_layer_size, config.pyramid_levels + 1
-        sizes = [layers // stacks + (stack < layers % stacks) for stack in range(stacks)]
+        sizes = config.stack_sizes
         self.bottom_rnn = recurrent(
             config.cell,
             self.width,
@@ -62,7 +58,7 @@ class Listener(FrontEnd):
             config.dropout,
             bidirectional=config.use_bidirectional,
         )
-        stack_widths = [config.width] * stacks
+        stack_widths = [config.width] * len(sizes)
         self.junctions = make_junctions(config, [self.width, *stack_widths])
         self._pyramid = ["middle_rnn", "top_rnn"][: config.pyramid_levels]
         for name, size in zip(self._pyramid, sizes[1:], strict=True):

@@ -103,8 +103,9 @@ def transcribe_corpus(
     refuse_overwriting([Output(out, "--out")], inputs, options.overwrite or begun, remedy)
     if torch.cuda.is_available():
         torch.cuda.set_device(local_rank % torch.cuda.device_count())
-    pretrained = load_model(run)
-    setup = SearchSetup.load(pretrained, with_own_language_model(run, options.search))
+    request = with_own_language_model(run, options.search)
+    pretrained = load_model(run, request, options.precision)
+    setup = SearchSetup.load(pretrained, request)
     basis = {
         "model": model_fingerprint(pretrained),
         "precision": options.precision,

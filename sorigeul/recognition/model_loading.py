@@ -1,12 +1,17 @@
-"""Loading a model that is to recognise: a run, a model of the hub, or an export."""
+"""Loading a model that is to recognise: a run, a model of the hub, or an export.
+
+On a CPU, ONNX Runtime computes what it can: it starts in a third of the time that PyTorch takes,
+and recognises twice as fast (BENCHMARKS.md, "Shipped").
+"""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
+from sorigeul.base.capacity import may_have_gpu
 from sorigeul.base.errors import UserError
 from sorigeul.base.hub import find_model_folder
 from sorigeul.exporting.runtime import (
@@ -17,19 +22,24 @@ from sorigeul.exporting.runtime import (
     is_export,
     load_export,
 )
+from sorigeul.lm.loading import needs_pytorch
 from sorigeul.pretrained.description import (
     CONFIG,
     EXPORT,
     VOCABULARY,
     WEIGHTS,
     PretrainedModel,
+    describe_pretrained,
 )
 from sorigeul.pretrained.search_settings import SEARCH
-from sorigeul.search.options import NO_LM, SearchRequest
+from sorigeul.search.options import NO_LM, Precision, SearchRequest
 
 if TYPE_CHECKING:
     import torch
 
+
+EngineChoice = Literal["auto", "torch"]
+"""what computes a run: ONNX Runtime where it can, else PyTorch; or always PyTorch"""
 
 _PUBLISHED = (CONFIG, VOCABULARY, WEIGHTS, SEARCH)
 _EXPORTED = (EXPORT, LISTENER, SPELLER, f"{LANGUAGE_MODEL}/*")
@@ -43,28 +53,74 @@ def find_model(source: str | Path) -> Path:
     return find_model_folder(source, "a run folder", (*_PUBLISHED, *_EXPORTED))
 
 
-def load_model(source: str | Path, device: torch.device | str | None = None) -> PretrainedModel:
+def load_model(
+    source: str | Path,
+    request: SearchRequest,
+    precision: Precision = "float32",
+    device: torch.device | str | None = None,
+    engine: EngineChoice = "auto",
+) -> PretrainedModel:
     """Load a model from a run folder, from the hub by its id, or from the folder of an export.
 
-    Without a `device` it goes on a GPU if there is one; an export has none. Raises UserError if
-    there is no such model, or a damaged one.
+    It is loaded for what can search as `request` asks at that `precision`. Without a `device` it
+    goes on a GPU if there is one. Raises UserError if there is no such model, or a damaged one.
     """
     folder = find_model(source)
+    on_cpu = not _gpu_at_hand() if device is None else str(device) == "cpu"
+    if is_export(folder) or (
+        engine == "auto" and on_cpu and _graphs_suffice(folder, request, precision)
+    ):
+        return _load_graphs(folder)
+    return _load_with_pytorch(source, device)
+
+
+def load_beside(source: str | Path, pretrained: PretrainedModel) -> PretrainedModel:
+    """Load a model that is computed together with one that is loaded, and where that is."""
+    device = device_of(pretrained)
+    if device is None or is_export(find_model(source)):
+        return _load_graphs(find_model(source))
+    return _load_with_pytorch(source, device)
+
+
+def _gpu_at_hand() -> bool:
+    if not may_have_gpu() or find_spec("torch") is None:
+        return False
+    from sorigeul.recognition.torch_engine import default_device
+
+    return default_device() != "cpu"
+
+
+def _graphs_suffice(folder: Path, request: SearchRequest, precision: Precision) -> bool:
+    """Whether a run can be computed as asked for without PyTorch."""
+    if precision != "float32" or request.rescore or any(map(needs_pytorch, request.lm)):
+        return False
+    members = [folder, *map(find_model, request.ensemble)]
+    return not any(_has_pretrained_listener(member) for member in members)
+
+
+def _has_pretrained_listener(folder: Path) -> bool:
+    return not is_export(folder) and describe_pretrained(folder).config.is_pretrained
+
+
+def _load_graphs(folder: Path) -> PretrainedModel:
     if is_export(folder):
         return load_export(folder)
+    from sorigeul.exporting.run_graphs import load_run  # an export needs no library for graphs
+
+    return load_run(folder)
+
+
+def _load_with_pytorch(source: str | Path, device: torch.device | str | None) -> PretrainedModel:
     if find_spec("torch") is None:
-        raise UserError(
-            f"{source} needs PyTorch: pip install 'sorigeul[train]', or give a model that "
-            "'sorigeul export' wrote"
-        )
+        raise UserError(f"{source} needs PyTorch for this: pip install 'sorigeul[train]'")
     from sorigeul.pretrained.loading import load_pretrained
     from sorigeul.recognition.torch_engine import default_device
 
-    return load_pretrained(folder, device or default_device())
+    return load_pretrained(source, device or default_device())
 
 
 def device_of(pretrained: PretrainedModel) -> torch.device | None:
-    """Where a model of PyTorch is; None for an export."""
+    """Where a model of PyTorch is; None for one that is computed without it."""
     if exported_model(pretrained) is not None:
         return None
     return next(pretrained.model.parameters()).device

@@ -27,6 +27,7 @@ from sorigeul.recognition.confidence import (
 )
 from sorigeul.recognition.engines import make_engine
 from sorigeul.recognition.model_loading import (
+    EngineChoice,
     device_of,
     find_model,
     load_model,
@@ -108,21 +109,23 @@ class Recognizer:
         beam: int = 0,
         request: SearchRequest | None = None,
         nbest: int = 1,
+        engine: EngineChoice = "auto",
     ) -> Recognizer:
         """Load a model from a run folder, by its Hugging Face id, or from the folder of an export.
 
         Without a `device` it runs on a GPU if there is one. `request` asks for language models and
         other ways to search, and `beam` is short for one that asks for a width only; `nbest` is the
-        number of texts of each segment. An export runs on the CPU, without PyTorch, and with the
-        language model that it has, unless `request` names others. Raises UserError if `source` is
-        none of these, or is damaged, and if `request` names such a thing; ValueError if both `beam`
-        and `request` are given.
+        number of texts of each segment. On a CPU, ONNX Runtime computes a run where it can; with
+        the `engine` torch, always PyTorch does. An export runs on the CPU, without PyTorch, and
+        with the language model that it has, unless `request` names others. Raises UserError if
+        `source` is none of these, or is damaged, and if `request` names such a thing; ValueError if
+        both `beam` and `request` are given.
         """
         if beam and request is not None:
             raise ValueError("give beam in the request: SearchRequest(beam=…)")
         folder = find_model(source)
         request = with_own_language_model(folder, request or SearchRequest(beam))
-        pretrained = load_model(folder, device)
+        pretrained = load_model(folder, request, precision, device, engine)
         recognizer = cls(pretrained, precision, SearchSetup.load(pretrained, request, nbest))
         recognizer.folder = folder
         return recognizer
@@ -150,12 +153,12 @@ class Recognizer:
 
     @property
     def device(self) -> Any:
-        """Where the model is: a device of PyTorch, or "cpu" for an export."""
+        """Where the model is: a device of PyTorch, or "cpu" for a model without it."""
         return self._engine.device
 
     @property
-    def is_export(self) -> bool:
-        """Whether the model is an export, which only recognises."""
+    def is_onnx(self) -> bool:
+        """Whether graphs are computed, which only recognise: of an export, or of a run."""
         return device_of(self.pretrained) is None
 
     @property

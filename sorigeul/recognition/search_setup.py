@@ -9,7 +9,7 @@ from sorigeul.base.errors import UserError
 from sorigeul.lm.language_model import LanguageModel
 from sorigeul.lm.loading import load_language_model
 from sorigeul.pretrained.description import PretrainedModel
-from sorigeul.recognition.model_loading import device_of, load_model
+from sorigeul.recognition.model_loading import device_of, load_beside
 from sorigeul.search.options import RESCORE_WEIGHT, SearchOptions, SearchRequest
 from sorigeul.search.terms import Terms
 from sorigeul.text.vocabulary import Vocabulary
@@ -48,7 +48,7 @@ class SearchSetup:
         vocabulary, device = pretrained.vocabulary, device_of(pretrained)
         if request.rescore and device is None:
             raise UserError("--rescore needs PyTorch: give a run rather than an export")
-        partners = [load_model(source, device) for source in request.ensemble]
+        partners = [load_beside(source, pretrained) for source in request.ensemble]
         for source, partner in zip(request.ensemble, partners, strict=True):
             _require_same_characters(source, partner.vocabulary, vocabulary)
         language_models = [load_language_model(source, device) for source in request.lm]
@@ -73,7 +73,7 @@ class SearchSetup:
             partners=partners,
             language_models=language_models,
             terms=terms,
-            rescorer=load_model(request.rescore, device) if request.rescore else None,
+            rescorer=load_beside(request.rescore, pretrained) if request.rescore else None,
             rescore_weight=RESCORE_WEIGHT if weight is None else weight,
             calibration={} if tuned is None else tuned.calibration,
         )

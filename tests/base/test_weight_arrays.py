@@ -29,7 +29,8 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_arrays_are_those_that_were_written(path: Path) -> None:
-    found = read_arrays(path)
+    found, metadata = read_arrays(path)
+    assert metadata == {"note": "of a test"}
     assert found.keys() == load_file(path).keys() == ARRAYS.keys()
     for name, array in ARRAYS.items():
         assert found[name].dtype == array.dtype
@@ -37,8 +38,8 @@ def test_arrays_are_those_that_were_written(path: Path) -> None:
 
 
 def test_a_change_stays_in_memory(path: Path) -> None:
-    read_arrays(path)["matrix"][0, 0] = 7
-    assert read_arrays(path)["matrix"][0, 0] == 0
+    read_arrays(path)[0]["matrix"][0, 0] = 7
+    assert read_arrays(path)[0]["matrix"][0, 0] == 0
 
 
 @given(st.data())
@@ -52,7 +53,7 @@ def test_a_file_that_is_cut_off_or_changed_is_an_error_of_the_user_or_still_arra
     damaged = tmp_path_factory.getbasetemp() / "damaged.safetensors"
     damaged.write_bytes(whole[:size])
     with suppress(UserError):
-        assert all(isinstance(array, np.ndarray) for array in read_arrays(damaged).values())
+        assert all(isinstance(array, np.ndarray) for array in read_arrays(damaged)[0].values())
 
 
 def test_values_that_are_not_finite_are_refused(tmp_path: Path) -> None:

@@ -67,7 +67,7 @@ def read_arrays_of(folder: Path, weights: dict[str, torch.Tensor]) -> dict[str, 
     """What the reader without PyTorch finds, which knows no bfloat16, and checks as well."""
     numbers = {name: weights[name] for name in ("a", "c")}
     write_weights(folder / "w", numbers)
-    found = read_arrays(folder / "w")
+    found, _ = read_arrays(folder / "w")
     whole = bytearray((folder / "w").read_bytes())
     whole[-20] ^= 1
     (folder / "w").write_bytes(whole)

@@ -61,7 +61,7 @@ def assert_same(found: Transcription, expected: Transcription) -> None:
 def test_an_export_recognises_what_its_run_does(
     run: Path, exported: Path, audio_files: list[Path], long_recording: Path, beam: int
 ) -> None:
-    of_run = Recognizer.from_pretrained(run, "cpu", beam=beam)
+    of_run = Recognizer.from_pretrained(run, beam=beam, engine="torch")
     of_export = Recognizer.from_pretrained(exported, beam=beam)
     for path in (*audio_files[:6], long_recording):
         assert_same(of_export.transcribe(path), of_run.transcribe(path))
@@ -76,7 +76,7 @@ def test_a_language_model_of_the_export_is_used_without_a_word(
     (used,) = of_export.setup.language_models
     assert used.fingerprint == load_language_model(language_model).fingerprint
     request = SearchRequest(lm=(str(language_model),))
-    of_run = Recognizer.from_pretrained(run, "cpu", request=request)
+    of_run = Recognizer.from_pretrained(run, request=request, engine="torch")
     assert_same(of_export.transcribe(long_recording), of_run.transcribe(long_recording))
 
 
@@ -86,9 +86,9 @@ def test_a_language_model_of_the_export_is_left_out_on_request(
     export(str(run), tmp_path / "with", ExportOptions(lm=str(language_model)))
     without = SearchRequest(lm=(NO_LM,))
     of_export = Recognizer.from_pretrained(tmp_path / "with", request=without)
-    of_run = Recognizer.from_pretrained(run, "cpu", request=without)  # which has none
+    of_run = Recognizer.from_pretrained(run, request=without, engine="torch")  # which has none
     assert not of_export.setup.language_models
-    plain = Recognizer.from_pretrained(run, "cpu").transcribe(long_recording)
+    plain = Recognizer.from_pretrained(run, engine="torch").transcribe(long_recording)
     assert_same(of_export.transcribe(long_recording), plain)
     assert_same(of_run.transcribe(long_recording), plain)
 
@@ -129,7 +129,9 @@ def test_without_pytorch_a_command_transcribes_and_others_say_what_they_need(
         env={**os.environ, "PYTHONUTF8": "1"},
     )
     request = SearchRequest(lm=(str(language_model),))
-    expected = Recognizer.from_pretrained(run, "cpu", request=request).transcribe(long_recording)
+    expected = Recognizer.from_pretrained(run, request=request, engine="torch").transcribe(
+        long_recording
+    )
     assert done.stdout == write("vtt", expected, word_times=True) + "no torch\n", done.stderr
     assert done.returncode == 2
     assert "error: this needs torch, which is not installed: pip install 'sorigeul[train]'" in (
@@ -142,7 +144,7 @@ def test_a_server_takes_an_export(exported: Path, run: Path, audio_files: list[P
     samples = soundfile.read(audio_files[0], dtype="float32")[0]
     speech = SpeechSegment(samples, 0, len(samples))
     (found,) = recognizers["exported"].recognize([speech])
-    (expected,) = Recognizer.from_pretrained(run, "cpu").recognize([speech])
+    (expected,) = Recognizer.from_pretrained(run, engine="torch").recognize([speech])
     assert found.segment.text == expected.segment.text
 
 
@@ -238,8 +240,9 @@ def test_what_cannot_be_exported_or_used_is_said(
         export(str(run), out, ExportOptions(recordings=[tmp_path / "nowhere.wav"] * 9))
     with pytest.raises(UserError, match="--rescore needs PyTorch"):
         Recognizer.from_pretrained(exported, request=SearchRequest(rescore=str(run)))
+    request = SearchRequest(ensemble=(str(exported),))
     with pytest.raises(UserError, match="export the others as well"):
-        Recognizer.from_pretrained(exported, request=SearchRequest(ensemble=(str(run),)))
+        Recognizer.from_pretrained(run, request=request, engine="torch")
     with pytest.raises(UserError, match="precision int8 is for runs"):
         Recognizer.from_pretrained(exported, precision="int8")
     assert not out.exists()
@@ -249,10 +252,15 @@ def test_an_ensemble_of_exports_is_that_of_their_runs(
     run: Path, exported: Path, audio_files: list[Path]
 ) -> None:
     ensembles = [
-        Recognizer.from_pretrained(source, "cpu", request=SearchRequest(ensemble=(str(source),)))
-        for source in (exported, run)
+        Recognizer.from_pretrained(source, request=SearchRequest(ensemble=(str(other),)))
+        for source, other in ((exported, exported), (exported, run), (run, exported))
     ]
-    assert_same(*(recognizer.transcribe(audio_files[2]) for recognizer in ensembles))
+    of_runs = Recognizer.from_pretrained(
+        run, request=SearchRequest(ensemble=(str(run),)), engine="torch"
+    )
+    expected = of_runs.transcribe(audio_files[2])
+    for recognizer in ensembles:
+        assert_same(recognizer.transcribe(audio_files[2]), expected)
 
 
 @pytest.mark.parametrize("name", ["listener.onnx", "export.json", "vocabulary.json"])
@@ -311,7 +319,7 @@ def test_the_quick_start_writes_the_same_200_texts_without_pytorch(tmp_path: Pat
         folder = tmp_path / str(int8)
         export(str(QUICKSTART), folder, ExportOptions(int8=int8))
         for beam in (1, 6):
-            of_run = Recognizer.from_pretrained(QUICKSTART, "cpu", beam=beam)
+            of_run = Recognizer.from_pretrained(QUICKSTART, beam=beam, engine="torch")
             of_export = Recognizer.from_pretrained(folder, beam=beam)
             pairs = zip(
                 of_run.transcribe_samples(samples),

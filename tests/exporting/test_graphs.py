@@ -10,10 +10,11 @@ import torch
 from helpers.listener_outputs import FRAME_COUNTS, PADDED_FRAMES, Tiny, Utterances
 
 from sorigeul.exporting.checks import ExportError, check_export, made_recordings
-from sorigeul.exporting.listener_graph import write_listener
-from sorigeul.exporting.row_rounding import round_weights
+from sorigeul.exporting.listener_graph import listener_graph
+from sorigeul.exporting.row_rounding import rounded_weights
+from sorigeul.exporting.run_graphs import make_graphs
 from sorigeul.exporting.runtime import LISTENER, SPELLER, OnnxModel
-from sorigeul.exporting.speller_graph import write_speller
+from sorigeul.exporting.speller_graph import speller_graph
 from sorigeul.model.las import ListenAttendSpell
 from sorigeul.search.decoding import Search
 from sorigeul.search.options import SearchOptions
@@ -36,10 +37,19 @@ STRUCTURES: list[dict[str, Any]] = [
 ]
 
 
+def weights_of(model: ListenAttendSpell) -> dict[str, Any]:
+    return {name: tensor.numpy() for name, tensor in model.state_dict().items()}
+
+
+def without_counters(weights: dict[str, Any]) -> dict[str, Any]:
+    return {name: array for name, array in weights.items() if array.ndim}
+
+
 def exported(model: ListenAttendSpell, folder: Path, int8: bool = False) -> OnnxModel:
-    write_listener(model, folder / LISTENER, int8)
-    write_speller(model, folder / SPELLER, int8)
-    return OnnxModel(folder, model.config)
+    weights = weights_of(model)
+    (folder / LISTENER).write_bytes(listener_graph(model.config, weights, int8).to_bytes())
+    (folder / SPELLER).write_bytes(speller_graph(model.config, weights, int8).to_bytes())
+    return OnnxModel.from_folder(folder, model.config)
 
 
 @pytest.mark.parametrize("int8", [False, True])
@@ -50,11 +60,38 @@ def test_a_graph_computes_what_its_model_does(
     """In int8, what the model does with its weights rounded in the same way."""
     model = tiny(**changes)
     if int8:
-        round_weights(model)
+        rounded = rounded_weights(weights_of(model))
+        model.load_state_dict({name: torch.tensor(array) for name, array in rounded.items()})
     graphs = exported(model, tmp_path, int8)
     log_mel = LogMel(FeatureConfig(n_mels=8))
     agreement = check_export(model, graphs, log_mel, made_recordings())
     assert agreement.difference < 1e-4
+
+
+@pytest.mark.parametrize("changes", STRUCTURES, ids=str)
+def test_graphs_that_are_made_in_memory_compute_what_their_model_does(
+    tiny: Tiny, changes: dict[str, Any]
+) -> None:
+    model = tiny(**changes)
+    graphs = make_graphs(model.config, without_counters(weights_of(model)))
+    log_mel = LogMel(FeatureConfig(n_mels=8))
+    assert check_export(model, graphs, log_mel, made_recordings()).difference < 1e-4
+
+
+@pytest.mark.parametrize("changes", [STRUCTURES[0], *STRUCTURES[7:9]], ids=str)
+def test_weights_of_another_model_are_refused(tiny: Tiny, changes: dict[str, Any]) -> None:
+    """Whichever weight is missing, is too many, or has another shape."""
+    model = tiny(**changes)
+    weights = without_counters(weights_of(model))
+    for name, array in weights.items():
+        without = {other: weights[other] for other in weights if other != name}
+        with pytest.raises(ValueError, match=r".+"):
+            make_graphs(model.config, without)
+        wider = {**weights, name: np.concatenate([array, array[:1]])}
+        with pytest.raises(ValueError, match=r".+"):
+            make_graphs(model.config, wider)
+    with pytest.raises(ValueError, match=r"does not have: speller\.more"):
+        make_graphs(model.config, {**weights, "speller.more": array})
 
 
 @pytest.mark.parametrize("changes", STRUCTURES, ids=str)

@@ -56,7 +56,8 @@ def test_the_names_of_the_package_load_no_torch_before_a_run_is_loaded() -> None
     assert Recognizer is Recognizer
 
 
-def test_the_model_is_ready_for_inference(recognizer: Recognizer) -> None:
+def test_the_model_is_ready_for_inference(run: Path) -> None:
+    recognizer = Recognizer.from_pretrained(run, engine="torch")
     assert isinstance(recognizer.pretrained.model, ListenAttendSpell)
     assert not recognizer.pretrained.model.training
     assert recognizer.pretrained.normalizer == "plain/2"
@@ -204,7 +205,7 @@ def test_a_recording_that_cannot_be_read_is_refused(recognizer: Recognizer, tmp_
 
 
 def test_a_text_whose_sentence_never_ends_is_cut_off_and_marked(run: Path) -> None:
-    recognizer = Recognizer.from_pretrained(run, "cpu", beam=1)
+    recognizer = Recognizer.from_pretrained(run, "cpu", beam=1, engine="torch")
     with torch.no_grad():
         recognizer.pretrained.model.speller.out.bias[recognizer.pretrained.vocabulary.eos_id] = -1e4
     (segment,) = recognizer.transcribe(
@@ -215,7 +216,7 @@ def test_a_text_whose_sentence_never_ends_is_cut_off_and_marked(run: Path) -> No
 
 
 def test_the_alignment_is_in_the_order_of_time_even_with_reversed_input(run: Path) -> None:
-    pretrained = Recognizer.from_pretrained(run, "cpu").pretrained
+    pretrained = Recognizer.from_pretrained(run, "cpu", engine="torch").pretrained
     features = replace(pretrained.features, input_reverse=True)
     with_reversed_input = Recognizer(replace(pretrained, features=features), setup=GREEDY)
     samples = tones.synthesize("가나다라")

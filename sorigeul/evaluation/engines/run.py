@@ -18,8 +18,9 @@ class Run:
 
     def __init__(self, source: str) -> None:
         """Load the model. Raises UserError if `source` is neither a run nor an id."""
-        pretrained = load_model(source)
-        setup = SearchSetup.load(pretrained, with_own_language_model(source, SearchRequest()))
+        request = with_own_language_model(source, SearchRequest())
+        pretrained = load_model(source, request)
+        setup = SearchSetup.load(pretrained, request)
         hashes = f"{model_fingerprint(pretrained)} {search_fingerprint(setup)}"
         self._fingerprint = hashlib.sha256(hashes.encode()).hexdigest()
         self._recognizer = Recognizer(pretrained, setup=setup)

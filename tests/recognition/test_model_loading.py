@@ -1,0 +1,60 @@
+"""What computes a model: ONNX Runtime wherever it can, PyTorch for everything else."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sorigeul import Recognizer
+from sorigeul.exporting.runtime import OnnxModel
+from sorigeul.lm.network import NetworkModel
+from sorigeul.lm.ngram import NgramOptions, train_ngram
+from sorigeul.lm.recurrent import RecurrentConfig, RecurrentNetwork
+from sorigeul.lm.text_data import TextData
+from sorigeul.pretrained.description import describe_pretrained
+from sorigeul.recognition import model_loading
+from sorigeul.search.options import SearchRequest
+
+
+def computed_by_onnx(source: Path, **options: Any) -> bool:
+    recognizer = Recognizer.from_pretrained(source, **options)
+    return isinstance(recognizer.pretrained.model, OnnxModel)
+
+
+def test_a_run_is_computed_by_onnx_runtime_on_a_cpu(run: Path) -> None:
+    assert computed_by_onnx(run)
+    assert computed_by_onnx(run, device="cpu")
+    assert computed_by_onnx(run, request=SearchRequest(ensemble=(str(run),)))
+    assert not computed_by_onnx(run, engine="torch")
+
+
+@pytest.mark.parametrize("precision", ["int8", "bfloat16"])
+def test_another_precision_is_that_of_pytorch(run: Path, precision: Any) -> None:
+    assert not computed_by_onnx(run, precision=precision)
+
+
+def test_a_rescorer_is_computed_by_pytorch(run: Path) -> None:
+    assert not computed_by_onnx(run, request=SearchRequest(rescore=str(run)))
+
+
+def test_a_language_model_decides_by_its_kind(run: Path, tmp_path: Path) -> None:
+    vocabulary = describe_pretrained(run).vocabulary
+    ids = np.array(20 * [*vocabulary.encode("가나다라"), vocabulary.eos_id], np.uint16)
+    ngrams, recurrent = tmp_path / "ngrams", tmp_path / "recurrent"
+    train_ngram(TextData(vocabulary, ids, ids, {}), NgramOptions(2, (0, 0))).save(ngrams)
+    config = RecurrentConfig(hidden_size=8, embedding_size=8, layers=1)
+    NetworkModel(RecurrentNetwork(config, vocabulary), vocabulary).save(recurrent, {})
+    assert computed_by_onnx(run, request=SearchRequest(lm=(str(ngrams),)))
+    request = SearchRequest(lm=(str(ngrams), str(recurrent)))
+    recognizer = Recognizer.from_pretrained(run, request=request)
+    assert not recognizer.is_onnx
+    assert isinstance(recognizer.setup.language_models[1], NetworkModel)
+
+
+def test_where_a_driver_is_pytorch_says_whether_there_is_a_gpu(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A driver alone is none: the container may not see it, or PyTorch be made for CPUs."""
+    monkeypatch.setattr(model_loading, "may_have_gpu", lambda: True)
+    assert computed_by_onnx(run)
