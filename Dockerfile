@@ -1,7 +1,7 @@
-# A server for a model. By default without PyTorch, for what `sorigeul export` wrote:
+# A server for a model, a run folder or what `sorigeul export` wrote. Without PyTorch:
 #   docker build -t sorigeul .
 #   docker run --rm -p 127.0.0.1:8000:8000 -v ./quickstart-onnx:/model:ro sorigeul
-# With PyTorch, for a run folder: docker build --build-arg EXTRAS=train,serve -t sorigeul:torch .
+# With PyTorch, for what needs it (pretrained listeners, --precision int8): docker build --build-arg EXTRAS=train,serve -t sorigeul:torch .
 ARG PYTHON=3.11
 FROM python:${PYTHON}-slim AS build
 ARG EXTRAS=serve

@@ -288,14 +288,14 @@ def _form(subject: _Subject) -> str:
         return "as ONNX graphs. It runs with ONNX Runtime\nand NumPy, on a CPU, without PyTorch.\n"
     if subject.description.config.is_pretrained:
         return "for PyTorch, whose listener is a\npretrained encoder.\n"
-    return "for PyTorch. `sorigeul export` makes\nONNX graphs of it that run without.\n"
+    return "which ONNX Runtime computes on\na CPU, and PyTorch on a GPU.\n"
 
 
 def _package(subject: _Subject) -> str:
     """What is installed to use it."""
-    if subject.precision:
-        return "sorigeul"
-    return f"sorigeul[train{',pretrained' if subject.description.config.is_pretrained else ''}]"
+    if subject.description.config.is_pretrained:
+        return "sorigeul[train,pretrained,serve]"
+    return "sorigeul[serve]"
 
 
 def _description(subject: _Subject) -> Iterator[tuple[str, str]]:

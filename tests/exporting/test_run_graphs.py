@@ -121,5 +121,5 @@ def test_a_configuration_of_another_run_is_refused(run: Path, tmp_path: Path) ->
     config = json.loads(path.read_text(encoding="utf-8"))
     config["model"]["speller_layer_size"] += 1
     path.write_text(json.dumps(config), encoding="utf-8")
-    with pytest.raises(UserError, match="does not fit config.json: both must come from one run"):
+    with pytest.raises(UserError, match=r"does not fit config\.json: both must come from one run"):
         load_run(folder)
