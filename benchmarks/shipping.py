@@ -1,4 +1,4 @@
-"""Measures a model as it is shipped: size, start, speed and memory, with PyTorch and as an export.
+"""Measures a model as it is shipped: size, start, speed and memory, as a run and as an export.
 
 Vosk's small Korean model, where the extra `vosk` is installed, is measured beside it.
 
@@ -29,8 +29,14 @@ import soundfile
 LENGTHS = (2, 5, 10, 30)
 """seconds of sound"""
 REPEATS = 5
-VOSK = "vosk"
-"""stands in the place of a precision"""
+VOSK, PYTORCH = "vosk", "torch"
+"""stand in the place of a precision: Vosk, and float32 by PyTorch in place of ONNX Runtime"""
+_WITH_PYTORCH = """
+import sys
+from sorigeul import Recognizer
+source, recording = sys.argv[1:]
+print(Recognizer.from_pretrained(source, "cpu", engine="torch").transcribe(recording).text)
+"""
 HEADINGS = ("MB on disk", "s to a text", "MB resident", *(f"RTF {n} s" for n in LENGTHS))
 
 
@@ -76,8 +82,9 @@ def main() -> None:
         for int8 in (False, True):
             export(str(arguments.run), folder / str(int8), ExportOptions(int8, recordings=files))
         ways = [
-            Way("PyTorch, float32", arguments.run),
-            Way("PyTorch, int8", arguments.run, "int8"),
+            Way("run", arguments.run),
+            Way("run, by PyTorch", arguments.run, PYTORCH),
+            Way("run, by PyTorch, int8", arguments.run, "int8"),
             Way("export, float32", folder / "False"),
             Way("export, int8", folder / "True"),
         ]
@@ -100,6 +107,8 @@ def row(way: Way, recordings: Path) -> list[str]:
     if way.precision == VOSK:
         script = Path(__file__).with_name("vosk_model.py")
         command = [sys.executable, str(script), str(way.source), short]
+    if way.precision == PYTORCH:
+        command = [sys.executable, "-c", _WITH_PYTORCH, str(way.source), short]
     start = min(_seconds(command) for _ in range(REPEATS))
     measured = subprocess.run(
         [sys.executable, __file__, str(way.source), str(recordings), "--measure", way.precision],
@@ -136,6 +145,8 @@ def load(source: Path, precision: str) -> Callable[[Path], object]:
         return vosk_model.load(source)
     from sorigeul import Recognizer
 
+    if precision == PYTORCH:
+        return Recognizer.from_pretrained(source, "cpu", engine="torch").transcribe
     device = None if (source / "export.json").is_file() else "cpu"
     return Recognizer.from_pretrained(source, device, precision).transcribe  # type: ignore[arg-type]
 

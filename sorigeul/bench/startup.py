@@ -34,7 +34,7 @@ def measure_startup() -> Iterator[Measurement]:
         unit="s",
         yardstick=yardstick,
         ratio=torch_seconds / transcribe_seconds,
-        targets=(Target("value", "at most", 3, "imports"),),
+        targets=(Target("value", "at most", 1.2, "imports"),),
     )
     yield Measurement(
         name="--help",
