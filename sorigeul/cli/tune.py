@@ -60,11 +60,12 @@ def tune(
     from sorigeul.data import manifests
     from sorigeul.data.sampling import evaluation_batches
     from sorigeul.evaluation.tuning import tune as tune_search
+    from sorigeul.exporting.runtime import is_export
     from sorigeul.pretrained.search_settings import SearchSettings, TunedSearch
     from sorigeul.recognition.recognizer import Recognizer
 
-    recognizer = Recognizer.from_pretrained(run, request=search, engine="torch")
-    if recognizer.is_onnx:
+    recognizer = Recognizer.from_pretrained(run, request=search)
+    if recognizer.folder is not None and is_export(recognizer.folder):
         raise UserError(f"{run} is an export: tune the run, and export it again")
     cuts = manifests.open_split(data, split, audio_root)
     normalizer = manifests.normalizer(cuts)

@@ -37,7 +37,7 @@ _EXTRAS_OF_DEVELOPERS = ("bench", "dev")
 _MISSING = "missing"
 _LIBRARIES = {
     "arithmetic": ("numpy", "lightning-fabric", "torchdata", "safetensors"),
-    "data": ("lhotse", "huggingface_hub", "onnxruntime", "rapidfuzz", "tyro"),
+    "data": ("lhotse", "huggingface_hub", "onnx", "onnxruntime", "rapidfuzz", "tyro"),
 }
 _DECODERS = ("aac", "ac3", "eac3", "alac", "amrnb", "mp2", "mp3float", "opus", "vorbis", "wmav2")
 """of libav: those of phones, videos and browsers"""

@@ -4,18 +4,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from time import perf_counter
+from typing import Any
 
 from sorigeul.base.arrays import inference
 from sorigeul.base.errors import UserError
 from sorigeul.base.progress import progress_bar
 from sorigeul.data.batches import Batch, Failure
 from sorigeul.evaluation.scores import TextPair
-from sorigeul.model.las import ListenerOutput
 from sorigeul.recognition.recognizer import Recognizer
 from sorigeul.search.decoding import Search
 from sorigeul.search.hypothesis import Hypothesis
 from sorigeul.sound.audio import SAMPLE_RATE
-from sorigeul.sound.segments import SegmentedRecording
+from sorigeul.sound.segments import SegmentedRecording, SpeechSegment
 
 
 @dataclass(frozen=True)
@@ -25,8 +25,8 @@ class EncodedCorpus:
     Each utterance is one piece, without the silence around it.
     """
 
-    frames: list[list[ListenerOutput]]
-    """of each batch, by each model of an ensemble"""
+    frames: list[list[Any]]
+    """of each batch, by each model of an ensemble: what its listener makes of it"""
     pairs: list[TextPair]
     """the utterances, with empty hypotheses"""
     seconds: float
@@ -39,7 +39,7 @@ class EncodedCorpus:
     @classmethod
     def encode(cls, recognizer: Recognizer, batches: Sequence[Batch]) -> "EncodedCorpus":
         """Let the recogniser's models listen to all utterances."""
-        frames: list[list[ListenerOutput]] = []
+        frames: list[list[Any]] = []
         pairs: list[TextPair] = []
         seconds, begin = 0.0, perf_counter()
         failures = [failure for batch in batches for failure in batch.failures]
@@ -83,7 +83,7 @@ class EncodedCorpus:
         hypotheses: list[list[Hypothesis]] = []
 
         @inference()
-        def best(frames: Sequence[ListenerOutput]) -> list[list[Hypothesis]]:
+        def best(frames: Sequence[Any]) -> list[list[Hypothesis]]:
             with recognizer.autocast():
                 return search(frames[: len(search.models)])
 
@@ -98,12 +98,16 @@ class EncodedCorpus:
 
 
 @inference()
-def _listen(recognizer: Recognizer, batch: Batch) -> list[ListenerOutput]:
+def _listen(recognizer: Recognizer, batch: Batch) -> list[Any]:
     """The frames of a batch by each model, of speech alone."""
-    spans = [SegmentedRecording.from_samples(row).speech_span for row in batch.rows()]
-    spoken = batch.cut(spans).to(recognizer.device)
+    speech = []
+    for row in batch.rows():
+        spoken = row[SegmentedRecording.from_samples(row).speech_span]
+        speech.append(SpeechSegment(spoken, 0, len(spoken)))
     with recognizer.autocast():
-        outputs = recognizer.encode(spoken.waveforms, spoken.lengths)
+        outputs = recognizer.encode(*recognizer.padded(speech))
+    if recognizer.is_onnx:
+        return outputs
     # What only training needs would take half of the memory.
     return [
         replace(output, lowest_frames=output.frames, lowest_lengths=output.lengths)

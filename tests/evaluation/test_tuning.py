@@ -56,7 +56,7 @@ def language_model(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def tuned(run: Path, corpus: Path, *lm: str) -> tuple[Recognizer, TunedResult]:
-    recognizer = Recognizer.from_pretrained(run, request=SearchRequest(lm=lm), engine="torch")
+    recognizer = Recognizer.from_pretrained(run, "cpu", request=SearchRequest(lm=lm))
     batches = dev_batches(corpus, recognizer.pretrained.vocabulary)
     return recognizer, tune(recognizer, batches, "plain/1")
 
