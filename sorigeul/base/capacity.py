@@ -3,12 +3,15 @@
 import os
 import re
 import shutil
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from sorigeul.base.errors import UserError
 from sorigeul.base.threads import usable_cores
 
+_GPU_DRIVERS = tuple(map(Path, ("/proc/driver/nvidia", "/dev/nvhost-gpu", "/dev/dxg", "/dev/kfd")))
+"""with an NVIDIA GPU, on a Jetson, with a GPU of the Windows around a Linux, and with one of AMD"""
 _PROCESS_GIB = 0.25  # of a process that decodes recordings, with the libraries it has loaded
 
 
@@ -39,9 +42,8 @@ def machine_gib() -> float | None:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
 
 
-def may_have_gpu() -> bool:
+def may_have_gpu(drivers: Sequence[Path] = _GPU_DRIVERS) -> bool:
     """Whether there is the driver of a GPU; only PyTorch knows whether it can use one."""
-    drivers = Path("/proc/driver/nvidia"), Path("/dev/kfd")
     return any(driver.exists() for driver in drivers) or shutil.which("nvidia-smi") is not None
 
 

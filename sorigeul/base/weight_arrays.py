@@ -72,11 +72,11 @@ def _mapped(path: Path) -> tuple[dict[str, npt.NDArray[Any]], dict[str, str]]:
         if not 0 <= first <= last <= len(numbers):
             raise ValueError("it is cut off")
         places[name] = numbers[first:last].view(np.ndarray)
-        # Copied if its place in the file is not a multiple of its size, which writers avoid.
         if entry["dtype"] == "BF16":  # the upper half of a float32, and unknown to NumPy
             numbers_32 = places[name].view("<u2").astype("<u4") << 16
             arrays[name] = numbers_32.view("<f4").reshape(entry["shape"])
             continue
+        # Copied if its place in the file is not a multiple of its size, which writers avoid.
         dtype = np.dtype(_TYPES[entry["dtype"]])
         arrays[name] = places[name].view(dtype).reshape(entry["shape"])
     metadata = header.get("__metadata__", {})

@@ -72,7 +72,7 @@ _OF_TRAINING = {
     *("koreanize_matplotlib", "lhotse", "lightning_fabric", "matplotlib", "safetensors"),
     *("tensorboard", "torch", "torchdata"),
 }
-"""libraries of the extra `train`, without which only exports are recognised"""
+"""libraries of the extra `train`, without which models only recognise, on a CPU"""
 _LONGEST, _LONGEST_END = 2_000, 500
 """characters of an error or a warning, and of its end, where the remedy stands"""
 

@@ -64,9 +64,9 @@ def tune(
     from sorigeul.pretrained.search_settings import SearchSettings, TunedSearch
     from sorigeul.recognition.recognizer import Recognizer
 
-    recognizer = Recognizer.from_pretrained(run, request=search)
-    if recognizer.folder is not None and is_export(recognizer.folder):
+    if is_export(run):
         raise UserError(f"{run} is an export: tune the run, and export it again")
+    recognizer = Recognizer.from_pretrained(run, request=search)
     cuts = manifests.open_split(data, split, audio_root)
     normalizer = manifests.normalizer(cuts)
     cuts = manifests.sample(cuts, utterances)

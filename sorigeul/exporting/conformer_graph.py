@@ -6,6 +6,7 @@ B utterances, S frames, D width, H heads, W width of a head.
 import numpy as np
 
 from sorigeul.exporting.graph_builder import Floats, GraphBuilder, Value
+from sorigeul.model.config import ROTARY_BASE
 
 
 def conformer_stack(
@@ -36,7 +37,7 @@ def conformer_stack(
 def _frequencies(width: int) -> Floats:
     """As `model.rotary.frequencies`: of a head (W / 2,)."""
     exponents = np.arange(0, width, 2, dtype=np.float32) / np.float32(width)
-    frequencies: Floats = np.float32(10_000.0) ** -exponents
+    frequencies: Floats = np.float32(ROTARY_BASE) ** -exponents
     return frequencies
 
 

@@ -127,9 +127,9 @@ class GraphBuilder:
 
     def weight(self, name: str) -> Value:
         """A weight of the model. In int8, each row of a matrix (its first axis) is rounded."""
-        return self.matrix(self.weights[name])
+        return self.stored(self.weights[name])
 
-    def matrix(self, array: Floats) -> Value:
+    def stored(self, array: Floats) -> Value:
         """As `weight`, for what was put together of several weights."""
         if not (self._int8 and should_round(array.shape)):
             return self.constant(array)
@@ -188,8 +188,10 @@ class GraphBuilder:
         return Graph(self._serialize(elsewhere=large), large)
 
     def to_bytes(self) -> bytes:
-        """The graph as a file of ONNX that needs nothing else."""
-        return self._serialize(elsewhere={})
+        """The graph as a file of ONNX that needs nothing else, and that its checker accepts."""
+        content = self._serialize(elsewhere={})
+        onnx.checker.check_model(content, full_check=True)
+        return content
 
     def _serialize(self, elsewhere: Mapping[str, npt.NDArray[Any]]) -> bytes:
         """A file of ONNX without the numbers of the constants that are `elsewhere`."""

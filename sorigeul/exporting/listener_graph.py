@@ -12,7 +12,7 @@ import numpy as np
 from sorigeul.exporting.conformer_graph import conformer_stack
 from sorigeul.exporting.graph_builder import GraphBuilder, Value, Weights
 from sorigeul.exporting.recurrent_graph import RecurrentLayers, run_padded
-from sorigeul.exporting.speller_graph import ATTENTION
+from sorigeul.exporting.weight_shapes import ATTENTION
 from sorigeul.model.config import CONV_REDUCTION, LASConfig
 
 _FRONT_END = (
@@ -94,8 +94,8 @@ def _stacks(graph: GraphBuilder, config: LASConfig, convolved: _Stack) -> Iterat
             yield frames, lengths
         return
     frames = _junction(graph, config, 0, frames, lengths)
-    names = ("bottom_rnn", "middle_rnn.rnn", "top_rnn.rnn")
-    for number, (size, name) in enumerate(zip(config.stack_sizes, names, strict=False), 1):
+    names = ("bottom_rnn", "middle_rnn.rnn", "top_rnn.rnn")[: len(config.stack_sizes)]
+    for number, (size, name) in enumerate(zip(config.stack_sizes, names, strict=True), 1):
         if number > 1:
             frames, lengths = _pairs(graph, frames, lengths)
         layers = RecurrentLayers(f"listener.{name}", config.cell, size, config.use_bidirectional)

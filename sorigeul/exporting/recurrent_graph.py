@@ -52,7 +52,7 @@ def run_padded(
     rows = len(gates) * hidden
     for layer in range(layers.count):
         input_weight, state_weight = (
-            graph.matrix(parameters(f"weight_{part}_l{layer}")) for part in ("ih", "hh")
+            graph.stored(parameters(f"weight_{part}_l{layer}")) for part in ("ih", "hh")
         )
         width = graph.weights[f"{layers.name}.weight_ih_l{layer}"].shape[1]
         biases = [parameters(f"bias_{part}_l{layer}").reshape(-1, rows) for part in ("ih", "hh")]
@@ -123,4 +123,6 @@ def _next_state(
         enter, forget, new, leave = (from_input + from_state).split(4)
         cells = sigmoid(forget) * before[1] + sigmoid(enter) * tanh(new)
         return [sigmoid(leave) * tanh(cells), cells]
-    return [tanh(from_input + from_state)]
+    if cell == "rnn":
+        return [tanh(from_input + from_state)]
+    raise NotImplementedError(f"no graph for the cell {cell}")

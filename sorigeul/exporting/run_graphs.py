@@ -9,20 +9,20 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
+import numpy.typing as npt
 
-from sorigeul.base.errors import UserError
 from sorigeul.base.weight_arrays import read_arrays
-from sorigeul.exporting.graph_builder import Floats
 from sorigeul.exporting.listener_graph import listener_graph
 from sorigeul.exporting.runtime import OnnxModel
 from sorigeul.exporting.speller_graph import speller_graph
-from sorigeul.model.config import CONV_REDUCTION, LASConfig
+from sorigeul.exporting.weight_shapes import weight_shapes
+from sorigeul.model.config import LASConfig
 from sorigeul.pretrained.description import (
-    CONFIG,
     WEIGHTS,
     PretrainedModel,
     describe_pretrained,
     vocabulary_mismatch,
+    weights_mismatch,
 )
 
 _COUNTER = ".num_batches_tracked"  # of a batch normalisation, which only training reads
@@ -38,63 +38,33 @@ def load_run(source: str | Path) -> PretrainedModel:
     arrays, results = read_arrays(folder / WEIGHTS)
     if results.pop("vocabulary_hash", None) != vocabulary.hash:
         raise vocabulary_mismatch(folder)
-    weights = {
-        name: array.astype(np.float32, copy=False)
-        for name, array in arrays.items()
-        if not name.endswith(_COUNTER)
-    }
     try:
-        model = make_graphs(description.config, weights)
+        model = make_graphs(description.config, arrays)
     except ValueError as error:
-        raise UserError(
-            f"{folder / WEIGHTS} does not fit {CONFIG}: both must come from one run"
-        ) from error
+        raise weights_mismatch(folder) from error
     return description.complete(cast(Any, model), results)
 
 
-def make_graphs(config: LASConfig, weights: Mapping[str, Floats]) -> OnnxModel:
-    """The model of a configuration with these weights, by their names in its `state_dict`.
+def make_graphs(config: LASConfig, state: Mapping[str, npt.NDArray[Any]]) -> OnnxModel:
+    """The model of a configuration with the arrays of a `state_dict`, by their names.
 
-    Raises ValueError if the weights are not those of such a model.
+    Raises ValueError if they are not those of such a model.
     """
+    weights = {
+        name: array.astype(np.float32, copy=False)
+        for name, array in state.items()
+        if not name.endswith(_COUNTER)
+    }
+    if {name: array.shape for name, array in weights.items()} != weight_shapes(config):
+        raise ValueError("these are the weights of another model")
 
     def fingerprint() -> str:
+        # They stay mapped for this. The system takes their memory back when it needs it.
         digest = sha256()
         for name in sorted(weights):
             digest.update(name.encode())
             digest.update(np.ascontiguousarray(weights[name]).data)
         return digest.hexdigest()
 
-    watched = _Watched(weights)
-    try:
-        listener, speller = listener_graph(config, watched), speller_graph(config, watched)
-        if unread := watched.keys() - watched.read:
-            raise ValueError(f"weights that it does not have: {', '.join(sorted(unread)[:3])}")
-        model = OnnxModel(config, listener.finish(), speller.finish(), fingerprint)
-        _try_out(model, len(weights["speller.embedding.weight"]))
-    except Exception as error:  # of many kinds, by which weight does not fit
-        raise ValueError(f"{type(error).__name__}: {error}") from error
-    return model
-
-
-class _Watched(dict[str, Floats]):
-    """Weights that know which of them were read."""
-
-    def __init__(self, weights: Mapping[str, Floats]) -> None:
-        super().__init__(weights)
-        self.read: set[str] = set()
-
-    def __getitem__(self, name: str) -> Floats:
-        self.read.add(name)
-        return super().__getitem__(name)
-
-
-def _try_out(model: OnnxModel, characters: int) -> None:
-    """Hear a moment, and write a character. Raises an error if that cannot be."""
-    config = model.config
-    moment = np.zeros((1, 4 * CONV_REDUCTION, config.n_mels), np.float32)
-    heard = model.listen(moment, np.array([moment.shape[1]]))
-    logits, _, _ = model.speller(np.full((1, 1), config.sos_id), model.make_memory(heard))
-    scores = [logits] if heard.ctc_logits is None else [logits, heard.ctc_logits]
-    if {characters, *(score.shape[-1] for score in scores)} != {config.vocabulary_size}:
-        raise ValueError("it has another vocabulary")
+    listener, speller = listener_graph(config, weights), speller_graph(config, weights)
+    return OnnxModel(config, listener.finish(), speller.finish(), fingerprint)

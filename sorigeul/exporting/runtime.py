@@ -259,13 +259,18 @@ def load_export(folder: Path) -> PretrainedModel:
     Raises UserError if its files are damaged or do not belong together, and if ONNX Runtime is not
     installed.
     """
-    if find_spec("onnxruntime") is None:
-        raise UserError(f"{folder} needs ONNX Runtime: pip install onnxruntime")
+    require_onnx_runtime(folder)
     record = read_record(folder)
     _check_files(folder, record)
     description = read_description(folder)
     model = cast(Any, OnnxModel.from_folder(folder, description.config))
     return description.complete(model, {name: str(value) for name, value in record.results.items()})
+
+
+def require_onnx_runtime(folder: Path) -> None:
+    """Raise UserError if ONNX Runtime is not installed, which computes the model in `folder`."""
+    if find_spec("onnxruntime") is None:
+        raise UserError(f"{folder} needs ONNX Runtime: pip install onnxruntime")
 
 
 def _check_files(folder: Path, record: ExportRecord) -> None:
@@ -285,7 +290,7 @@ def _check_files(folder: Path, record: ExportRecord) -> None:
             )
 
 
-def exported_model(pretrained: PretrainedModel) -> OnnxModel | None:
+def onnx_model(pretrained: PretrainedModel) -> OnnxModel | None:
     """The graphs of a model that is computed without PyTorch; None for a model of PyTorch."""
     model: Any = pretrained.model
     return model if isinstance(model, OnnxModel) else None
@@ -302,7 +307,7 @@ def _session(graph: Path | Graph) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads_of_a_batch()
     options.inter_op_num_threads = 1
-    options.log_severity_level = 3  # errors
+    options.log_severity_level = 4  # errors are raised, and not printed as well
     # Eight bits are turned into float32 once, here, rather than at every step.
     options.add_session_config_entry("session.disable_quant_qdq", "1")
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")

@@ -8,10 +8,8 @@ import numpy as np
 
 from sorigeul.exporting.graph_builder import GraphBuilder, Value, Weights
 from sorigeul.exporting.recurrent_graph import RecurrentLayers, run_step
+from sorigeul.exporting.weight_shapes import ATTENTION
 from sorigeul.model.config import LASConfig
-
-ATTENTION = "speller.attention.attention"
-"""where the model has the layers of its score function"""
 
 
 def speller_graph(config: LASConfig, weights: Weights, int8: bool = False) -> GraphBuilder:
@@ -96,12 +94,14 @@ class _Memory:
             hidden = self._linear(query, "query").unsqueeze(2) + self.keys.unsqueeze(1)
             scores = self._linear(graph.op("Tanh", hidden), "score", bias=False)
             scores = graph.op("Squeeze", scores, graph.integers([3]))
-        else:
+        elif self._kind == "multi-head":
             keys = self._split(self.keys.split(2)[0])
             queries = self._split(self._linear(query, "query"))
             scale = (self._width // self._heads) ** -0.5
             scores = (queries @ keys.transpose(0, 1, 3, 2)) * scale
             valid = valid.unsqueeze(1)
+        else:
+            raise NotImplementedError(f"no graph for the attention {self._kind}")
         return graph.masked(valid, scores, -np.inf)
 
     def mix(self, weights: Value) -> tuple[Value, Value]:

@@ -11,6 +11,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from sorigeul.model.config import LOCATION_CHANNELS, LOCATION_KERNEL
 from sorigeul.model.memory import Memory
 
 
@@ -96,8 +97,9 @@ class LocationAttention(AdditiveAttention):
 
     recurrent = True
 
-    def __init__(self, width: int, channels: int = 10, kernel: int = 31) -> None:
+    def __init__(self, width: int) -> None:
         super().__init__(width)
+        channels, kernel = LOCATION_CHANNELS, LOCATION_KERNEL
         self.location_conv = nn.Conv1d(1, channels, kernel, padding=kernel // 2, bias=False)
         self.location = nn.Linear(channels, width, bias=False)
 

@@ -21,6 +21,19 @@ LAYERS = Range(1, 100)
 CONV_REDUCTION = 4
 """factor by which the convolutions shorten the sequence of frames"""
 
+CONFORMER_KERNEL = 15
+"""frames that the convolution of a Conformer reads; 0.6 s at the lowest stack, as the published 32
+frames of 40 ms"""
+
+CONFORMER_EXPANSION = 4
+"""how much wider its feed-forward modules are inside, as published"""
+
+ROTARY_BASE = 10_000.0
+"""of the wavelengths of its rotary positions, as published"""
+
+LOCATION_CHANNELS, LOCATION_KERNEL = 10, 31
+"""of the convolution by which location-aware attention sees its previous alignment"""
+
 ENCODER_REDUCTION = 2
 """the same factor of a pretrained listener's encoder, from 100 frames a second to 50"""
 

@@ -12,12 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sorigeul.model.config import LASConfig
+from sorigeul.model.config import CONFORMER_EXPANSION, CONFORMER_KERNEL, LASConfig
 from sorigeul.model.front_end import FrontEnd
 from sorigeul.model.rotary import Rotation, rotate, rotation
-
-_KERNEL = 15  # frames; 0.6 s at the lowest stack, as the published 32 frames of 40 ms
-_EXPANSION = 4  # of the feed-forward modules, as published
 
 
 class ConformerListener(FrontEnd):
@@ -135,7 +132,9 @@ class ConvolutionModule(nn.Module):
         super().__init__()
         self.norm = nn.LayerNorm(width)
         self.gate = nn.Linear(width, 2 * width)
-        self.depthwise = nn.Conv1d(width, width, _KERNEL, padding=_KERNEL // 2, groups=width)
+        self.depthwise = nn.Conv1d(
+            width, width, CONFORMER_KERNEL, padding=CONFORMER_KERNEL // 2, groups=width
+        )
         self.depthwise_norm = nn.LayerNorm(width)
         self.out = nn.Linear(width, width)
         self.dropout = nn.Dropout(dropout)
@@ -153,9 +152,9 @@ def _feed_forward(width: int, dropout: float) -> nn.Sequential:
     """The feed-forward module of section 2.3."""
     return nn.Sequential(
         nn.LayerNorm(width),
-        nn.Linear(width, _EXPANSION * width),
+        nn.Linear(width, CONFORMER_EXPANSION * width),
         nn.SiLU(),
         nn.Dropout(dropout),
-        nn.Linear(_EXPANSION * width, width),
+        nn.Linear(CONFORMER_EXPANSION * width, width),
         nn.Dropout(dropout),
     )

@@ -1,4 +1,4 @@
-"""What the speller attends to: tensors of PyTorch, or arrays of NumPy for an export."""
+"""What the speller attends to: tensors of PyTorch, or arrays of NumPy without it."""
 
 from dataclasses import dataclass
 

@@ -6,7 +6,7 @@ Su et al. 2021, "RoFormer: Enhanced Transformer with Rotary Position Embedding",
 import torch
 from torch import Tensor
 
-_BASE = 10_000.0
+from sorigeul.model.config import ROTARY_BASE
 
 Rotation = tuple[Tensor, Tensor]
 """cosines and sines of each position and each pair of channels (S, D / 2)"""
@@ -20,7 +20,7 @@ def rotation(positions: Tensor, width: int) -> Rotation:
 
 def frequencies(width: int) -> Tensor:
     """By how much each pair of channels is turned from one position to the next (D / 2,)."""
-    return _BASE ** -(torch.arange(0, width, 2) / width)
+    return ROTARY_BASE ** -(torch.arange(0, width, 2) / width)
 
 
 def rotate(vectors: Tensor, turned: Rotation) -> Tensor:

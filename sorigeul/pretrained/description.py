@@ -29,7 +29,7 @@ class PretrainedModel:
     """A model with everything that is needed to use it."""
 
     model: "ListenAttendSpell"
-    """of an export, an `OnnxModel` in its place"""
+    """without PyTorch, an `OnnxModel` in its place"""
     features: FeatureConfig
     vocabulary: Vocabulary
     normalizer: str
@@ -117,6 +117,11 @@ def vocabulary_mismatch(folder: Path) -> UserError:
         f"{folder / VOCABULARY} is not the vocabulary of {WEIGHTS}: "
         "restore the one it was trained with"
     )
+
+
+def weights_mismatch(folder: Path) -> UserError:
+    """The weights in a folder are not those of its model."""
+    return UserError(f"{folder / WEIGHTS} does not fit {CONFIG}: both must come from one run")
 
 
 def model_checksum(folder: Path) -> str:

@@ -9,16 +9,15 @@ from pathlib import Path
 
 import torch
 
-from sorigeul.base.errors import UserError
 from sorigeul.base.outline import have_shapes_of
 from sorigeul.base.weights import read_weights
 from sorigeul.model.las import ListenAttendSpell
 from sorigeul.pretrained.description import (
-    CONFIG,
     WEIGHTS,
     PretrainedModel,
     describe_pretrained,
     vocabulary_mismatch,
+    weights_mismatch,
 )
 
 
@@ -36,7 +35,7 @@ def load_pretrained(source: str | Path, device: torch.device | str = "cpu") -> P
     build = partial(ListenAttendSpell, description.config)
     # The file says how large the model is, not its configuration.
     if not have_shapes_of(weights, build):
-        raise UserError(f"{folder / WEIGHTS} does not fit {CONFIG}: both must come from one run")
+        raise weights_mismatch(folder)
     model = build()
     model.load_state_dict(weights)
     model.to(device).eval()

@@ -16,6 +16,7 @@ from zlib import crc32
 from sorigeul.base.errors import UserError
 from sorigeul.base.provenance import TrainingCorpus, checked_record, read_record, training_corpora
 from sorigeul.base.records import build, read_object
+from sorigeul.base.weight_arrays import read_arrays
 from sorigeul.corpora.catalog import CORPORA
 from sorigeul.corpora.report import read_contents
 from sorigeul.pretrained.description import (
@@ -121,9 +122,7 @@ class ModelOrigin:
     @classmethod
     def of_run(cls, folder: Path, further: Sequence[Path] = ()) -> "ModelOrigin":
         """That of the model in a run folder; `further` are files of its evaluations."""
-        from sorigeul.base.weights import read_weights
-
-        results = read_weights(folder / WEIGHTS)[1]
+        _, results = read_arrays(folder / WEIGHTS)
         results.pop("vocabulary_hash", None)
         evaluations = tuple(evaluations_of(folder, further))
         return cls(read_record(folder) or {}, results, evaluations)

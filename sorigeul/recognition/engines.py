@@ -14,7 +14,7 @@ import numpy as np
 
 from sorigeul.base.arrays import Array
 from sorigeul.base.errors import UserError
-from sorigeul.exporting.runtime import exported_model
+from sorigeul.exporting.runtime import onnx_model
 from sorigeul.pretrained.description import PretrainedModel
 from sorigeul.sound.array_features import ArrayLogMel, Floats, Integers
 from sorigeul.sound.segments import SpeechSegment
@@ -62,22 +62,25 @@ class OnnxEngine:
         return [model.listen(*log_mel(waveforms, lengths)) for model, log_mel in pairs]
 
     def precision_context(self) -> AbstractContextManager[None]:
-        """Nothing: what an export computes in was chosen when it was made."""
+        """Nothing: the graphs say what they compute in."""
         return nullcontext()
 
 
 def make_engine(members: Sequence[PretrainedModel], precision: str) -> Engine:
     """The engine of models that are computed together.
 
-    Raises UserError if only some of them are exports, and for a precision that there is not.
+    Raises UserError if only some of them are graphs, and for a precision that there is not.
     """
-    exported = [exported_model(member) is not None for member in members]
+    exported = [onnx_model(member) is not None for member in members]
     if not any(exported):
         from sorigeul.recognition.torch_engine import TorchEngine
 
         return TorchEngine(members, precision)
     if not all(exported):
-        raise UserError("an ensemble is of runs or of exports: export the others as well")
+        raise UserError(
+            "an ensemble has an export, and a run that PyTorch computes here: give the run that "
+            "the export was made of"
+        )
     if precision != "float32":
         raise UserError(
             f"precision {precision} is for runs: an export is made with or without --int8"

@@ -5,7 +5,7 @@ import json
 
 import torch
 
-from sorigeul.exporting.runtime import exported_model
+from sorigeul.exporting.runtime import onnx_model
 from sorigeul.pretrained.description import PretrainedModel
 from sorigeul.recognition.search_setup import SearchSetup
 
@@ -16,7 +16,7 @@ def model_fingerprint(pretrained: PretrainedModel) -> str:
     digest = hashlib.sha256(
         f"{model.config} {pretrained.features} {pretrained.vocabulary.hash}".encode()
     )
-    if (graphs := exported_model(pretrained)) is not None:
+    if (graphs := onnx_model(pretrained)) is not None:
         digest.update(graphs.fingerprint.encode())
         return digest.hexdigest()
     for name, weights in model.state_dict().items():

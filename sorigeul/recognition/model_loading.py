@@ -6,6 +6,7 @@ and recognises twice as fast (BENCHMARKS.md, "Shipped").
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,9 +19,10 @@ from sorigeul.exporting.runtime import (
     LANGUAGE_MODEL,
     LISTENER,
     SPELLER,
-    exported_model,
     is_export,
     load_export,
+    onnx_model,
+    require_onnx_runtime,
 )
 from sorigeul.lm.loading import needs_pytorch
 from sorigeul.pretrained.description import (
@@ -66,62 +68,70 @@ def load_model(
     goes on a GPU if there is one. Raises UserError if there is no such model, or a damaged one.
     """
     folder = find_model(source)
-    on_cpu = not _gpu_at_hand() if device is None else str(device) == "cpu"
-    if is_export(folder) or (
-        engine == "auto" and on_cpu and _graphs_suffice(folder, request, precision)
-    ):
-        return _load_graphs(folder)
-    return _load_with_pytorch(source, device)
+    if is_export(folder):
+        return load_export(folder)
+    reason = "this command" if engine == "torch" else _why_pytorch(folder, request, precision)
+    if not reason and device is not None and str(device) != "cpu":
+        reason = f"the device {device}"
+    if reason or (device is None and _gpu_at_hand()):
+        return _load_with_pytorch(folder, device, str(source), reason)
+    return _load_graphs(folder)
 
 
 def load_beside(source: str | Path, pretrained: PretrainedModel) -> PretrainedModel:
     """Load a model that is computed together with one that is loaded, and where that is."""
-    device = device_of(pretrained)
-    if device is None or is_export(find_model(source)):
-        return _load_graphs(find_model(source))
-    return _load_with_pytorch(source, device)
+    folder, device = find_model(source), device_of(pretrained)
+    if device is None or is_export(folder):
+        return _load_graphs(folder)
+    return _load_with_pytorch(folder, device, str(source), "this")
+
+
+def _why_pytorch(folder: Path, request: SearchRequest, precision: Precision) -> str:
+    """What of a run, and of what is asked for, only PyTorch computes; empty if nothing."""
+    if precision != "float32":
+        return f"the precision {precision}"
+    if request.rescore:
+        return "--rescore"
+    for source in request.lm:
+        if needs_pytorch(source):
+            return f"the language model {source}, which is no n-gram model"
+    for member in (folder, *map(find_model, request.ensemble)):
+        if not is_export(member) and describe_pretrained(member).config.is_pretrained:
+            return f"the pretrained listener of {member}"
+    return ""
 
 
 def _gpu_at_hand() -> bool:
-    if not may_have_gpu() or find_spec("torch") is None:
+    if "torch" not in sys.modules and not (may_have_gpu() and find_spec("torch")):
         return False
     from sorigeul.recognition.torch_engine import default_device
 
     return default_device() != "cpu"
 
 
-def _graphs_suffice(folder: Path, request: SearchRequest, precision: Precision) -> bool:
-    """Whether a run can be computed as asked for without PyTorch."""
-    if precision != "float32" or request.rescore or any(map(needs_pytorch, request.lm)):
-        return False
-    members = [folder, *map(find_model, request.ensemble)]
-    return not any(_has_pretrained_listener(member) for member in members)
-
-
-def _has_pretrained_listener(folder: Path) -> bool:
-    return not is_export(folder) and describe_pretrained(folder).config.is_pretrained
-
-
 def _load_graphs(folder: Path) -> PretrainedModel:
     if is_export(folder):
         return load_export(folder)
+    require_onnx_runtime(folder)
     from sorigeul.exporting.run_graphs import load_run  # an export needs no library for graphs
 
     return load_run(folder)
 
 
-def _load_with_pytorch(source: str | Path, device: torch.device | str | None) -> PretrainedModel:
+def _load_with_pytorch(
+    folder: Path, device: torch.device | str | None, source: str, reason: str
+) -> PretrainedModel:
     if find_spec("torch") is None:
-        raise UserError(f"{source} needs PyTorch for this: pip install 'sorigeul[train]'")
+        raise UserError(f"{source} needs PyTorch for {reason}: pip install 'sorigeul[train]'")
     from sorigeul.pretrained.loading import load_pretrained
     from sorigeul.recognition.torch_engine import default_device
 
-    return load_pretrained(source, device or default_device())
+    return load_pretrained(folder, device or default_device())
 
 
 def device_of(pretrained: PretrainedModel) -> torch.device | None:
     """Where a model of PyTorch is; None for one that is computed without it."""
-    if exported_model(pretrained) is not None:
+    if onnx_model(pretrained) is not None:
         return None
     return next(pretrained.model.parameters()).device
 

@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sorigeul.base.errors import UserError
+from sorigeul.exporting.runtime import is_export
 from sorigeul.lm.language_model import LanguageModel
 from sorigeul.lm.loading import load_language_model
 from sorigeul.pretrained.description import PretrainedModel
-from sorigeul.recognition.model_loading import device_of, load_beside
+from sorigeul.recognition.model_loading import device_of, find_model, load_beside
 from sorigeul.search.options import RESCORE_WEIGHT, SearchOptions, SearchRequest
 from sorigeul.search.terms import Terms
 from sorigeul.text.vocabulary import Vocabulary
@@ -46,7 +47,7 @@ class SearchSetup:
         characters than the model, or needs PyTorch beside an export.
         """
         vocabulary, device = pretrained.vocabulary, device_of(pretrained)
-        if request.rescore and device is None:
+        if request.rescore and (device is None or is_export(find_model(request.rescore))):
             raise UserError("--rescore needs PyTorch: give a run rather than an export")
         partners = [load_beside(source, pretrained) for source in request.ensemble]
         for source, partner in zip(request.ensemble, partners, strict=True):

@@ -241,7 +241,7 @@ def test_what_cannot_be_exported_or_used_is_said(
     with pytest.raises(UserError, match="--rescore needs PyTorch"):
         Recognizer.from_pretrained(exported, request=SearchRequest(rescore=str(run)))
     request = SearchRequest(ensemble=(str(exported),))
-    with pytest.raises(UserError, match="export the others as well"):
+    with pytest.raises(UserError, match="give the run that the export was made of"):
         Recognizer.from_pretrained(run, request=request, engine="torch")
     with pytest.raises(UserError, match="precision int8 is for runs"):
         Recognizer.from_pretrained(exported, precision="int8")

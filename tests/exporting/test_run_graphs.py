@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -60,12 +61,14 @@ def test_the_fingerprint_is_that_of_the_weights(run: Path, tmp_path: Path) -> No
     assert model_fingerprint(load_run(changed)) != prints[0]
 
 
-def changed_run(run: Path, folder: Path, change: object) -> Path:
+Change = Callable[[dict[str, torch.Tensor]], object]
+
+
+def changed_run(run: Path, folder: Path, change: Change) -> Path:
     """A copy of a run with other weights, in a file without a checksum."""
     copy = folder / "changed"
     shutil.copytree(run, copy, ignore=shutil.ignore_patterns("checkpoints", "plots"))
     weights = load_file(copy / "model.safetensors")
-    assert callable(change)
     change(weights)
     metadata = {"vocabulary_hash": load_pretrained(run).vocabulary.hash}
     save_file(weights, copy / "model.safetensors", metadata)
@@ -85,7 +88,7 @@ def changed_run(run: Path, folder: Path, change: object) -> Path:
     ],
 )
 def test_weights_that_cannot_be_are_refused_as_pytorch_refuses_them(
-    run: Path, tmp_path: Path, change: object, message: str
+    run: Path, tmp_path: Path, change: Change, message: str
 ) -> None:
     folder = changed_run(run, tmp_path, change)
     with pytest.raises(UserError, match=message) as expected:

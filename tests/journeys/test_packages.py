@@ -182,28 +182,31 @@ def test_the_wheel_of_the_sdist_holds_the_package_and_nothing_else(packages: Pac
 
 @pytest.mark.prove
 @install("", "runtime")
-def test_without_extras_an_export_is_recognised(
+def test_without_extras_runs_and_exports_recognise(
     environment: Environment, sorigeul: Command, exported: Path, run: Path, audio: Path
 ) -> None:
     assert "transcribe" in environment.sorigeul("--help")
     expected = sorigeul("transcribe", exported, audio / "u09.wav").out
     assert expected.strip()
     assert environment.sorigeul("transcribe", exported, audio / "u09.wav") == expected
+    assert environment.sorigeul("transcribe", run, audio / "u09.wav") == expected
     assert "# exported" in environment.sorigeul("card", exported)
+    assert "# tiny" in environment.sorigeul("card", run, "--name", "tiny")
     missing = environment.run("python", "-c", "import torch", status=1)
     assert "No module named 'torch'" in missing.stderr
-    refused = environment.run("sorigeul", "transcribe", run, audio / "u09.wav", status=2)
-    assert "needs PyTorch: pip install 'sorigeul[train]'" in refused.stderr
+    transcribe = ("sorigeul", "transcribe", run, audio / "u09.wav")
+    refused = environment.run(*transcribe, "--precision", "int8", status=2)
+    assert "needs PyTorch for the precision int8: pip install 'sorigeul[train]'" in refused.stderr
 
 
 @pytest.mark.prove
 @install("serve")
 def test_a_server_answers(
-    environment: Environment, sorigeul: Command, exported: Path, audio: Path
+    environment: Environment, sorigeul: Command, run: Path, audio: Path
 ) -> None:
-    expected = sorigeul("transcribe", exported, audio / "u09.wav").out
+    expected = sorigeul("transcribe", run, audio / "u09.wav").out
     server = subprocess.Popen(
-        [environment.folder / "bin" / "sorigeul", "serve", exported, "--port", "0"],
+        [environment.folder / "bin" / "sorigeul", "serve", run, "--port", "0"],
         cwd=environment.folder,
         env=variables(),
         stdout=subprocess.PIPE,

@@ -7,6 +7,9 @@ import numpy as np
 import pytest
 
 from sorigeul import Recognizer
+from sorigeul.base.capacity import may_have_gpu
+from sorigeul.base.errors import UserError
+from sorigeul.exporting.export import export
 from sorigeul.exporting.runtime import OnnxModel
 from sorigeul.lm.network import NetworkModel
 from sorigeul.lm.ngram import NgramOptions, train_ngram
@@ -50,6 +53,40 @@ def test_a_language_model_decides_by_its_kind(run: Path, tmp_path: Path) -> None
     recognizer = Recognizer.from_pretrained(run, request=request)
     assert not recognizer.is_onnx
     assert isinstance(recognizer.setup.language_models[1], NetworkModel)
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"precision": "int8"}, "the precision int8"),
+        ({"request": SearchRequest(rescore="another")}, "--rescore"),
+        ({"device": "cuda"}, "the device cuda"),
+        ({"engine": "torch"}, "this command"),
+    ],
+)
+def test_what_needs_pytorch_is_said_where_there_is_none(
+    run: Path, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any], reason: str
+) -> None:
+    monkeypatch.setattr(model_loading, "find_spec", lambda _: None)
+    with pytest.raises(UserError) as error:
+        Recognizer.from_pretrained(run, **options)
+    told = f"{run} needs PyTorch for {reason}: pip install 'sorigeul[train]'"
+    assert str(error.value) == told
+
+
+def test_an_export_judges_no_texts_of_others(run: Path, tmp_path: Path) -> None:
+    export(str(run), tmp_path / "exported")
+    request = SearchRequest(rescore=str(tmp_path / "exported"))
+    with pytest.raises(UserError, match="--rescore needs PyTorch: give a run rather than"):
+        Recognizer.from_pretrained(run, request=request)
+
+
+def test_a_gpu_has_a_driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert not may_have_gpu([tmp_path / "none"])
+    assert may_have_gpu([tmp_path / "none", tmp_path])
+    (tmp_path / "nvidia-smi").touch(0o755)
+    assert may_have_gpu([])
 
 
 def test_where_a_driver_is_pytorch_says_whether_there_is_a_gpu(
