@@ -15,7 +15,6 @@ from sorigeul.base.outputs import Output, refuse_overwriting
 from sorigeul.base.printable import LAYOUT, printable
 from sorigeul.cli.arguments import positional
 from sorigeul.cli.options import Data, File, chosen_split
-from sorigeul.evaluation.result_files import BEGINS
 
 
 def compare(
@@ -56,6 +55,8 @@ def compare(
     """
     if not engine:
         raise UserError("give at least one engine: --engine RUN, --engine vosk and so on")
+    from sorigeul.evaluation.result_files import BEGINS
+
     written = [
         Output(out / "compare.md", "the table", rb"\| policy"),
         Output(out / "compare.tsv", "the texts", rb"id\treference\t"),
