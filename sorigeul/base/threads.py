@@ -56,7 +56,7 @@ def thread_count() -> int:
     if "torch" in sys.modules:
         return int(sys.modules["torch"].get_num_threads())
     count = os.environ.get(COUNT, "")
-    return int(count) if count.isdecimal() else usable_cores()
+    return int(count) if count.isdecimal() and int(count) else usable_cores()
 
 
 def usable_cores() -> int:

@@ -56,6 +56,21 @@ def read_arrays(path: Path) -> tuple[dict[str, npt.NDArray[Any]], dict[str, str]
     return arrays, metadata
 
 
+def _check_places(header: dict[str, Any], size: int) -> None:
+    """Raise ValueError unless the arrays lie one after another, and fill so many bytes."""
+    places = [entry["data_offsets"] for name, entry in header.items() if name != "__metadata__"]
+    ends = sorted(map(tuple, places))
+    begins = [0, *(last for _, last in ends)]
+    if begins[-1] > size:
+        raise ValueError("it is cut off")
+    in_order = all(
+        begin == first <= last for begin, (first, last) in zip(begins[:-1], ends, strict=True)
+    )
+    shapes = [entry["shape"] for name, entry in header.items() if name != "__metadata__"]
+    if not in_order or begins[-1] != size or any(length < 0 for one in shapes for length in one):
+        raise ValueError("its arrays do not fill it")
+
+
 def _mapped(path: Path) -> tuple[dict[str, npt.NDArray[Any]], dict[str, str]]:
     content = np.memmap(path, np.uint8, "c")  # "r" would make PyTorch complain
     length = int(content[:8].view("<u8")[0]) if len(content) >= 8 else len(content)
@@ -63,14 +78,13 @@ def _mapped(path: Path) -> tuple[dict[str, npt.NDArray[Any]], dict[str, str]]:
         raise ValueError("it is cut off")
     header = json.loads(bytes(content[8 : 8 + length]))
     numbers = content[8 + length :]
+    _check_places(header, len(numbers))
     arrays: dict[str, npt.NDArray[Any]] = {}
     places: dict[str, npt.NDArray[Any]] = {}
     for name, entry in header.items():
         if name == "__metadata__":
             continue
         first, last = entry["data_offsets"]
-        if not 0 <= first <= last <= len(numbers):
-            raise ValueError("it is cut off")
         places[name] = numbers[first:last].view(np.ndarray)
         if entry["dtype"] == "BF16":  # the upper half of a float32, and unknown to NumPy
             numbers_32 = places[name].view("<u2").astype("<u4") << 16

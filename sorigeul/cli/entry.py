@@ -68,11 +68,16 @@ _WRONG_PLACE = {
 }
 """errors of the system that another path mends"""
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-_OF_TRAINING = {
+_OF_TRAINING = (
     *("koreanize_matplotlib", "lhotse", "lightning_fabric", "matplotlib", "safetensors"),
     *("tensorboard", "torch", "torchdata"),
+)
+_PACKAGES = {
+    **dict.fromkeys(_OF_TRAINING, "'sorigeul[train]'"),
+    **dict.fromkeys(("onnx", "onnxruntime"), "sorigeul"),
 }
-"""libraries of the extra `train`, without which models only recognise, on a CPU"""
+"""what brings a library that is missing: those of the extra `train`, without which models only
+recognise, on a CPU; and those that a checkout may not have yet"""
 _LONGEST, _LONGEST_END = 2_000, 500
 """characters of an error or a warning, and of its end, where the remedy stands"""
 
@@ -112,10 +117,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(_fail("interrupted", 130, debug))
     except ModuleNotFoundError as error:
         library = (error.name or "").partition(".")[0]
-        if library in _OF_TRAINING:
-            message = f"this needs {library}, which is not installed: pip install 'sorigeul[train]'"
+        if package := _PACKAGES.get(library):
+            message = f"this needs {library}, which is not installed: pip install {package}"
             sys.exit(_fail(message, 2, debug))
         sys.exit(_fail(f"unexpected {type(error).__name__}: {error}", 1, debug))
+    except MemoryError:
+        sys.exit(_fail("the memory of this machine is full: let other programs end", 1, debug))
     except OSError as error:
         if error.errno in _WRONG_PLACE:
             message = f"{error.filename}: {error.strerror}; choose another place"

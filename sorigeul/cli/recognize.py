@@ -3,6 +3,7 @@
 It imports what it needs when it runs, so that `sorigeul --help` does not wait for torch.
 """
 
+import importlib
 import logging
 import sys
 from contextlib import nullcontext
@@ -150,6 +151,8 @@ def transcribe(
     options = TranscriptOptions(
         formats, out, word_times, subtitle_line, resume, attention, overwrite, written
     )
+    if attention is not None:
+        importlib.import_module("koreanize_matplotlib")  # before long work, not after it
     recordings = find_recordings(files, recursive)
     audio_options = AudioOptions(channel, track, pcm_rate, pcm_channels)
     with nullcontext() if out is None else locked_folder(out):

@@ -4,6 +4,7 @@ Nothing is written, so the graphs are always those of the weights that are there
 """
 
 from collections.abc import Mapping
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, cast
@@ -25,8 +26,6 @@ from sorigeul.pretrained.description import (
     weights_mismatch,
 )
 
-_COUNTER = ".num_batches_tracked"  # of a batch normalisation, which only training reads
-
 
 def load_run(source: str | Path) -> PretrainedModel:
     """Load a published model, as `pretrained.loading.load_pretrained` does, as an `OnnxModel`.
@@ -42,7 +41,13 @@ def load_run(source: str | Path) -> PretrainedModel:
         model = make_graphs(description.config, arrays)
     except ValueError as error:
         raise weights_mismatch(folder) from error
+    model.load_again = partial(_model_of, folder)
     return description.complete(cast(Any, model), results)
+
+
+def _model_of(folder: Path) -> OnnxModel:
+    """The model in a folder, for a process that is to compute the same."""
+    return cast(OnnxModel, load_run(folder).model)
 
 
 def make_graphs(config: LASConfig, state: Mapping[str, npt.NDArray[Any]]) -> OnnxModel:
@@ -50,21 +55,18 @@ def make_graphs(config: LASConfig, state: Mapping[str, npt.NDArray[Any]]) -> Onn
 
     Raises ValueError if they are not those of such a model.
     """
-    weights = {
-        name: array.astype(np.float32, copy=False)
-        for name, array in state.items()
-        if not name.endswith(_COUNTER)
-    }
-    if {name: array.shape for name, array in weights.items()} != weight_shapes(config):
+    shapes = weight_shapes(config)
+    if {name: array.shape for name, array in state.items()} != shapes:
         raise ValueError("these are the weights of another model")
-
-    def fingerprint() -> str:
-        # They stay mapped for this. The system takes their memory back when it needs it.
-        digest = sha256()
-        for name in sorted(weights):
-            digest.update(name.encode())
-            digest.update(np.ascontiguousarray(weights[name]).data)
-        return digest.hexdigest()
-
+    is_number = {name: array.dtype.kind == "f" for name, array in state.items()}
+    weights = {
+        name: state[name].astype(np.float32, copy=False) if is_number[name] else state[name]
+        for name in shapes
+    }
+    digest = sha256()
+    for name, array in weights.items():
+        digest.update(name.encode())
+        digest.update(np.ascontiguousarray(array).data)
+    fingerprint = digest.hexdigest()
     listener, speller = listener_graph(config, weights), speller_graph(config, weights)
-    return OnnxModel(config, listener.finish(), speller.finish(), fingerprint)
+    return OnnxModel(config, listener.finish(), speller.finish(), lambda: fingerprint)

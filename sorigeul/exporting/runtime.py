@@ -10,7 +10,7 @@ the speller, V vocabulary.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
@@ -152,6 +152,9 @@ class OnnxSpeller:
 class OnnxModel:
     """A model of two graphs: the listener with the CTC head, and a step of the speller."""
 
+    load_again: Callable[[], "OnnxModel"] | None = None
+    """loads it from its files, for another process that it is sent to"""
+
     def __init__(
         self,
         config: LASConfig,
@@ -180,9 +183,17 @@ class OnnxModel:
             return digest.hexdigest()
 
         try:
-            return cls(config, folder / LISTENER, folder / SPELLER, fingerprint)
+            model = cls(config, folder / LISTENER, folder / SPELLER, fingerprint)
         except GraphError as error:
             raise UserError(f"{folder} is damaged ({error}): export the model again") from error
+        model.load_again = partial(cls.from_folder, folder, config)
+        return model
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """How it is pickled and copied: sessions of ONNX Runtime cannot be."""
+        if self.load_again is None:
+            raise TypeError("a model that was made in memory cannot be pickled or copied")
+        return _load_same, (self.load_again, self.fingerprint)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -215,6 +226,14 @@ class OnnxModel:
     def ctc_logits(self, heard: ListenerOutput) -> Floats | None:
         """Scores of the CTC head (B, S', V); None if the model has no CTC head."""
         return heard.ctc_logits
+
+
+def _load_same(load: Callable[[], OnnxModel], fingerprint: str) -> OnnxModel:
+    """A model that was pickled. Raises UserError if its files hold another one by now."""
+    model = load()
+    if model.fingerprint != fingerprint:
+        raise UserError("the model has been replaced since it was loaded: load it again")
+    return model
 
 
 @dataclass(frozen=True)
@@ -321,4 +340,6 @@ def _session(graph: Path | Graph) -> Any:
     try:
         return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except Exception as error:
+        if "bad_alloc" in str(error):
+            raise MemoryError from error
         raise GraphError(" ".join(str(error).split())) from error

@@ -100,6 +100,12 @@ def read_description(folder: Path) -> ModelDescription:
         )
     if vocabulary.hash != config.vocabulary_hash:
         raise vocabulary_mismatch(folder)
+    model, features = config.model, config.features
+    if model.n_mels != features.n_mels and not model.is_pretrained:
+        raise UserError(
+            f"{folder / CONFIG} has features of {features.n_mels} mel bands and a model for "
+            f"{model.n_mels}: restore it from the run"
+        )
     return ModelDescription(
         folder=folder,
         config=config.model,

@@ -28,6 +28,10 @@ class Engine(Protocol):
     batch_seconds: float
     """most seconds of audio that are worth a batch, padding included"""
 
+    @property
+    def log_mels(self) -> Sequence[Any]:
+        """The features of each model."""
+
     def padded(self, batch: Sequence[SpeechSegment]) -> tuple[Array, Array]:
         """Segments of speech -> waveforms (B, N), lengths (B,)."""
 
@@ -46,7 +50,7 @@ class OnnxEngine:
 
     def __init__(self, members: Sequence[PretrainedModel]) -> None:
         self._models: list[Any] = [member.model for member in members]
-        self._log_mels = [ArrayLogMel(member.features) for member in members]
+        self.log_mels = [ArrayLogMel(member.features) for member in members]
 
     def padded(self, batch: Sequence[SpeechSegment]) -> tuple[Floats, Integers]:
         """As `Engine.padded`."""
@@ -58,7 +62,7 @@ class OnnxEngine:
 
     def encode(self, waveforms: Floats, lengths: Integers) -> list[Any]:
         """As `Engine.encode`."""
-        pairs = zip(self._models, self._log_mels, strict=True)
+        pairs = zip(self._models, self.log_mels, strict=True)
         return [model.listen(*log_mel(waveforms, lengths)) for model, log_mel in pairs]
 
     def precision_context(self) -> AbstractContextManager[None]:

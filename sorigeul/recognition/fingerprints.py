@@ -19,9 +19,11 @@ def model_fingerprint(pretrained: PretrainedModel) -> str:
     if (graphs := onnx_model(pretrained)) is not None:
         digest.update(graphs.fingerprint.encode())
         return digest.hexdigest()
+    own = hashlib.sha256()
     for name, weights in model.state_dict().items():
-        digest.update(name.encode())
-        digest.update(weights.cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+        own.update(name.encode())
+        own.update(weights.cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+    digest.update(own.hexdigest().encode())
     return digest.hexdigest()
 
 

@@ -10,7 +10,7 @@ import sys
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 from sorigeul.base.capacity import may_have_gpu
 from sorigeul.base.errors import UserError
@@ -67,11 +67,13 @@ def load_model(
     It is loaded for what can search as `request` asks at that `precision`. Without a `device` it
     goes on a GPU if there is one. Raises UserError if there is no such model, or a damaged one.
     """
+    if engine not in get_args(EngineChoice) or precision not in get_args(Precision):
+        raise ValueError(f"there is no engine {engine} with a precision {precision}")
     folder = find_model(source)
     if is_export(folder):
         return load_export(folder)
     reason = "this command" if engine == "torch" else _why_pytorch(folder, request, precision)
-    if not reason and device is not None and str(device) != "cpu":
+    if not reason and device is not None and str(device).partition(":")[0] != "cpu":
         reason = f"the device {device}"
     if reason or (device is None and _gpu_at_hand()):
         return _load_with_pytorch(folder, device, str(source), reason)
@@ -81,7 +83,14 @@ def load_model(
 def load_beside(source: str | Path, pretrained: PretrainedModel) -> PretrainedModel:
     """Load a model that is computed together with one that is loaded, and where that is."""
     folder, device = find_model(source), device_of(pretrained)
-    if device is None or is_export(folder):
+    if is_export(folder):
+        return load_export(folder)
+    if device is None:
+        if describe_pretrained(folder).config.is_pretrained:
+            raise UserError(
+                f"{source} has a pretrained listener, which PyTorch computes, and an export is "
+                "computed without it: give the run that the export was made of"
+            )
         return _load_graphs(folder)
     return _load_with_pytorch(folder, device, str(source), "this")
 
@@ -110,8 +119,6 @@ def _gpu_at_hand() -> bool:
 
 
 def _load_graphs(folder: Path) -> PretrainedModel:
-    if is_export(folder):
-        return load_export(folder)
     require_onnx_runtime(folder)
     from sorigeul.exporting.run_graphs import load_run  # an export needs no library for graphs
 
@@ -124,9 +131,9 @@ def _load_with_pytorch(
     if find_spec("torch") is None:
         raise UserError(f"{source} needs PyTorch for {reason}: pip install 'sorigeul[train]'")
     from sorigeul.pretrained.loading import load_pretrained
-    from sorigeul.recognition.torch_engine import default_device
+    from sorigeul.recognition.torch_engine import find_device
 
-    return load_pretrained(folder, device or default_device())
+    return load_pretrained(folder, find_device(device))
 
 
 def device_of(pretrained: PretrainedModel) -> torch.device | None:

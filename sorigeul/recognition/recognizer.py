@@ -56,7 +56,6 @@ from sorigeul.sound.segments import SegmentedRecording, SegmentLimits, SpeechSeg
 
 if TYPE_CHECKING:
     from sorigeul.search.rescoring import Rescorer
-    from sorigeul.sound.features import Features
 
 
 class Recognizer:
@@ -162,10 +161,9 @@ class Recognizer:
         return device_of(self.pretrained) is None
 
     @property
-    def log_mel(self) -> Features:
-        """The features of a model of PyTorch."""
-        features: Features = self._engine.log_mels[0]  # type: ignore[attr-defined]
-        return features
+    def log_mel(self) -> Any:
+        """The features of the model: of PyTorch, or of NumPy if it is computed without it."""
+        return self._engine.log_mels[0]
 
     def with_options(self, options: SearchOptions) -> Recognizer:
         """The same recogniser with other options of the search, and with raw confidences."""

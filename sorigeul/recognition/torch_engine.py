@@ -52,6 +52,20 @@ class TorchEngine:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self._use_bfloat16)
 
 
+def find_device(device: torch.device | str | None) -> torch.device:
+    """The device that is meant, by default a GPU if there is one.
+
+    Raises UserError if there is no such device.
+    """
+    try:
+        found = torch.device(device or default_device())
+    except RuntimeError as error:
+        raise UserError(f"there is no device {device}: give cpu or cuda") from error
+    if found.type == "cuda" and not torch.cuda.is_available():
+        raise UserError(f"PyTorch finds no GPU for the device {device}: give cpu")
+    return found
+
+
 def default_device() -> str:
     """A GPU if there is one, else the CPU."""
     return "cuda" if torch.cuda.is_available() else "cpu"

@@ -1,5 +1,6 @@
 """Arrays in safetensors files: as the format's own library reads them, and never damaged ones."""
 
+import json
 from contextlib import suppress
 from pathlib import Path
 
@@ -54,6 +55,24 @@ def test_a_file_that_is_cut_off_or_changed_is_an_error_of_the_user_or_still_arra
     damaged.write_bytes(whole[:size])
     with suppress(UserError):
         assert all(isinstance(array, np.ndarray) for array in read_arrays(damaged)[0].values())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"shape": [-1]},
+        {"data_offsets": [0, 4]},
+        {"shape": [1], "data_offsets": [4, 8]},
+    ],
+)
+def test_arrays_that_do_not_fill_the_file_are_refused(
+    tmp_path: Path, change: dict[str, list[int]]
+) -> None:
+    header = json.dumps({"a": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8], **change}})
+    content = len(header).to_bytes(8, "little") + header.encode() + bytes(8)
+    (tmp_path / "w").write_bytes(content)
+    with pytest.raises(UserError, match="is damaged"):
+        read_arrays(tmp_path / "w")
 
 
 def test_values_that_are_not_finite_are_refused(tmp_path: Path) -> None:

@@ -2,10 +2,12 @@
 
 import json
 import os
+import pickle
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from copy import deepcopy
 from pathlib import Path
 
 import numpy as np
@@ -126,3 +128,27 @@ def test_a_configuration_of_another_run_is_refused(run: Path, tmp_path: Path) ->
     path.write_text(json.dumps(config), encoding="utf-8")
     with pytest.raises(UserError, match=r"does not fit config\.json: both must come from one run"):
         load_run(folder)
+
+
+def test_a_run_has_one_fingerprint_whatever_computes_it(run: Path) -> None:
+    """So work that was begun on a GPU goes on without one."""
+    assert model_fingerprint(load_run(run)) == model_fingerprint(load_pretrained(run))
+
+
+def test_a_recognizer_is_pickled_and_copied(run: Path, audio_files: list[Path]) -> None:
+    recognizer = Recognizer.from_pretrained(run)
+    expected = recognizer.transcribe(audio_files[1]).text
+    for copy in (pickle.loads(pickle.dumps(recognizer)), deepcopy(recognizer)):
+        assert copy.is_onnx
+        assert copy.transcribe(audio_files[1]).text == expected
+
+
+def test_a_model_that_was_replaced_is_not_taken_for_the_one_that_was_pickled(
+    run: Path, tmp_path: Path
+) -> None:
+    folder = changed_run(run, tmp_path, lambda _: None)
+    pickled = pickle.dumps(load_run(folder).model)
+    shutil.rmtree(folder)
+    changed_run(run, tmp_path, lambda weights: weights["speller.out.bias"].add_(0.1))
+    with pytest.raises(UserError, match="has been replaced since it was loaded"):
+        pickle.loads(pickled)

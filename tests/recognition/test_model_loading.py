@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from sorigeul import Recognizer
 from sorigeul.base.capacity import may_have_gpu
@@ -28,6 +29,7 @@ def computed_by_onnx(source: Path, **options: Any) -> bool:
 def test_a_run_is_computed_by_onnx_runtime_on_a_cpu(run: Path) -> None:
     assert computed_by_onnx(run)
     assert computed_by_onnx(run, device="cpu")
+    assert computed_by_onnx(run, device=torch.device("cpu", 0))
     assert computed_by_onnx(run, request=SearchRequest(ensemble=(str(run),)))
     assert not computed_by_onnx(run, engine="torch")
 
@@ -72,6 +74,22 @@ def test_what_needs_pytorch_is_said_where_there_is_none(
         Recognizer.from_pretrained(run, **options)
     told = f"{run} needs PyTorch for {reason}: pip install 'sorigeul[train]'"
     assert str(error.value) == told
+
+
+@pytest.mark.parametrize(
+    ("device", "message"),
+    [("cuda", "PyTorch finds no GPU for the device cuda"), ("gpu", "there is no device gpu")],
+)
+def test_a_device_that_there_is_not_is_refused(run: Path, device: str, message: str) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU here")
+    with pytest.raises(UserError, match=message):
+        Recognizer.from_pretrained(run, device=device)
+
+
+def test_an_engine_that_there_is_not_is_a_fault_of_the_program(run: Path) -> None:
+    with pytest.raises(ValueError, match="no engine onnx"):
+        Recognizer.from_pretrained(run, engine="onnx")  # type: ignore[arg-type]
 
 
 def test_an_export_judges_no_texts_of_others(run: Path, tmp_path: Path) -> None:
