@@ -49,7 +49,7 @@ def listen(
         written: write numbers, units and letters in digits and signs: 70% for what was heard as
             칠십 퍼센트; the json of --out has what was heard, too, as spoken
         precision: number format of the heavy arithmetic; all but float32 by PyTorch. int8, for a
-            CPU, saves up to a third of the time with a large model
+            CPU, saves time with a large model
     """
     if list_devices:
         from sorigeul.sound.microphone import microphones

@@ -96,7 +96,7 @@ def transcribe(
             device
         jobs: with --manifest: processes that read recordings ahead; 0: as suits the device
         precision: number format of the heavy arithmetic; all but float32 by PyTorch. int8, for a
-            CPU, saves up to a third of the time with a large model
+            CPU, saves time with a large model
         nbest: write so many texts of each segment, the most probable first; for the format json
         recursive: transcribe all recordings in the folders that are given, and in the folders in
             them

@@ -31,7 +31,7 @@ def serve(
     Args:
         runs: run folders or Hugging Face ids; several are several models
         precision: number format of the heavy arithmetic; all but float32 by PyTorch. int8, for a
-            CPU, saves up to a third of the time with a large model
+            CPU, saves time with a large model
     """
     if not runs:
         raise UserError("no model given: sorigeul serve RUN…")
