@@ -1,7 +1,7 @@
-"""How many threads the arithmetic of PyTorch uses, and how its threads wait for each other.
+"""How many threads arithmetic uses, of PyTorch and of NumPy, and how they wait for each other.
 
-OpenMP reads both from the environment when PyTorch is loaded, so this runs before that, and child
-processes inherit it. What the user has set is left alone. Knows nothing of PyTorch.
+Their libraries read it from the environment when they are loaded, so this runs before that, and
+child processes inherit it. What the user has set is left alone. Knows nothing of PyTorch.
 """
 
 import math
@@ -19,6 +19,9 @@ _SPINS = "1000"
 """Loops that a thread waits for the others before it sleeps. Left alone it waits for millions, and
 where something else needs its core, the others wait for it as long as that runs: steps take up to
 fifteen times longer. Measured in BENCHMARKS.md, "Threads"."""
+_OF_NUMPY = "OPENBLAS_NUM_THREADS"
+"""NumPy's products are small here: in several threads they take twice as long as in one, most of it
+waiting for each other (BENCHMARKS.md, "Threads")."""
 _CGROUP = Path("/sys/fs/cgroup")
 
 
@@ -29,6 +32,7 @@ def prepare_threads(environment: MutableMapping[str, str] = os.environ) -> None:
     """
     if not any(name in environment for name in _WAITING):
         environment[_SPIN] = _SPINS
+    environment.setdefault(_OF_NUMPY, "1")
     share = container_cores()
     # OpenMP knows which cores a process may use, but not how much time of them a container gives.
     if COUNT not in environment and share is not None and share < usable_cores():

@@ -15,15 +15,17 @@ def test_threads_sleep_soon_where_they_wait() -> None:
     environment: dict[str, str] = {}
     prepare_threads(environment)
     assert 0 < int(environment["GOMP_SPINCOUNT"]) < 100_000
+    assert environment["OPENBLAS_NUM_THREADS"] == "1"
     assert sorigeul.__name__ == "sorigeul"  # whose import has done so here
     assert {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"} & set(os.environ)
 
 
 @pytest.mark.parametrize("setting", ["GOMP_SPINCOUNT", "OMP_WAIT_POLICY"])
 def test_how_the_user_lets_threads_wait_stays(setting: str) -> None:
-    environment = {setting: "any", "OMP_NUM_THREADS": "7"}
+    own = {setting: "any", "OMP_NUM_THREADS": "7", "OPENBLAS_NUM_THREADS": "3"}
+    environment = dict(own)
     prepare_threads(environment)
-    assert environment == {setting: "any", "OMP_NUM_THREADS": "7"}
+    assert environment == own
 
 
 @pytest.mark.parametrize(
