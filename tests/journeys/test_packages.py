@@ -219,7 +219,7 @@ def test_a_server_answers(
         assert re.fullmatch(r"http://\S+:\d+", url)
         answer = httpx.post(
             f"{url}/v1/audio/transcriptions",
-            data={"model": "exported", "response_format": "text"},
+            data={"model": run.name, "response_format": "text"},
             files={"file": (audio / "u09.wav").read_bytes()},
             timeout=60,
         )
