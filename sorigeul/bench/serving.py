@@ -158,6 +158,8 @@ class Connection:
 
     async def send(self, request: bytes) -> tuple[int, bytes, dict[str, str]]:
         """Status, body and headers of the reply. Raises OSError if the connection breaks."""
+        if self._writer is not None and self._reader.at_eof():
+            self.close()  # the server closes what has been idle for a while, as HTTP lets it
         if self._writer is None:
             self._reader, self._writer = await asyncio.open_connection("127.0.0.1", self._port)
         try:

@@ -12,7 +12,7 @@ import numpy as np
 from sorigeul.exporting.conformer_graph import conformer_stack
 from sorigeul.exporting.graph_builder import GraphBuilder, Value, Weights
 from sorigeul.exporting.recurrent_graph import RecurrentLayers, run_padded
-from sorigeul.exporting.weight_shapes import ATTENTION
+from sorigeul.exporting.weight_shapes import ATTENTION, RECURRENT_STACKS
 from sorigeul.model.config import CONV_REDUCTION, LASConfig
 
 _FRONT_END = (
@@ -94,13 +94,13 @@ def _stacks(graph: GraphBuilder, config: LASConfig, convolved: _Stack) -> Iterat
             yield frames, lengths
         return
     frames = _junction(graph, config, 0, frames, lengths)
-    names = ("bottom_rnn", "middle_rnn.rnn", "top_rnn.rnn")[: len(config.stack_sizes)]
-    for number, (size, name) in enumerate(zip(config.stack_sizes, names, strict=True), 1):
-        if number > 1:
+    for number, size in enumerate(config.stack_sizes):
+        if number:
             frames, lengths = _pairs(graph, frames, lengths)
-        layers = RecurrentLayers(f"listener.{name}", config.cell, size, config.use_bidirectional)
+        name = f"listener.{RECURRENT_STACKS[number]}"
+        layers = RecurrentLayers(name, config.cell, size, config.use_bidirectional)
         frames = run_padded(graph, layers, frames, lengths)
-        frames = _junction(graph, config, number, frames, lengths)
+        frames = _junction(graph, config, number + 1, frames, lengths)
         yield frames, lengths
 
 

@@ -58,15 +58,13 @@ def make_graphs(config: LASConfig, state: Mapping[str, npt.NDArray[Any]]) -> Onn
     shapes = weight_shapes(config)
     if {name: array.shape for name, array in state.items()} != shapes:
         raise ValueError("these are the weights of another model")
-    is_number = {name: array.dtype.kind == "f" for name, array in state.items()}
-    weights = {
-        name: state[name].astype(np.float32, copy=False) if is_number[name] else state[name]
-        for name in shapes
-    }
-    digest = sha256()
-    for name, array in weights.items():
+    weights, digest = {}, sha256()
+    for name in shapes:  # in the order in which PyTorch has them, for the same fingerprint
+        array = state[name]
+        is_weight = array.dtype.kind == "f"  # and no counter of batches
+        weights[name] = array.astype(np.float32, copy=False) if is_weight else array
         digest.update(name.encode())
-        digest.update(np.ascontiguousarray(array).data)
+        digest.update(np.ascontiguousarray(weights[name]).data)
     fingerprint = digest.hexdigest()
     listener, speller = listener_graph(config, weights), speller_graph(config, weights)
     return OnnxModel(config, listener.finish(), speller.finish(), lambda: fingerprint)

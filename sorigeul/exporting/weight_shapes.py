@@ -18,6 +18,8 @@ from sorigeul.model.config import (
 
 ATTENTION = "speller.attention.attention"
 """where the model has the layers of its score function"""
+RECURRENT_STACKS = ("bottom_rnn", "middle_rnn.rnn", "top_rnn.rnn")
+"""where its listener has the recurrent layers of each stack"""
 _CONVOLUTIONS = ((0, 2), (3, 6), (7, 9), (10, 12), (13, 15))
 """the numbers of the convolutions in `FrontEnd.conv`, and of the normalisations after them"""
 _GATES: dict[Cell, int] = {"gru": 3, "lstm": 4, "rnn": 1}
@@ -81,9 +83,9 @@ def _recurrent(
 
 
 def _recurrent_stack(config: LASConfig, number: int, layers: int, inputs: int) -> Shapes:
-    name = ("bottom_rnn", "middle_rnn.rnn", "top_rnn.rnn")[number]
+    name = f"listener.{RECURRENT_STACKS[number]}"
     hidden, directions = config.hidden_size, config.use_bidirectional
-    return _recurrent(f"listener.{name}", config.cell, inputs, hidden, layers, directions)
+    return _recurrent(name, config.cell, inputs, hidden, layers, directions)
 
 
 def _conformer_stack(config: LASConfig, number: int, blocks: int, inputs: int) -> Shapes:

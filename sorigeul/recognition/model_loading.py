@@ -1,7 +1,7 @@
 """Loading a model that is to recognise: a run, a model of the hub, or an export.
 
 On a CPU, ONNX Runtime computes what it can: it starts in a third of the time that PyTorch takes,
-and recognises twice as fast (BENCHMARKS.md, "Shipped").
+and recognises up to twice as fast (BENCHMARKS.md, "Shipped").
 """
 
 from __future__ import annotations
@@ -92,7 +92,9 @@ def load_beside(source: str | Path, pretrained: PretrainedModel) -> PretrainedMo
                 "computed without it: give the run that the export was made of"
             )
         return _load_graphs(folder)
-    return _load_with_pytorch(folder, device, str(source), "this")
+    from sorigeul.pretrained.loading import load_pretrained
+
+    return load_pretrained(folder, device)
 
 
 def _why_pytorch(folder: Path, request: SearchRequest, precision: Precision) -> str:
