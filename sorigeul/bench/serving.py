@@ -154,20 +154,21 @@ class Connection:
 
     def __init__(self, port: int) -> None:
         self._port = port
-        self._writer: asyncio.StreamWriter | None = None
+        self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def send(self, request: bytes) -> tuple[int, bytes, dict[str, str]]:
         """Status, body and headers of the reply. Raises OSError if the connection breaks."""
-        if self._writer is not None and self._reader.at_eof():
+        if self._streams is not None and self._streams[0].at_eof():
             self.close()  # the server closes what has been idle for a while, as HTTP lets it
-        if self._writer is None:
-            self._reader, self._writer = await asyncio.open_connection("127.0.0.1", self._port)
+        if self._streams is None:
+            self._streams = await asyncio.open_connection("127.0.0.1", self._port)
+        reader, writer = self._streams
         try:
-            self._writer.write(request)
-            await self._writer.drain()
-            status_line, *lines = (await self._reader.readuntil(b"\r\n\r\n")).decode().splitlines()
+            writer.write(request)
+            await writer.drain()
+            status_line, *lines = (await reader.readuntil(b"\r\n\r\n")).decode().splitlines()
             headers = dict(line.lower().split(": ", 1) for line in lines if line)
-            body = await self._reader.readexactly(int(headers["content-length"]))
+            body = await reader.readexactly(int(headers["content-length"]))
         except (OSError, asyncio.IncompleteReadError) as error:
             self.close()
             raise ConnectionError(str(error)) from None
@@ -176,9 +177,9 @@ class Connection:
         return int(status_line.split()[1]), body, headers
 
     def close(self) -> None:
-        if self._writer is not None:
-            self._writer.close()
-        self._writer = None
+        if self._streams is not None:
+            self._streams[1].close()
+        self._streams = None
 
 
 async def put_load(
