@@ -1,9 +1,9 @@
 """Tuning: weights of the search, and the calibration of confidences, from a dev split.
 
-Minimum error rate training (Och 2003). A search with some weights gives the best texts of each
-utterance, with what each scorer gives them. Among these texts, weights are chosen whose best texts
-have the fewest errors; a search with the new weights gives further texts, and so on. So the models
-run a few times only, whatever the number of weights tried.
+As minimum error rate training (Och 2003): a search with some weights gives the best texts of each
+utterance, with what each scorer gives them. Those weights are chosen that let the fewest errors be
+expected among these texts; a search with them gives further texts, and so on. So the models run a
+few times only, whatever the number of weights tried.
 """
 
 from collections.abc import Sequence
@@ -22,14 +22,13 @@ from sorigeul.recognition.confidence import Calibration, ConfidenceCalibration, 
 from sorigeul.recognition.recognizer import Recognizer
 from sorigeul.recognition.transcription import Transcription
 from sorigeul.search.hypothesis import Hypothesis
-from sorigeul.search.options import BEAM_WIDTH, SearchOptions
+from sorigeul.search.options import BEAM_WIDTH, INTERNAL_LM_WEIGHT, SearchOptions
 
 _SEARCHES = 3
-_TEXTS = 20  # of each utterance and search, to choose from
-_STEPS = 41  # values of a weight that are tried at a time
-_SMOOTHING = 5  # neighbouring values whose mean errors count, so that no lucky value is chosen
-_MAX_SWEEPS = 10
-_INTERNAL_LM_WEIGHT = 0.1  # to begin with, beside a language model
+_TEXTS = 32  # of each utterance and search, to choose from
+_STEP_SIZES = (0.08, 0.04, 0.02, 0.01)  # of the range of a weight
+_STEPS = 200  # of each size
+_SHARPNESS = 4.0  # of the probabilities of texts: the larger, the more the best alone counts
 _LEAST_WEIGHT = 0.001  # of what must be scored to be weighed; 0 in the end
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
@@ -115,7 +114,7 @@ def _first_to_fit(recognizer: Recognizer) -> SearchOptions:
     # What is judged by the speller alone is searched greedily by default; weights need a beam.
     beam = options.beam if recognizer.search.width > 1 else BEAM_WIDTH
     # Without a language model the internal one would be in nobody's way.
-    internal = (options.internal_lm_weight or _INTERNAL_LM_WEIGHT) if options.lm_weights else 0.0
+    internal = (options.internal_lm_weight or INTERNAL_LM_WEIGHT) if options.lm_weights else 0.0
     return replace(options, beam=beam, internal_lm_weight=internal)
 
 
@@ -152,40 +151,30 @@ def _with_weights(options: SearchOptions, weights: Sequence[float]) -> SearchOpt
 def _ranges(weights: Sequence[float]) -> list[tuple[float, float]]:
     """The least and the largest value of each weight; 0 for what is not there to be weighed."""
     ctc = (0.05, 0.95) if weights[0] else (0.0, 0.0)
-    internal = (_LEAST_WEIGHT, 0.5) if weights[2] else (0.0, 0.0)
+    internal = (_LEAST_WEIGHT, 1.0) if weights[2] else (0.0, 0.0)
     return [ctc, (-1.0, 4.0), internal, *[(0.0, 1.5)] * len(weights[3:])]
 
 
 def _fit_weights(utterances: Sequence[_Utterance], weights: Sequence[float]) -> list[float]:
-    """The weights whose best texts have the fewest errors: one after the other, until none gains.
+    """The weights with the fewest expected errors (Smith and Eisner 2006, equation 3).
 
-    Each is chosen from a grid over its range, and then from a finer one around the best.
+    Each text is as probable as its score says, so the errors change smoothly with the weights.
+    Those of the best texts alone jump, and lucky weights would be chosen. The search goes by random
+    steps in all weights together, which grow smaller: what a language model counts for, and what
+    the internal one does against it, are only right together.
     """
     features, errors = _padded(utterances)
-    weights = list(weights)
-    best = _errors(features, errors, weights)
-    for _ in range(_MAX_SWEEPS):
-        begin = best
-        for index, (low, high) in enumerate(_ranges(weights)):
-            for width in (high - low, (high - low) / 5):
-                middle = (low + high) / 2 if width == high - low else weights[index]
-                grid = np.linspace(
-                    max(low, middle - width / 2), min(high, middle + width / 2), _STEPS
-                )
-                tried = [
-                    _errors(
-                        features, errors, [*weights[:index], float(value), *weights[index + 1 :]]
-                    )
-                    for value in grid
-                ]
-                padded = np.pad(np.array(tried), _SMOOTHING // 2, mode="edge")
-                smooth = np.convolve(padded, np.full(_SMOOTHING, 1 / _SMOOTHING), "valid")
-                choice = int(smooth.argmin())
-                if tried[choice] <= best:
-                    best, weights[index] = tried[choice], float(grid[choice])
-        if best == begin:
-            break
-    return weights
+    low, high = np.array(_ranges(weights)).T
+    generator = np.random.default_rng(0)
+    best = np.clip(np.array(weights), low, high)
+    fewest = _expected_errors(features, errors, best)
+    for size in _STEP_SIZES:
+        for step in generator.normal(scale=size * (high - low), size=(_STEPS, len(best))):
+            tried = np.clip(best + step, low, high)
+            expected = _expected_errors(features, errors, tried)
+            if expected < fewest:
+                best, fewest = tried, expected
+    return [float(weight) for weight in best]
 
 
 def _padded(utterances: Sequence[_Utterance]) -> tuple[Floats, Floats]:
@@ -200,12 +189,15 @@ def _padded(utterances: Sequence[_Utterance]) -> tuple[Floats, Floats]:
     return features, errors
 
 
-def _errors(features: Floats, errors: Floats, weights: Sequence[float]) -> float:
-    """The errors of the best texts by these weights."""
+def _expected_errors(features: Floats, errors: Floats, weights: Floats) -> float:
+    """The errors of all utterances, each text as probable as these weights make it."""
     ctc_weight, *others = weights
-    scores = features @ np.array([1 - ctc_weight, ctc_weight, *others])
-    scores[np.isinf(errors)] = -np.inf
-    return float(errors[np.arange(len(errors)), scores.argmax(1)].sum())
+    scores = _SHARPNESS * (features @ np.array([1 - ctc_weight, ctc_weight, *others]))
+    missing = np.isinf(errors)
+    scores[missing] = -np.inf
+    probabilities = np.exp(scores - scores.max(1, keepdims=True))
+    probabilities /= probabilities.sum(1, keepdims=True)
+    return float((probabilities * np.where(missing, 0.0, errors)).sum())
 
 
 # Confidence.

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from sorigeul.base.arrays import Array
+from sorigeul.base.arrays import Array, namespace
 
 
 @dataclass(frozen=True)
@@ -19,3 +19,12 @@ class Memory:
     def select(self, rows: Array) -> "Memory":
         """The memory of the utterances `rows`, one for each hypothesis of a beam search."""
         return Memory(self.values[rows], self.keys[rows], self.valid[rows])
+
+    def silent(self) -> "Memory":
+        """What a speller attends to that hears nothing: one frame of zeros for each utterance.
+
+        Any number of them would give the same context, which is zero.
+        """
+        xp = namespace(self.values)
+        values, keys = xp.zeros_like(self.values[:, :1]), xp.zeros_like(self.keys[:, :1])
+        return Memory(values, keys, xp.ones_like(self.valid[:, :1]))

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sorigeul.base.arrays import Array, inference, namespace
 from sorigeul.search.beam_search import SpecialTokens, beam_search
 from sorigeul.search.greedy import greedy_search
 from sorigeul.search.hypothesis import Hypothesis, length_limits
-from sorigeul.search.options import BEAM_WIDTH, SearchOptions
+from sorigeul.search.options import BEAM_WIDTH, LM_BEAM_WIDTH, SearchOptions
 from sorigeul.search.scorers import (
     CoverageScorer,
     CtcScorer,
@@ -45,7 +45,8 @@ class Search:
     def width(self) -> int:
         """The width of the beam."""
         has_ctc = any(model.config.ctc_weight > 0 for model in self.models)
-        return self.options.beam or (BEAM_WIDTH if has_ctc or self.language_models else 1)
+        untold = LM_BEAM_WIDTH if self.language_models else BEAM_WIDTH if has_ctc else 1
+        return self.options.beam or untold
 
     @property
     def is_greedy(self) -> bool:
@@ -114,10 +115,7 @@ class Search:
             scorers.append(LanguageModelScorer(model, utterance, weight, f"lm_{number + 1}"))
         # What is subtracted may raise a score: the search does not wait for that.
         if options.internal_lm_weight > 0:
-            memory = self.models[0].make_memory(encoded)
-            xp = namespace(memory.values)
-            silence = xp.zeros_like(memory.values), xp.zeros_like(memory.keys)
-            deaf = replace(memory, values=silence[0], keys=silence[1])
+            deaf = self.models[0].make_memory(encoded).silent()
             weight = -options.internal_lm_weight
             scorers.append(SpellerScorer(self.models[0], deaf, utterance, weight, "internal_lm"))
         if self.terms is not None:

@@ -18,6 +18,9 @@ BEAM, BONUS = Range(0, 1000), Range(-1000, 1000)
 
 BEAM_WIDTH = 6
 """default number of hypotheses in a beam; eight gain 0.1 points on dev of Pansori"""
+LM_BEAM_WIDTH = 32
+"""the same beside a language model, whose words take some characters until they pay: on dev of
+Pansori words have an error rate of 67 % with 6, 59 with 32 and with 64 (docs/lab.md, 2026-11-28)"""
 CTC_WEIGHT = 0.35
 """weight of CTC in a beam, beside the speller; with the bonus below the best on dev of Pansori and
 of the demo corpus (docs/lab.md), and 0.7 without one"""
@@ -26,8 +29,11 @@ _CTC_WEIGHTS = 0.2, 0.7
 _FEW_ERRORS = 2.0  # in %
 LENGTH_BONUS = 0.8
 """bonus for each character: log-probabilities fall with each, and so favour short texts"""
-LM_WEIGHT = 0.3
-"""weight of a language model that no weights have been fitted for"""
+LM_WEIGHT = 0.5
+"""weight of language models, together, that no weights have been fitted for"""
+INTERNAL_LM_WEIGHT = 0.3
+"""what then is subtracted of what the speller expects by itself: without it a language model gains
+little on dev of Pansori, and words that training never had stay unlikely"""
 LM_LENGTH_BONUS = 1.0
 """bonus for each character beside such a language model, which shortens texts further"""
 RESCORED_TEXTS = 10
@@ -51,7 +57,8 @@ class SearchOptions:
 
     beam: Annotated[int, BEAM] = 0
     """hypotheses side by side; 1: the speller's best character at every step, unless something else
-    is to be scored too; 0: `BEAM_WIDTH` for a model with a CTC head, else 1"""
+    is to be scored too; 0: `LM_BEAM_WIDTH` beside a language model, `BEAM_WIDTH` for a model with a
+    CTC head, else 1"""
     ctc_weight: Annotated[float, SHARE] = CTC_WEIGHT
     """of the CTC prefix score, 0 to 1; nothing for a model without a CTC head"""
     length_bonus: Annotated[float, BONUS] = LENGTH_BONUS
@@ -99,13 +106,14 @@ class SearchRequest:
 
     beam: Annotated[int, BEAM] = 0
     """texts that the search keeps side by side; 1: the speller's best character at every step,
-    unless there is something else to judge it by; 0: as tuned, or else 6 for a model with a CTC
-    head and 1 for any other"""
+    unless there is something else to judge it by; 0: as tuned, or else 32 with a language model, 6
+    for a model with a CTC head and 1 for any other"""
     lm: Annotated[tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="LM")] = ()
     """language model, a folder made by 'sorigeul lm train' or a Hugging Face id, that judges the
     texts as well; may be given several times. none: not even the one that an export has"""
     lm_weight: Annotated[tuple[float, ...], WEIGHT, tyro.conf.UseAppendAction] = ()
-    """what each language model counts for, once for each --lm; if not given, as tuned, else 0.3"""
+    """what each language model counts for, once for each --lm; if not given, as tuned, else 0.5, or
+    their share of it"""
     length_bonus: Annotated[float | None, BONUS, _NUMBER] = None
     """added to a text's score for each character, or unit of a bpe vocabulary; if not given, as
     tuned, else 1.0 with a language model and 0.8 without"""
@@ -114,7 +122,7 @@ class SearchRequest:
     the more, the fewer errors it makes on dev compared with the speller"""
     internal_lm_weight: Annotated[float | None, WEIGHT, _NUMBER] = None
     """what the speller expects without hearing anything counts for, against it; it is in the way of
-    a language model. If not given, as tuned, else 0"""
+    a language model. If not given, as tuned, else 0.3 beside a language model and 0 without"""
     ensemble: Annotated[
         tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="RUN")
     ] = ()
@@ -167,7 +175,8 @@ class SearchRequest:
         """
         options = tuned or SearchOptions(
             ctc_weight=untuned_ctc_weight(results or {}),
-            lm_weights=(LM_WEIGHT,) * len(self.lm),
+            lm_weights=(LM_WEIGHT / max(len(self.lm), 1),) * len(self.lm),
+            internal_lm_weight=INTERNAL_LM_WEIGHT if self.lm else 0.0,
             length_bonus=LM_LENGTH_BONUS if self.lm else LENGTH_BONUS,
         )
         changes = {

@@ -157,3 +157,18 @@ def test_a_search_can_reorder_states(tiny: Tiny, kind: str, cell: str, feed_cont
         remaining = tokens[rows, position:]
         logits, _, _ = model.speller(remaining, memory.select(rows), state.select(rows))
         torch.testing.assert_close(logits, expected[rows, position:], rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_one_silent_frame_gives_what_silence_in_all_frames_gives(tiny: Tiny, kind: str) -> None:
+    model, memory = build_speller(tiny, kind, "gru", feed_context=True)
+    silence = torch.zeros_like(memory.values), torch.zeros_like(memory.keys)
+    every_frame = Memory(*silence, memory.valid)
+    tokens, states = random_tokens(model), [None, None]
+    for token in tokens.unbind(1):
+        steps = [
+            model.speller(token.unsqueeze(1), deaf, state)
+            for deaf, state in zip((every_frame, memory.silent()), states, strict=True)
+        ]
+        torch.testing.assert_close(steps[1][0], steps[0][0], rtol=0, atol=1e-5)
+        states = [state for _, _, state in steps]

@@ -19,7 +19,7 @@ from sorigeul.search import beam_search
 from sorigeul.search.decoding import Search
 from sorigeul.search.greedy import greedy_search
 from sorigeul.search.hypothesis import Hypothesis
-from sorigeul.search.options import SearchOptions
+from sorigeul.search.options import LM_BEAM_WIDTH, SearchOptions
 from sorigeul.search.terms import Terms
 from sorigeul.text.vocabulary import SPECIALS, Vocabulary
 
@@ -335,3 +335,11 @@ def test_an_expected_term_wins_where_the_sound_leaves_it_open(
     units = vocabulary()
     assert not any("각갂갃" in units.decode(h.tokens) for h in plain)
     assert any("각갂갃" in units.decode(h.tokens) for h in biased)
+
+
+def test_a_language_model_gets_a_wide_beam_by_default(tiny: Tiny) -> None:
+    for ctc_weight in (0.0, 0.3):
+        model = tiny(ctc_weight=ctc_weight)
+        language_models = [Bigrams(vocabulary(), 1.0)]
+        assert Search([model], language_models=language_models).width == LM_BEAM_WIDTH
+        assert Search([model], SearchOptions(4), language_models).width == 4

@@ -54,10 +54,10 @@ class Memory {
     this.valid = new ort.Tensor("bool", valid, [1, valid.length]);
   }
 
-  // The same frames, but silent
-  deaf() {
-    const silent = ({ data, dims }) => floats(new Float32Array(data.length), dims);
-    return new Memory(silent(this.values), silent(this.keys), this.count);
+  // One frame of zeros: any number of them would give the same context, which is zero
+  silent() {
+    const zeros = ({ dims }) => floats(new Float32Array(dims[2]), [1, 1, dims[2]]);
+    return new Memory(zeros(this.values), zeros(this.keys), 1);
   }
 
   // The inputs of the graph, with a copy of the memory for each of so many hypotheses

@@ -28,7 +28,7 @@ export async function search(model, heard, options, languageModel) {
   if (options.coverage_weight > 0) scorers.push(new CoverageScorer(speller, options.coverage_weight));
   if (languageModel) scorers.push(new LanguageModelScorer(languageModel, options.lm_weights[0]));
   if (options.internal_lm_weight > 0) {
-    scorers.push(await SpellerScorer.start(model, heard.memory.deaf(), -options.internal_lm_weight));
+    scorers.push(await SpellerScorer.start(model, heard.memory.silent(), -options.internal_lm_weight));
   }
   return beamSearch(scorers, guard, model.config, limit, options.beam);
 }
