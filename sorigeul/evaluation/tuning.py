@@ -22,13 +22,17 @@ from sorigeul.recognition.confidence import Calibration, ConfidenceCalibration, 
 from sorigeul.recognition.recognizer import Recognizer
 from sorigeul.recognition.transcription import Transcription
 from sorigeul.search.hypothesis import Hypothesis
-from sorigeul.search.options import BEAM_WIDTH, INTERNAL_LM_WEIGHT, SearchOptions
+from sorigeul.search.options import BEAM_WIDTH, SearchOptions
 
 _SEARCHES = 3
 _TEXTS = 32  # of each utterance and search, to choose from
 _STEP_SIZES = (0.08, 0.04, 0.02, 0.01)  # of the range of a weight
 _STEPS = 200  # of each size
+_NARROWER = (BEAM_WIDTH, 2 * BEAM_WIDTH)
+"""beams that are tried in the place of `LM_BEAM_WIDTH`, which takes as many times as long"""
+_AS_GOOD = 0.05  # of characters, in %, that such a beam may get wrong more
 _SHARPNESS = 4.0  # of the probabilities of texts: the larger, the more the best alone counts
+_INTERNAL_LM_WEIGHT = 0.1  # at least, to begin with, beside a language model
 _LEAST_WEIGHT = 0.001  # of what must be scored to be weighed; 0 in the end
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
@@ -70,8 +74,9 @@ def tune(recognizer: Recognizer, batches: Sequence[Batch], normalizer: str) -> T
 
     The character error rate with spaces counts, so that words count too. The recogniser's own
     options are the first that are tried, and stay if none are better; its language models take
-    part. Utterances whose audio cannot be read are left out. Raises UserError if that is all of
-    them, or if no transcript has a character.
+    part. If nobody says how wide the beam is to be, the narrowest is found that is as good as the
+    wide one of a language model. Utterances whose audio cannot be read are left out. Raises
+    UserError if that is all of them, or if no transcript has a character.
     """
     corpus = EncodedCorpus.encode(recognizer, batches)
     if not corpus.pairs:
@@ -102,6 +107,13 @@ def tune(recognizer: Recognizer, batches: Sequence[Batch], normalizer: str) -> T
                 utterance.add(tuple(hypothesis.tokens), features, decode(hypothesis.tokens))
         fitted = _with_weights(fitted, _fit_weights(utterances, _weights(fitted, has_ctc)))
     best = min(tried, key=lambda options: tried[options].cer)
+    if start.lm_weights and not start.beam:
+        for beam in _NARROWER:
+            narrower = replace(best, beam=beam)
+            search(narrower, f"a beam of {beam}")
+            if tried[narrower].cer <= tried[best].cer + _AS_GOOD:
+                best = narrower
+                break
     internal = best.internal_lm_weight if best.internal_lm_weight > _LEAST_WEIGHT else 0.0
     final = replace(best, internal_lm_weight=internal)
     calibration = _calibrate(recognizer, batches, final)
@@ -114,7 +126,7 @@ def _first_to_fit(recognizer: Recognizer) -> SearchOptions:
     # What is judged by the speller alone is searched greedily by default; weights need a beam.
     beam = options.beam if recognizer.search.width > 1 else BEAM_WIDTH
     # Without a language model the internal one would be in nobody's way.
-    internal = (options.internal_lm_weight or INTERNAL_LM_WEIGHT) if options.lm_weights else 0.0
+    internal = max(options.internal_lm_weight, _INTERNAL_LM_WEIGHT) if options.lm_weights else 0.0
     return replace(options, beam=beam, internal_lm_weight=internal)
 
 

@@ -29,11 +29,14 @@ _CTC_WEIGHTS = 0.2, 0.7
 _FEW_ERRORS = 2.0  # in %
 LENGTH_BONUS = 0.8
 """bonus for each character: log-probabilities fall with each, and so favour short texts"""
-LM_WEIGHT = 0.5
-"""weight of language models, together, that no weights have been fitted for"""
-INTERNAL_LM_WEIGHT = 0.3
-"""what then is subtracted of what the speller expects by itself: without it a language model gains
-little on dev of Pansori, and words that training never had stay unlikely"""
+LM_WEIGHTS = 0.3, 0.5
+"""weight of language models, together, that no weights have been fitted for: of a model that makes
+no errors on dev, and of one that makes many"""
+INTERNAL_LM_WEIGHTS = 0.0, 0.3
+"""what then is subtracted of what the speller expects by itself. Without it a language model gains
+little on dev of Pansori, where half of the characters are wrong; on dev of the demo corpus, where
+two of a hundred are, it loses a point (docs/lab.md, 2026-11-28)"""
+_MANY_ERRORS = 40.0  # in %
 LM_LENGTH_BONUS = 1.0
 """bonus for each character beside such a language model, which shortens texts further"""
 RESCORED_TEXTS = 10
@@ -87,17 +90,38 @@ def untuned_ctc_weight(results: Mapping[str, str | float]) -> float:
     of CRR, and 5 beside a language model (docs/lab.md, 2026-11-27). `CTC_WEIGHT` if the results do
     not say.
     """
-    try:
-        speller, ctc = (100 - float(results[name]) for name in ("valid_crr", "valid_ctc_crr"))
-    except (KeyError, ValueError):
+    errors = _errors_on_dev(results)
+    if len(errors) < 2:
         return CTC_WEIGHT
-    if not (math.isfinite(speller + ctc) and min(speller, ctc) >= 0):
-        return CTC_WEIGHT
+    speller, ctc = errors
     # Where both make few errors, chance decides who makes more: a few errors more than they made,
     # shared out as the default has it.
     share = (speller + _FEW_ERRORS * CTC_WEIGHT) / (speller + ctc + _FEW_ERRORS)
     low, high = _CTC_WEIGHTS
     return round(min(max(share, low), high), 3)
+
+
+def untuned_lm_weights(results: Mapping[str, str | float]) -> tuple[float, float]:
+    """What language models count for together, and the internal one, by `results` as above.
+
+    The more a model errs, the more it helps to know which texts are likely, and the more of what
+    the speller believes comes from the few texts that it learnt from.
+    """
+    share = min(min(_errors_on_dev(results), default=_MANY_ERRORS / 2) / _MANY_ERRORS, 1.0)
+    pairs = LM_WEIGHTS, INTERNAL_LM_WEIGHTS
+    weight, internal = (round(low + share * (high - low), 3) for low, high in pairs)
+    return weight, internal
+
+
+def _errors_on_dev(results: Mapping[str, str | float]) -> list[float]:
+    """Of the speller and of the CTC head alone, in %; fewer if the results do not say."""
+    errors = []
+    for name in ("valid_crr", "valid_ctc_crr"):
+        try:
+            errors.append(100 - float(results[name]))
+        except (KeyError, ValueError):
+            continue
+    return [error for error in errors if math.isfinite(error) and error >= 0]
 
 
 @dataclass(frozen=True)
@@ -112,8 +136,8 @@ class SearchRequest:
     """language model, a folder made by 'sorigeul lm train' or a Hugging Face id, that judges the
     texts as well; may be given several times. none: not even the one that an export has"""
     lm_weight: Annotated[tuple[float, ...], WEIGHT, tyro.conf.UseAppendAction] = ()
-    """what each language model counts for, once for each --lm; if not given, as tuned, else 0.5, or
-    their share of it"""
+    """what each language model counts for, once for each --lm; if not given, as tuned, else 0.3 to
+    0.5 for all together, the more, the more errors the model makes on dev"""
     length_bonus: Annotated[float | None, BONUS, _NUMBER] = None
     """added to a text's score for each character, or unit of a bpe vocabulary; if not given, as
     tuned, else 1.0 with a language model and 0.8 without"""
@@ -122,7 +146,7 @@ class SearchRequest:
     the more, the fewer errors it makes on dev compared with the speller"""
     internal_lm_weight: Annotated[float | None, WEIGHT, _NUMBER] = None
     """what the speller expects without hearing anything counts for, against it; it is in the way of
-    a language model. If not given, as tuned, else 0.3 beside a language model and 0 without"""
+    a language model. If not given, as tuned, else 0 to 0.3 in the same way"""
     ensemble: Annotated[
         tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="RUN")
     ] = ()
@@ -173,10 +197,11 @@ class SearchRequest:
 
         If there are none, the model's `results` on dev say what its CTC head counts for.
         """
+        lm_weight, internal_lm_weight = untuned_lm_weights(results or {})
         options = tuned or SearchOptions(
             ctc_weight=untuned_ctc_weight(results or {}),
-            lm_weights=(LM_WEIGHT / max(len(self.lm), 1),) * len(self.lm),
-            internal_lm_weight=INTERNAL_LM_WEIGHT if self.lm else 0.0,
+            lm_weights=tuple(lm_weight / len(self.lm) for _ in self.lm),
+            internal_lm_weight=internal_lm_weight if self.lm else 0.0,
             length_bonus=LM_LENGTH_BONUS if self.lm else LENGTH_BONUS,
         )
         changes = {

@@ -18,7 +18,7 @@ from sorigeul.evaluation.tuning import TunedResult, _fit_weights, _Utterance, tu
 from sorigeul.lm.ngram import NgramOptions, train_ngram
 from sorigeul.lm.text_data import TextOptions, prepare_text
 from sorigeul.pretrained.search_settings import SearchSettings
-from sorigeul.search.options import SearchRequest
+from sorigeul.search.options import BEAM_WIDTH, SearchRequest
 from sorigeul.sound.segments import SegmentedRecording
 from sorigeul.text.vocabulary import Vocabulary
 
@@ -55,8 +55,8 @@ def language_model(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "model"
 
 
-def tuned(run: Path, corpus: Path, *lm: str) -> tuple[Recognizer, TunedResult]:
-    recognizer = Recognizer.from_pretrained(run, "cpu", request=SearchRequest(lm=lm))
+def tuned(run: Path, corpus: Path, *lm: str, beam: int = 0) -> tuple[Recognizer, TunedResult]:
+    recognizer = Recognizer.from_pretrained(run, "cpu", request=SearchRequest(beam, lm=lm))
     batches = dev_batches(corpus, recognizer.pretrained.vocabulary)
     return recognizer, tune(recognizer, batches, "plain/1")
 
@@ -67,7 +67,7 @@ def test_tuning_makes_dev_no_worse_and_says_what_a_search_then_gives(
     recognizer, result = tuned(run, corpus, str(language_model))
     assert result.after.cer <= result.before.cer
     assert len(result.options.lm_weights) == 1
-    assert (result.options.beam, result.options.nbest) == (0, 1)
+    assert (result.options.beam, result.options.nbest) == (BEAM_WIDTH, 1)  # 32 are no better here
     batches = dev_batches(corpus, recognizer.pretrained.vocabulary)
     search = recognizer.with_options(result.options)
     texts, references = [], []
@@ -76,6 +76,10 @@ def test_tuning_makes_dev_no_worse_and_says_what_a_search_then_gives(
         texts += [found.text for found in search.transcribe_all(recordings)]
         references += batch.texts
     assert score(references, texts, "plain/1").cer == pytest.approx(result.after.cer, abs=1.0)
+
+
+def test_a_beam_that_was_asked_for_stays(run: Path, corpus: Path, language_model: Path) -> None:
+    assert tuned(run, corpus, str(language_model), beam=9)[1].options.beam == 9
 
 
 def test_what_comes_before_tuning_is_the_search_as_it_is(

@@ -12,7 +12,8 @@ TUNED = SearchOptions(beam=10, ctc_weight=0.4, length_bonus=0.9, lm_weights=(0.6
 
 def test_without_anything_the_defaults_hold() -> None:
     assert AS_TUNED.options(None) == SearchOptions()
-    assert SearchRequest(lm=("a", "b")).options(None).lm_weights == (0.3, 0.3)
+    assert SearchRequest(lm=("a", "b")).options(None).lm_weights == (0.2, 0.2)
+    assert SearchRequest(lm=("a",)).options(None).internal_lm_weight == 0.15
     assert SearchRequest(lm=("a",)).options(None).length_bonus == 1.0
 
 
@@ -37,6 +38,28 @@ def test_what_was_not_tuned_goes_by_the_errors_on_dev(
     assert AS_TUNED.options(None, results=results).ctc_weight == weight
     assert AS_TUNED.options(TUNED, results=results).ctc_weight == 0.4
     assert SearchRequest(ctc_weight=0.1).options(None, results=results).ctc_weight == 0.1
+
+
+@pytest.mark.parametrize(
+    ("speller", "ctc", "weight", "internal"),
+    [
+        ("98", "95", 0.31, 0.015),
+        ("49.3", "54.2", 0.5, 0.3),
+        ("80", "70", 0.4, 0.15),
+        ("100", "0", 0.3, 0.0),
+        ("nan", "90", 0.35, 0.075),
+        ("seven", "150", 0.4, 0.15),  # nothing is known
+    ],
+)
+def test_language_models_that_were_not_tuned_go_by_the_errors_on_dev(
+    speller: str, ctc: str, weight: float, internal: float
+) -> None:
+    results = {"valid_crr": speller, "valid_ctc_crr": ctc}
+    one = SearchRequest(lm=("a",)).options(None, results=results)
+    assert (one.lm_weights, one.internal_lm_weight) == ((weight,), internal)
+    two = SearchRequest(lm=("a", "b")).options(None, results=results)
+    assert two.lm_weights == (weight / 2, weight / 2)
+    assert AS_TUNED.options(None, results=results).internal_lm_weight == 0.0
 
 
 def test_what_was_tuned_is_used_unless_something_else_is_asked_for() -> None:
