@@ -104,9 +104,8 @@ class KeptRun:
         """Names of the folders of manifests that it was trained on; - if they are not known."""
         command = self.record["command"]
         places = training_corpora(shlex.split(command)[2:]) if command else []
-        names = [Path(place).name for place in places]
-        if names == ["data"]:  # a recipe calls every corpus so
-            names = self.speller.get("data", {}).get("corpora") or names
+        # A recipe calls every corpus "data".
+        names = [Path(place.removesuffix("/data")).name for place in places]
         return " and ".join(names) or "-"
 
     def differences(self, kept: Sequence["KeptRun"]) -> str:
