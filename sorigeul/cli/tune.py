@@ -4,6 +4,7 @@ It imports what it needs when it runs, so that `sorigeul --help` does not wait f
 """
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,10 +12,11 @@ from sorigeul.base.errors import UserError
 from sorigeul.base.printable import printable
 from sorigeul.base.ranges import COUNT
 from sorigeul.cli.options import Data, Run, chosen_split
-from sorigeul.search.options import AS_TUNED, SearchOptions, SearchRequest
+from sorigeul.search.options import AS_TUNED, SearchRequest
 
 if TYPE_CHECKING:
     from sorigeul.evaluation.tuning import TunedResult
+    from sorigeul.recognition.recognizer import Recognizer
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +73,7 @@ def tune(
     normalizer = manifests.normalizer(cuts)
     cuts = manifests.sample(cuts, utterances)
     batches = list(evaluation_batches(cuts, recognizer.pretrained.vocabulary))
-    result = tune_search(recognizer, batches, normalizer)
+    result = tune_search(recognizer, batches, normalizer, search.beam)
     fingerprints = tuple(model.fingerprint for model in recognizer.setup.language_models)
     entry = TunedSearch(
         options=result.options,
@@ -86,7 +88,7 @@ def tune(
         },
     )
     SearchSettings.read(Path(run)).with_entry(entry).write(Path(run))
-    print(_table(recognizer.setup.options, result))
+    print(_table(recognizer, result))
     print(f"written to {printable(str(Path(run) / 'search.json'))}")
     if failures := result.failures:
         for failure in failures[:_NAMED_FAILURES]:
@@ -98,18 +100,21 @@ def tune(
         )
 
 
-def _table(before: SearchOptions, result: "TunedResult") -> str:
+def _table(recognizer: "Recognizer", result: "TunedResult") -> str:
     """What was found, beside what there was before."""
     from sorigeul.base.tables import markdown_table
 
+    before = recognizer.search
+    tuned = replace(before, options=result.options)
     rows = [["", "before", "tuned"]]
     for name in ("crr", "cer", "wer"):
         values = (getattr(score, name) for score in (result.before, result.after))
         rows.append([f"{name.upper()} (%)", *(f"{value:.2f}" for value in values)])
+    rows.append(["beam", str(before.width), str(tuned.width)])
     for name in ("ctc_weight", "length_bonus", "internal_lm_weight"):
-        values = (getattr(options, name) for options in (before, result.options))
+        values = (getattr(search.options, name) for search in (before, tuned))
         rows.append([name, *(f"{value:g}" for value in values)])
-    pairs = zip(before.lm_weights, result.options.lm_weights, strict=True)
+    pairs = zip(before.options.lm_weights, tuned.options.lm_weights, strict=True)
     for number, (old, new) in enumerate(pairs, 1):
         rows.append([f"lm_weight {number}", f"{old:g}", f"{new:g}"])
     searched = f"{result.after.utterances:,} utterances, {result.searches} searches"

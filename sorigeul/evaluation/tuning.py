@@ -69,13 +69,15 @@ class _Utterance:
             self.errors.append(Levenshtein.distance(squeeze(self.reference), squeeze(text)))
 
 
-def tune(recognizer: Recognizer, batches: Sequence[Batch], normalizer: str) -> TunedResult:
+def tune(
+    recognizer: Recognizer, batches: Sequence[Batch], normalizer: str, beam: int = 0
+) -> TunedResult:
     """Find the search options and the calibration for the utterances of `batches`.
 
     The character error rate with spaces counts, so that words count too. The recogniser's own
     options are the first that are tried, and stay if none are better; its language models take
-    part. If nobody says how wide the beam is to be, the narrowest is found that is as good as the
-    wide one of a language model. Utterances whose audio cannot be read are left out. Raises
+    part. Without `beam`, the narrowest is found that is as good as the one that is usual beside a
+    language model. Utterances whose audio cannot be read are left out. Raises
     UserError if that is all of them, or if no transcript has a character.
     """
     corpus = EncodedCorpus.encode(recognizer, batches)
@@ -92,7 +94,7 @@ def tune(recognizer: Recognizer, batches: Sequence[Batch], normalizer: str) -> T
         tried[replace(options, nbest=1)] = score(corpus.references, texts, normalizer)
         return found
 
-    fitted = _first_to_fit(recognizer)
+    fitted = _first_to_fit(recognizer, beam)
     if fitted != start:
         search(start, "search as it is")
     has_ctc = recognizer.pretrained.model.config.ctc_weight > 0
@@ -107,10 +109,10 @@ def tune(recognizer: Recognizer, batches: Sequence[Batch], normalizer: str) -> T
                 utterance.add(tuple(hypothesis.tokens), features, decode(hypothesis.tokens))
         fitted = _with_weights(fitted, _fit_weights(utterances, _weights(fitted, has_ctc)))
     best = min(tried, key=lambda options: tried[options].cer)
-    if start.lm_weights and not start.beam:
-        for beam in _NARROWER:
-            narrower = replace(best, beam=beam)
-            search(narrower, f"a beam of {beam}")
+    if start.lm_weights and not beam:
+        for width in _NARROWER:
+            narrower = replace(best, beam=width)
+            search(narrower, f"a beam of {width}")
             if tried[narrower].cer <= tried[best].cer + _AS_GOOD:
                 best = narrower
                 break
@@ -120,11 +122,12 @@ def tune(recognizer: Recognizer, batches: Sequence[Batch], normalizer: str) -> T
     return TunedResult(final, calibration, tried[start], tried[best], len(tried), corpus.failures)
 
 
-def _first_to_fit(recognizer: Recognizer) -> SearchOptions:
-    """The recogniser's options, with all in them that can be weighed."""
+def _first_to_fit(recognizer: Recognizer, beam: int) -> SearchOptions:
+    """The recogniser's options, with all in them that can be weighed, and this beam if not 0."""
     options = recognizer.setup.options
     # What is judged by the speller alone is searched greedily by default; weights need a beam.
-    beam = options.beam if recognizer.search.width > 1 else BEAM_WIDTH
+    if replace(recognizer.search, options=replace(options, beam=beam)).width == 1:
+        beam = BEAM_WIDTH
     # Without a language model the internal one would be in nobody's way.
     internal = max(options.internal_lm_weight, _INTERNAL_LM_WEIGHT) if options.lm_weights else 0.0
     return replace(options, beam=beam, internal_lm_weight=internal)

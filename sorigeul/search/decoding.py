@@ -45,8 +45,8 @@ class Search:
     def width(self) -> int:
         """The width of the beam."""
         has_ctc = any(model.config.ctc_weight > 0 for model in self.models)
-        untold = LM_BEAM_WIDTH if self.language_models else BEAM_WIDTH if has_ctc else 1
-        return self.options.beam or untold
+        default = LM_BEAM_WIDTH if self.language_models else BEAM_WIDTH if has_ctc else 1
+        return self.options.beam or default
 
     @property
     def is_greedy(self) -> bool:

@@ -58,7 +58,7 @@ def language_model(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tuned(run: Path, corpus: Path, *lm: str, beam: int = 0) -> tuple[Recognizer, TunedResult]:
     recognizer = Recognizer.from_pretrained(run, "cpu", request=SearchRequest(beam, lm=lm))
     batches = dev_batches(corpus, recognizer.pretrained.vocabulary)
-    return recognizer, tune(recognizer, batches, "plain/1")
+    return recognizer, tune(recognizer, batches, "plain/1", beam)
 
 
 def test_tuning_makes_dev_no_worse_and_says_what_a_search_then_gives(
@@ -78,8 +78,14 @@ def test_tuning_makes_dev_no_worse_and_says_what_a_search_then_gives(
     assert score(references, texts, "plain/1").cer == pytest.approx(result.after.cer, abs=1.0)
 
 
-def test_a_beam_that_was_asked_for_stays(run: Path, corpus: Path, language_model: Path) -> None:
-    assert tuned(run, corpus, str(language_model), beam=9)[1].options.beam == 9
+def test_a_beam_stays_if_it_was_asked_for_but_not_if_it_was_tuned_before(
+    run: Path, corpus: Path, language_model: Path
+) -> None:
+    recognizer, result = tuned(run, corpus, str(language_model), beam=9)
+    assert result.options.beam == 9
+    batches = dev_batches(corpus, recognizer.pretrained.vocabulary)
+    again = tune(recognizer.with_options(result.options), batches, "plain/1")
+    assert again.options.beam == BEAM_WIDTH
 
 
 def test_what_comes_before_tuning_is_the_search_as_it_is(

@@ -60,6 +60,10 @@ def test_language_models_that_were_not_tuned_go_by_the_errors_on_dev(
     two = SearchRequest(lm=("a", "b")).options(None, results=results)
     assert two.lm_weights == (weight / 2, weight / 2)
     assert AS_TUNED.options(None, results=results).internal_lm_weight == 0.0
+    for asked in (0.0, weight / 2, 3.0):
+        options = SearchRequest(lm=("a",), lm_weight=(asked,)).options(None, results=results)
+        share = min(asked / weight, 1.0)
+        assert options.internal_lm_weight == pytest.approx(share * internal)
 
 
 def test_what_was_tuned_is_used_unless_something_else_is_asked_for() -> None:
