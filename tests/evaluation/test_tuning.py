@@ -1,6 +1,7 @@
 """Tuning: weights that make the fewest errors among the texts found, used by all later searches."""
 
 import json
+import re
 from pathlib import Path
 from shutil import copytree
 
@@ -18,7 +19,7 @@ from sorigeul.evaluation.tuning import TunedResult, _fit_weights, _Utterance, tu
 from sorigeul.lm.ngram import NgramOptions, train_ngram
 from sorigeul.lm.text_data import TextOptions, prepare_text
 from sorigeul.pretrained.search_settings import SearchSettings
-from sorigeul.search.options import BEAM_WIDTH, SearchRequest
+from sorigeul.search.options import BEAM_WIDTH, LM_BEAM_WIDTH, SearchRequest
 from sorigeul.sound.segments import SegmentedRecording
 from sorigeul.text.vocabulary import Vocabulary
 
@@ -129,7 +130,9 @@ def test_the_command_writes_what_later_searches_use(
     run: Path, corpus: Path, language_model: Path, tmp_path: Path, sorigeul: Command
 ) -> None:
     folder = copytree(run, tmp_path / "run")
-    assert sorigeul("tune", folder, corpus, "--lm", language_model).status == 0
+    result = sorigeul("tune", folder, corpus, "--lm", language_model)
+    assert result.status == 0
+    assert re.search(rf"\| beam +\| +{LM_BEAM_WIDTH} \| +{BEAM_WIDTH} \|", result.out)
     entry = SearchSettings.read(folder).entries[0]
     with_lm = SearchRequest(lm=(str(language_model),))
     recognizer = Recognizer.from_pretrained(folder, "cpu", request=with_lm)
