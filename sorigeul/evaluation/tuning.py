@@ -30,7 +30,7 @@ _STEP_SIZES = (0.08, 0.04, 0.02, 0.01)  # of the range of a weight
 _STEPS = 200  # of each size
 _NARROWER = (BEAM_WIDTH, 2 * BEAM_WIDTH)
 """beams that are tried in the place of `LM_BEAM_WIDTH`, which takes as many times as long"""
-_AS_GOOD = 0.05  # of characters, in %, that such a beam may get wrong more
+_MORE_CHARACTERS, _MORE_WORDS = 0.05, 0.25  # in %, that such a beam may get wrong
 _SHARPNESS = 4.0  # of the probabilities of texts: the larger, the more the best alone counts
 _INTERNAL_LM_WEIGHT = 0.1  # at least, to begin with, beside a language model
 _LEAST_WEIGHT = 0.001  # of what must be scored to be weighed; 0 in the end
@@ -85,7 +85,7 @@ def tune(
         corpus.refuse_failures()
     utterances = [_Utterance(text) for text in corpus.references]
     decode = recognizer.pretrained.vocabulary.decode
-    start = recognizer.setup.options
+    start = replace(recognizer.setup.options, beam=recognizer.search.width)
     tried: dict[SearchOptions, Score] = {}
 
     def search(options: SearchOptions, label: str) -> list[list[Hypothesis]]:
@@ -113,7 +113,7 @@ def tune(
         for width in _NARROWER:
             narrower = replace(best, beam=width)
             search(narrower, f"a beam of {width}")
-            if tried[narrower].cer <= tried[best].cer + _AS_GOOD:
+            if _is_as_good(tried[narrower], tried[best]):
                 best = narrower
                 break
     internal = best.internal_lm_weight if best.internal_lm_weight > _LEAST_WEIGHT else 0.0
@@ -122,15 +122,23 @@ def tune(
     return TunedResult(final, calibration, tried[start], tried[best], len(tried), corpus.failures)
 
 
+def _is_as_good(narrow: Score, wide: Score) -> bool:
+    """Whether a narrower beam makes hardly more errors."""
+    return narrow.cer <= wide.cer + _MORE_CHARACTERS and narrow.wer <= wide.wer + _MORE_WORDS
+
+
 def _first_to_fit(recognizer: Recognizer, beam: int) -> SearchOptions:
-    """The recogniser's options, with all in them that can be weighed, and this beam if not 0."""
+    """The recogniser's options, with all in them that can be weighed.
+
+    The beam is as wide as usual if `beam` is 0.
+    """
     options = recognizer.setup.options
-    # What is judged by the speller alone is searched greedily by default; weights need a beam.
-    if replace(recognizer.search, options=replace(options, beam=beam)).width == 1:
-        beam = BEAM_WIDTH
+    width = replace(recognizer.search, options=replace(options, beam=beam)).width
+    if width == 1:  # as usual where the speller judges alone, but weights need a beam
+        width = BEAM_WIDTH
     # Without a language model the internal one would be in nobody's way.
     internal = max(options.internal_lm_weight, _INTERNAL_LM_WEIGHT) if options.lm_weights else 0.0
-    return replace(options, beam=beam, internal_lm_weight=internal)
+    return replace(options, beam=width, internal_lm_weight=internal)
 
 
 # The texts to choose from.

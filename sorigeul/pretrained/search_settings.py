@@ -8,14 +8,14 @@ overlooked, since the model would write something else without it.
 import dataclasses
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from sorigeul.base.errors import UserError
 from sorigeul.base.files import write_text
 from sorigeul.base.records import build, read_object
-from sorigeul.search.options import SearchOptions
+from sorigeul.search.options import BEAM_WIDTH, SearchOptions
 
 SEARCH = "search.json"
 _FORMAT = "sorigeul-search/1"
@@ -83,4 +83,6 @@ def _read_entry(entry: Mapping[str, Any]) -> TunedSearch:
     search = build(SearchOptions, entry["options"])
     if not all(isinstance(model, str) for model in models) or len(models) != len(search.lm_weights):
         raise ValueError("its weights do not fit its language models")
+    if models and not search.beam:  # by an earlier version, whose beam was that wide
+        search = replace(search, beam=BEAM_WIDTH)
     return TunedSearch(search, tuple(models), dict(entry["calibration"]), dict(entry["results"]))

@@ -119,7 +119,7 @@ def _errors_on_dev(results: Mapping[str, str | float]) -> list[float]:
     for name in ("valid_crr", "valid_ctc_crr"):
         try:
             errors.append(100 - float(results[name]))
-        except (KeyError, ValueError):
+        except (KeyError, TypeError, ValueError):
             continue
     return [error for error in errors if math.isfinite(error) and error >= 0]
 

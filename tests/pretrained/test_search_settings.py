@@ -7,11 +7,11 @@ import pytest
 
 from sorigeul.base.errors import UserError
 from sorigeul.pretrained.search_settings import SearchSettings, TunedSearch
-from sorigeul.search.options import SearchOptions
+from sorigeul.search.options import BEAM_WIDTH, SearchOptions
 
 ALONE = TunedSearch(SearchOptions(ctc_weight=0.5, length_bonus=1.0), results={"crr": 57.1})
 WITH_LM = TunedSearch(
-    SearchOptions(lm_weights=(0.4,), length_bonus=1.3), ("f1",), {"words": {"bias": 0.1}}
+    SearchOptions(32, lm_weights=(0.4,), length_bonus=1.3), ("f1",), {"words": {"bias": 0.1}}
 )
 
 
@@ -63,3 +63,15 @@ def test_the_wish_for_several_texts_is_not_kept(tmp_path: Path) -> None:
     SearchSettings().with_entry(TunedSearch(SearchOptions(nbest=7))).write(tmp_path)
     content = json.loads((tmp_path / "search.json").read_text(encoding="utf-8"))
     assert "nbest" not in content["entries"][0]["options"]
+
+
+def test_weights_of_an_earlier_version_keep_the_beam_that_they_were_found_with(
+    tmp_path: Path,
+) -> None:
+    old = SearchOptions(beam=0, lm_weights=(0.3,))
+    SearchSettings().with_entry(TunedSearch(old, ("news",))).with_entry(ALONE).write(tmp_path)
+    settings = SearchSettings.read(tmp_path)
+    found = settings.find(("news",))
+    assert found is not None
+    assert found.options.beam == BEAM_WIDTH
+    assert settings.find(()) == ALONE
