@@ -123,13 +123,13 @@ class _Worker:
         self.process: SpawnProcess = context.Process(
             target=_run_worker, args=(plan, listening, self.ready)
         )
-        # A terminal sends Ctrl-C to all processes. A new one ignores it until it listens, and is
-        # stopped by this one.
-        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        # A terminal sends Ctrl-C to all processes. For a new one it waits until that listens, and
+        # for this one until the new one has begun: it must not be lost.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
             self.process.start()
         finally:
-            signal.signal(signal.SIGINT, before)
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def note_end(self) -> None:
         """Remove what is left of the process, which has ended, and say when it is replaced."""
@@ -170,8 +170,13 @@ def _could_not_begin(worker: _Worker, options: ServingOptions) -> UserError | Sy
 
 def _run_worker(plan: ServingPlan, listening: Listening, ready: Event) -> None:
     threading.Thread(target=_stop_with_parent, daemon=True).start()
+
+    def begin() -> None:
+        ready.set()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
     try:
-        run_process(plan, listening, ready.set)
+        run_process(plan, listening, begin)
     except UserError as error:
         print(f"error: {printable(str(error))}", file=sys.stderr)
         sys.exit(2)

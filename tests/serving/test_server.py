@@ -198,18 +198,21 @@ def test_processes_end_with_the_one_that_started_them(run: Path, tmp_path: Path)
 
 
 @pytest.mark.prove
-def test_a_second_request_to_stop_ends_all_processes(
-    run: Path, tmp_path: Path, long_wav: bytes
-) -> None:
-    with serving(tmp_path, run, "--workers", "2", "--drain_seconds", "100") as server:
+def test_a_second_request_to_stop_ends_all_processes(run: Path, tmp_path: Path) -> None:
+    with (
+        serving(tmp_path, run, "--workers", "2", "--drain_seconds", "100") as server,
+        socket.create_connection(("127.0.0.1", server.port), timeout=100) as unfinished,
+    ):
         workers = workers_of(server.process)
-        stream, _ = begun_stream(server, long_wav)
+        form = "Content-Type: multipart/form-data; boundary=x\r\nContent-Length: 1000"
+        request = f"POST /v1/audio/transcriptions HTTP/1.1\r\nHost: x\r\n{form}\r\n"
+        unfinished.sendall(f"{request}Expect: 100-continue\r\n\r\n".encode())
+        assert unfinished.recv(1000).startswith(b"HTTP/1.1 100 Continue")
         server.process.kill(signal.SIGTERM)
         time.sleep(1.5)  # sooner, it counts as an echo of the first
         server.process.kill(signal.SIGTERM)
         assert server.process.done().status == -signal.SIGTERM
         assert wait_until(lambda: all(has_ended(pid) for pid in workers))
-        stream.close()
 
 
 @pytest.mark.prove
