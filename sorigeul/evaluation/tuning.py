@@ -29,7 +29,7 @@ _TEXTS = 32  # of each utterance and search, to choose from
 _STEP_SIZES = (0.08, 0.04, 0.02, 0.01)  # of the range of a weight
 _STEPS = 200  # of each size
 _NARROWER = (BEAM_WIDTH, 2 * BEAM_WIDTH)
-"""beams that are tried in the place of `LM_BEAM_WIDTH`, which takes as many times as long"""
+"""beams that are tried in the place of `LM_BEAM_WIDTH`; the wider, the longer a search takes"""
 _MORE_CHARACTERS, _MORE_WORDS = 0.05, 0.25  # in %, that such a beam may get wrong
 _SHARPNESS = 4.0  # of the probabilities of texts: the larger, the more the best alone counts
 _INTERNAL_LM_WEIGHT = 0.1  # at least, to begin with, beside a language model
@@ -77,8 +77,8 @@ def tune(
     The character error rate with spaces counts, so that words count too. The recogniser's own
     options are the first that are tried, and stay if none are better; its language models take
     part. Without `beam`, the narrowest is found that is as good as the one that is usual beside a
-    language model. Utterances whose audio cannot be read are left out. Raises
-    UserError if that is all of them, or if no transcript has a character.
+    language model. Utterances whose audio cannot be read are left out. Raises UserError if that is
+    all of them, or if no transcript has a character.
     """
     corpus = EncodedCorpus.encode(recognizer, batches)
     if not corpus.pairs:

@@ -33,9 +33,9 @@ LM_WEIGHTS = 0.3, 0.5
 """weight of language models, together, that no weights have been fitted for: of a model that makes
 no errors on dev, and of one that makes many"""
 INTERNAL_LM_WEIGHTS = 0.0, 0.3
-"""what then is subtracted of what the speller expects by itself. Without it a language model gains
-little on dev of Pansori, where half of the characters are wrong; on dev of the demo corpus, where
-two of a hundred are, it loses a point (docs/lab.md, 2026-11-28)"""
+"""what then is subtracted of what the speller expects by itself. With it a language model brings
+six points on dev of Pansori, where half of the characters are wrong, and two without; on dev of the
+demo corpus, where two of a hundred are, it costs half a point (docs/lab.md, 2026-11-28)"""
 _MANY_ERRORS = 40.0  # in %
 LM_LENGTH_BONUS = 1.0
 """bonus for each character beside such a language model, which shortens texts further"""
@@ -105,11 +105,12 @@ def untuned_lm_weights(results: Mapping[str, str | float]) -> tuple[float, float
     """What language models count for together, and the internal one, by `results` as above.
 
     The more a model errs, the more it helps to know which texts are likely, and the more of what
-    the speller believes comes from the few texts that it learnt from.
+    the speller believes comes from the few texts that it learnt from. In tenths, since the internal
+    one doubles the work of the search, however little it counts.
     """
     share = min(min(_errors_on_dev(results), default=_MANY_ERRORS / 2) / _MANY_ERRORS, 1.0)
     pairs = LM_WEIGHTS, INTERNAL_LM_WEIGHTS
-    weight, internal = (round(low + share * (high - low), 3) for low, high in pairs)
+    weight, internal = (round(low + share * (high - low), 1) for low, high in pairs)
     return weight, internal
 
 
@@ -146,7 +147,8 @@ class SearchRequest:
     the more, the fewer errors it makes on dev compared with the speller"""
     internal_lm_weight: Annotated[float | None, WEIGHT, _NUMBER] = None
     """what the speller expects without hearing anything counts for, against it; it is in the way of
-    a language model. If not given, as tuned, else 0 to 0.3 in the same way"""
+    a language model. If not given, as tuned, else 0 to 0.3 in the same way; and less as
+    far as --lm_weight asks for less"""
     ensemble: Annotated[
         tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="RUN")
     ] = ()
@@ -195,23 +197,26 @@ class SearchRequest:
     ) -> SearchOptions:
         """The options of the search, where `tuned` are those fitted for these language models.
 
-        If there are none, the model's `results` on dev say what its CTC head counts for.
+        If there are none, they go by the model's `results` on dev.
         """
         lm_weight, internal_lm_weight = untuned_lm_weights(results or {})
-        if self.lm_weight:  # less of a language model, less against the internal one
-            internal_lm_weight *= min(sum(self.lm_weight) / lm_weight, 1.0)
         options = tuned or SearchOptions(
             ctc_weight=untuned_ctc_weight(results or {}),
             lm_weights=tuple(lm_weight / len(self.lm) for _ in self.lm),
             internal_lm_weight=internal_lm_weight if self.lm else 0.0,
             length_bonus=LM_LENGTH_BONUS if self.lm else LENGTH_BONUS,
         )
+        internal = self.internal_lm_weight
+        if internal is None and self.lm_weight and any(options.lm_weights):
+            # They are only right together: less of the one, less of the other.
+            share = sum(self.lm_weight) / sum(options.lm_weights)
+            internal = options.internal_lm_weight * min(share, 1.0)
         changes = {
             "beam": self.beam or None,
             "lm_weights": self.lm_weight or None,
             "length_bonus": self.length_bonus,
             "ctc_weight": self.ctc_weight,
-            "internal_lm_weight": self.internal_lm_weight,
+            "internal_lm_weight": internal,
             "term_weight": self.term_weight,
         }
         given = {name: value for name, value in changes.items() if value is not None}

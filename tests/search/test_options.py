@@ -1,5 +1,6 @@
 """Options of the search: what is asked for, else what was tuned, else defaults."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ TUNED = SearchOptions(beam=10, ctc_weight=0.4, length_bonus=0.9, lm_weights=(0.6
 def test_without_anything_the_defaults_hold() -> None:
     assert AS_TUNED.options(None) == SearchOptions()
     assert SearchRequest(lm=("a", "b")).options(None).lm_weights == (0.2, 0.2)
-    assert SearchRequest(lm=("a",)).options(None).internal_lm_weight == 0.15
+    assert SearchRequest(lm=("a",)).options(None).internal_lm_weight == 0.1
     assert SearchRequest(lm=("a",)).options(None).length_bonus == 1.0
 
 
@@ -43,12 +44,12 @@ def test_what_was_not_tuned_goes_by_the_errors_on_dev(
 @pytest.mark.parametrize(
     ("speller", "ctc", "weight", "internal"),
     [
-        ("98", "95", 0.31, 0.015),
+        ("98", "95", 0.3, 0.0),
         ("49.3", "54.2", 0.5, 0.3),
-        ("80", "70", 0.4, 0.15),
+        ("80", "70", 0.4, 0.1),
         ("100", "0", 0.3, 0.0),
-        ("nan", "90", 0.35, 0.075),
-        ("seven", "150", 0.4, 0.15),  # nothing is known
+        ("nan", "70", 0.5, 0.2),
+        ("seven", "150", 0.4, 0.1),  # nothing is known
     ],
 )
 def test_language_models_that_were_not_tuned_go_by_the_errors_on_dev(
@@ -60,10 +61,19 @@ def test_language_models_that_were_not_tuned_go_by_the_errors_on_dev(
     two = SearchRequest(lm=("a", "b")).options(None, results=results)
     assert two.lm_weights == (weight / 2, weight / 2)
     assert AS_TUNED.options(None, results=results).internal_lm_weight == 0.0
-    for asked in (0.0, weight / 2, 3.0):
-        options = SearchRequest(lm=("a",), lm_weight=(asked,)).options(None, results=results)
-        share = min(asked / weight, 1.0)
-        assert options.internal_lm_weight == pytest.approx(share * internal)
+
+
+def test_with_less_of_a_language_model_less_is_subtracted() -> None:
+    tuned = SearchOptions(lm_weights=(0.4, 0.2), internal_lm_weight=0.3)
+    for asked, expected in (((0.0, 0.0), 0.0), ((0.2, 0.1), 0.15), ((1.0, 1.0), 0.3)):
+        options = SearchRequest(lm=("a", "b"), lm_weight=asked).options(tuned)
+        assert options.internal_lm_weight == pytest.approx(expected)
+        told = SearchRequest(lm=("a", "b"), lm_weight=asked, internal_lm_weight=0.25)
+        assert told.options(tuned).internal_lm_weight == 0.25
+    untuned = SearchRequest(lm=("a",), lm_weight=(0.2,)).options(None)
+    assert untuned.internal_lm_weight == pytest.approx(0.05)
+    without = replace(tuned, lm_weights=(0.0, 0.0))
+    assert SearchRequest(lm=("a", "b"), lm_weight=(1.0, 1.0)).options(without).lm_weights == (1, 1)
 
 
 def test_what_was_tuned_is_used_unless_something_else_is_asked_for() -> None:
