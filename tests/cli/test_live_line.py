@@ -40,9 +40,12 @@ def test_on_a_terminal_text_is_rewritten_in_place(monkeypatch: pytest.MonkeyPatc
         line.provisional("오늘")
         line.provisional("오늘은 날씨가")
         line.final("오늘은 날씨가 참 좋네요")
-        shown = os.read(master, 10_000).decode()
+        expected = "\r\x1b[K오늘\r\x1b[K…은 날씨가\r\x1b[K오늘은 날씨가 참 좋네요\r\n".encode()
+        shown = b""
+        while len(shown) < len(expected):  # a terminal hands over a part at a time
+            shown += os.read(master, 10_000)
     os.close(master)
-    assert shown == "\r\x1b[K오늘\r\x1b[K…은 날씨가\r\x1b[K오늘은 날씨가 참 좋네요\r\n"
+    assert shown.decode() == expected.decode()
 
 
 def test_without_a_terminal_there_is_only_what_is_final() -> None:
