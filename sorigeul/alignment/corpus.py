@@ -57,7 +57,9 @@ def align(
     inputs = [*places.values(), *(pair.text for pair in pairs)]
     corpus.refuse_unusable_places(inputs, places, preparation.overwrite)
     recognizer = Recognizer.from_pretrained(run, engine="torch")
-    _refuse_models_that_cannot_align(run, recognizer)
+    if recognizer.is_onnx:
+        raise UserError("align needs PyTorch: give the run that the export was made of")
+    recognizer.refuse_without_ctc_alignment(run)
     model = model_fingerprint(recognizer.pretrained)
     # All texts first: hearing takes long, and a text that cannot be used would end it.
     scripts = {pair.name: _read_script(recognizer, pair, options) for pair in pairs}
@@ -106,20 +108,6 @@ def _nothing_fits(
         f"{texts} does not fit {recordings}: {reason}; are they of each other, and is the model "
         "good enough to align them?"
     )
-
-
-def _refuse_models_that_cannot_align(run: str, recognizer: Recognizer) -> None:
-    if recognizer.is_onnx:
-        raise UserError("align needs PyTorch: give the run that the export was made of")
-    if recognizer.pretrained.model.config.ctc_weight <= 0:
-        raise UserError(
-            f"{run} has no CTC head, which finds words in time: use a model that was trained with "
-            "ctc_weight above 0"
-        )
-    if recognizer.pretrained.features.input_reverse:
-        raise UserError(
-            f"{run} hears recordings from their end (input_reverse): use a model without that"
-        )
 
 
 def _read_script(recognizer: Recognizer, pair: Pair, options: AlignOptions) -> Script:

@@ -30,6 +30,7 @@ from sorigeul.cli.prepare import prepare
 from sorigeul.cli.recipe import recipe
 from sorigeul.cli.recognize import transcribe
 from sorigeul.cli.serve import serve
+from sorigeul.cli.splice import splice
 from sorigeul.cli.tools import bench, doctor, info
 from sorigeul.cli.train import train
 from sorigeul.cli.tune import tune
@@ -47,6 +48,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "listen": listen,
     "align": align,
     "label": label,
+    "splice": splice,
     "serve": serve,
     "export": export,
     "card": card,

@@ -15,4 +15,5 @@ __all__ = [
     "sentence_ends",
     "splits",
     "utterances",
+    "written_table",
 ]

@@ -26,16 +26,15 @@ from sorigeul.base.outputs import Output, refuse_overwriting
 from sorigeul.base.printable import printable
 from sorigeul.base.progress import progress_bar
 from sorigeul.corpora.catalog import CORPORA
-from sorigeul.corpora.corpus_files import manifest_paths, refuse_archives, refuse_unusable_places
+from sorigeul.corpora.corpus_files import refuse_archives, refuse_unusable_places
 from sorigeul.corpora.options import PrepareOptions
 from sorigeul.corpora.preparation import prepare
 from sorigeul.corpora.report import Report
+from sorigeul.corpora.written_table import WrittenTable
 from sorigeul.sound import audio
 from sorigeul.sound.audio import SAMPLE_RATE, AudioError, Samples
 
 log = logging.getLogger(__name__)
-
-_HASH = "table.sha256"
 
 
 @dataclass(frozen=True)
@@ -98,20 +97,9 @@ class CutCorpus:
 
     def _refuse_to_lose_another_corpus(self, names: set[str]) -> None:
         """Raise UserError if it is a corpus of other recordings, or one corrected by hand."""
-        table = self.out / self.table
-        if not table.is_file():
-            if any(path.exists() for path in manifest_paths(self.out).values()):
-                raise UserError(
-                    f"{self.out} holds another corpus: choose another place, or --overwrite"
-                )
+        if (content := self._written_table.refuse_to_lose()) is None:
             return
-        content = table.read_bytes()
-        if hashlib.sha256(content).hexdigest() not in self._written_hashes():
-            raise UserError(
-                f"{table} has been changed since it was written: 'sorigeul prepare table' makes a "
-                "corpus of it as it is; --overwrite writes it anew"
-            )
-        rows = content.decode("utf-8").splitlines()[1:]
+        rows = content.splitlines()[1:]
         others = sorted({row.split("\t")[self.header.index("recording")] for row in rows} - names)
         if others:
             raise UserError(
@@ -188,11 +176,7 @@ class CutCorpus:
         plots.histogram(self.out / self.plot, f"Utterances by {shown}", shown, values, marks)
         if len(table) == 1:
             return False
-        table_hash = hashlib.sha256(table_text.encode()).hexdigest()
-        # That of the table before stays too: it is still there if the new one cannot be written.
-        hashes = [*self._written_hashes()[-1:], table_hash]
-        write_text(self.out / self.found / _HASH, " ".join(hashes))
-        write_text(self.out / self.table, table_text)
+        self._written_table.write(table_text)
         for name, of_recording in pieces.items():
             self._remove_earlier_pieces(name, of_recording)
         return True
@@ -218,10 +202,9 @@ class CutCorpus:
             )
         return report
 
-    def _written_hashes(self) -> list[str]:
-        """The hashes of the last tables that were written, the newest at the end."""
-        path = self.out / self.found / _HASH
-        return path.read_text().split() if path.is_file() else []
+    @property
+    def _written_table(self) -> WrittenTable:
+        return WrittenTable(self.out / self.table, self.out / self.found)
 
     def _known(self, recording: str, key: str, restore: Callable[[Any], Found]) -> Found | None:
         """What an earlier call has found with the same key; None if nothing, or a piece is gone."""

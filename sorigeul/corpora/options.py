@@ -68,6 +68,20 @@ class PrepareOptions:
     jobs: Annotated[int, COUNT] = 1
     """number of processes; what is written does not depend on it"""
 
+    @classmethod
+    def for_normalized(cls, normalizer: str, overwrite: bool) -> "PrepareOptions":
+        """For a corpus of train alone, of texts as the normaliser of this name has written them.
+
+        They get that name again where it is one of `prepare`'s.
+        """
+        return cls(
+            dev_share=0.0,
+            test_share=0.0,
+            overwrite=overwrite,
+            punctuation="drop" if "unpunctuated" in normalizer else "keep",
+            numbers="spoken" if "spoken" in normalizer else "keep",
+        )
+
     @property
     def unwanted_splits(self) -> tuple[str, ...]:
         """The splits that are not to be drawn from train."""

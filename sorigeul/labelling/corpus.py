@@ -9,7 +9,6 @@ import logging
 import os
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -95,7 +94,8 @@ def label(
         marks = {"--min_confidence": options.min_confidence}
         if not corpus.write(utterances, lambda one: one.is_good(options), marks):
             raise UserError(_nothing_trusted(everything, out, options))
-    return corpus.prepare(len(everything), len(found), _preparation(recognizer, overwrite))
+    preparation = PrepareOptions.for_normalized(recognizer.pretrained.normalizer, overwrite)
+    return corpus.prepare(len(everything), len(found), preparation)
 
 
 def _nothing_trusted(
@@ -151,12 +151,3 @@ def _summary(everything: Mapping[str, LabelledRecording], options: LabelOptions)
         f"{len(everything):,} recordings: {len(kept):,} utterances are trusted, {minutes:.1f} "
         f"minutes; {len(heard) - len(kept):,} are not; the texts of {unusable:,} say nothing"
     )
-
-
-def _preparation(recognizer: Recognizer, overwrite: bool) -> PrepareOptions:
-    """Texts as the model writes them, under the name of the same normaliser where that is one."""
-    options = PrepareOptions(dev_share=0.0, test_share=0.0, overwrite=overwrite, punctuation="keep")
-    normalizer = recognizer.pretrained.normalizer
-    if "unpunctuated" in normalizer:
-        options = replace(options, punctuation="drop")
-    return replace(options, numbers="spoken") if "spoken" in normalizer else options

@@ -12,9 +12,11 @@ __all__ = [
     "model_loading",
     "overlaps",
     "recognizer",
+    "recording_list",
     "search_setup",
     "streaming",
     "transcription",
+    "word_times",
     "writers",
     "written_text",
 ]

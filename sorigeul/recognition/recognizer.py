@@ -165,6 +165,18 @@ class Recognizer:
         """The features of the model: of PyTorch, or of NumPy if it is computed without it."""
         return self._engine.log_mels[0]
 
+    def refuse_without_ctc_alignment(self, run: str) -> None:
+        """Raise UserError, which calls the model `run`, if CTC cannot find texts in time."""
+        if self.pretrained.model.config.ctc_weight <= 0:
+            raise UserError(
+                f"{run} has no CTC head, which finds words in time: use a model that was trained "
+                "with ctc_weight above 0"
+            )
+        if self.pretrained.features.input_reverse:
+            raise UserError(
+                f"{run} hears recordings from their end (input_reverse): use a model without that"
+            )
+
     def with_options(self, options: SearchOptions) -> Recognizer:
         """The same recogniser with other options of the search, and with raw confidences."""
         other = copy(self)

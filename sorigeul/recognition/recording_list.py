@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
 
+from lhotse import MonoCut
+
 from sorigeul.base.errors import UserError
 from sorigeul.base.files import check_regular
 from sorigeul.base.progress import progress_bar
@@ -13,7 +15,7 @@ from sorigeul.data import manifests
 from sorigeul.data.cut_audio import load_samples
 from sorigeul.data.manifests import CutPart
 from sorigeul.sound import audio
-from sorigeul.sound.audio import AudioError
+from sorigeul.sound.audio import AudioError, Samples
 from sorigeul.sound.moved_recordings import find_relocation
 from sorigeul.sound.recording_paths import RecordingFinder
 from sorigeul.sound.segments import SegmentedRecording, SegmentLimits
@@ -39,13 +41,27 @@ class RecordingEntry:
     fault: str = ""
     """why it cannot be found, if that is so"""
 
-    def load(self, limits: SegmentLimits) -> SegmentedRecording:
-        """Read the recording and find its speech segments. Raises AudioError."""
+    @classmethod
+    def from_cut(cls, cut: MonoCut, manifest: Path) -> "RecordingEntry":
+        """That of a cut in a manifest. Raises UserError if it cannot be found in its archive."""
+        source, member = manifests.audio_source(cut), (cut.custom or {}).get("member")
+        if source.type == "shar" and member is None:
+            raise UserError(
+                f"{manifest}: does not say where in its archive {cut.id} is: make the archives "
+                "with 'sorigeul prepare --shards'"
+            )
+        part = manifests.part_of(cut)
+        return cls(cut.id, source.source, float(cut.duration), member, part)
+
+    def samples(self) -> Samples:
+        """Read what is recognised of it (N,) at 16 kHz. Raises AudioError."""
         if self.fault:
             raise AudioError(self.fault)
-        in_archive = self.member is not None
-        samples = load_samples(self.id, self.audio, in_archive, self.member, self.part)
-        return SegmentedRecording.from_samples(samples, limits)
+        return load_samples(self.id, self.audio, self.member is not None, self.member, self.part)
+
+    def load(self, limits: SegmentLimits) -> SegmentedRecording:
+        """Read the recording and find its speech segments. Raises AudioError."""
+        return SegmentedRecording.from_samples(self.samples(), limits)
 
 
 def read_recording_list(
@@ -84,17 +100,8 @@ def read_recording_list(
 
 
 def _read_manifest(path: Path, audio_root: str) -> list[RecordingEntry]:
-    entries: list[RecordingEntry] = []
-    for cut in manifests.lazy_cuts(path, audio_root, with_text=False):
-        source, member = manifests.audio_source(cut), (cut.custom or {}).get("member")
-        if source.type == "shar" and member is None:
-            raise UserError(
-                f"{path}: does not say where in its archive {cut.id} is: make the archives with "
-                "'sorigeul prepare --shards'"
-            )
-        part = manifests.part_of(cut)
-        entries.append(RecordingEntry(cut.id, source.source, float(cut.duration), member, part))
-    return entries
+    cuts = manifests.lazy_cuts(path, audio_root, with_text=False)
+    return [RecordingEntry.from_cut(cut, path) for cut in cuts]
 
 
 def _read_paths(path: Path, audio_root: str) -> list[RecordingEntry]:

@@ -59,7 +59,7 @@ def settle_boundaries(spans: Spans, units: Sequence[str], samples: Samples) -> S
     if not words:
         return spans.clip(0, seconds)
     settled = spans.copy()
-    for (first, end), (start, stop) in zip(words, _word_spans(spans, words, samples), strict=True):
+    for (first, end), (start, stop) in zip(words, word_spans(spans, words, samples), strict=True):
         inner = ((spans[first : end - 1, 1] + spans[first + 1 : end, 0]) / 2).clip(start, stop)
         settled[first:end, 0] = np.append(start, inner)
         settled[first:end, 1] = np.append(inner, stop)
@@ -70,8 +70,15 @@ def settle_boundaries(spans: Spans, units: Sequence[str], samples: Samples) -> S
     return settled
 
 
-def _word_spans(spans: Spans, words: Sequence[tuple[int, int]], samples: Samples) -> Spans:
-    """Start and end of each of the words (W, 2), for the arguments of `settle_boundaries`."""
+def word_spans(spans: Spans, words: Sequence[tuple[int, int]], samples: Samples) -> Spans:
+    """Start and end of each word (W, 2): of its sound, up to a pause or to the next word.
+
+    Parameters
+    ----------
+    spans : start and end of each character, or other unit, in seconds (U, 2), in order
+    words : first character of each of the W words, and one after its last
+    samples : the sound (N,) at 16 kHz
+    """
     seconds = len(samples) / SAMPLE_RATE
     starts = np.array([spans[first, 0] for first, _ in words])
     ends = np.array([spans[end - 1, 1] for _, end in words])

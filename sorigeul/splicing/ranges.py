@@ -1,0 +1,7 @@
+"""Ranges of the options of `splice`. Apart from these, so that `--help` loads nothing else."""
+
+from sorigeul.base.ranges import Range
+
+COPIES = Range(0, 100, above=True)
+"""times the speech that there is"""
+SEED = Range(0, 2**63 - 1)

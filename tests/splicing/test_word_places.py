@@ -1,0 +1,80 @@
+"""Words of the tone language in time, found by models of characters and of longer units."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers import tones
+
+from sorigeul.alignment.script import Script
+from sorigeul.recognition.recognizer import Recognizer
+from sorigeul.splicing.word_places import WordPlaces, place_words
+
+TEXTS = ["다나가 라다 나라", "가나 다나가", "나라 가나 라다", "라다", "가나 가나"]
+
+
+@pytest.fixture(scope="module", params=["characters", "units", "by PyTorch"])
+def recognizer(request: pytest.FixtureRequest, run: Path, bpe_run: Path) -> Recognizer:
+    engine = "torch" if request.param == "by PyTorch" else "auto"
+    return Recognizer.from_pretrained(bpe_run if request.param == "units" else run, engine=engine)
+
+
+@pytest.fixture
+def place(recognizer: Recognizer) -> Callable[..., list[WordPlaces | None]]:
+    def places(texts: list[str], spoken: list[str] | None = None) -> list[WordPlaces | None]:
+        sounds = [tones.synthesize(text) for text in spoken or texts]
+        vocabulary = recognizer.pretrained.vocabulary
+        scripts = [Script.from_lines([text], vocabulary) for text in texts]
+        return place_words(recognizer, sounds, scripts)
+
+    return places
+
+
+def test_an_utterance_is_cut_where_nothing_is_said(
+    recognizer: Recognizer, place: Callable[..., list[WordPlaces | None]]
+) -> None:
+    errors = []
+    for text, found in zip(TEXTS, place(TEXTS), strict=True):
+        assert found is not None
+        assert found.texts == text.split()
+        assert len(found.scores) == len(found.texts) == len(found.edges) - 1
+        assert found.edges == sorted(found.edges)
+        assert found.edges[0] == 0
+        assert found.edges[-1] == pytest.approx(len(text) * tones.SECONDS, abs=0.001)
+        spaces = [place for place, one in enumerate(text) if one == " "]
+        for edge, space in zip(found.edges[1:-1], spaces, strict=True):
+            errors.append(abs(edge / tones.SECONDS - space - 0.5))  # in characters
+    # A unit of several characters is heard anywhere among them.
+    assert np.median(errors) < (1.0 if recognizer.pretrained.vocabulary.kind == "bpe" else 0.5)
+
+
+def test_words_that_are_not_said_have_low_scores(
+    place: Callable[..., list[WordPlaces | None]],
+) -> None:
+    right, wrong = place(["라다 가나", "라다 가나"], ["라다 가나", "라다 다라"])
+    assert right is not None
+    assert wrong is not None
+    assert min(right.scores) > max(-3, wrong.scores[1])
+
+
+def test_texts_that_cannot_be_said_in_the_time_or_have_unknown_words_are_not_placed(
+    place: Callable[..., list[WordPlaces | None]],
+) -> None:
+    found = place(["라다 " * 99, "라다 x", "라다"], ["라다"] * 3)
+    assert found[:2] == [None, None]
+    assert found[2] is not None
+    assert place(["x"], ["라다"]) == [None]
+    assert place([""], ["라다"]) == [None]
+
+
+def test_a_row_does_not_depend_on_the_others_of_its_batch(
+    place: Callable[..., list[WordPlaces | None]],
+) -> None:
+    together = place(TEXTS)
+    for text, one in zip(TEXTS, together, strict=True):
+        (alone,) = place([text])
+        assert alone is not None
+        assert one is not None
+        assert alone.edges == one.edges
+        assert alone.scores == pytest.approx(one.scores, abs=0.01)
