@@ -59,6 +59,8 @@ def tune(
             f"{', '.join(found)}: of the search options 'tune' takes --beam and --lm, and finds "
             "the weights itself"
         )
+    if search.beam == 1:
+        raise UserError("--beam 1 has a single text, and nothing to weigh: give 2, or leave it out")
     from sorigeul.data import manifests
     from sorigeul.data.sampling import evaluation_batches
     from sorigeul.evaluation.tuning import tune as tune_search

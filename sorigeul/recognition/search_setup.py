@@ -65,7 +65,8 @@ class SearchSetup:
         tuned = pretrained.search.find(fingerprints)
         if tuned is None and language_models and not request.lm_weight:
             log.warning(
-                "no weights were tuned for %s: 'sorigeul tune' finds better ones",
+                "no weights were tuned for %s yet: the usual ones count, and 'sorigeul tune' "
+                "finds better ones",
                 ", ".join(request.lm),
             )
         weight = request.rescore_weight

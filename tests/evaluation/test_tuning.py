@@ -156,6 +156,15 @@ def test_tuning_on_a_test_split_is_refused(run: Path, corpus: Path, sorigeul: Co
     assert sorigeul("tune", run, corpus / "test.jsonl").status == 2
 
 
+def test_a_single_text_has_nothing_to_weigh(run: Path, corpus: Path, sorigeul: Command) -> None:
+    refused = sorigeul("tune", run, corpus, "--beam", "1")
+    assert refused.status == 2
+    assert (
+        refused.error()
+        == "--beam 1 has a single text, and nothing to weigh: give 2, or leave it out"
+    )
+
+
 def test_a_language_model_of_other_characters_is_refused(
     run: Path, tmp_path: Path, sorigeul: Command, audio: Path
 ) -> None:
