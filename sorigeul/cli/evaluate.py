@@ -108,13 +108,7 @@ def evaluate(
             (dB), silence:5 (seconds around the utterance), or several in turn, as in
             rir:0.4+noise:10
     """
-    from sorigeul.evaluation.policies import READINGS, find_policy
-
-    headline = find_policy(policy)
-    if numerals == "equal":
-        if headline.name not in ("strict", READINGS.name):
-            raise UserError(f"--numerals equal is the policy {READINGS}: leave --policy out")
-        headline = READINGS
+    headline = _headline(policy, numerals)
     places = [place for place in (run, run_b, data) if place]
     written = (("--json", json), ("--report", report), ("--reliability", reliability))
     outputs = [
@@ -145,26 +139,10 @@ def evaluate(
     elif len(places) < 2:
         raise UserError(f"too few arguments: {USAGE}")
     else:
-        from sorigeul.data import manifests
-        from sorigeul.evaluation.conditions import conditions
-        from sorigeul.recognition.recognizer import Recognizer
-        from sorigeul.sound.degradations import Degradation
-
-        degradations = [Degradation.parse(text) for text in flattened(degrade)]
         *runs, data = places
         split = chosen_split(split, "test", Path(data))
-        # All models first: recognising takes long, and one that cannot be used would end it.
-        recognizers = [
-            Recognizer.from_pretrained(name, precision=precision, request=search, engine="torch")
-            for name in runs
-        ]
-        cuts = manifests.open_split(Path(data), split, audio_root)
-        systems = []
-        for name, recognizer in zip(runs, recognizers, strict=True):
-            measured = conditions(recognizer, search, Path(data), split)
-            system = _judge_run(name, recognizer, cuts, degradations, headline)
-            system.results.update(measured)
-            systems.append(system)
+        place = _Split(Path(data), split, audio_root)
+        systems, cuts = _judge_runs(runs, place, precision, search, flattened(degrade), headline)
     if report is not None:
         judged_on = data or str(ref)
         is_split = Path(judged_on).is_dir()
@@ -174,6 +152,57 @@ def evaluate(
     _report(systems, headline, json, worst)
     for system in systems:
         _refuse_unread(system, json)
+
+
+def _headline(policy: str, numerals: str) -> "Policy":
+    """What counts as an error in the figures that come first."""
+    from sorigeul.evaluation.policies import READINGS, find_policy
+
+    headline = find_policy(policy)
+    if numerals == "equal":
+        if headline.name not in ("strict", READINGS.name):
+            raise UserError(f"--numerals equal is the policy {READINGS}: leave --policy out")
+        headline = READINGS
+    return headline
+
+
+class _Split(NamedTuple):
+    """The utterances that are recognised."""
+
+    data: Path
+    """folder of manifests, or one manifest"""
+    name: str
+    audio_root: str
+
+
+def _judge_runs(
+    runs: Sequence[str],
+    split: _Split,
+    precision: Precision,
+    search: SearchRequest,
+    degrade: Sequence[str],
+    headline: "Policy",
+) -> "tuple[list[_System], CutSet]":
+    """Recognise a split by each run, and judge the texts; also what was recognised."""
+    from sorigeul.data import manifests
+    from sorigeul.evaluation.conditions import conditions
+    from sorigeul.recognition.recognizer import Recognizer
+    from sorigeul.sound.degradations import Degradation
+
+    degradations = [Degradation.parse(text) for text in degrade]
+    # All models first: recognising takes long, and one that cannot be used would end it.
+    recognizers = [
+        Recognizer.from_pretrained(name, precision=precision, request=search, engine="torch")
+        for name in runs
+    ]
+    cuts = manifests.open_split(split.data, split.name, split.audio_root)
+    systems = []
+    for name, recognizer in zip(runs, recognizers, strict=True):
+        measured = conditions(recognizer, search, split.data, split.name)
+        system = _judge_run(name, recognizer, cuts, degradations, headline)
+        system.results.update(measured)
+        systems.append(system)
+    return systems, cuts
 
 
 def _judge_run(

@@ -22,7 +22,9 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from lhotse import CutSet
 from lightning_fabric import Fabric
+from torch import Tensor
 
 from sorigeul.base import plots, provenance
 from sorigeul.base.errors import UserError
@@ -137,50 +139,13 @@ class Run:
         settings: Settings,
         fabric: Fabric,
     ) -> None:
-        share = ProcessShare(fabric.global_rank, fabric.world_size)
         with devices.raise_together(fabric):
             settings = with_encoder(settings, folder)
             self.folder, self.settings, self.fabric = folder, settings, fabric
-            training = settings.training
-            moved_to = settings.data.audio_root
             self.corpora = by_name([corpora] if isinstance(corpora, Path) else corpora)
-            train_cuts = {
-                name: manifests.required_manifest(corpus, "train", moved_to)
-                for name, corpus in self.corpora.items()
-            }
-            self.mixture = mix(train_cuts, settings.data.weights, training.seed)
-            self.statistics, cuts = self.mixture.statistics, self.mixture.cuts
-            self.normalizers = {name: manifests.normalizer(own) for name, own in train_cuts.items()}
-            characters = self.statistics.characters
-            pretrained = encoder_weights = None
-            if checkpoints.has_checkpoint(folder):
-                self.vocabulary = resume_vocabulary(folder, settings, characters, cuts)
-            else:
-                self.vocabulary, pretrained = start_vocabulary(settings, characters, cuts)
-                encoder_weights = start_encoder_weights(settings)
-            self.seen_vocabulary = self.vocabulary
-            """the vocabulary without the syllables that only `vocabulary_text` has"""
-            if training.vocabulary_text:
-                self.seen_vocabulary = corpus_units(settings, characters, cuts)
-            self.unseen_units = len(self.vocabulary) - len(self.seen_vocabulary)
-            self.train_loader = training_batches(
-                cuts, self.vocabulary, settings.data, training.seed, share
-            )
-            self.evaluation_loaders = {
-                (split, name): evaluation_batches(
-                    split_cuts, self.vocabulary, settings.data.num_workers, share
-                )
-                for split in ("dev", "test")
-                for name, corpus in self.corpora.items()
-                if (split_cuts := manifests.manifest(corpus, split, moved_to)) is not None
-            }
-            self.dev_corpora = [name for split, name in self.evaluation_loaders if split == "dev"]
-            if not self.dev_corpora and (training.average_best > 1 or training.patience):
-                places = " and ".join(map(str, self.corpora.values()))
-                raise UserError(
-                    f"average_best and patience need a dev split, and {places} has none: prepare "
-                    "one, or leave them out"
-                )
+            cuts = self._mix_corpora()
+            pretrained, encoder_weights = self._choose_vocabulary(cuts)
+            self._open_loaders(cuts)
         self.learner = Learner(
             settings, self.vocabulary, fabric, pretrained, self.unseen_units, encoder_weights
         )
@@ -192,17 +157,76 @@ class Run:
         self.saved_loader_position: dict[str, Any] | None = None
         """where the next epoch continues, if the run resumes in the middle of it"""
         if fabric.is_global_zero:
-            for warning in text_warnings(cuts, characters, self.vocabulary, settings):
-                log.warning("%s", warning)
-            if training.vocabulary_text or self.vocabulary.kind == "bpe":
-                log.info("vocabulary: %s", self.vocabulary_coverage)
-            if len(self.corpora) > 1:
-                for line in self.mixture.lines():
-                    log.info("%s", line)
-                if len(set(self.normalizers.values())) > 1:
-                    log.warning("the corpora are not prepared alike: %s text", self.normalizer)
-            if pretrained is not None:
-                report_finetuning(pretrained, self.vocabulary, self.normalizer)
+            self._say_what_is_trained(cuts, pretrained)
+
+    def _mix_corpora(self) -> CutSet:
+        """The utterances of all corpora, mixed by their weights."""
+        data, seed = self.settings.data, self.settings.training.seed
+        train_cuts = {
+            name: manifests.required_manifest(corpus, "train", data.audio_root)
+            for name, corpus in self.corpora.items()
+        }
+        self.mixture = mix(train_cuts, data.weights, seed)
+        self.statistics = self.mixture.statistics
+        self.normalizers = {name: manifests.normalizer(own) for name, own in train_cuts.items()}
+        return self.mixture.cuts
+
+    def _choose_vocabulary(
+        self, cuts: CutSet
+    ) -> tuple[PretrainedModel | None, dict[str, Tensor] | None]:
+        """The vocabulary of a new run, or of the one in the folder.
+
+        Returns what a new one begins with, if anything: a published model, and the weights of a
+        pretrained encoder.
+        """
+        settings, characters = self.settings, self.statistics.characters
+        pretrained = encoder_weights = None
+        if checkpoints.has_checkpoint(self.folder):
+            self.vocabulary = resume_vocabulary(self.folder, settings, characters, cuts)
+        else:
+            self.vocabulary, pretrained = start_vocabulary(settings, characters, cuts)
+            encoder_weights = start_encoder_weights(settings)
+        self.seen_vocabulary = self.vocabulary
+        """the vocabulary without the syllables that only `vocabulary_text` has"""
+        if settings.training.vocabulary_text:
+            self.seen_vocabulary = corpus_units(settings, characters, cuts)
+        self.unseen_units = len(self.vocabulary) - len(self.seen_vocabulary)
+        return pretrained, encoder_weights
+
+    def _open_loaders(self, cuts: CutSet) -> None:
+        """The batches of this process, to train on and to evaluate."""
+        data, training = self.settings.data, self.settings.training
+        share = ProcessShare(self.fabric.global_rank, self.fabric.world_size)
+        self.train_loader = training_batches(cuts, self.vocabulary, data, training.seed, share)
+        self.evaluation_loaders = {
+            (split, name): evaluation_batches(split_cuts, self.vocabulary, data.num_workers, share)
+            for split in ("dev", "test")
+            for name, corpus in self.corpora.items()
+            if (split_cuts := manifests.manifest(corpus, split, data.audio_root)) is not None
+        }
+        self.dev_corpora = [name for split, name in self.evaluation_loaders if split == "dev"]
+        if not self.dev_corpora and (training.average_best > 1 or training.patience):
+            places = " and ".join(map(str, self.corpora.values()))
+            raise UserError(
+                f"average_best and patience need a dev split, and {places} has none: prepare one, "
+                "or leave them out"
+            )
+
+    def _say_what_is_trained(self, cuts: CutSet, pretrained: PretrainedModel | None) -> None:
+        """What users should know of the corpora and of the vocabulary before the first step."""
+        for warning in text_warnings(
+            cuts, self.statistics.characters, self.vocabulary, self.settings
+        ):
+            log.warning("%s", warning)
+        if self.settings.training.vocabulary_text or self.vocabulary.kind == "bpe":
+            log.info("vocabulary: %s", self.vocabulary_coverage)
+        if len(self.corpora) > 1:
+            for line in self.mixture.lines():
+                log.info("%s", line)
+            if len(set(self.normalizers.values())) > 1:
+                log.warning("the corpora are not prepared alike: %s text", self.normalizer)
+        if pretrained is not None:
+            report_finetuning(pretrained, self.vocabulary, self.normalizer)
 
     @property
     def normalizer(self) -> str:
