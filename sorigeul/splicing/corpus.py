@@ -14,6 +14,8 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from lhotse import CutSet
+
 from sorigeul.base.errors import UserError
 from sorigeul.base.locks import locked_folder
 from sorigeul.base.outputs import Output, refuse_overwriting
@@ -59,7 +61,37 @@ def splice(
     for recordings that could not be read.
     """
     cuts = manifests.required_manifest(data, "train", audio_root)
-    inputs = manifests.as_lazy_cuts(cuts).files
+    table = _usable_table(out, manifests.as_lazy_cuts(cuts).files, overwrite)
+    train = _read(cuts, data)
+    recognizer = Recognizer.from_pretrained(run)
+    recognizer.refuse_without_ctc_alignment(run)
+    with locked_folder(out):
+        words = KeptWords(out / MEMORY / "words.jsonl", recognizer, train)
+        splices = _draw(train, words.find(), options)
+        if not splices:
+            raise UserError(
+                f"no two pieces of a speaker in {data} can be joined: lower --min_score, or splice "
+                "with a better model"
+            )
+        paths = {_path(one, words.key): one for one in splices}
+        _write(paths, [one.recording for one in train], out, jobs)
+        table.write(_rows(paths))
+        _remove_others(out, paths)
+    preparation = PrepareOptions.for_normalized(manifests.normalizer(cuts), overwrite)
+    # Nothing is longer than what was there before; and what was written here is not damaged.
+    longest = _longest(train) + 1
+    preparation = replace(preparation, max_duration=longest, check="header", jobs=jobs)
+    report = prepare(CORPORA["table"], table.path, out, preparation)
+    if words.unreadable:
+        raise UserError(
+            f"{words.unreadable:,} of {len(train):,} recordings could not be read, as said above; "
+            f"the corpus in {out} is of all the others"
+        )
+    return report
+
+
+def _usable_table(out: Path, inputs: Sequence[Path], overwrite: bool) -> WrittenTable:
+    """The table of the splices. Raises UserError if something in `out` is in the way."""
     table = WrittenTable(out / TABLE, out / MEMORY)
     refuse_unusable_places(inputs, out, overwrite)
     refuse_archives(out)
@@ -67,6 +99,11 @@ def splice(
     refuse_overwriting([Output(table.path, "the table", begins)], inputs, overwrite)
     if not overwrite:
         table.refuse_to_lose()
+    return table
+
+
+def _read(cuts: CutSet, data: Path) -> list[Utterance]:
+    """The utterances of train. Raises UserError if none has a speaker."""
     train = [
         Utterance(
             RecordingEntry.from_cut(cut, data), manifests.transcript(cut), manifests.speaker(cut)
@@ -78,38 +115,24 @@ def splice(
             f"{data} does not say who speaks, and pieces of two voices are no utterance: name the "
             "speakers in a table, and prepare it"
         )
-    recognizer = Recognizer.from_pretrained(run)
-    recognizer.refuse_without_ctc_alignment(run)
-    with locked_folder(out):
-        words = KeptWords(out / MEMORY / "words.jsonl", recognizer, train)
-        places = words.find()
-        placed = _by_speaker(train, places, options.min_score)
-        longest = max(one.recording.seconds for one in train)
-        splices = [
-            one
-            for speaker, utterances in placed.items()
-            for one in draw_splices(speaker, utterances, options.copies, longest, options.seed)
-        ]
-        _report_words(train, places, placed)
-        if not splices:
-            raise UserError(
-                f"no two pieces of a speaker in {data} can be joined: lower --min_score, or splice "
-                "with a better model"
-            )
-        paths = {_path(one, words.key): one for one in splices}
-        _write(paths, [one.recording for one in train], out, jobs)
-        table.write(_table(paths))
-        _remove_others(out, paths)
-    preparation = PrepareOptions.for_normalized(manifests.normalizer(cuts), overwrite)
-    # What is longest was that long before; and what is written here is no damaged recording.
-    preparation = replace(preparation, max_duration=longest + 1, check="header", jobs=jobs)
-    report = prepare(CORPORA["table"], table.path, out, preparation)
-    if words.unreadable:
-        raise UserError(
-            f"{words.unreadable:,} of {len(train):,} recordings could not be read, as said above; "
-            f"the corpus in {out} is of all the others"
-        )
-    return report
+    return train
+
+
+def _longest(train: Sequence[Utterance]) -> float:
+    return max(one.recording.seconds for one in train)
+
+
+def _draw(
+    train: Sequence[Utterance], places: Sequence[WordPlaces | None], options: SpliceOptions
+) -> list[Splice]:
+    """New utterances of each speaker; says how much of the speech can be used, and what cannot."""
+    placed = _by_speaker(train, places, options.min_score)
+    _report_words(train, places, placed)
+    return [
+        one
+        for speaker, own in placed.items()
+        for one in draw_splices(speaker, own, options.copies, _longest(train), options.seed)
+    ]
 
 
 def _by_speaker(
@@ -173,7 +196,7 @@ def _write_splice(
     write_piece(out / path, join(pieces))
 
 
-def _table(splices: Mapping[Path, Splice]) -> str:
+def _rows(splices: Mapping[Path, Splice]) -> str:
     rows = [(str(path), one.text, one.speaker, one.origin) for path, one in splices.items()]
     return "".join("\t".join(row) + "\n" for row in (_HEADER, *rows))
 
