@@ -34,15 +34,24 @@ class Script:
 
     @classmethod
     def from_lines(cls, lines: Sequence[str], vocabulary: Vocabulary) -> "Script":
-        """Split normalised lines into words. A sign by itself belongs to the word before it."""
+        """Split normalised lines into words.
+
+        A sign by itself belongs to the word before it, or to the first word of its line.
+        """
         words: list[Word] = []
         for line in lines:
+            signs = ""  # at the beginning of the line
             for text in line.split():
                 tokens = vocabulary.encode(text)
                 ends_sentence = bool(_SENTENCE_END.search(text))
-                if not _LETTER.search(text) and words and not words[-1].ends_line:
+                if _LETTER.search(text):
+                    text, signs = signs + text, ""
+                elif words and not words[-1].ends_line:
                     before = words.pop()
                     text, tokens = f"{before.text} {text}", before.tokens
+                else:
+                    signs += f"{text} "
+                    continue
                 words.append(Word(text, tokens, False, ends_sentence))
             if words:
                 words[-1] = replace(words[-1], ends_line=True)

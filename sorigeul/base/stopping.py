@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -62,6 +63,27 @@ class StopRequests:
         elif now - self._first_time > _ECHO_SECONDS:
             self._restore_handlers()
             os.kill(os.getpid(), number)
+
+
+@contextmanager
+def stop_signals_wait() -> Iterator[None]:
+    """Context in which `STOP_SIGNALS` that this process handles wait until its end.
+
+    For calls into C that call back: what a handler raises in there is printed, and lost. Handlers
+    run in the main thread, so in any other one nothing is done.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    arrived: list[int] = []
+    handled = [number for number in STOP_SIGNALS if callable(signal.getsignal(number))]
+    restore = handle_stop_signals(lambda number, _: arrived.append(number), handled)
+    try:
+        yield
+    finally:
+        restore()
+        for number in arrived:
+            signal.raise_signal(number)
 
 
 def is_ignored_hangup(number: int) -> bool:

@@ -3,6 +3,7 @@
 It imports what it needs when it runs, so that `sorigeul --help` does not wait for torch.
 """
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -37,15 +38,17 @@ def splice(
         data: folder of manifests, made by 'sorigeul prepare'; its train is cut
         out: folder for the new utterances, their manifest, and splices.tsv, which says what each
             is made of
-        copies: times that the speech is cut and joined anew
+        copies: times that the speech is cut and joined anew; 0.5: half of what comes out
         min_score: mean log-probability of the characters of a word; one with less is in no piece
-        seed: of what is cut where, and joined with what
+        seed: another number gives other sentences
         jobs: processes that write; 0: one a core
         audio_root: folder that holds the recordings now, if they have moved
         overwrite: replace files in OUT even if this command has not written them
     """
     from sorigeul.base.capacity import processes
+    from sorigeul.base.printable import printable
     from sorigeul.base.stopping import interrupted_by_stop_signals
+    from sorigeul.exporting.runtime import is_export
     from sorigeul.splicing.corpus import splice as splice_corpus
     from sorigeul.splicing.options import SpliceOptions
 
@@ -53,4 +56,6 @@ def splice(
     with interrupted_by_stop_signals():
         report = splice_corpus(run, data, out, options, audio_root, overwrite, processes(jobs))
     print_report(report, out)
-    print(f"train on both: sorigeul train {data} {out} RUN --init_from {run}")
+    begin = [] if is_export(run) else ["--init_from", run]
+    command = shlex.join(["sorigeul", "train", str(data), str(out), "NEW_RUN", *begin])
+    print(f"to train on both: {printable(command)}")

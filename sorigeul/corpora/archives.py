@@ -19,13 +19,12 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-import soundfile
-
 from sorigeul.base.files import replacing
 from sorigeul.corpora.lhotse_cuts import archived_recording, cut_line
 from sorigeul.corpora.recording_access import RecordingReader
 from sorigeul.corpora.utterances import Utterance
-from sorigeul.sound.audio import SAMPLE_RATE, AudioError, Samples
+from sorigeul.sound.audio import AudioError, Samples
+from sorigeul.sound.encoding import encode
 
 Format = Literal["flac", "opus"]
 
@@ -173,12 +172,7 @@ def _add_file(tar: tarfile.TarFile, name: str, content: bytes) -> int:
 
 def _encode(samples: Samples, format: Format) -> bytes:
     """The recording at 16 kHz, mono. FLAC keeps 16-bit samples exactly and rounds others."""
-    file = BytesIO()
-    if format == "flac":
-        soundfile.write(file, samples, SAMPLE_RATE, format="FLAC", subtype="PCM_16")
-        return file.getvalue()
-    soundfile.write(file, samples, SAMPLE_RATE, format="OGG", subtype="OPUS")
-    return _with_serial_number_0(file.getvalue())
+    return encode(samples) if format == "flac" else _with_serial_number_0(encode(samples, "OGG"))
 
 
 def _with_serial_number_0(ogg: bytes) -> bytes:

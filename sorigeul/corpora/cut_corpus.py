@@ -6,7 +6,6 @@ command goes on from there.
 """
 
 import hashlib
-import io
 import json
 import logging
 import re
@@ -15,8 +14,6 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
-
-import soundfile
 
 from sorigeul.base import plots
 from sorigeul.base.errors import UserError
@@ -33,6 +30,7 @@ from sorigeul.corpora.report import Report
 from sorigeul.corpora.written_table import WrittenTable
 from sorigeul.sound import audio
 from sorigeul.sound.audio import SAMPLE_RATE, AudioError, Samples
+from sorigeul.sound.encoding import encode
 
 log = logging.getLogger(__name__)
 
@@ -97,9 +95,8 @@ class CutCorpus:
 
     def _refuse_to_lose_another_corpus(self, names: set[str]) -> None:
         """Raise UserError if it is a corpus of other recordings, or one corrected by hand."""
-        if (content := self._written_table.refuse_to_lose()) is None:
-            return
-        rows = content.splitlines()[1:]
+        self._written_table.refuse_to_lose()
+        rows = self._written_table.content.splitlines()[1:]
         others = sorted({row.split("\t")[self.header.index("recording")] for row in rows} - names)
         if others:
             raise UserError(
@@ -291,7 +288,6 @@ def piece_path(recording: str, piece: Piece) -> Path:
 
 def write_piece(path: Path, samples: Samples) -> None:
     """Write samples (N,) at 16 kHz as 16-bit FLAC, whole or not at all."""
-    file = io.BytesIO()  # since libsndfile says of a full disk only "System error", or nothing
-    soundfile.write(file, samples, SAMPLE_RATE, format="FLAC", subtype="PCM_16")
+    content = encode(samples)
     with replacing(path) as temporary:
-        temporary.write_bytes(file.getvalue())
+        temporary.write_bytes(content)

@@ -6,6 +6,7 @@ __all__ = [
     "audio",
     "augmentation",
     "degradations",
+    "encoding",
     "feature_config",
     "features",
     "microphone",

@@ -2,13 +2,14 @@
 
 import re
 from collections.abc import Iterator
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import soundfile
 
+from sorigeul.base.stopping import stop_signals_wait
 from sorigeul.sound import signatures
 from sorigeul.sound.container_length import missing_bytes
 from sorigeul.sound.decoder_messages import without_decoder_messages
@@ -60,7 +61,7 @@ def open_sound_file(file: InputFile, head: bytes, name: str) -> Any:
     file.seek(0)
     prints = not known or head.startswith(_SDS)
     try:
-        with without_decoder_messages() if prints else nullcontext():
+        with _calling(prints):
             sound_file = _ForwardSoundFile(file)
     except soundfile.LibsndfileError:
         return None
@@ -78,6 +79,13 @@ def open_sound_file(file: InputFile, head: bytes, name: str) -> Any:
     if not sound_file.frames and size > len(head):
         return None
     return sound_file
+
+
+@contextmanager
+def _calling(prints: bool) -> Iterator[None]:
+    """Context for a call of libsndfile, which calls back for bytes; it may be one that `prints`."""
+    with stop_signals_wait(), without_decoder_messages() if prints else nullcontext():
+        yield
 
 
 def _chain_length(file: InputFile) -> int:
@@ -138,7 +146,8 @@ class LibsndfileDecoder:
         """
         if self._sound_file.subtype not in _SEEKABLE or self.seconds is None:
             return 0
-        self._skipped = self._sound_file.seek(min(samples, self._sound_file.frames))
+        with stop_signals_wait():
+            self._skipped = self._sound_file.seek(min(samples, self._sound_file.frames))
         return self._skipped
 
     def __iter__(self) -> Iterator[npt.NDArray[np.float32]]:
@@ -156,7 +165,7 @@ class LibsndfileDecoder:
         while count < self._sound_file.frames:  # libsndfile reads no more than it says
             size = min(_BLOCK, self._sound_file.frames - count)
             try:
-                with without_decoder_messages() if prints else nullcontext():
+                with _calling(prints):
                     block = self._sound_file.read(size, dtype="float32", always_2d=True)
             except soundfile.LibsndfileError as error:
                 raise damaged(
@@ -178,7 +187,8 @@ class LibsndfileDecoder:
             large += int(np.count_nonzero(size > _ABOVE_FULL_SCALE))
             for bits, full_scale in _INTEGER_FULL_SCALES.items() if large else ():
                 counts[bits] += int(np.count_nonzero(size > full_scale))
-        self._sound_file.seek(0)
+        with stop_signals_wait():
+            self._sound_file.seek(0)
         for bits, full_scale in _INTEGER_FULL_SCALES.items() if large > fractions else ():
             if counts[bits] <= _SHARE_OF_FAULTS * total:
                 self.account.append(f"divided the values by {full_scale:.0f}, a {bits}-bit scale")

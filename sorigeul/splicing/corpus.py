@@ -1,24 +1,25 @@
 """`sorigeul splice`: from a prepared corpus to one of new utterances, of pieces of its own.
 
-Reads top to bottom: find the words of train in time, draw new utterances speaker by speaker, write
+Reads top to bottom: find the words of train in time, draw new utterances of each speaker, write
 them, prepare a corpus of them. What is known of the words is kept, so that an interrupted call goes
 on from there.
 """
 
 import hashlib
 import logging
+import os
 import re
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
-
-from lhotse import CutSet
 
 from sorigeul.base.errors import UserError
 from sorigeul.base.locks import locked_folder
 from sorigeul.base.outputs import Output, refuse_overwriting
+from sorigeul.base.printable import printable
 from sorigeul.base.process_pool import map_in_order, with_progress
 from sorigeul.corpora.catalog import CORPORA
 from sorigeul.corpora.corpus_files import refuse_archives, refuse_unusable_places
@@ -28,21 +29,30 @@ from sorigeul.corpora.preparation import prepare
 from sorigeul.corpora.report import Report
 from sorigeul.corpora.written_table import WrittenTable
 from sorigeul.data import manifests
+from sorigeul.recognition.fingerprints import model_fingerprint
 from sorigeul.recognition.recognizer import Recognizer
-from sorigeul.recognition.recording_list import RecordingEntry
-from sorigeul.sound.audio import SAMPLE_RATE
+from sorigeul.sound.audio import SAMPLE_RATE, AudioError
 from sorigeul.splicing.drawing import Placed, Splice, draw_splices
 from sorigeul.splicing.joining import join
-from sorigeul.splicing.kept_words import KeptWords, Utterance
+from sorigeul.splicing.kept_words import find_words
 from sorigeul.splicing.options import SpliceOptions
+from sorigeul.splicing.utterances import Utterance, longest_seconds, read_utterances
 from sorigeul.splicing.word_places import WordPlaces
 
 log = logging.getLogger(__name__)
 
-TABLE, MEMORY = "splices.tsv", ".splices"
+TABLE, MEMORY, AUDIO = "splices.tsv", ".splices", "audio"
 _HEADER = ("audio", "text", "speaker", "pieces")
-_FILES = 8  # sent to a process at a time
+_SHORTEST_WORD = 0.05  # seconds; the sound of a shorter one lies on the other side of a cut
 _FEW = 0.7  # share of the words; with fewer that are sure, the model is not good enough
+_FILES = 8  # sent to a process at a time
+_NAMED = 5  # recordings that could not be read
+_FASTEST = 1000.0  # syllables a second: how fast somebody speaks was judged before
+# The file of a splice, or what a killed call has left of it.
+_OWN = re.compile(r"[0-9a-f]{16}\.flac|\.[0-9a-f]{16}\.\w{8}\.flac")
+
+Splices = Mapping[Path, Splice]
+"""by where they are, from the folder of their corpus"""
 
 
 def splice(
@@ -62,29 +72,36 @@ def splice(
     """
     cuts = manifests.required_manifest(data, "train", audio_root)
     table = _usable_table(out, manifests.as_lazy_cuts(cuts).files, overwrite)
-    train = _read(cuts, data)
+    train = read_utterances(cuts, data)
+    _refuse_to_lose_recordings(train, data, out)
     recognizer = Recognizer.from_pretrained(run)
     recognizer.refuse_without_ctc_alignment(run)
+    model_key = model_fingerprint(recognizer.pretrained)
     with locked_folder(out):
-        words = KeptWords(out / MEMORY / "words.jsonl", recognizer, train)
-        splices = _draw(train, words.find(), options)
+        words, faults = find_words(recognizer, model_key, train, out / MEMORY / "words.jsonl")
+        splices = {_path(one, train, model_key): one for one in _draw(train, words, options)}
+        faults += _write(splices, train, out, jobs)
+        _report_unreadable(faults, len(train))
+        splices = {path: one for path, one in splices.items() if (out / path).is_file()}
         if not splices:
             raise UserError(
                 f"no two pieces of a speaker in {data} can be joined: lower --min_score, or splice "
                 "with a better model"
             )
-        paths = {_path(one, words.key): one for one in splices}
-        _write(paths, [one.recording for one in train], out, jobs)
-        table.write(_rows(paths))
-        _remove_others(out, paths)
-    preparation = PrepareOptions.for_normalized(manifests.normalizer(cuts), overwrite)
-    # Nothing is longer than what was there before; and what was written here is not damaged.
-    longest = _longest(train) + 1
-    preparation = replace(preparation, max_duration=longest, check="header", jobs=jobs)
+        table.write(_rows(splices, train))
+    preparation = replace(
+        PrepareOptions.for_normalized(manifests.normalizer(cuts), overwrite),
+        max_duration=longest_seconds(train) + 1,
+        max_syllable_rate=_FASTEST,
+        check="header",  # what was written here is not damaged
+        jobs=jobs,
+    )
     report = prepare(CORPORA["table"], table.path, out, preparation)
-    if words.unreadable:
+    with locked_folder(out):
+        _remove_others(out, table)
+    if faults:
         raise UserError(
-            f"{words.unreadable:,} of {len(train):,} recordings could not be read, as said above; "
+            f"{len(set(faults)):,} of {len(train):,} recordings could not be read, as said above; "
             f"the corpus in {out} is of all the others"
         )
     return report
@@ -97,113 +114,105 @@ def _usable_table(out: Path, inputs: Sequence[Path], overwrite: bool) -> Written
     refuse_archives(out)
     begins = "\t".join(_HEADER).encode()
     refuse_overwriting([Output(table.path, "the table", begins)], inputs, overwrite)
+    for folder in (out / AUDIO, out / MEMORY):
+        if os.path.lexists(folder) and not folder.is_dir():
+            raise UserError(f"{folder}: is no folder, and is needed as one: choose another place")
     if not overwrite:
         table.refuse_to_lose()
     return table
 
 
-def _read(cuts: CutSet, data: Path) -> list[Utterance]:
-    """The utterances of train. Raises UserError if none has a speaker."""
-    train = [
-        Utterance(
-            RecordingEntry.from_cut(cut, data), manifests.transcript(cut), manifests.speaker(cut)
-        )
-        for cut in cuts
-    ]
-    if not any(one.speaker for one in train):
-        raise UserError(
-            f"{data} does not say who speaks, and pieces of two voices are no utterance: name the "
-            "speakers in a table, and prepare it"
-        )
-    return train
-
-
-def _longest(train: Sequence[Utterance]) -> float:
-    return max(one.recording.seconds for one in train)
+def _refuse_to_lose_recordings(train: Sequence[Utterance], data: Path, out: Path) -> None:
+    """Raise UserError if what is read lies among what is written, where it would be removed."""
+    own = os.path.realpath(out / AUDIO) + os.sep
+    for one in train:
+        if os.path.realpath(one.recording.audio).startswith(own):
+            raise UserError(
+                f"{data} has recordings in {out / AUDIO}, where the splices are written: choose "
+                "another place for these"
+            )
 
 
 def _draw(
-    train: Sequence[Utterance], places: Sequence[WordPlaces | None], options: SpliceOptions
+    train: Sequence[Utterance], words: Sequence[WordPlaces | None], options: SpliceOptions
 ) -> list[Splice]:
-    """New utterances of each speaker; says how much of the speech can be used, and what cannot."""
-    placed = _by_speaker(train, places, options.min_score)
-    _report_words(train, places, placed)
-    return [
-        one
-        for speaker, own in placed.items()
-        for one in draw_splices(speaker, own, options.copies, _longest(train), options.seed)
-    ]
-
-
-def _by_speaker(
-    train: Sequence[Utterance], places: Sequence[WordPlaces | None], min_score: float
-) -> dict[str, list[Placed]]:
-    """The utterances of each speaker that has a name, with the words of those that were placed."""
-    placed: dict[str, list[Placed]] = {}
-    for number, (one, words) in enumerate(zip(train, places, strict=True)):
-        if one.speaker and words is not None:
-            is_sure = [score >= min_score for score in words.scores]
-            utterance = Placed(number, one.recording.id, words.texts, words.edges, is_sure)
-            placed.setdefault(one.speaker, []).append(utterance)
-    return placed
-
-
-def _report_words(
-    train: Sequence[Utterance],
-    places: Sequence[WordPlaces | None],
-    placed: Mapping[str, Sequence[Placed]],
-) -> None:
-    """Say how much of the speech can be used, and what cannot."""
-    sure = [is_sure for of_one in placed.values() for one in of_one for is_sure in one.is_sure]
+    """New utterances of each speaker; says how much of the speech can be used."""
+    speakers: dict[str, list[Placed]] = {}
+    for number, (one, places) in enumerate(zip(train, words, strict=True)):
+        if places is not None:
+            seconds = [end - start for start, end in pairwise(places.edges)]
+            is_sure = [
+                score >= options.min_score and length >= _SHORTEST_WORD
+                for score, length in zip(places.scores, seconds, strict=True)
+            ]
+            placed = Placed(number, places.texts, places.edges, is_sure)
+            speakers.setdefault(one.speaker, []).append(placed)
+    sure = [is_sure for own in speakers.values() for one in own for is_sure in one.is_sure]
     share = sum(sure) / max(len(sure), 1)
     log.info(
-        f"{sum(map(len, placed.values())):,} utterances of {len(placed):,} speakers: {share:.0%} "
-        f"of {len(sure):,} words were heard where they should be"
+        f"utterances: {len(train):,}, speakers: {len(speakers):,}, words that were heard where "
+        f"they should be: {share:.0%} of {len(sure):,}"
     )
     if sure and share < _FEW:
         log.warning("the model hears too little of the texts: a better one finds more words")
-    if unplaced := sum(one is None for one in places):
-        log.warning(f"{unplaced:,} of {len(train):,} texts do not fit what is heard, or are unread")
-    if nameless := sum(not one.speaker for one in train):
-        log.warning(f"{nameless:,} utterances are left out, since their speakers have no names")
+    return list(draw_splices(speakers, options.copies, longest_seconds(train), options.seed))
 
 
-def _path(splice: Splice, key: str) -> Path:
+def _path(splice: Splice, train: Sequence[Utterance], model_key: str) -> Path:
     """Where a splice is, from the folder of the corpus; the same for the same sound."""
-    name = hashlib.sha256(f"{key} {splice.origin}".encode()).hexdigest()[:16]
-    return Path("audio", name[:2], f"{name}.flac")
+    pieces = (f"{train[one.number].key} {one.start} {one.end}" for one in splice.pieces)
+    name = hashlib.sha256(" ".join([model_key, *pieces]).encode()).hexdigest()[:16]
+    return Path(AUDIO, name[:2], f"{name}.flac")
 
 
-def _write(
-    splices: Mapping[Path, Splice], recordings: Sequence[RecordingEntry], out: Path, jobs: int
-) -> None:
-    """Write the splices that no earlier call has written."""
+def _write(splices: Splices, train: Sequence[Utterance], out: Path, jobs: int) -> list[str]:
+    """Write the splices that no earlier call has written; why recordings could not be read."""
     missing = [path for path in splices if not (out / path).is_file()]
-    work = partial(_write_splice, splices, recordings, out)
+    work = partial(_write_splice, splices, train, out)
     written = map_in_order(work, missing, jobs, _FILES, str)
     with closing(with_progress(written, "joining", len(missing))) as results:
-        for _ in results:
-            pass
+        return [fault for _, fault in results if fault]
 
 
-def _write_splice(
-    splices: Mapping[Path, Splice], recordings: Sequence[RecordingEntry], out: Path, path: Path
-) -> None:
+def _write_splice(splices: Splices, train: Sequence[Utterance], out: Path, path: Path) -> str:
+    """Write one; returns why a recording could not be read, or nothing."""
     pieces = []
     for piece in splices[path].pieces:
-        samples = recordings[piece.number].samples()
+        try:
+            samples = train[piece.number].recording.samples()
+        except AudioError as error:
+            return str(error)
         pieces.append(samples[round(piece.start * SAMPLE_RATE) : round(piece.end * SAMPLE_RATE)])
     write_piece(out / path, join(pieces))
+    return ""
 
 
-def _rows(splices: Mapping[Path, Splice]) -> str:
-    rows = [(str(path), one.text, one.speaker, one.origin) for path, one in splices.items()]
-    return "".join("\t".join(row) + "\n" for row in (_HEADER, *rows))
+def _report_unreadable(faults: Sequence[str], utterances: int) -> None:
+    """Name some of the recordings that could not be read. Raises UserError if none could."""
+    different = list(dict.fromkeys(faults))
+    for fault in different[:_NAMED]:
+        log.warning("%s", fault)
+    if len(different) > _NAMED:
+        log.warning("and %s more", f"{len(different) - _NAMED:,}")
+    if len(different) == utterances:
+        raise UserError("none of the recordings could be read, as said above")
 
 
-def _remove_others(out: Path, paths: Container[Path]) -> None:
+def _rows(splices: Splices, train: Sequence[Utterance]) -> str:
+    """The content of the table."""
+    rows = [_HEADER]
+    for path, one in splices.items():
+        pieces = (
+            f"{printable(train[piece.number].recording.id)} {piece.start:.3f}-{piece.end:.3f}"
+            for piece in one.pieces
+        )
+        rows.append((str(path), one.text, one.speaker, " + ".join(pieces)))
+    return "".join("\t".join(row) + "\n" for row in rows)
+
+
+def _remove_others(out: Path, table: WrittenTable) -> None:
     """Remove the splices of an earlier call that are in the table no longer."""
-    for path in (out / "audio").glob("??/*.flac"):
-        is_splice = re.fullmatch(r"[0-9a-f]{16}", path.stem)
-        if is_splice and path.relative_to(out) not in paths:
+    kept = {line.split("\t")[0] for line in table.content.splitlines()}
+    for path in (out / AUDIO).glob("??/*.flac"):
+        if _OWN.fullmatch(path.name) and path.relative_to(out).as_posix() not in kept:
             path.unlink()

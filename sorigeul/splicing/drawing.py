@@ -1,13 +1,13 @@
-"""Draws new utterances of a speaker: which pieces of which utterances, in which order.
+"""Draws new utterances: which pieces of which utterances of a speaker, in which order.
 
-Each time, every utterance is cut in two at a boundary between words that is drawn, the pieces of
-all are shuffled, and two or three that follow each other become a new utterance. So all speech is
-used equally often, and no two copies are cut alike. Does not know about sound.
+For each copy every utterance is cut in two at a boundary between words that is drawn, the pieces of
+a speaker are shuffled, and two or three that follow each other become a new utterance. So all
+speech is used equally often, and no two copies are cut alike. Does not know about sound.
 """
 
 import math
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby, islice
 from random import Random
@@ -22,7 +22,6 @@ class Placed:
 
     number: int
     """its place in the corpus"""
-    id: str
     words: Sequence[str]
     edges: Sequence[float]
     """where to cut, in seconds: its start, a place between each two words, its end (W + 1)"""
@@ -36,8 +35,6 @@ class Piece:
 
     number: int
     """the place of the utterance in the corpus"""
-    id: str
-    """of the utterance"""
     start: float
     """in seconds of the utterance"""
     end: float
@@ -46,9 +43,6 @@ class Piece:
     @property
     def seconds(self) -> float:
         return self.end - self.start
-
-    def __str__(self) -> str:
-        return f"{self.id} {self.start:.3f}-{self.end:.3f}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,41 +56,40 @@ class Splice:
     def text(self) -> str:
         return " ".join(piece.text for piece in self.pieces)
 
-    @property
-    def origin(self) -> str:
-        """The pieces, for whoever looks them up."""
-        return " + ".join(map(str, self.pieces))
-
 
 def draw_splices(
-    speaker: str, utterances: Sequence[Placed], copies: float, longest: float, seed: int
+    speakers: Mapping[str, Sequence[Placed]], copies: float, longest: float, seed: int
 ) -> Iterator[Splice]:
-    """New utterances of one speaker, each of at most `longest` seconds.
+    """New utterances of the speakers, by their names, each of at most `longest` seconds.
 
     All speech is used `copies` times, but for words that are not sure, or that such words part from
     the rest of their piece, and for pieces that find no other to be joined with. Each splice has
-    pieces of different utterances.
+    pieces of different utterances. The first copies are the same however many there are.
     """
-    random = Random(f"{seed}/{speaker}")
     for number in range(math.ceil(copies)):
-        pieces = [piece for one in utterances for piece in _cut(one, random)]
-        random.shuffle(pieces)
+        splices = []
+        for speaker, utterances in speakers.items():
+            random = Random(f"{seed}/{number}/{speaker}")
+            pieces = [piece for one in utterances for piece in _cut(one, random)]
+            random.shuffle(pieces)
+            splices += [Splice(speaker, group) for group in _join(pieces, longest, random)]
         share = min(copies - number, 1.0)
-        joined = _join(pieces, longest, random)
-        for group in joined[: round(share * len(joined))]:
-            yield Splice(speaker, group)
+        if splices and share < 1:
+            count = max(round(share * len(splices)), 1)
+            chosen = sorted(Random(f"{seed}/{number}").sample(range(len(splices)), count))
+            splices = [splices[place] for place in chosen]
+        yield from splices
 
 
 def _cut(utterance: Placed, random: Random) -> Iterator[Piece]:
-    """The two pieces of an utterance, or the one word that it has; of each what is sure."""
+    """An utterance in two, between words, or whole if it has one; of each part what is sure."""
     count = len(utterance.words)
     middle = random.randint(1, count - 1) if count > 1 else count
     for part in (range(middle), range(middle, count)):
         first, end = _longest_sure(utterance.is_sure, part)
-        start, stop = utterance.edges[first], utterance.edges[end]
-        if stop > start:
+        if end > first:
             text = " ".join(utterance.words[first:end])
-            yield Piece(utterance.number, utterance.id, start, stop, text)
+            yield Piece(utterance.number, utterance.edges[first], utterance.edges[end], text)
 
 
 def _longest_sure(is_sure: Sequence[bool], part: range) -> tuple[int, int]:

@@ -1,142 +1,117 @@
-"""The words of a corpus in time, found in batches and kept, so that they are found only once."""
+"""The words of utterances in time, found in chunks and kept, so that each is found only once."""
 
 import hashlib
 import json
-import logging
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from functools import cached_property
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from sorigeul.alignment.script import Script
-from sorigeul.base.errors import UserError
 from sorigeul.base.files import naming, write_text
 from sorigeul.base.progress import progress_bar
 from sorigeul.recognition.batching import length_batches
-from sorigeul.recognition.fingerprints import model_fingerprint
 from sorigeul.recognition.recognizer import Recognizer
-from sorigeul.recognition.recording_list import RecordingEntry
 from sorigeul.sound.audio import SAMPLE_RATE, AudioError, Samples
+from sorigeul.splicing.utterances import Utterance
 from sorigeul.splicing.word_places import WordPlaces, place_words
 
-log = logging.getLogger(__name__)
+_VERSION = 1  # increases whenever the words of the same utterance would be placed in another way
+_CHUNK, _CHUNK_SECONDS = 128, 600.0  # utterances that are read at a time, and kept together
 
-_VERSION = 1  # increases whenever the words of the same corpus would be placed in another way
-_CHUNK = 128  # utterances that are read at a time, and kept together
-_NAMED = 5  # recordings that could not be read
-
-
-@dataclass(frozen=True, slots=True)
-class Utterance:
-    """An utterance of a corpus."""
-
-    recording: RecordingEntry
-    text: str
-    speaker: str
-    """empty if it is not known"""
+Words = list[WordPlaces | None]
+"""of the utterances of a chunk; None for one that could not be read or placed"""
 
 
-class KeptWords:
-    """Where the words of utterances are, by the CTC head of a model; kept in a file."""
+def find_words(
+    recognizer: Recognizer, model_key: str, utterances: Sequence[Utterance], path: Path
+) -> tuple[Words, list[str]]:
+    """The words of each utterance; also why recordings could not be read.
 
-    def __init__(self, path: Path, recognizer: Recognizer, utterances: Sequence[Utterance]) -> None:
-        """Know nothing yet. `path` is the file."""
-        self.path, self._recognizer, self._utterances = path, recognizer, utterances
-        self.unreadable = 0
-        """how many recordings could not be read"""
-
-    @cached_property
-    def key(self) -> str:
-        """Everything that decides where the words are, but what is in the recordings."""
-        digest = hashlib.sha256()
-        digest.update(f"{_VERSION} {model_fingerprint(self._recognizer.pretrained)}".encode())
-        for one in self._utterances:
-            recording = one.recording
-            row = [recording.id, recording.seconds, recording.part, one.text]
-            digest.update(json.dumps(row).encode())
-        return digest.hexdigest()
-
-    def find(self) -> list[WordPlaces | None]:
-        """The words of each utterance; None for one that could not be read or placed.
-
-        Recordings that cannot be read are named in warnings, and tried again by the next call.
-        Raises UserError if none can.
-        """
-        chunks = self._read()
-        firsts = range(0, len(self._utterances), _CHUNK)
-        lines = [_line(first, chunks[first]) for first in firsts if first in chunks]
-        write_text(self.path, "".join([json.dumps({"key": self.key}) + "\n", *lines]))
-        done = sum(len(words) for words in chunks.values())
-        with (
-            naming(self.path),
-            self.path.open("a", encoding="utf-8") as file,
-            progress_bar("finding words", len(self._utterances), done) as advance,
-        ):
-            for first in firsts:
-                if first not in chunks:
-                    chunks[first], faults = self._find(self._utterances[first : first + _CHUNK])
-                    self._warn(faults)
-                    if not faults:
-                        file.write(_line(first, chunks[first]))
-                        file.flush()
-                    advance(len(chunks[first]), "")
-        if self.unreadable > _NAMED:
-            log.warning("and %s more", f"{self.unreadable - _NAMED:,}")
-        if self.unreadable == len(self._utterances):
-            raise UserError("none of the recordings could be read, as said above")
-        return [words for first in firsts for words in chunks[first]]
-
-    def _read(self) -> dict[int, list[WordPlaces | None]]:
-        """What earlier calls have found, by the number of the first utterance of each chunk."""
-        chunks: dict[int, list[WordPlaces | None]] = {}
-        try:
-            key, *lines = map(json.loads, self.path.read_bytes().splitlines())
-            if key == {"key": self.key}:
-                for line in lines:
-                    words = [None if one is None else WordPlaces(**one) for one in line["words"]]
-                    chunks[line["first"]] = words
-        except (OSError, ValueError, LookupError, TypeError):
-            pass  # it is not there yet, or the last call was killed: the rest is found anew
-        return chunks
-
-    def _find(self, chunk: Sequence[Utterance]) -> tuple[list[WordPlaces | None], list[str]]:
-        """The words of some utterances, and why some could not be read."""
-        samples: dict[int, Samples] = {}
-        faults: list[str] = []
-        for number, one in enumerate(chunk):
-            try:
-                samples[number] = one.recording.samples()
-            except AudioError as error:
-                faults.append(str(error))
-        numbers = list(samples)
-        seconds = [len(samples[number]) / SAMPLE_RATE for number in numbers]
-        batches = [
-            [numbers[place] for place in batch]
-            for batch in length_batches(seconds, self._recognizer.batch_seconds)
-        ]
-
-        def place(batch: Sequence[int]) -> list[WordPlaces | None]:
-            vocabulary = self._recognizer.pretrained.vocabulary
-            scripts = [Script.from_lines([chunk[number].text], vocabulary) for number in batch]
-            return place_words(self._recognizer, [samples[number] for number in batch], scripts)
-
-        found: list[WordPlaces | None] = [None] * len(chunk)
-        with self._recognizer.threads() as threads:
-            for batch, placed in zip(batches, threads.map(place, batches), strict=True):
-                for number, words in zip(batch, placed, strict=True):
-                    found[number] = words
-        return found, faults
-
-    def _warn(self, faults: Sequence[str]) -> None:
-        for fault in faults[: max(_NAMED - self.unreadable, 0)]:
-            log.warning("%s", fault)
-        self.unreadable += len(faults)
-
-
-def _line(first: int, words: Sequence[WordPlaces | None]) -> str:
-    content: dict[str, Any] = {
-        "first": first,
-        "words": [None if one is None else asdict(one) for one in words],
+    `path` is the file in which they are kept, and `model_key` tells the recogniser's model from
+    others. A chunk with recordings that could not be read is not kept, so they are tried again.
+    """
+    kept = _read(path)
+    chunks = {_key(model_key, chunk): chunk for chunk in _chunks(utterances)}
+    known = {
+        key: kept[key] for key, chunk in chunks.items() if len(kept.get(key, ())) == len(chunk)
     }
-    return json.dumps(content, ensure_ascii=False) + "\n"
+    write_text(path, "".join(_line(key, words) for key, words in known.items()))
+    faults: list[str] = []
+    with (
+        naming(path),
+        path.open("a", encoding="utf-8") as file,
+        progress_bar("finding words", len(utterances), sum(map(len, known.values()))) as advance,
+    ):
+        for key, chunk in chunks.items():
+            if key in known:
+                continue
+            known[key], of_chunk = _find(recognizer, chunk)
+            faults += of_chunk
+            if not of_chunk:
+                file.write(_line(key, known[key]))
+                file.flush()
+            advance(len(chunk), "")
+    return [words for key in chunks for words in known[key]], faults
+
+
+def _chunks(utterances: Sequence[Utterance]) -> Iterator[Sequence[Utterance]]:
+    first, seconds = 0, 0.0
+    for place, one in enumerate(utterances):
+        if place - first == _CHUNK or seconds + one.recording.seconds > _CHUNK_SECONDS:
+            yield utterances[first:place]
+            first, seconds = place, 0.0
+        seconds += one.recording.seconds
+    yield utterances[first:]
+
+
+def _key(model_key: str, chunk: Sequence[Utterance]) -> str:
+    """Everything that decides where the words of a chunk are."""
+    parts = [str(_VERSION), model_key, *(one.key for one in chunk)]
+    return hashlib.sha256(" ".join(parts).encode()).hexdigest()
+
+
+def _read(path: Path) -> dict[str, Words]:
+    """What earlier calls have found, by the keys of its chunks."""
+    chunks: dict[str, Words] = {}
+    for line in path.read_bytes().splitlines() if path.is_file() else []:
+        try:
+            content = json.loads(line)
+            words = [None if one is None else WordPlaces(**one) for one in content["words"]]
+            chunks[content["key"]] = words
+        except (ValueError, LookupError, TypeError):
+            continue  # a call was killed while it wrote the line
+    return chunks
+
+
+def _line(key: str, words: Words) -> str:
+    content = {"key": key, "words": [None if one is None else asdict(one) for one in words]}
+    return json.dumps(content) + "\n"
+
+
+def _find(recognizer: Recognizer, chunk: Sequence[Utterance]) -> tuple[Words, list[str]]:
+    """The words of some utterances, and why some could not be read."""
+    samples: dict[int, Samples] = {}
+    faults: list[str] = []
+    for number, one in enumerate(chunk):
+        try:
+            samples[number] = one.recording.samples()
+        except AudioError as error:
+            faults.append(str(error))
+    numbers = list(samples)
+    seconds = [len(samples[number]) / SAMPLE_RATE for number in numbers]
+    batches = [
+        [numbers[place] for place in batch]
+        for batch in length_batches(seconds, recognizer.batch_seconds)
+    ]
+
+    def place(batch: Sequence[int]) -> Words:
+        vocabulary = recognizer.pretrained.vocabulary
+        scripts = [Script.from_lines([chunk[number].text], vocabulary) for number in batch]
+        return place_words(recognizer, [samples[number] for number in batch], scripts)
+
+    found: Words = [None] * len(chunk)
+    with recognizer.threads() as threads:
+        for batch, placed in zip(batches, threads.map(place, batches), strict=True):
+            for number, words in zip(batch, placed, strict=True):
+                found[number] = words
+    return found, faults

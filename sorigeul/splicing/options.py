@@ -17,7 +17,7 @@ class SpliceOptions:
     min_score: Annotated[float, SCORE] = -3.0
     """mean log-probability of the characters of a word; one with less is in no piece"""
     seed: Annotated[int, SEED] = 0
-    """of what is cut where, and joined with what"""
+    """another number gives other sentences"""
 
     def __post_init__(self) -> None:
         """Raise UserError for values that make no sense."""

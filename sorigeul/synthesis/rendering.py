@@ -1,21 +1,16 @@
 """Renders a line of the script as audio: synthesised speech with background noise."""
 
-from io import BytesIO
-
 import numpy as np
-import soundfile
 
 from sorigeul.sound.audio import SAMPLE_RATE, Samples
+from sorigeul.sound.encoding import encode
 from sorigeul.synthesis.espeak import Synthesizer
 from sorigeul.synthesis.script import Line
 
 
 def render_flac(synthesizer: Synthesizer, line: Line) -> bytes:
     """Return the audio of ``line`` as a 16-bit FLAC file at 16 kHz, mono."""
-    file = BytesIO()
-    samples = render(synthesizer, line)
-    soundfile.write(file, samples, SAMPLE_RATE, subtype="PCM_16", format="FLAC")
-    return file.getvalue()
+    return encode(render(synthesizer, line))
 
 
 def render(synthesizer: Synthesizer, line: Line) -> Samples:

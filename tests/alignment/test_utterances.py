@@ -126,3 +126,12 @@ def test_words_that_the_model_has_no_characters_for_end_an_utterance() -> None:
     one, other = text(0, 10), text(10, 10)
     utterances = cut(f"{one}__{other}", [f"{one} OK {other}"])
     assert [utterance.text for utterance in utterances] == [one, other]
+
+
+def test_signs_belong_to_the_word_before_them_or_to_the_first_of_their_line() -> None:
+    one, two, three = SYLLABLES[:3]
+    script = Script.from_lines([f"- {one} - {two}", "...", f'" {three} "'], VOCABULARY)
+    assert [word.text for word in script.words] == [f"- {one} -", two, f'" {three} "']
+    assert [word.ends_line for word in script.words] == [False, True, True]
+    assert all(word.tokens for word in script.words)
+    assert script.text(0, 2) == f"- {one} - {two}"

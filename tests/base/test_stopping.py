@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from sorigeul.base import stopping
-from sorigeul.base.stopping import StopRequests, interrupted_by_stop_signals
+from sorigeul.base.stopping import StopRequests, interrupted_by_stop_signals, stop_signals_wait
 
 
 @pytest.fixture
@@ -53,6 +53,36 @@ def test_a_request_is_an_interruption_only_as_long_as_there_is_work() -> None:
     with pytest.raises(KeyboardInterrupt), interrupted_by_stop_signals():
         signal.raise_signal(signal.SIGTERM)
     assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGHUP)) == before
+
+
+def test_a_signal_that_comes_while_signals_wait_is_handled_afterwards() -> None:
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    done = []
+
+    def work() -> None:
+        with stop_signals_wait():
+            signal.raise_signal(signal.SIGINT)
+            done.append("the work")
+
+    with pytest.raises(KeyboardInterrupt):
+        work()
+    assert done
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+    with StopRequests() as stop:
+        with stop_signals_wait():
+            signal.raise_signal(signal.SIGTERM)
+            assert not stop.requested
+        assert stop.requested
+
+
+def test_a_signal_that_is_ignored_stays_so_while_signals_wait() -> None:
+    previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with stop_signals_wait():
+            assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+            signal.raise_signal(signal.SIGINT)
+    finally:
+        signal.signal(signal.SIGINT, previous)
 
 
 def test_the_handlers_from_before_are_restored() -> None:

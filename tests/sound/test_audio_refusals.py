@@ -5,6 +5,7 @@ import errno
 import io
 import os
 import re
+import signal
 import socket
 import tempfile
 from collections.abc import Callable, Iterator
@@ -391,3 +392,29 @@ def test_of_a_video_that_ends_early_it_is_said_how_much_is_there(tmp_path: Path)
     assert 0.5 < half.duration < 1.5
     (step,) = [step for step in half.account if "ends early" in step]
     assert step.endswith(f"bytes it has {len(data) // 2:,}")
+
+
+class _Interrupted(io.BytesIO):
+    """A file during whose reading Ctrl-C is pressed once."""
+
+    pressed = False
+
+    def read(self, size: int | None = -1) -> bytes:
+        if self.tell() > 4096 and not self.pressed:  # not while the format is found
+            self.pressed = True
+            signal.raise_signal(signal.SIGINT)
+        return super().read(size)
+
+
+def test_ctrl_c_while_a_decoder_calls_back_is_not_lost(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    content = io.BytesIO()
+    noise = np.random.default_rng(0).uniform(-0.5, 0.5, 40_000)
+    soundfile.write(content, noise, 16_000, format="FLAC")
+    file = _Interrupted(content.getvalue())
+    with pytest.raises(KeyboardInterrupt):
+        load(file)
+    assert file.pressed
+    assert capfd.readouterr().err == ""
+    assert len(load(content.getvalue()).samples) == 40_000

@@ -1,11 +1,14 @@
 """Splices of the tone language, made by the command."""
 
 import csv
+import json
 import shutil
+import unicodedata
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,6 +24,7 @@ from sorigeul.corpora.preparation import prepare
 from sorigeul.data import manifests
 from sorigeul.pretrained.publishing import publish
 from sorigeul.sound.audio import SAMPLE_RATE, load
+from sorigeul.splicing.kept_words import find_words
 
 UTTERANCES = 24  # of train, of three speakers
 
@@ -85,8 +89,8 @@ def test_splices_are_pieces_of_one_speaker_whose_texts_are_what_is_said_in_them(
     out = tmp_path / "out"
     done = sorigeul("splice", run, data, out, "--copies", "2")
     assert done.status == 0, done.err
-    assert "24 utterances of 3 speakers: " in done.err
-    assert f"sorigeul train {data} {out} RUN --init_from {run}" in done.out
+    assert "utterances: 24, speakers: 3, words that were heard where they should be: " in done.err
+    assert f"sorigeul train {data} {out} NEW_RUN --init_from {run}" in done.out
     train = {cut.id: cut for cut in manifests.required_manifest(data, "train")}
     used: Counter[str] = Counter()
     right = 0
@@ -155,10 +159,14 @@ def test_an_interrupted_call_goes_on_and_what_another_has_made_goes_away(
         assert sorigeul("splice", run, data, out).status == 0
         assert (out / "splices.tsv").read_bytes() == table
     assert found.stat().st_mtime_ns != modified
+    half = out / "audio" / "00" / ".0123456789abcdef.a1b2c3d4.flac"
+    half.parent.mkdir(exist_ok=True)
+    half.write_bytes(b"half")
     assert sorigeul("splice", run, data, out, "--seed", "2").status == 0
     left = {path.relative_to(out).as_posix() for path in (out / "audio").glob("??/*.flac")}
     assert left == {row["audio"] for row in rows(out)}
     assert (out / "audio" / "my notes.flac").is_file()
+    assert not half.exists()
 
 
 def test_recordings_that_cannot_be_read_are_named_and_tried_again(
@@ -171,6 +179,7 @@ def test_recordings_that_cannot_be_read_are_named_and_tried_again(
     assert done.status == 2
     assert "train03.flac" in done.err
     assert "error: 1 of 24 recordings could not be read, as said above; the corpus in" in done.err
+    assert done.err.count("train03") == 1
     assert "train03" not in (out / "splices.tsv").read_text()
     assert manifests.manifest(out, "train") is not None
     broken.write_bytes(sound)
@@ -181,7 +190,9 @@ def test_recordings_that_cannot_be_read_are_named_and_tried_again(
     assert gone.status == 2
     assert "none of the recordings could be read, as said above" in gone.err
     assert not (tmp_path / "other" / "train.jsonl").exists()
-    assert sorigeul("splice", run, data, out).status == 0  # all of it is there already
+    again = sorigeul("splice", run, data, out)
+    assert "none of the recordings could be read, as said above" in again.err
+    assert manifests.manifest(out, "train") is not None  # the corpus that was there is whole
 
 
 def test_corpora_without_speakers_and_speakers_without_a_second_utterance(
@@ -195,8 +206,9 @@ def test_corpora_without_speakers_and_speakers_without_a_second_utterance(
     prepare(CORPORA["table"], table, tmp_path / "data2")
     done = sorigeul("splice", run, tmp_path / "data2", tmp_path / "out2")
     assert done.status == 2
-    assert "no two pieces of a speaker in" in done.err
-    assert not (tmp_path / "out2" / "train.jsonl").exists()
+    assert "24 utterances are left out, since their speakers have no other" in done.err
+    assert "has no speaker with two utterances of which others could be made" in done.err
+    assert not (tmp_path / "out2").exists()
     head, *lines = table.read_text(encoding="utf-8").splitlines()
     named = [line.replace("화자1\t", "화자0\t") for line in lines[:2]]
     nameless = [line.replace(line.split("\t")[2], "") for line in lines[2:]]
@@ -205,6 +217,9 @@ def test_corpora_without_speakers_and_speakers_without_a_second_utterance(
     done = sorigeul("splice", run, tmp_path / "data3", tmp_path / "out3", "--copies", "5")
     assert done.status == 0, done.err
     assert "22 utterances are left out, since their speakers have no names" in done.err
+    none = sorigeul("splice", run, tmp_path / "data3", tmp_path / "out4", "--min_score", "0")
+    assert "no two pieces of a speaker in" in none.err
+    assert not (tmp_path / "out4" / "train.jsonl").exists()
     assert {row["speaker"] for row in rows(tmp_path / "out3")} == {"화자0"}
 
 
@@ -255,3 +270,78 @@ def test_archives_are_spliced_as_files_are(
     moved = ("--audio_root", tmp_path / "moved")
     assert sorigeul("splice", run, data, tmp_path / "c", *moved).status == 0
     assert rows(tmp_path / "c") == one
+
+
+def test_a_recording_that_was_replaced_is_heard_again(
+    sorigeul: Command, run: Path, data: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    assert sorigeul("splice", run, data, out).status == 0
+    before = rows(out)
+    replaced = tmp_path / "recordings" / "train03.flac"
+    sound, _ = soundfile.read(replaced)
+    soundfile.write(replaced, 0.5 * sound, SAMPLE_RATE)
+    assert sorigeul("splice", run, data, out).status == 0
+    for old, new in zip(before, rows(out), strict=True):
+        assert ("train03" in new["pieces"]) == (old["audio"] != new["audio"])
+    assert {row["audio"] for row in rows(out)} == {
+        path.relative_to(out).as_posix() for path in out.rglob("*.flac")
+    }
+
+
+def test_a_recording_that_vanishes_while_others_are_joined_is_left_out(
+    sorigeul: Command, run: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+
+    def find_and_lose(*arguments: Any) -> Any:
+        found = find_words(*arguments)
+        (tmp_path / "recordings" / "train05.flac").unlink()
+        return found
+
+    monkeypatch.setattr("sorigeul.splicing.corpus.find_words", find_and_lose)
+    done = sorigeul("splice", run, data, out)
+    assert done.status == 2
+    assert "train05.flac: cannot be opened" in done.err
+    assert "1 of 24 recordings could not be read" in done.err
+    assert rows(out)
+    assert not any("train05" in row["pieces"] for row in rows(out))
+    assert len(list(manifests.required_manifest(out, "train"))) == len(rows(out))
+
+
+def test_recordings_that_are_read_are_never_removed(
+    sorigeul: Command, run: Path, data: Path, tmp_path: Path
+) -> None:
+    first, both = tmp_path / "first", tmp_path / "both"
+    assert sorigeul("splice", run, data, first).status == 0
+    assert sorigeul("data", "merge", data, first, both).status == 0
+    sounds = {path: path.read_bytes() for path in first.rglob("*.flac")}
+    for option in ((), ("--overwrite",)):
+        refused = sorigeul("splice", run, both, first, *option)
+        assert f"{both} has recordings in {first / 'audio'}, where" in refused.error()
+        assert {path: path.read_bytes() for path in first.rglob("*.flac")} == sounds
+    assert sorigeul("splice", run, both, tmp_path / "second").status == 0
+
+
+def test_names_that_a_table_cannot_hold(sorigeul: Command, run: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "recordings"
+    table = write_table(folder)
+    for path in list(folder.glob("train0*.flac")):
+        path.rename(folder / path.name.replace("train", "a\tb"))
+    _, *lines = table.read_text(encoding="utf-8").splitlines()
+    fields = [line.split("\t") for line in lines]
+    named = [
+        {"audio": a.replace("train0", "a\tb0"), "text": t, "split": p} for a, t, _, p in fields
+    ]
+    for number, row in enumerate(named):  # the same speaker, taken apart and with other spaces
+        row["speaker"] = unicodedata.normalize("NFD" if number % 2 else "NFC", "김  화자")
+    listed = folder / "table.jsonl"
+    listed.write_text("".join(json.dumps(row) + "\n" for row in named))
+    prepare(CORPORA["table"], listed, tmp_path / "data")
+    done = sorigeul("splice", run, tmp_path / "data", tmp_path / "out")
+    assert done.status == 0, done.err
+    assert {row["speaker"] for row in rows(tmp_path / "out")} == {"김 화자"}
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert report["rejected"] == []
+    assert report["total"]["utterances"] == len(rows(tmp_path / "out"))
+    assert any("a\\tb0" in row["pieces"] for row in rows(tmp_path / "out"))

@@ -9,7 +9,7 @@ from helpers import tones
 
 from sorigeul.alignment.script import Script
 from sorigeul.recognition.recognizer import Recognizer
-from sorigeul.splicing.word_places import WordPlaces, place_words
+from sorigeul.splicing.word_places import UNKNOWN, WordPlaces, _edges, place_words
 
 TEXTS = ["다나가 라다 나라", "가나 다나가", "나라 가나 라다", "라다", "가나 가나"]
 
@@ -66,6 +66,30 @@ def test_texts_that_cannot_be_said_in_the_time_or_have_unknown_words_are_not_pla
     assert found[2] is not None
     assert place(["x"], ["라다"]) == [None]
     assert place([""], ["라다"]) == [None]
+
+
+def test_a_word_that_is_half_known_is_not_sure_and_signs_are_no_words(
+    place: Callable[..., list[WordPlaces | None]],
+) -> None:
+    (found,) = place(["- 라다, 가x나 - 나라!"], ["라다 가나 나라"])
+    assert found is not None
+    assert found.texts == ["- 라다,", "가x나 -", "나라!"]
+    assert found.scores[1] == UNKNOWN
+    assert min(found.scores[0], found.scores[2]) > UNKNOWN
+
+
+def test_no_cut_is_in_the_inner_half_of_a_word_where_it_is_quiet() -> None:
+    rate = 16_000
+    sound = np.full(2 * rate, 0.3, np.float32)
+    sound[int(0.97 * rate) : int(0.98 * rate)] = 0.0  # in the middle of a short word
+    words = np.array([[0.1, 0.94], [0.94, 1.0], [1.0, 1.9]])
+    edges = _edges(words, sound)
+    assert edges[0] == 0
+    assert edges[-1] == 2
+    assert 0.89 <= edges[1] <= 0.955
+    assert 0.985 <= edges[2] <= 1.05
+    sound[int(1.02 * rate) : int(1.04 * rate)] = 0.0
+    assert _edges(words, sound)[2] == pytest.approx(1.02, abs=0.01)
 
 
 def test_a_row_does_not_depend_on_the_others_of_its_batch(
