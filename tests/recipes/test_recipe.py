@@ -12,10 +12,12 @@ from sorigeul.recipes.recipe import Recipe, recipes
 
 @pytest.mark.parametrize("name", recipes())
 def test_the_commands_of_every_recipe_are_understood(
-    sorigeul: Command, name: str, tmp_path: Path
+    sorigeul: Command, name: str, run: Path, tmp_path: Path
 ) -> None:
     """Each is refused for what is not there, and for an option only if there is a wrong one."""
     recipe = Recipe.load(name)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "first").symlink_to(run)  # whose settings another run may begin with
     corpora = [tmp_path / f"missing{number}" for number in range(len(recipe.corpora))]
     for step, command in recipe.commands(corpora, [tmp_path / "texts"], tmp_path / "out").items():
         refused = sorigeul(*command)
