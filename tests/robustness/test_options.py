@@ -49,7 +49,7 @@ _COMMANDS = {
     "data check": "data check CORPUS --jobs 1",
     "train": "train CORPUS PLACE/out --config CONFIG",
     "doctor": "doctor",
-    "tune": "tune PLACE/run CORPUS --beam 1",
+    "tune": "tune PLACE/run CORPUS --beam 2",
     "evaluate": "evaluate RUN CORPUS",
     "evaluate texts": "evaluate --hyp TEXTS --ref CORPUS",
     "compare": "compare CORPUS --engine file:TEXTS --out PLACE/out",
@@ -60,6 +60,7 @@ _COMMANDS = {
     "serve": "serve RUN --port PORT",
     "export": "export RUN PLACE/out",
     "label": "label RUN RECORDING PLACE/out --min_confidence 0 --min_agreement 0",
+    "splice": "splice RUN CORPUS PLACE/out --jobs 1",
     "info": "info RUN",
     "card": "card RUN --out PLACE/out.md",
     "lm train": "lm train TEXT PLACE/out --vocabulary RUN --hidden_size 8 --max_steps 2",
@@ -311,8 +312,8 @@ class Trials:
             assert any(name and name in errors[0] for name in names), label
         assert self._inputs() == self._before, label
         assert (place / "own.txt").read_text(encoding="utf-8") == "mine\n", label
-        # What `align` has done so far is kept.
-        left = [path for path in place.rglob(".*") if path.name not in (".alignment", ".labels")]
+        kept = (".alignment", ".labels", ".splices")  # what a command has done so far
+        left = [path for path in place.rglob(".*") if path.name not in kept]
         assert not left, (label, left)
         shutil.rmtree(place)
         return done

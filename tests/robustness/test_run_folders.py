@@ -36,7 +36,7 @@ def wholes(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
     run, text = folder / "run", folder / "text.txt"
     changes = {"augment_ratio": 0.0, "max_epochs": 50, "max_steps": 8, "checkpoint_every": 3}
     train(corpus, run, tones.TINY.changed(changes, "test"))
-    main(["tune", str(run), str(corpus), "--beam", "1"])
+    main(["tune", str(run), str(corpus), "--beam", "2"])
     (folder / "model").mkdir()
     for name in _MODEL:
         shutil.copyfile(run / name, folder / "model" / name)
@@ -111,7 +111,7 @@ class Trial:
             "info": ["info", folder],
             "transcribe": ["transcribe", folder, self._recording],
             "evaluate": ["evaluate", folder, corpus],
-            "tune": ["tune", folder, corpus, "--beam", "1"],
+            "tune": ["tune", folder, corpus, "--beam", "2"],
             "train": ["train", corpus, folder, "--max_steps", "10"],
             "lm score": ["lm", "score", folder, text],
             "lm sample": ["lm", "sample", folder, "--lines", "2"],
