@@ -36,7 +36,8 @@ class Script:
     def from_lines(cls, lines: Sequence[str], vocabulary: Vocabulary) -> "Script":
         """Split normalised lines into words.
 
-        A sign by itself belongs to the word before it, or to the first word of its line.
+        A sign by itself belongs to the word before it, or to the first word of its line. A line of
+        signs alone says nothing, and is left out.
         """
         words: list[Word] = []
         for line in lines:

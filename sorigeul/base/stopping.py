@@ -76,12 +76,16 @@ def stop_signals_wait() -> Iterator[None]:
         yield
         return
     arrived: list[int] = []
-    handled = [number for number in STOP_SIGNALS if callable(signal.getsignal(number))]
-    restore = handle_stop_signals(lambda number, _: arrived.append(number), handled)
+    previous = {}
     try:
+        for number in STOP_SIGNALS:
+            if callable(before := signal.getsignal(number)):
+                previous[number] = before
+                signal.signal(number, lambda number, _: arrived.append(number))
         yield
     finally:
-        restore()
+        for number, before in previous.items():
+            signal.signal(number, before)
         for number in arrived:
             signal.raise_signal(number)
 

@@ -56,6 +56,7 @@ def splice(
     with interrupted_by_stop_signals():
         report = splice_corpus(run, data, out, options, audio_root, overwrite, processes(jobs))
     print_report(report, out)
-    begin = [] if is_export(run) else ["--init_from", run]
-    command = shlex.join(["sorigeul", "train", str(data), str(out), "NEW_RUN", *begin])
-    print(f"to train on both: {printable(command)}")
+    if not audio_root:  # it would have to be that of both
+        begin = [] if is_export(run) else ["--init_from", run]
+        command = shlex.join(["sorigeul", "train", str(data), str(out), "NEW_RUN", *begin])
+        print(f"to train on both: {printable(command)}")

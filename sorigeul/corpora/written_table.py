@@ -21,7 +21,7 @@ class WrittenTable:
 
     @property
     def content(self) -> str:
-        """What it holds, which `refuse_to_lose` knows to be ours; nothing if it is not there."""
+        """Its text; empty if there is no table."""
         return self.path.read_text(encoding="utf-8") if self.path.is_file() else ""
 
     def refuse_to_lose(self) -> None:

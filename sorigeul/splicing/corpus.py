@@ -29,6 +29,7 @@ from sorigeul.corpora.preparation import prepare
 from sorigeul.corpora.report import Report
 from sorigeul.corpora.written_table import WrittenTable
 from sorigeul.data import manifests
+from sorigeul.prepared.corpus import PreparedCorpus
 from sorigeul.recognition.fingerprints import model_fingerprint
 from sorigeul.recognition.recognizer import Recognizer
 from sorigeul.sound.audio import SAMPLE_RATE, AudioError
@@ -42,6 +43,7 @@ from sorigeul.splicing.word_places import WordPlaces
 log = logging.getLogger(__name__)
 
 TABLE, MEMORY, AUDIO = "splices.tsv", ".splices", "audio"
+_VERSION = 1  # increases whenever the same pieces would be joined in another way
 _HEADER = ("audio", "text", "speaker", "pieces")
 _SHORTEST_WORD = 0.05  # seconds; the sound of a shorter one lies on the other side of a cut
 _FEW = 0.7  # share of the words; with fewer that are sure, the model is not good enough
@@ -73,22 +75,21 @@ def splice(
     cuts = manifests.required_manifest(data, "train", audio_root)
     table = _usable_table(out, manifests.as_lazy_cuts(cuts).files, overwrite)
     train = read_utterances(cuts, data)
-    _refuse_to_lose_recordings(train, data, out)
+    _refuse_to_lose_recordings(PreparedCorpus(data, audio_root), out)
     recognizer = Recognizer.from_pretrained(run)
     recognizer.refuse_without_ctc_alignment(run)
     model_key = model_fingerprint(recognizer.pretrained)
     with locked_folder(out):
+        if not overwrite:
+            table.refuse_to_lose()  # another call may have been quicker
         words, faults = find_words(recognizer, model_key, train, out / MEMORY / "words.jsonl")
         splices = {_path(one, train, model_key): one for one in _draw(train, words, options)}
-        faults += _write(splices, train, out, jobs)
-        _report_unreadable(faults, len(train))
-        splices = {path: one for path, one in splices.items() if (out / path).is_file()}
-        if not splices:
-            raise UserError(
-                f"no two pieces of a speaker in {data} can be joined: lower --min_score, or splice "
-                "with a better model"
-            )
-        table.write(_rows(splices, train))
+        faults |= _write(splices, train, out, jobs)
+        _report_unreadable(faults)
+        written = {path: one for path, one in splices.items() if (out / path).is_file()}
+        if not written:
+            raise UserError(_nothing_written(data, splices, faults, len(train)))
+        table.write(_rows(written, train))
     preparation = replace(
         PrepareOptions.for_normalized(manifests.normalizer(cuts), overwrite),
         max_duration=longest_seconds(train) + 1,
@@ -101,8 +102,8 @@ def splice(
         _remove_others(out, table)
     if faults:
         raise UserError(
-            f"{len(set(faults)):,} of {len(train):,} recordings could not be read, as said above; "
-            f"the corpus in {out} is of all the others"
+            f"{len(faults):,} of {len(train):,} utterances could not be read, as said above; the "
+            f"corpus in {out} is of all the others"
         )
     return report
 
@@ -122,15 +123,29 @@ def _usable_table(out: Path, inputs: Sequence[Path], overwrite: bool) -> Written
     return table
 
 
-def _refuse_to_lose_recordings(train: Sequence[Utterance], data: Path, out: Path) -> None:
-    """Raise UserError if what is read lies among what is written, where it would be removed."""
+def _refuse_to_lose_recordings(data: PreparedCorpus, out: Path) -> None:
+    """Raise UserError if recordings of `data` lie among what is written, and would be removed."""
     own = os.path.realpath(out / AUDIO) + os.sep
-    for one in train:
-        if os.path.realpath(one.recording.audio).startswith(own):
+    for item in data:
+        if os.path.realpath(item.audio).startswith(own):
             raise UserError(
-                f"{data} has recordings in {out / AUDIO}, where the splices are written: choose "
-                "another place for these"
+                f"{data.folder} has recordings in {out / AUDIO}, where the splices are written: "
+                "choose another place for these"
             )
+
+
+def _nothing_written(
+    data: Path, splices: Splices, faults: Mapping[int, str], utterances: int
+) -> str:
+    """Why there is no splice."""
+    if len(faults) == utterances:
+        return "none of the utterances could be read, as said above"
+    if splices:
+        return f"what could be read of {data} is too little to be joined: see what is said above"
+    return (
+        f"no two pieces of a speaker in {data} can be joined: lower --min_score, or splice with a "
+        "better model"
+    )
 
 
 def _draw(
@@ -161,41 +176,45 @@ def _draw(
 def _path(splice: Splice, train: Sequence[Utterance], model_key: str) -> Path:
     """Where a splice is, from the folder of the corpus; the same for the same sound."""
     pieces = (f"{train[one.number].key} {one.start} {one.end}" for one in splice.pieces)
-    name = hashlib.sha256(" ".join([model_key, *pieces]).encode()).hexdigest()[:16]
+    parts = " ".join([str(_VERSION), model_key, *pieces])
+    name = hashlib.sha256(parts.encode()).hexdigest()[:16]
     return Path(AUDIO, name[:2], f"{name}.flac")
 
 
-def _write(splices: Splices, train: Sequence[Utterance], out: Path, jobs: int) -> list[str]:
-    """Write the splices that no earlier call has written; why recordings could not be read."""
+def _write(splices: Splices, train: Sequence[Utterance], out: Path, jobs: int) -> dict[int, str]:
+    """Write the splices that no earlier call has written.
+
+    Returns why utterances could not be read, by their numbers; their splices are not there then.
+    """
     missing = [path for path in splices if not (out / path).is_file()]
     work = partial(_write_splice, splices, train, out)
     written = map_in_order(work, missing, jobs, _FILES, str)
     with closing(with_progress(written, "joining", len(missing))) as results:
-        return [fault for _, fault in results if fault]
+        return dict(fault for _, fault in results if fault is not None)
 
 
-def _write_splice(splices: Splices, train: Sequence[Utterance], out: Path, path: Path) -> str:
-    """Write one; returns why a recording could not be read, or nothing."""
+def _write_splice(
+    splices: Splices, train: Sequence[Utterance], out: Path, path: Path
+) -> tuple[int, str] | None:
+    """Write one; or return the number of an utterance that could not be read, and why."""
     pieces = []
     for piece in splices[path].pieces:
         try:
             samples = train[piece.number].recording.samples()
         except AudioError as error:
-            return str(error)
+            return piece.number, str(error)
         pieces.append(samples[round(piece.start * SAMPLE_RATE) : round(piece.end * SAMPLE_RATE)])
     write_piece(out / path, join(pieces))
-    return ""
+    return None
 
 
-def _report_unreadable(faults: Sequence[str], utterances: int) -> None:
-    """Name some of the recordings that could not be read. Raises UserError if none could."""
-    different = list(dict.fromkeys(faults))
+def _report_unreadable(faults: Mapping[int, str]) -> None:
+    """Name some of the utterances that could not be read."""
+    different = list(dict.fromkeys(faults.values()))
     for fault in different[:_NAMED]:
         log.warning("%s", fault)
     if len(different) > _NAMED:
         log.warning("and %s more", f"{len(different) - _NAMED:,}")
-    if len(different) == utterances:
-        raise UserError("none of the recordings could be read, as said above")
 
 
 def _rows(splices: Splices, train: Sequence[Utterance]) -> str:

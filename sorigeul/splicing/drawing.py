@@ -2,7 +2,7 @@
 
 For each copy every utterance is cut in two at a boundary between words that is drawn, the pieces of
 a speaker are shuffled, and two or three that follow each other become a new utterance. So all
-speech is used equally often, and no two copies are cut alike. Does not know about sound.
+speech is used about equally often, and each copy is cut anew. Does not know about sound.
 """
 
 import math
@@ -93,7 +93,7 @@ def _cut(utterance: Placed, random: Random) -> Iterator[Piece]:
 
 
 def _longest_sure(is_sure: Sequence[bool], part: range) -> tuple[int, int]:
-    """The first and longest stretch of a part's words that are all sure; empty if none is."""
+    """The longest stretch of a part's words that are all sure; empty if none is."""
     stretches = [(0, 0)]
     for sure, group in groupby(part, lambda number: is_sure[number]):
         numbers = list(group)

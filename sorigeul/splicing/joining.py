@@ -7,7 +7,7 @@ import numpy as np
 
 from sorigeul.sound.audio import Samples
 
-_FADE = 80  # samples, 5 ms: no click, and no sound of a word is lost
+_FADE = 80  # samples, 5 ms: no click, and too short to take a sound away
 
 
 def join(pieces: Sequence[Samples]) -> Samples:

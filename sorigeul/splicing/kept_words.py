@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -18,85 +18,84 @@ from sorigeul.splicing.word_places import WordPlaces, place_words
 _VERSION = 1  # increases whenever the words of the same utterance would be placed in another way
 _CHUNK, _CHUNK_SECONDS = 128, 600.0  # utterances that are read at a time, and kept together
 
-Words = list[WordPlaces | None]
-"""of the utterances of a chunk; None for one that could not be read or placed"""
+Words = dict[str, WordPlaces | None]
+"""by the key of their utterance; None if it could not be placed"""
 
 
 def find_words(
     recognizer: Recognizer, model_key: str, utterances: Sequence[Utterance], path: Path
-) -> tuple[Words, list[str]]:
-    """The words of each utterance; also why recordings could not be read.
+) -> tuple[list[WordPlaces | None], dict[int, str]]:
+    """The words of each utterance; None for one that could not be read or placed.
 
-    `path` is the file in which they are kept, and `model_key` tells the recogniser's model from
-    others. A chunk with recordings that could not be read is not kept, so they are tried again.
+    Also why some could not be read, by their numbers; the next call tries them again. `path` is the
+    file in which words are kept, and `model_key` tells the recogniser's model from others.
     """
     kept = _read(path)
-    chunks = {_key(model_key, chunk): chunk for chunk in _chunks(utterances)}
-    known = {
-        key: kept[key] for key, chunk in chunks.items() if len(kept.get(key, ())) == len(chunk)
-    }
-    write_text(path, "".join(_line(key, words) for key, words in known.items()))
-    faults: list[str] = []
-    with (
-        naming(path),
-        path.open("a", encoding="utf-8") as file,
-        progress_bar("finding words", len(utterances), sum(map(len, known.values()))) as advance,
-    ):
-        for key, chunk in chunks.items():
-            if key in known:
-                continue
-            known[key], of_chunk = _find(recognizer, chunk)
-            faults += of_chunk
-            if not of_chunk:
-                file.write(_line(key, known[key]))
-                file.flush()
+    keys = [_key(model_key, one) for one in utterances]
+    missing = [number for number, key in enumerate(keys) if key not in kept]
+    # Also what is not needed now: recordings may be back with the next call. No half line stays.
+    write_text(path, _line(kept) if kept else "")
+    faults: dict[int, str] = {}
+    done = len(utterances) - len(missing)
+    with progress_bar("finding words", len(utterances), done) as advance:
+        for chunk in _chunks(missing, utterances):
+            found, of_chunk = _find(recognizer, {number: utterances[number] for number in chunk})
+            faults |= of_chunk
+            words = {keys[number]: places for number, places in found.items()}
+            kept |= words
+            with naming(path), path.open("a", encoding="utf-8") as file:
+                file.write(_line(words))
             advance(len(chunk), "")
-    return [words for key in chunks for words in known[key]], faults
+    if not faults:
+        write_text(path, _line({key: kept[key] for key in keys}))
+    return [kept.get(key) for key in keys], faults
 
 
-def _chunks(utterances: Sequence[Utterance]) -> Iterator[Sequence[Utterance]]:
+def _chunks(numbers: Sequence[int], utterances: Sequence[Utterance]) -> Iterator[Sequence[int]]:
     first, seconds = 0, 0.0
-    for place, one in enumerate(utterances):
-        if place - first == _CHUNK or seconds + one.recording.seconds > _CHUNK_SECONDS:
-            yield utterances[first:place]
+    for place, number in enumerate(numbers):
+        own = utterances[number].recording.seconds
+        if place > first and (place - first == _CHUNK or seconds + own > _CHUNK_SECONDS):
+            yield numbers[first:place]
             first, seconds = place, 0.0
-        seconds += one.recording.seconds
-    yield utterances[first:]
+        seconds += own
+    if numbers:
+        yield numbers[first:]
 
 
-def _key(model_key: str, chunk: Sequence[Utterance]) -> str:
-    """Everything that decides where the words of a chunk are."""
-    parts = [str(_VERSION), model_key, *(one.key for one in chunk)]
-    return hashlib.sha256(" ".join(parts).encode()).hexdigest()
+def _key(model_key: str, utterance: Utterance) -> str:
+    """Everything that decides where the words of an utterance are."""
+    return hashlib.sha256(f"{_VERSION} {model_key} {utterance.key}".encode()).hexdigest()[:32]
 
 
-def _read(path: Path) -> dict[str, Words]:
-    """What earlier calls have found, by the keys of its chunks."""
-    chunks: dict[str, Words] = {}
+def _read(path: Path) -> Words:
+    """What earlier calls have found. A line is there as a whole, so what is done again is alike."""
+    kept: Words = {}
     for line in path.read_bytes().splitlines() if path.is_file() else []:
         try:
-            content = json.loads(line)
-            words = [None if one is None else WordPlaces(**one) for one in content["words"]]
-            chunks[content["key"]] = words
-        except (ValueError, LookupError, TypeError):
+            items = json.loads(line).items()
+            kept |= {key: None if one is None else WordPlaces(**one) for key, one in items}
+        except (ValueError, AttributeError, TypeError):
             continue  # a call was killed while it wrote the line
-    return chunks
+    return kept
 
 
-def _line(key: str, words: Words) -> str:
-    content = {"key": key, "words": [None if one is None else asdict(one) for one in words]}
-    return json.dumps(content) + "\n"
+def _line(words: Words) -> str:
+    fields = {key: None if one is None else asdict(one) for key, one in words.items()}
+    return json.dumps(fields) + "\n"
 
 
-def _find(recognizer: Recognizer, chunk: Sequence[Utterance]) -> tuple[Words, list[str]]:
-    """The words of some utterances, and why some could not be read."""
+def _find(
+    recognizer: Recognizer, chunk: Mapping[int, Utterance]
+) -> tuple[dict[int, WordPlaces | None], dict[int, str]]:
+    """The words of some utterances by their numbers, and why some could not be read."""
     samples: dict[int, Samples] = {}
-    faults: list[str] = []
-    for number, one in enumerate(chunk):
+    faults: dict[int, str] = {}
+    for number, one in chunk.items():
         try:
             samples[number] = one.recording.samples()
         except AudioError as error:
-            faults.append(str(error))
+            faults[number] = str(error)
     numbers = list(samples)
     seconds = [len(samples[number]) / SAMPLE_RATE for number in numbers]
     batches = [
@@ -104,14 +103,13 @@ def _find(recognizer: Recognizer, chunk: Sequence[Utterance]) -> tuple[Words, li
         for batch in length_batches(seconds, recognizer.batch_seconds)
     ]
 
-    def place(batch: Sequence[int]) -> Words:
+    def place(batch: Sequence[int]) -> list[WordPlaces | None]:
         vocabulary = recognizer.pretrained.vocabulary
         scripts = [Script.from_lines([chunk[number].text], vocabulary) for number in batch]
         return place_words(recognizer, [samples[number] for number in batch], scripts)
 
-    found: Words = [None] * len(chunk)
+    found: dict[int, WordPlaces | None] = {}
     with recognizer.threads() as threads:
         for batch, placed in zip(batches, threads.map(place, batches), strict=True):
-            for number, words in zip(batch, placed, strict=True):
-                found[number] = words
+            found |= dict(zip(batch, placed, strict=True))
     return found, faults

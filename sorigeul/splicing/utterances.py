@@ -52,7 +52,10 @@ def read_utterances(cuts: CutSet, data: Path) -> list[Utterance]:
     several = [one for one in short if counts[one.speaker] > 1]
     for left_out, why in (
         (len(everything) - len(named), "since their speakers have no names"),
-        (len(named) - len(short), f"since they are longer than {_LONGEST:.0f} s: 'sorigeul align'"),
+        (
+            len(named) - len(short),
+            f"since 'sorigeul align' is for what is longer than {_LONGEST:.0f} s",
+        ),
         (len(short) - len(several), "since their speakers have no other"),
     ):
         if left_out:
@@ -63,16 +66,16 @@ def read_utterances(cuts: CutSet, data: Path) -> list[Utterance]:
 
 
 def _read(cuts: CutSet, data: Path) -> Iterator[Utterance]:
+    file_version = lru_cache(maxsize=16)(_file_version)  # an archive holds many utterances
     for cut in cuts:
         recording, text = RecordingEntry.from_cut(cut, data), manifests.transcript(cut)
         speaker = speaker_name(manifests.speaker(cut)) or ""
-        version = _file_version(recording.audio)
+        version = file_version(recording.audio)
         about = [recording.id, recording.seconds, recording.part, recording.member, text, version]
         key = hashlib.sha256(json.dumps(about).encode()).hexdigest()[:32]
         yield Utterance(recording, text, speaker, key)
 
 
-@lru_cache(maxsize=16)  # an archive holds many utterances
 def _file_version(path: str) -> tuple[int, int] | None:
     """Size and time of the last change of a file, by which it is told from another in its place."""
     try:

@@ -1,9 +1,9 @@
 """What is kept of the words of a corpus, and found again."""
 
-import json
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 import soundfile
 from helpers import tones
@@ -27,75 +27,109 @@ def utterances(tmp_path: Path) -> list[Utterance]:
     return found
 
 
-def test_a_chunk_that_is_kept_is_not_heard_again(
-    run: Path, utterances: list[Utterance], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(kept_words, "_CHUNK", 6)
-    heard: list[int] = []
+@pytest.fixture
+def heard(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many utterances were heard together, each time."""
+    counts: list[int] = []
     find = kept_words._find
 
-    def counted(recognizer: Recognizer, chunk: list[Utterance]) -> object:
-        heard.append(len(chunk))
+    def counted(recognizer: Recognizer, chunk: Mapping[int, Utterance]) -> object:
+        counts.append(len(chunk))
         return find(recognizer, chunk)
 
     monkeypatch.setattr(kept_words, "_find", counted)
+    monkeypatch.setattr(kept_words, "_CHUNK", 6)
+    return counts
+
+
+def test_what_is_kept_is_not_heard_again(
+    run: Path, utterances: list[Utterance], tmp_path: Path, heard: list[int]
+) -> None:
     recognizer, path = Recognizer.from_pretrained(run), tmp_path / "words.jsonl"
     words, faults = find_words(recognizer, "model", utterances, path)
     assert heard == [6, 6, 6, 2]
     assert not faults
     assert len(words) == 20
-    whole = path.read_bytes()
-    for content, missing in (
-        (whole, []),
-        (whole[:-30], [2]),  # killed in the last line
-        (whole.replace(whole.splitlines()[1], b"\xff nothing"), [6]),
-        (whole.replace(b'"scores"', b'"others"', 3), [6]),
-    ):
-        heard.clear()
-        path.write_bytes(content)
-        assert find_words(recognizer, "model", utterances, path) == (words, [])
-        assert heard == missing
-        assert len(path.read_bytes().splitlines()) == 4
     heard.clear()
+    assert find_words(recognizer, "model", utterances, path) == (words, {})
+    assert heard == []
+    added = [replace(utterances[0], key="new"), *utterances]
+    assert find_words(recognizer, "model", added, path)[0] == [words[0], *words]
+    assert heard == [1]
+    heard.clear()
+    twice = [*utterances, *utterances]
+    assert find_words(recognizer, "model", twice, path)[0] == [*words, *words]
+    assert heard == []
     assert find_words(recognizer, "other model", utterances, path)[0] == words
     assert heard == [6, 6, 6, 2]
+
+
+def test_what_a_killed_call_has_written_whole_is_kept(
+    run: Path, utterances: list[Utterance], tmp_path: Path, heard: list[int]
+) -> None:
+    recognizer, path = Recognizer.from_pretrained(run), tmp_path / "words.jsonl"
+    words, _ = find_words(recognizer, "model", utterances[:6], path)
+    one = path.read_bytes()
     heard.clear()
-    changed = [*utterances[:7], utterances[0], *utterances[8:]]
-    find_words(recognizer, "other model", changed, path)
+    for left in (
+        one[:-30],
+        b"\xff\xfe\n" + one,
+        b"[3]\n" + one + b'{"a": ["b"]}\n',
+        one + one[:50],
+    ):
+        path.write_bytes(left)
+        assert find_words(recognizer, "model", utterances[:6], path)[0] == words
+        assert path.read_bytes() == one
     assert heard == [6]
 
 
 def test_long_utterances_are_read_a_few_at_a_time(
-    run: Path, utterances: list[Utterance], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: Path,
+    utterances: list[Utterance],
+    tmp_path: Path,
+    heard: list[int],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(kept_words, "_CHUNK_SECONDS", 2.0)
-    recognizer = Recognizer.from_pretrained(run)
-    find_words(recognizer, "model", utterances, tmp_path / "words.jsonl")
-    sizes = [
-        len(json.loads(line)["words"])
-        for line in (tmp_path / "words.jsonl").read_text().splitlines()
-    ]
-    assert sum(sizes) == 20
+    find_words(Recognizer.from_pretrained(run), "model", utterances, tmp_path / "words.jsonl")
+    assert sum(heard) == 20
+    assert len(heard) > 8
     first = 0
-    for size in sizes:
-        seconds = [one.recording.seconds for one in utterances[first : first + size]]
+    for count in heard:
+        seconds = [one.recording.seconds for one in utterances[first : first + count]]
         assert sum(seconds) <= 2.0
-        first += size
+        first += count
 
 
-def test_chunks_with_what_could_not_be_read_are_tried_again(
-    run: Path, utterances: list[Utterance], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_what_could_not_be_read_is_tried_again_and_nothing_else(
+    run: Path, utterances: list[Utterance], tmp_path: Path, heard: list[int]
 ) -> None:
-    monkeypatch.setattr(kept_words, "_CHUNK", 10)
     recognizer, path = Recognizer.from_pretrained(run), tmp_path / "words.jsonl"
     (tmp_path / "3.flac").unlink()
     words, faults = find_words(recognizer, "model", utterances, path)
     assert words[3] is None
-    assert len(faults) == 1
-    assert "3.flac: cannot be opened" in faults[0]
-    assert len(path.read_text().splitlines()) == 1
+    assert list(faults) == [3]
+    assert "3.flac: cannot be opened" in faults[3]
+    heard.clear()
     soundfile.write(tmp_path / "3.flac", tones.synthesize(utterances[3].text), SAMPLE_RATE)
     again, faults = find_words(recognizer, "model", utterances, path)
     assert not faults
+    assert heard == [1]
     assert again[3] is not None
-    assert np.array_equal([one for one in again if one is not again[3]], [*words[:3], *words[4:]])
+    assert [*again[:3], *again[4:]] == [*words[:3], *words[4:]]
+
+
+def test_recordings_that_are_away_for_a_call_are_not_heard_again(
+    run: Path, utterances: list[Utterance], tmp_path: Path, heard: list[int]
+) -> None:
+    recognizer, path = Recognizer.from_pretrained(run), tmp_path / "words.jsonl"
+    words, _ = find_words(recognizer, "model", utterances, path)
+    away = [replace(one, key=f"{one.key}, gone") for one in utterances]
+    for one in utterances:
+        Path(one.recording.audio).rename(f"{one.recording.audio}.away")
+    assert len(find_words(recognizer, "model", away, path)[1]) == 20
+    for one in utterances:
+        Path(f"{one.recording.audio}.away").rename(one.recording.audio)
+    heard.clear()
+    assert find_words(recognizer, "model", utterances, path) == (words, {})
+    assert heard == []
