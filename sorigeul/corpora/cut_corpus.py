@@ -124,7 +124,7 @@ class CutCorpus:
 
         `key` has everything that decides what is found, but the recording. `restore` makes it of
         its JSON. `find` finds it anew, and writes its pieces. Recordings that cannot be read are
-        named in warnings. Raises UserError if none can.
+        named in warnings, or in the UserError that is raised if none can.
         """
         readable = False
         for name, path in recordings.items():
@@ -136,6 +136,8 @@ class CutCorpus:
                     found = find(name, path)
                     self._remember(name, whole_key, found)
             except AudioError as error:
+                if len(recordings) == 1:
+                    raise
                 log.warning("%s", error)
                 continue
             readable = True

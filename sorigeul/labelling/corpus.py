@@ -65,9 +65,11 @@ def label(
             "another one for them"
         )
     places = _places(one for one in found if one.fault is None)
-    for one in found:
-        if one.fault is not None:
-            log.warning("%s", one.fault)
+    faults = [one.fault for one in found if one.fault is not None]
+    if len(found) == len(faults) == 1:
+        raise UserError(faults[0])
+    for fault in faults:
+        log.warning("%s", fault)
     corpus = CutCorpus(out, TABLE, ALL, PLOT, ".labels", ("confidence", "agreement"))
     corpus.refuse_unusable_places(list(places.values()), places, overwrite)
     recognizer = Recognizer.from_pretrained(run, request=search)

@@ -140,9 +140,10 @@ def test_recordings_that_vanish_do_not_end_the_work_on_the_others(
     assert "error: 3 of 4 recordings could not be read, as said above" in done.err
     assert {row["recording"] for row in rows(out / "labels.tsv")} == {"c.flac"}
     alone = sorigeul("label", run, tmp_path / "none.flac", tmp_path / "out2")
-    assert alone.error() == "none of the recordings could be read, as said above"
+    assert "none.flac: cannot be opened (No such file or directory)" in alone.error()
     (folder / "c.flac").unlink()
-    assert sorigeul("label", run, folder, tmp_path / "out3").error() == alone.error()
+    none = sorigeul("label", run, folder, tmp_path / "out3").error()
+    assert none == "none of the recordings could be read, as said above"
 
 
 def test_what_was_left_out_of_a_recording_is_said(
