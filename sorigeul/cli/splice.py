@@ -10,11 +10,11 @@ from typing import Annotated
 from tyro.conf import Positional
 
 from sorigeul.alignment.ranges import SCORE
-from sorigeul.base.ranges import PROCESSES
+from sorigeul.base.ranges import PROCESSES, SEED
 from sorigeul.cli.arguments import positional
 from sorigeul.cli.options import Run
 from sorigeul.cli.prepare import print_report
-from sorigeul.splicing.ranges import COPIES, SEED
+from sorigeul.splicing.ranges import COPIES
 
 
 def splice(

@@ -34,7 +34,8 @@ def open_container(file: InputFile | Pipe, name: str) -> Iterator[InputContainer
         # No protocol is allowed: an uploaded playlist must not make libav open other files. Tags of
         # Korean files are often in CP949, which strict decoding of the tags would refuse.
         options = {"protocol_whitelist": "none"}
-        container = av.open(file, "r", options=options, metadata_errors="replace")
+        with file.calling():
+            container = av.open(file, "r", options=options, metadata_errors="replace")
     except (av.FFmpegError, ValueError) as error:
         raise AudioError(
             f"{name}: not a recording, or a damaged one; give an audio or video file, such as wav, "
@@ -50,7 +51,7 @@ def has_gaps(file: InputFile, name: str) -> bool:
     """Whether the time stamps of a file have a hole or a step back, or it has several tracks."""
     position = file.tell()
     try:
-        with open_container(file, name) as container:
+        with file.calling(), open_container(file, name) as container:
             return len(container.streams) > 1 or _has_gaps(container)
     except IndexError:  # as in `_packets`
         return True

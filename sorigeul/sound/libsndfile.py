@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -61,7 +61,7 @@ def open_sound_file(file: InputFile, head: bytes, name: str) -> Any:
     file.seek(0)
     prints = not known or head.startswith(_SDS)
     try:
-        with _calling(prints):
+        with file.calling(), without_decoder_messages() if prints else nullcontext():
             sound_file = _ForwardSoundFile(file)
     except soundfile.LibsndfileError:
         return None
@@ -79,13 +79,6 @@ def open_sound_file(file: InputFile, head: bytes, name: str) -> Any:
     if not sound_file.frames and size > len(head):
         return None
     return sound_file
-
-
-@contextmanager
-def _calling(prints: bool) -> Iterator[None]:
-    """Context for a call of libsndfile, which calls back for bytes; it may be one that `prints`."""
-    with stop_signals_wait(), without_decoder_messages() if prints else nullcontext():
-        yield
 
 
 def _chain_length(file: InputFile) -> int:
@@ -165,7 +158,7 @@ class LibsndfileDecoder:
         while count < self._sound_file.frames:  # libsndfile reads no more than it says
             size = min(_BLOCK, self._sound_file.frames - count)
             try:
-                with _calling(prints):
+                with without_decoder_messages() if prints else nullcontext():
                     block = self._sound_file.read(size, dtype="float32", always_2d=True)
             except soundfile.LibsndfileError as error:
                 raise damaged(
@@ -187,8 +180,7 @@ class LibsndfileDecoder:
             large += int(np.count_nonzero(size > _ABOVE_FULL_SCALE))
             for bits, full_scale in _INTEGER_FULL_SCALES.items() if large else ():
                 counts[bits] += int(np.count_nonzero(size > full_scale))
-        with stop_signals_wait():
-            self._sound_file.seek(0)
+        self._sound_file.seek(0)
         for bits, full_scale in _INTEGER_FULL_SCALES.items() if large > fractions else ():
             if counts[bits] <= _SHARE_OF_FAULTS * total:
                 self.account.append(f"divided the values by {full_scale:.0f}, a {bits}-bit scale")

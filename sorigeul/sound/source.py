@@ -4,7 +4,7 @@ Knows bytes only, no formats. A pipe is never read further than the decoder asks
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from io import SEEK_CUR, SEEK_END, SEEK_SET, BytesIO
 from pathlib import Path
 from tempfile import SpooledTemporaryFile, gettempdir
@@ -14,6 +14,7 @@ from sorigeul.base.errors import UserError
 from sorigeul.base.files import check_regular
 from sorigeul.base.printable import printable
 from sorigeul.base.ranges import SAMPLING_RATE
+from sorigeul.base.stopping import stop_signals_wait
 
 HEAD_SIZE = 4096
 """bytes that are looked at to tell the format"""
@@ -40,26 +41,42 @@ class _Input:
     ``failure`` and looks like the end of the file.
     """
 
-    failure: OSError | None = None
+    failure: OSError | KeyboardInterrupt | None = None
+    kept: tuple[type[OSError | KeyboardInterrupt], ...] = (OSError,)
+    """what is kept"""
+
+    def calling(self) -> AbstractContextManager[None]:
+        """Context for a call of a decoder, which calls back for bytes."""
+        return nullcontext()
 
     def _kept(self, read: Callable[[int], bytes], size: int) -> bytes:
+        if self.failure is not None:
+            return b""
         try:
             return read(size)
-        except OSError as error:
+        except self.kept as error:
             self.failure = error
             return b""
 
     def decoded(self, blocks: Iterable[Block], name: str) -> Iterator[Block]:
         """Pass on what a decoder makes of the bytes, then `check`."""
+        remaining = iter(blocks)
         try:
-            yield from blocks
+            while True:
+                with self.calling():
+                    block = next(remaining, None)
+                if block is None:
+                    break
+                yield block
         except AudioError:
             self.check(name)
             raise
         self.check(name)
 
     def check(self, name: str) -> None:
-        """Raise AudioError if a read has failed."""
+        """Raise AudioError if a read has failed, or what interrupted it."""
+        if isinstance(self.failure, KeyboardInterrupt):
+            raise self.failure
         if self.failure is not None:
             raise AudioError(
                 f"{name}: cannot be read to its end ({self.failure.strerror}); check the disk, or "
@@ -79,6 +96,10 @@ class InputFile(_Input):
         file.seek(0, SEEK_END)  # the file objects of some web frameworks return nothing
         self.size, self._position = file.tell(), 0
         file.seek(0)
+
+    def calling(self) -> AbstractContextManager[None]:
+        """As `_Input.calling`: signals wait until it returns, which is soon."""
+        return stop_signals_wait()
 
     def read(self, size: int = -1) -> bytes:
         """Return the next bytes, all by default."""
@@ -102,7 +123,12 @@ class InputFile(_Input):
 
 
 class Pipe(_Input):
-    """A file object that cannot seek. Its first bytes can be looked at before they are read."""
+    """A file object that cannot seek. Its first bytes can be looked at before they are read.
+
+    A read may wait for long, and signals cannot wait for it: what they raise is kept.
+    """
+
+    kept = (OSError, KeyboardInterrupt)
 
     def __init__(self, file: BinaryIO) -> None:
         # `read` waits until all bytes have come, `read1` only until some have.

@@ -33,8 +33,8 @@ def find_words(
     kept = _read(path)
     keys = [_key(model_key, one) for one in utterances]
     missing = [number for number, key in enumerate(keys) if key not in kept]
-    # Also what is not needed now: recordings may be back with the next call. No half line stays.
-    write_text(path, _line(kept) if kept else "")
+    if missing:  # also what is not needed now: recordings may be back with the next call
+        write_text(path, _line(kept))  # without the half line of a call that was killed
     faults: dict[int, str] = {}
     done = len(utterances) - len(missing)
     with progress_bar("finding words", len(utterances), done) as advance:
@@ -46,7 +46,7 @@ def find_words(
             with naming(path), path.open("a", encoding="utf-8") as file:
                 file.write(_line(words))
             advance(len(chunk), "")
-    if not faults:
+    if missing and not faults:
         write_text(path, _line({key: kept[key] for key in keys}))
     return [kept.get(key) for key in keys], faults
 

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from sorigeul.alignment.ranges import SCORE
-from sorigeul.base.ranges import check_ranges
-from sorigeul.splicing.ranges import COPIES, SEED
+from sorigeul.base.ranges import SEED, check_ranges
+from sorigeul.splicing.ranges import COPIES
 
 
 @dataclass(frozen=True)

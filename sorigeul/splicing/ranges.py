@@ -4,4 +4,3 @@ from sorigeul.base.ranges import Range
 
 COPIES = Range(0, 100, above=True)
 """times the speech that there is"""
-SEED = Range(0, 2**63 - 1)

@@ -395,26 +395,44 @@ def test_of_a_video_that_ends_early_it_is_said_how_much_is_there(tmp_path: Path)
 
 
 class _Interrupted(io.BytesIO):
-    """A file during whose reading Ctrl-C is pressed once."""
+    """A file during one of whose reads Ctrl-C is pressed."""
 
-    pressed = False
+    def __init__(self, content: bytes, at: int) -> None:
+        super().__init__(content)
+        self.at, self.reads = at, 0
 
     def read(self, size: int | None = -1) -> bytes:
-        if self.tell() > 4096 and not self.pressed:  # not while the format is found
-            self.pressed = True
+        self.reads += 1
+        if self.reads == self.at:
             signal.raise_signal(signal.SIGINT)
         return super().read(size)
 
 
+class _InterruptedPipe(_Interrupted):
+    """The same, which cannot seek."""
+
+    def seekable(self) -> bool:
+        return False
+
+    def read1(self, size: int | None = -1) -> bytes:
+        return self.read(min(size or 0, 4096))
+
+
+@pytest.mark.parametrize("kind", [_Interrupted, _InterruptedPipe])
+@pytest.mark.parametrize("container", ["flac", "mp3", "mkv", "aac", "mp4"])
 def test_ctrl_c_while_a_decoder_calls_back_is_not_lost(
-    capfd: pytest.CaptureFixture[str],
+    container: str, kind: type[_Interrupted], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    content = io.BytesIO()
-    noise = np.random.default_rng(0).uniform(-0.5, 0.5, 40_000)
-    soundfile.write(content, noise, 16_000, format="FLAC")
-    file = _Interrupted(content.getvalue())
-    with pytest.raises(KeyboardInterrupt):
-        load(file)
-    assert file.pressed
-    assert capfd.readouterr().err == ""
-    assert len(load(content.getvalue()).samples) == 40_000
+    if container in ("flac", "mp3"):
+        content = with_soundfile(wave(), kind=container)
+    else:
+        content = with_libav(tmp_path / f"a.{container}", "aac", SAMPLE_RATE)
+    whole = kind(content, 0)
+    expected = load(whole).samples
+    for read in range(1, whole.reads + 1):
+        interrupted = kind(content, read)
+        with pytest.raises(KeyboardInterrupt):
+            load(interrupted)
+        assert interrupted.reads >= read
+    assert "KeyboardInterrupt" not in capfd.readouterr().err
+    assert np.array_equal(load(kind(content, 0)).samples, expected)
