@@ -13,8 +13,10 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
+
+from lhotse import CutSet
 
 from sorigeul.base.errors import UserError
 from sorigeul.base.locks import locked_folder
@@ -75,7 +77,7 @@ def splice(
     cuts = manifests.required_manifest(data, "train", audio_root)
     table = _usable_table(out, manifests.as_lazy_cuts(cuts).files, overwrite)
     train = read_utterances(cuts, data)
-    _refuse_to_lose_recordings(PreparedCorpus(data, audio_root), out)
+    _refuse_to_lose_recordings(cuts, data, out)
     recognizer = Recognizer.from_pretrained(run)
     recognizer.refuse_without_ctc_alignment(run)
     model_key = model_fingerprint(recognizer.pretrained)
@@ -123,14 +125,18 @@ def _usable_table(out: Path, inputs: Sequence[Path], overwrite: bool) -> Written
     return table
 
 
-def _refuse_to_lose_recordings(data: PreparedCorpus, out: Path) -> None:
-    """Raise UserError if recordings of `data` lie among what is written, and would be removed."""
+def _refuse_to_lose_recordings(train: CutSet, data: Path, out: Path) -> None:
+    """Raise UserError if recordings of `data` lie among what is written, and would be removed.
+
+    Those of `train` may have moved; others are looked for where the manifests say.
+    """
     own = os.path.realpath(out / AUDIO) + os.sep
-    for item in data:
-        if os.path.realpath(item.audio).startswith(own):
+    moved = (str(manifests.audio_source(cut).source) for cut in train)
+    for path in chain(moved, (str(item.audio) for item in PreparedCorpus(data))):
+        if os.path.realpath(path).startswith(own):
             raise UserError(
-                f"{data.folder} has recordings in {out / AUDIO}, where the splices are written: "
-                "choose another place for these"
+                f"{data} has recordings in {out / AUDIO}, where the splices are written: choose "
+                "another place for these"
             )
 
 
